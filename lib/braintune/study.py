@@ -1,0 +1,420 @@
+"""A run as one frozen object: every parameter, the path of every artefact, and atomic reading and writing.
+
+A profile (YAML, flat keys) becomes a :class:`Study`. Its fields are grouped into small settings classes that the
+rooms of the library take as arguments; a study *is* each of them, so it can be passed wherever one is wanted.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+TASKS = (
+    "chunking",
+    "ner",
+    "srl",
+    "coreference",
+    "wsd",
+    "nli",
+    "paraphrase",
+    "qa",
+    "sentiment",
+    "emotion",
+)
+
+
+class BraintuneError(Exception):
+    """A fault that the user can mend: the message names the value, what is allowed, and the remedy."""
+
+
+def choose(registry: Mapping[str, Any], name: str, kind: str) -> Any:
+    """Return ``registry[name]``; an unknown name is an error that lists the known ones.
+
+    Raises
+    ------
+    BraintuneError
+        If `name` is not in `registry`.
+    """
+    if name not in registry:
+        raise BraintuneError(f"unknown {kind} {name!r}; known: {', '.join(registry)}")
+    return registry[name]
+
+
+def _parameter(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
+    """One profile parameter: default, one-line meaning, unit and range."""
+    factory = {"default_factory": lambda: type(default)(default)} if isinstance(default, list | dict) else {"default": default}
+    return Field(description=meaning, json_schema_extra={"unit": unit}, **factory, **limits)
+
+
+class Settings(BaseModel):
+    """Base of all groups of parameters: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def values(self, *groups: type["Settings"]) -> dict[str, Any]:
+        """Return the parameters that belong to `groups`, as plain values."""
+        names = [name for group in groups for name in group.model_fields]
+        return self.model_dump(mode="json", include=set(names))
+
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Layer = Annotated[int, Field(ge=-64, le=64)]
+
+
+class MachineSettings(Settings):
+    """Where and how a run computes."""
+
+    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
+    runs: str = _parameter("runs", "folder of all runs, relative to the repository or absolute")
+    device: Literal["auto", "cpu", "cuda", "mps"] = _parameter("auto", "where torch computes; `auto` takes a GPU if there is one")
+    threads: int = _parameter(1, "CPU threads of one job (results are bit-identical for equal numbers)", "threads", ge=1, le=256)
+
+
+class WorldSettings(Settings):
+    """The generated world: sentences, tasks and stimuli."""
+
+    world_seed: int = _parameter(2023, "seed of the generated world", ge=0)
+    topics: int = _parameter(24, "topics of the generated stimuli", "topics", ge=2, le=24)
+    passages: int = _parameter(96, "passages of the generated stimuli", "passages", ge=4, le=2000)
+    sentences_per_passage: int = _parameter(4, "sentences in each passage", "sentences", ge=2, le=10)
+
+
+class TaskSettings(Settings):
+    """Which tasks are learned, and from what."""
+
+    tasks: list[str] = _parameter(list(TASKS), "tasks to tune on", min_length=1)
+    task_source: Literal["microworld", "folder"] = _parameter("microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu")
+    train_examples: int | None = _parameter(1200, "training examples per task; null takes all there are", "examples", ge=10)
+    test_examples: int | None = _parameter(400, "test examples per task; null takes all there are", "examples", ge=10)
+    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
+    max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
+    stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
+
+
+class TuningSettings(Settings):
+    """How a backbone is tuned. Every method has its own learning rate and length; the rest is shared."""
+
+    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
+    methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
+    seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
+    epochs: dict[str, int] = _parameter({"fine-tuned": 3, "prompt-tuned": 3}, "passes over the training data, by method", "epochs")
+    learning_rate: dict[str, float] = _parameter({"fine-tuned": 1e-4, "prompt-tuned": 1e-2}, "peak learning rate, by method")
+    batch_size: int = _parameter(32, "examples per optimiser step", "examples", ge=1)
+    weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
+    warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
+    prefix_length: int = _parameter(20, "deep-prompt vectors per layer", "vectors", ge=1, le=512)
+    prefix_std: float = _parameter(0.02, "standard deviation of the initial prefix", ge=0, le=2)
+    prefix_hidden: int = _parameter(0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0)
+
+
+class EmbeddingSettings(Settings):
+    """How sentences become vectors."""
+
+    pooling: Literal["mean", "cls"] = _parameter("mean", "a sentence's vector: mean over its own tokens, or its first special token")
+    controls: list[str] = _parameter(
+        ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"],
+        "control representations",
+    )
+    embedding_batch: int = _parameter(64, "sentences per forward pass", "sentences", ge=1)
+
+
+class BrainSettings(Settings):
+    """Which brains are decoded."""
+
+    brains: list[str] = _parameter(["simulated"], "brain data sets", min_length=1)
+    participants: list[str] | None = _parameter(None, "participants; null takes all that the data hold")
+    regions: list[str] | None = _parameter(None, "regions; null takes all that the data hold")
+    lags: list[float] = _parameter([2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1)
+    detrend_order: int = _parameter(12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1)
+
+
+class SimulationSettings(Settings):
+    """The simulated participants: what their voxels know."""
+
+    simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
+    simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
+    voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
+    signal: dict[str, float] = _parameter(
+        {"language": 1.0, "DMN": 0.7, "task-positive": 0.4, "visual": 0.0},
+        "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
+    )
+    syntax_share: float = _parameter(0.2, "part of the signal variance that codes syntax; the rest codes concepts", ge=0, le=1)
+    passage_drift: float = _parameter(0.0, "standard deviation of a content-free passage effect relative to the noise", ge=0, le=10)
+
+
+class DecodingSettings(Settings):
+    """Ridge decoding from brain to embedding."""
+
+    designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
+    n_folds: int = _parameter(5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50)
+    fold_seed: int = _parameter(0, "seed of the fold assignment", ge=0)
+    blocks: int = _parameter(6, "contiguous blocks of a story in the grouped design", "blocks", ge=2, le=50)
+    gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
+    alpha_exponents: tuple[float, float] = _parameter((0.0, 6.0), "smallest and largest ridge penalty, as powers of ten")
+    n_alphas: int = _parameter(20, "ridge penalties, evenly spaced on a log scale", "penalties", ge=1, le=200)
+    standardise: bool = _parameter(True, "z-score each embedding dimension over the stimuli")
+    layer: Layer = _parameter(-1, "analysis layer: 0 embeddings, 1 … n the hidden layers, -1 the last")
+    permutations: int = _parameter(100, "label permutations of the untuned representation, per region", "permutations", ge=0, le=100_000)
+
+
+class AnalysisSettings(Settings):
+    """Representational similarity and statistics."""
+
+    bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
+    fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
+    margin: float = _parameter(0.01, "equivalence margin in pairwise accuracy", ge=0, le=0.5)
+
+
+#: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
+GRID = {"profile", "runs", "tasks", "methods", "seeds", "brains", "participants"}
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One embedding of the stimuli: untuned, tuned by a method on a task, or a control."""
+
+    name: str
+    method: str
+    task: str = ""
+    seed: int = -1
+
+
+class Study(
+    MachineSettings,
+    WorldSettings,
+    TaskSettings,
+    TuningSettings,
+    EmbeddingSettings,
+    BrainSettings,
+    SimulationSettings,
+    DecodingSettings,
+    AnalysisSettings,
+):
+    """Every parameter of a run, validated and frozen, and the path of every artefact."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Study":
+        for name in ("epochs", "learning_rate"):
+            table = getattr(self, name)
+            if missing := [m for m in self.methods if m not in table]:
+                raise ValueError(f"{name}: no value for method {missing[0]!r}; it has {', '.join(table)}")
+            if wrong := {k: v for k, v in table.items() if v <= 0}:
+                raise ValueError(f"{name}: {wrong} must be above 0")
+        for name in ("tasks", "methods", "seeds", "brains", "controls", "designs"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: {values} names something twice")
+        if self.stride >= self.max_tokens:
+            raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
+        if self.passages < self.topics:
+            raise ValueError(f"passages: {self.passages} must be at least topics ({self.topics})")
+        if self.alpha_exponents[0] > self.alpha_exponents[1]:
+            raise ValueError(f"alpha_exponents: {self.alpha_exponents} must run from small to large")
+        return self
+
+    # --- making one ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any], source: str = "parameters") -> "Study":
+        """Validate `values`; every fault is one line that names the key, the value and what is allowed.
+
+        Raises
+        ------
+        BraintuneError
+            For unknown keys, wrong types, values out of range and impossible combinations.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise BraintuneError("\n".join(f"{source}: {_fault(e, cls)}" for e in error.errors())) from None
+
+    @classmethod
+    def load(cls, profile: str | Path) -> "Study":
+        """Load a profile: a name among `notebooks/profiles`, or the path of a YAML file.
+
+        Raises
+        ------
+        BraintuneError
+            If there is no such profile, or it is not a valid one.
+        """
+        path = profile_path(profile)
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
+        if not isinstance(values, dict):
+            raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
+        return cls.make(values, path.name)
+
+    @classmethod
+    def from_notebook(cls, namespace: Mapping[str, Any], own: tuple[str, ...] = ()) -> "Study":
+        """Build the study from a notebook's namespace (``globals()``), where papermill has put the parameters.
+
+        Parameters
+        ----------
+        namespace : mapping
+            The names defined so far; modules, classes, functions and IPython's own names are passed over.
+        own : tuple of str
+            Parameters of the notebook itself, such as ``task``.
+
+        Raises
+        ------
+        BraintuneError
+            If a name is no parameter of a study, or a value is not allowed.
+        """
+        ipython = {"In", "Out", "exit", "quit", "get_ipython", "open"}
+        values = {
+            name: value
+            for name, value in namespace.items()
+            if not name.startswith("_")
+            and name not in ipython
+            and not isinstance(value, ModuleType | type)
+            and not callable(value)
+        }
+        return cls.make({k: v for k, v in values.items() if k not in own}, "notebook parameters")
+
+    # --- the grid --------------------------------------------------------------------------------------------
+
+    def representations(self) -> list[Representation]:
+        """Return all representations of this run: untuned, tuned, controls, in that order."""
+        tuned = [
+            Representation(f"{task}_{method}_seed-{seed}", method, task, seed)
+            for task in self.tasks
+            for method in self.methods
+            for seed in self.seeds
+        ]
+        controls = [Representation(name, "control") for name in self.controls]
+        return [Representation("untuned", "untuned"), *tuned, *controls]
+
+    # --- where artefacts lie ---------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this run."""
+        return REPOSITORY / self.runs / self.profile
+
+    def tuning_folder(self, task: str, method: str, seed: int) -> Path:
+        """Folder with `weights.safetensors`, `metrics.json` and `history.parquet`."""
+        return self.folder / "tuning" / task / method / f"seed-{seed}"
+
+    def embedding_file(self, brain: str, representation: str) -> Path:
+        """Array `embedding` [layers, stimuli, width], float32."""
+        return self.folder / "embeddings" / brain / f"{representation}.safetensors"
+
+    def decoding_file(self, brain: str, participant: str) -> Path:
+        """Tidy table of decoding scores, one row per fold."""
+        return self.folder / "decoding" / brain / f"{participant}.parquet"
+
+    def null_file(self, brain: str, participant: str) -> Path:
+        """Tidy table of scores under permuted labels."""
+        return self.folder / "decoding" / brain / f"{participant}.null.parquet"
+
+    def rsa_file(self, brain: str, table: str) -> Path:
+        """Tidy table of the similarity analysis."""
+        return self.folder / "rsa" / brain / f"{table}.parquet"
+
+    def figure_file(self, name: str, suffix: str = "svg") -> Path:
+        """One figure."""
+        return self.folder / "figures" / f"{name}.{suffix}"
+
+
+def profile_path(profile: str | Path) -> Path:
+    """Return the file of a profile given by name or by path."""
+    folder = REPOSITORY / "notebooks" / "profiles"
+    known = sorted(p.stem for p in folder.glob("*.yml"))
+    path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else folder / f"{profile}.yml"
+    if not path.is_file():
+        raise BraintuneError(
+            f"no profile {str(profile)!r}; known: {', '.join(known)}, or give the path of a .yml file"
+        )
+    return path
+
+
+def data_folder() -> Path:
+    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository."""
+    named = os.environ.get("BRAINTUNE_DATA")
+    return Path(named).expanduser().resolve() if named else REPOSITORY / "data" / "raw"
+
+
+def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
+    """Put one pydantic error in the project's words."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown parameter {key!r}; known: {', '.join(cls.model_fields)}"
+    if not key:
+        return error["msg"].removeprefix("Value error, ")
+    meaning = cls.model_fields[str(error["loc"][0])].description
+    return f"{key}: {error['msg']}; got {error['input']!r} ({meaning})"
+
+
+# --- reading and writing -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it when the block ends well: all of a file, or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise BraintuneError(f"cannot write {path}: {error.strerror or error}; earlier results are untouched") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a tidy table as Parquet."""
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet table; a missing one is an error that names the step which makes it."""
+    _must_exist(path)
+    return pd.read_parquet(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write small facts as JSON."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read small facts."""
+    _must_exist(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named arrays as safetensors, with text metadata."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, dict(metadata or {}))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read named arrays from safetensors."""
+    from safetensors.numpy import load_file
+
+    _must_exist(path)
+    return load_file(path)
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")

@@ -1,0 +1,346 @@
+"""The jobs of a run: what each notebook is given, reads and writes, what makes it stale, and how it is executed.
+
+The Snakefile asks this module for names only; Snakemake decides the order. A job's *fingerprint* covers its notebook,
+the library modules that notebook reaches, the parameters that matter to it, the data, and everything upstream. It is
+a parameter of the Snakemake rule, so a changed fingerprint re-runs the job; it is stamped into the executed notebook,
+so the book can refuse a page of another run.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from braintune import brain, study
+from braintune.study import BraintuneError, Study, choose
+
+NOTEBOOKS = study.REPOSITORY / "notebooks"
+LIBRARY = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook of the chain.
+
+    Attributes
+    ----------
+    own : tuple of str
+        The notebook's own parameters, the wildcards of its rule.
+    groups : tuple of Settings classes
+        The groups of parameters that it reads.
+    after : tuple of str
+        The steps whose artefacts it reads.
+    """
+
+    own: tuple[str, ...]
+    groups: tuple[type[study.Settings], ...]
+    after: tuple[str, ...] = ()
+
+
+_TUNING = (study.WorldSettings, study.TaskSettings, study.TuningSettings)
+_BRAINS = (study.WorldSettings, study.BrainSettings, study.SimulationSettings)
+
+STEPS: dict[str, Step] = {
+    "tuning": Step(("task", "method", "seed"), _TUNING),
+    "embeddings": Step(("brain",), (*_BRAINS, study.EmbeddingSettings), ("tuning",)),
+    "decoding": Step(("brain", "participant"), (*_BRAINS, study.DecodingSettings), ("embeddings",)),
+    "rsa": Step(("brain",), (*_BRAINS, study.DecodingSettings, study.AnalysisSettings), ("embeddings",)),
+    "figures": Step((), (study.DecodingSettings, study.AnalysisSettings), ("decoding", "rsa")),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution of a notebook: the step and the values of its own parameters."""
+
+    step: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the executed notebook within its step's folder."""
+        return "_".join(f"seed-{v}" if k == "seed" else str(v) for k, v in self.parameters) or self.step
+
+    @property
+    def label(self) -> str:
+        """The job in words."""
+        return " · ".join([self.step, *(f"seed {v}" if k == "seed" else str(v) for k, v in self.parameters)])
+
+
+def make_job(step: str, **parameters: Any) -> Job:
+    """Return a job from its step and its own parameters, in the step's order."""
+    return Job(step, tuple((name, parameters[name]) for name in STEPS[step].own))
+
+
+def jobs(run: Study) -> list[Job]:
+    """Return every job of a run, in the order of the chain."""
+    tuning = [
+        make_job("tuning", task=task, method=method, seed=seed)
+        for task in run.tasks
+        for method in run.methods
+        for seed in run.seeds
+    ]
+    decoding = [
+        make_job("decoding", brain=name, participant=participant)
+        for name in run.brains
+        for participant in participants(run, name)
+    ]
+    embeddings = [make_job("embeddings", brain=name) for name in run.brains]
+    rsa = [make_job("rsa", brain=name) for name in run.brains]
+    return [*tuning, *embeddings, *decoding, *rsa, make_job("figures")]
+
+
+def participants(run: Study, brain_name: str) -> tuple[str, ...]:
+    """Return the participants of one brain data set that this run decodes."""
+    return brain.load_brain(run, brain_name).participants
+
+
+def executed_notebook(run: Study, job: Job) -> Path:
+    """Return the path of a job's executed notebook."""
+    folder = run.folder / "notebooks"
+    return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
+
+
+# --- what makes a job stale --------------------------------------------------------------------------------------
+
+
+@cache
+def library_files(module: str) -> frozenset[Path]:
+    """Return the source files of `braintune` that importing `module` reaches, itself included."""
+    path = LIBRARY / f"{module}.py"
+    if not path.is_file():
+        return frozenset()
+    reached = {path}
+    seen = {module}
+    while seen:
+        source = (LIBRARY / f"{seen.pop()}.py").read_text(encoding="utf-8")
+        for name in _imported(source):
+            file = LIBRARY / f"{name}.py"
+            if file.is_file() and file not in reached:
+                reached.add(file)
+                seen.add(name)
+    return frozenset(reached)
+
+
+def _imported(source: str) -> set[str]:
+    """Names of the modules of `braintune` that a piece of code imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "braintune":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("braintune."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("braintune.")}
+    return found
+
+
+def notebook_files(step: str) -> list[Path]:
+    """Return a step's notebook and the library files it reaches."""
+    path = NOTEBOOKS / f"{step}.ipynb"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    reached = {file for name in _imported(code) for file in library_files(name)}
+    return [path, *sorted(reached)]
+
+
+def fingerprint(run: Study, step: str) -> str:
+    """Return 16 hex digits over everything that a step's results depend on."""
+    digest = hashlib.sha256()
+    for file in notebook_files(step):
+        digest.update(_checksum(file).encode())
+    entry = choose(STEPS, step, "step")
+    values = run.values(*entry.groups)
+    if step == "tuning":  # which other jobs exist does not matter to one tuning run
+        values = {k: v for k, v in values.items() if k not in study.GRID}
+    digest.update(json.dumps(values | {"threads": run.threads}, sort_keys=True).encode())
+    digest.update(json.dumps(data_checksums(run, step), sort_keys=True).encode())
+    for upstream in entry.after:
+        digest.update(fingerprint(run, upstream).encode())
+    return digest.hexdigest()[:16]
+
+
+def data_checksums(run: Study, step: str) -> dict[str, str]:
+    """Return file → SHA-256 of the data that a step reads from the data folder."""
+    if step == "tuning" and run.task_source == "folder":
+        folder = study.data_folder() / "nlu"
+        return {f"nlu/{t}/{f.name}": _checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))}
+    if step == "embeddings":
+        return {f"{name}/{file}": sha for name in run.brains for file, sha in brain.data_checksums(run, name).items()}
+    return {}
+
+
+def _checksum(path: Path) -> str:
+    stat = path.stat()
+    return _checksum_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _checksum_of(path: Path, size: int, mtime: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# --- before any long work ----------------------------------------------------------------------------------------
+
+
+def check(run: Study) -> dict[str, Any]:
+    """Check a profile against the registries and the data, before any long work starts.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown task, method, control, backbone or brain data set, and for data that are not there.
+    """
+    from braintune import backbones, embeddings, tasks, tuning
+
+    for method in run.methods:
+        choose(tuning.METHODS, method, "method")
+    for control in run.controls:
+        choose(embeddings.CONTROLS, control, "control")
+    rows = {}
+    for name in run.tasks:
+        data = tasks.load_task(run, name)
+        rows[name] = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+    brains = {name: brain.load_brain(run, name) for name in run.brains}
+    backbone = backbones.load_backbone(run.backbone)
+    layers = backbone.layers
+    if not -layers - 1 <= run.layer <= layers:
+        raise BraintuneError(f"layer: {run.layer} is not in {run.backbone}, which has layers 0 to {layers}")
+    return {
+        "backbone": {"name": run.backbone, "fingerprint": backbone.fingerprint, "layers": layers},
+        "tasks": rows,
+        "brains": {k: {"participants": list(b.participants), "regions": list(b.regions)} for k, b in brains.items()},
+    }
+
+
+# --- executing one notebook --------------------------------------------------------------------------------------
+
+
+def execute(profile: str, job: Job, tell: bool = True) -> Path:
+    """Execute one notebook with papermill, and keep it; a failed one is kept beside with its traceback.
+
+    Parameters
+    ----------
+    profile : str
+        Name or path of the profile.
+    job : Job
+        What to execute.
+    tell : bool
+        Print a line of progress at the end.
+
+    Raises
+    ------
+    BraintuneError
+        If a cell fails; the message names the kept notebook.
+    """
+    import papermill
+    import yaml
+
+    run = Study.load(profile)
+    target = executed_notebook(run, job)
+    failed = target.with_suffix(".failed.ipynb")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8"))
+    os.environ.update(_thread_limits(run.threads))
+    begun = time.monotonic()
+    stamp = fingerprint(run, job.step)
+    try:
+        notebook = papermill.execute_notebook(
+            str(NOTEBOOKS / f"{job.step}.ipynb"),
+            str(failed),
+            parameters=values | dict(job.parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            log_output=False,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise BraintuneError(
+            f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+            f"the notebook with its traceback is kept: {failed}"
+        ) from None
+    notebook.metadata["braintune"] = {
+        "fingerprint": stamp,
+        "profile": run.profile,
+        "simulated": any(brain.is_simulated(name) for name in run.brains),
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    with study.atomic(target) as temporary:
+        temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    failed.unlink()
+    if tell:
+        _tell(run, job, time.monotonic() - begun)
+    return target
+
+
+def _thread_limits(threads: int) -> dict[str, str]:
+    """Environment that holds the numerical libraries of a kernel to `threads` threads, and off the net."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
+
+
+def _tell(run: Study, job: Job, seconds: float) -> None:
+    todo = jobs(run)
+    done = sum(executed_notebook(run, j).is_file() for j in todo)
+    print(f"[{done:>3}/{len(todo)}] {job.label:<58} {seconds:6.1f} s", flush=True)
+
+
+# --- provenance --------------------------------------------------------------------------------------------------
+
+
+def provenance(run: Study) -> dict[str, Any]:
+    """Return what made a run: parameters, code, versions, machine, data, fingerprints, seconds per job."""
+    executed = {job: executed_notebook(run, job) for job in jobs(run)}
+    notes = {j: study.read_json(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
+    packages = ("torch", "transformers", "numpy", "scikit-learn", "scipy", "pandas", "nilearn", "papermill", "snakemake")
+    return {
+        "profile": run.model_dump(mode="json"),
+        "code": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "data": data_checksums(run, "tuning") | data_checksums(run, "embeddings"),
+        "fingerprints": {step: fingerprint(run, step) for step in STEPS},
+        "seconds": {job.label: note.get("seconds") for job, note in notes.items()},
+    }
+
+
+def _git(*words: str) -> str | None:
+    """Answer of git about this repository; None where it is no checkout."""
+    try:
+        done = subprocess.run(["git", *words], cwd=study.REPOSITORY, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+# --- command line ------------------------------------------------------------------------------------------------
+
+
+def main(words: Iterable[str]) -> None:
+    """Run one command of the Snakefile: ``check PROFILE`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
+    command, profile, *rest = words
+    if command == "check":
+        run = Study.load(profile)
+        study.write_json(run.folder / "check.json", check(run))
+        return
+    step, *pairs = rest
+    given = dict(pair.split("=", 1) for pair in pairs)
+    if "seed" in given:
+        given["seed"] = int(given["seed"])
+    execute(profile, make_job(step, **given))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BraintuneError as error:
+        sys.exit(f"braintune: {error}")
