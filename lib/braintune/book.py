@@ -106,7 +106,9 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((study.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
-    (source / "_toc.yml").write_text(yaml.safe_dump(_with_results(contents, executed), sort_keys=False), encoding="utf-8")
+    (source / "_toc.yml").write_text(
+        yaml.safe_dump(_with_results(contents, executed), sort_keys=False), encoding="utf-8"
+    )
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
 
 
@@ -129,8 +131,14 @@ def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str
 def banner(run: Study) -> str:
     """Return one line that names the run on every page, and says so when a brain is simulated."""
     simulated = any(brain.is_simulated(name) for name in run.brains)
-    note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
-    when = datetime.fromtimestamp(workflow.executed_notebook(run, workflow.make_job("figures")).stat().st_mtime)
+    note = (
+        " · <strong>the brain is simulated</strong>: a check of the method, not a finding"
+        if simulated
+        else ""
+    )
+    when = datetime.fromtimestamp(
+        workflow.executed_notebook(run, workflow.make_job("figures")).stat().st_mtime
+    )
     return (
         f"Run <strong>{run.profile}</strong> · {Path(run.backbone).name} · brain: {', '.join(run.brains)} · "
         f"{when:%Y-%m-%d}{note}"
@@ -148,7 +156,14 @@ def parameter_page() -> str:
     ]
     for group in Study.__bases__:
         title = group.__name__.removesuffix("Settings")
-        lines += [f"## {title}", "", (group.__doc__ or "").strip(), "", "| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"## {title}",
+            "",
+            (group.__doc__ or "").strip(),
+            "",
+            "| key | default | unit | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
         lines += [_parameter_row(name, field) for name, field in _own_fields(group).items()]
         lines.append("")
     return "\n".join(lines)
@@ -159,7 +174,9 @@ def _own_fields(group: type[Settings]) -> dict[str, FieldInfo]:
 
 
 def _parameter_row(name: str, field: FieldInfo) -> str:
-    default = yaml.safe_dump(field.get_default(call_default_factory=True), default_flow_style=True, width=1000)
+    default = yaml.safe_dump(
+        field.get_default(call_default_factory=True), default_flow_style=True, width=1000
+    )
     shown = default.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
     unit = (field.json_schema_extra or {}).get("unit", "")
     return f"| `{name}` | `{shown}` | {unit} | {field.description} |"
@@ -170,19 +187,40 @@ def _mathjax() -> Path:
     files = distribution("sphinx-mathjax-offline").files or []
     found = [f for f in files if f.name == "tex-svg.js"]
     if not found:
-        raise BraintuneError("the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`")
+        raise BraintuneError(
+            "the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`"
+        )
     return Path(str(found[0].locate()))
 
 
 def _render(source: Path, folder: Path) -> None:
     """Run Jupyter Book with warnings as errors."""
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_book.cli.main",
+        "build",
+        str(source),
+        "--path-output",
+        str(folder),
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
-        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
-        raise BraintuneError("Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}")
+        told = [
+            line
+            for line in log.read_text(encoding="utf-8").splitlines()
+            if "WARNING" in line or "ERROR" in line
+        ]
+        raise BraintuneError(
+            "Jupyter Book reports:\n"
+            + "\n".join(told[:20] or [done.stderr[-2000:]])
+            + f"\nthe whole log: {log}"
+        )
 
 
 def main(words: list[str]) -> None:

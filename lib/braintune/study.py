@@ -53,7 +53,11 @@ def choose(registry: Mapping[str, Any], name: str, kind: str) -> Any:
 
 def _parameter(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
     """One profile parameter: default, one-line meaning, unit and range."""
-    factory = {"default_factory": lambda: type(default)(default)} if isinstance(default, list | dict) else {"default": default}
+    factory = (
+        {"default_factory": lambda: type(default)(default)}
+        if isinstance(default, list | dict)
+        else {"default": default}
+    )
     return Field(description=meaning, json_schema_extra={"unit": unit}, **factory, **limits)
 
 
@@ -75,10 +79,16 @@ Layer = Annotated[int, Field(ge=-64, le=64)]
 class MachineSettings(Settings):
     """Where and how a run computes."""
 
-    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
+    profile: str = _parameter(
+        "quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$"
+    )
     runs: str = _parameter("runs", "folder of all runs, relative to the repository or absolute")
-    device: Literal["auto", "cpu", "cuda", "mps"] = _parameter("auto", "where torch computes; `auto` takes a GPU if there is one")
-    threads: int = _parameter(1, "CPU threads of one job (results are bit-identical for equal numbers)", "threads", ge=1, le=256)
+    device: Literal["auto", "cpu", "cuda", "mps"] = _parameter(
+        "auto", "where torch computes; `auto` takes a GPU if there is one"
+    )
+    threads: int = _parameter(
+        1, "CPU threads of one job (results are bit-identical for equal numbers)", "threads", ge=1, le=256
+    )
 
 
 class WorldSettings(Settings):
@@ -94,10 +104,18 @@ class TaskSettings(Settings):
     """Which tasks are learned, and from what."""
 
     tasks: list[str] = _parameter(list(TASKS), "tasks to tune on", min_length=1)
-    task_source: Literal["microworld", "folder"] = _parameter("microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu")
-    train_examples: int | None = _parameter(1200, "training examples per task; null takes all there are", "examples", ge=10)
-    test_examples: int | None = _parameter(400, "test examples per task; null takes all there are", "examples", ge=10)
-    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
+    task_source: Literal["microworld", "folder"] = _parameter(
+        "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu"
+    )
+    train_examples: int | None = _parameter(
+        1200, "training examples per task; null takes all there are", "examples", ge=10
+    )
+    test_examples: int | None = _parameter(
+        400, "test examples per task; null takes all there are", "examples", ge=10
+    )
+    validation_fraction: Fraction = _parameter(
+        0.1, "part of the training data held out to choose the best epoch"
+    )
     max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
 
@@ -105,23 +123,33 @@ class TaskSettings(Settings):
 class TuningSettings(Settings):
     """How a backbone is tuned. Every method has its own learning rate and length; the rest is shared."""
 
-    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
+    backbone: str = _parameter(
+        "all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id"
+    )
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
-    epochs: dict[str, int] = _parameter({"fine-tuned": 3, "prompt-tuned": 3}, "passes over the training data, by method", "epochs")
-    learning_rate: dict[str, float] = _parameter({"fine-tuned": 1e-4, "prompt-tuned": 1e-2}, "peak learning rate, by method")
+    epochs: dict[str, int] = _parameter(
+        {"fine-tuned": 3, "prompt-tuned": 3}, "passes over the training data, by method", "epochs"
+    )
+    learning_rate: dict[str, float] = _parameter(
+        {"fine-tuned": 1e-4, "prompt-tuned": 1e-2}, "peak learning rate, by method"
+    )
     batch_size: int = _parameter(32, "examples per optimiser step", "examples", ge=1)
     weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
     warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
     prefix_length: int = _parameter(20, "deep-prompt vectors per layer", "vectors", ge=1, le=512)
     prefix_std: float = _parameter(0.02, "standard deviation of the initial prefix", ge=0, le=2)
-    prefix_hidden: int = _parameter(0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0)
+    prefix_hidden: int = _parameter(
+        0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0
+    )
 
 
 class EmbeddingSettings(Settings):
     """How sentences become vectors."""
 
-    pooling: Literal["mean", "cls"] = _parameter("mean", "a sentence's vector: mean over its own tokens, or its first special token")
+    pooling: Literal["mean", "cls"] = _parameter(
+        "mean", "a sentence's vector: mean over its own tokens, or its first special token"
+    )
     controls: list[str] = _parameter(
         ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"],
         "control representations",
@@ -135,8 +163,18 @@ class BrainSettings(Settings):
     brains: list[str] = _parameter(["simulated"], "brain data sets", min_length=1)
     participants: list[str] | None = _parameter(None, "participants; null takes all that the data hold")
     regions: list[str] | None = _parameter(None, "regions; null takes all that the data hold")
-    lags: list[float] = _parameter([2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1)
-    detrend_order: int = _parameter(12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1)
+    lags: list[float] = _parameter(
+        [2.0, 4.0, 6.0, 8.0],
+        "story listening: delays of the scans averaged for a sentence",
+        "s",
+        min_length=1,
+    )
+    detrend_order: int = _parameter(
+        12,
+        "story listening: cosine regressors (with the constant) removed from the time courses",
+        "regressors",
+        ge=1,
+    )
 
 
 class SimulationSettings(Settings):
@@ -149,29 +187,43 @@ class SimulationSettings(Settings):
         {"language": 1.0, "DMN": 0.7, "task-positive": 0.4, "visual": 0.0},
         "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
     )
-    syntax_share: float = _parameter(0.2, "part of the signal variance that codes syntax; the rest codes concepts", ge=0, le=1)
-    passage_drift: float = _parameter(0.0, "standard deviation of a content-free passage effect relative to the noise", ge=0, le=10)
+    syntax_share: float = _parameter(
+        0.2, "part of the signal variance that codes syntax; the rest codes concepts", ge=0, le=1
+    )
+    passage_drift: float = _parameter(
+        0.0, "standard deviation of a content-free passage effect relative to the noise", ge=0, le=10
+    )
 
 
 class DecodingSettings(Settings):
     """Ridge decoding from brain to embedding."""
 
-    designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
-    n_folds: int = _parameter(5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50)
+    designs: list[Literal["shuffled", "grouped"]] = _parameter(
+        ["shuffled", "grouped"], "fold designs", min_length=1
+    )
+    n_folds: int = _parameter(
+        5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50
+    )
     fold_seed: int = _parameter(0, "seed of the fold assignment", ge=0)
     blocks: int = _parameter(6, "contiguous blocks of a story in the grouped design", "blocks", ge=2, le=50)
     gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
-    alpha_exponents: tuple[float, float] = _parameter((0.0, 6.0), "smallest and largest ridge penalty, as powers of ten")
+    alpha_exponents: tuple[float, float] = _parameter(
+        (0.0, 6.0), "smallest and largest ridge penalty, as powers of ten"
+    )
     n_alphas: int = _parameter(20, "ridge penalties, evenly spaced on a log scale", "penalties", ge=1, le=200)
     standardise: bool = _parameter(True, "z-score each embedding dimension over the stimuli")
     layer: Layer = _parameter(-1, "analysis layer: 0 embeddings, 1 … n the hidden layers, -1 the last")
-    permutations: int = _parameter(100, "label permutations of the untuned representation, per region", "permutations", ge=0, le=100_000)
+    permutations: int = _parameter(
+        100, "label permutations of the untuned representation, per region", "permutations", ge=0, le=100_000
+    )
 
 
 class AnalysisSettings(Settings):
     """Representational similarity and statistics."""
 
-    bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
+    bootstrap: int = _parameter(
+        200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000
+    )
     fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
     margin: float = _parameter(0.01, "equivalence margin in pairwise accuracy", ge=0, le=0.5)
 
@@ -261,6 +313,8 @@ class Study(
     def from_notebook(cls, namespace: Mapping[str, Any], own: tuple[str, ...] = ()) -> "Study":
         """Build the study from a notebook's namespace (``globals()``), where papermill has put the parameters.
 
+        A name under ``profile`` that stands in `notebooks/profiles` supplies what the notebook does not give.
+
         Parameters
         ----------
         namespace : mapping
@@ -282,7 +336,10 @@ class Study(
             and not isinstance(value, ModuleType | type)
             and not callable(value)
         }
-        return cls.make({k: v for k, v in values.items() if k not in own}, "notebook parameters")
+        given = {k: v for k, v in values.items() if k not in own}
+        named = REPOSITORY / "notebooks" / "profiles" / f"{given.get('profile')}.yml"
+        base = cls.load(named).values(cls) if named.is_file() else {}
+        return cls.make(base | given, "notebook parameters")
 
     # --- the grid --------------------------------------------------------------------------------------------
 
@@ -370,7 +427,9 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise BraintuneError(f"cannot write {path}: {error.strerror or error}; earlier results are untouched") from error
+        raise BraintuneError(
+            f"cannot write {path}: {error.strerror or error}; earlier results are untouched"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -399,7 +458,9 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+def write_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write named arrays as safetensors, with text metadata."""
     from safetensors.numpy import save_file
 
@@ -417,4 +478,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")
+        raise BraintuneError(
+            f"{path} is not there; `make book` makes it, or run the notebook of its step by hand"
+        )

@@ -1,0 +1,428 @@
+"""Figures of the book, each from tidy tables: one function a figure, one colour a method.
+
+Functions return a matplotlib Figure; :func:`draw` keeps it as SVG and PNG. Error bars are 95 % confidence intervals
+over participants (of each participant's mean over tasks and seeds) unless a caption says otherwise.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from scipy import stats
+
+from braintune import report, study
+from braintune.brain import is_simulated
+from braintune.study import Study
+
+#: Colour-blind-safe (Okabe & Ito), and one colour a method everywhere.
+COLOURS = {
+    "untuned": "#7f7f7f",
+    "fine-tuned": "#d55e00",
+    "prompt-tuned": "#0072b2",
+    "control": "#b59f00",
+    "baseline": "#bbbbbb",
+}
+MARKERS = {"untuned": "D", "fine-tuned": "s", "prompt-tuned": "o", "control": "^"}
+ACCURACY = "pairwise accuracy"
+
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "braintune",
+}
+plt.rcParams.update(STYLE)
+
+
+def draw(run: Study, name: str, figure: Figure) -> None:
+    """Keep a figure as SVG and PNG; a simulated brain is named in its corner."""
+    if any(is_simulated(brain) for brain in run.brains):
+        figure.text(0.995, 0.005, "simulated brain", ha="right", va="bottom", fontsize=8, color="#a00000")
+    for suffix in ("svg", "png"):
+        metadata = {"Date": None} if suffix == "svg" else {"Software": None}
+        with study.atomic(run.figure_file(name, suffix)) as temporary:
+            figure.savefig(temporary, format=suffix, bbox_inches="tight", dpi=150, metadata=metadata)
+
+
+# --- tuning ------------------------------------------------------------------------------------------------------
+
+
+def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
+    """Draw training loss and validation score of one tuning run, epoch by epoch."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
+    colour = COLOURS.get(metrics["method"], "black")
+    left.plot(history["epoch"], history["train_loss"], marker="o", color=colour)
+    left.set(xlabel="epoch", ylabel="training loss")
+    right.plot(history["epoch"], history["score"], marker="o", color=colour)
+    right.set(xlabel="epoch", ylabel=f"validation {metrics['metric']}")
+    for axes in (left, right):
+        axes.set_xticks(sorted(history["epoch"].unique()))
+    return figure
+
+
+def learning_curves(history: pd.DataFrame) -> Figure:
+    """Draw validation score by epoch, one small panel a task."""
+    tasks = list(history["task"].unique())
+    figure, panels = _panels(len(tasks), columns=5, size=(1.8, 1.7))
+    for axes, task in zip(panels, tasks, strict=True):
+        for method, rows in history[history["task"] == task].groupby("method", sort=False):
+            line = rows.groupby("epoch")["score"].mean()
+            axes.plot(
+                line.index, line, marker="o", markersize=3, color=COLOURS.get(method, "black"), label=method
+            )
+        axes.set_title(task, fontsize=9)
+        axes.set_xticks(sorted(history["epoch"].unique()))
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel("validation score", fontsize=10)
+    _legend(figure, panels[0])
+    return figure
+
+
+def tuning_scores(table: pd.DataFrame) -> Figure:
+    """Draw test scores by task and method beside the trivial baseline."""
+    tasks = list(dict.fromkeys(table["task"]))
+    figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
+    base = table.groupby("task")["baseline"].mean().reindex(tasks)
+    axes.barh(range(len(tasks)), base, height=0.7, color="#dddddd", label="trivial baseline")
+    for offset, method in _offsets(list(dict.fromkeys(table["method"])), 0.3):
+        rows = table[table["method"] == method]
+        places = [tasks.index(t) + offset for t in rows["task"]]
+        axes.scatter(
+            rows["score"],
+            places,
+            color=COLOURS.get(method, "black"),
+            marker=MARKERS.get(method, "x"),
+            label=method,
+            zorder=3,
+        )
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.invert_yaxis()
+    axes.set(xlabel="test score (each task's own metric)", xlim=(0, 1))
+    _legend(figure, axes)
+    return figure
+
+
+def movement(table: pd.DataFrame) -> Figure:
+    """Draw the cosine of each representation to the untuned one, by method."""
+    rows = table[table["cosine"].notna() & (table["representation"] != "untuned")]
+    rows = rows.assign(what=np.where(rows["method"] == "control", rows["representation"], rows["method"]))
+    order = list(dict.fromkeys(rows["what"]))
+    figure, axes = plt.subplots(figsize=(7, 0.4 * len(order) + 1.0), layout="constrained")
+    for place, what in enumerate(order):
+        group = rows[rows["what"] == what]
+        axes.scatter(
+            group["cosine"],
+            np.full(len(group), place),
+            color=COLOURS.get(group["method"].iloc[0], "black"),
+            alpha=0.7,
+        )
+    axes.set_yticks(range(len(order)), order)
+    axes.invert_yaxis()
+    axes.set(xlabel="mean cosine to the untuned vector, last layer", xlim=(None, 1.02))
+    return figure
+
+
+# --- decoding ----------------------------------------------------------------------------------------------------
+
+
+def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
+    """Draw accuracy by region and method, one panel a brain data set, in its main fold design."""
+    brains = list(at_layer["brain"].unique())
+    rows = pd.concat([_main_design(at_layer[at_layer["brain"] == brain]) for brain in brains])
+    rows = rows[rows["method"] != "control"]
+    heights = [rows.loc[rows["brain"] == brain, "region"].nunique() for brain in brains]
+    figure, panels = plt.subplots(
+        len(brains), 1, figsize=(7, 0.36 * sum(heights) + 1.1 * len(brains) + 0.3), squeeze=False, sharex=True,
+        height_ratios=[h + 1 for h in heights], layout="constrained",
+    )  # fmt: skip
+    for axes, brain in zip(panels[:, 0], brains, strict=True):
+        here = rows[rows["brain"] == brain]
+        regions = list(here["region"].unique())
+        for offset, method in _offsets(list(here["method"].unique()), 0.25):
+            for place, region in enumerate(regions):
+                _interval(
+                    axes,
+                    here[(here["region"] == region) & (here["method"] == method)],
+                    place + offset,
+                    method,
+                )
+        axes.set_yticks(range(len(regions)), regions)
+        axes.invert_yaxis()
+        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1)
+        axes.set_title(f"{brain} ({here['folds'].iloc[0]} folds)", fontsize=10, loc="left")
+    panels[-1, 0].set_xlabel(ACCURACY)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def difference_map(at_layer: pd.DataFrame) -> Figure:
+    """Draw prompt-tuned minus fine-tuned accuracy, region by task, one panel a brain data set."""
+    tables = []
+    for _, rows in at_layer.groupby("brain", sort=False):
+        arms = _main_design(rows).pivot_table(
+            index=["region", "task"], columns="method", values="pairwise", sort=False
+        )
+        if set(report.ARMS) <= set(arms):
+            tables.append((arms["prompt-tuned"] - arms["fine-tuned"]).unstack("task", sort=False))
+    if not tables:
+        return _nothing("only one tuning method was run")
+    limit = max(float(t.abs().max().max()) for t in tables) or 0.01
+    heights = [len(t) for t in tables]
+    figure, panels = plt.subplots(
+        len(tables), 1, figsize=(7.4, 0.36 * sum(heights) + 1.3 * len(tables)), squeeze=False,
+        height_ratios=heights, layout="constrained",
+    )  # fmt: skip
+    for axes, table, brain in zip(panels[:, 0], tables, at_layer["brain"].unique(), strict=True):
+        sns.heatmap(
+            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.3f",
+            annot_kws={"fontsize": 7}, cbar=False,
+        )  # fmt: skip
+        axes.set(xlabel="", ylabel="")
+        axes.set_title(brain, fontsize=10, loc="left")
+        axes.tick_params(axis="x", rotation=35)
+    return figure
+
+
+def task_ranking(at_layer: pd.DataFrame) -> Figure:
+    """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
+    brains = list(at_layer["brain"].unique())
+    figure, panels = plt.subplots(
+        1, len(brains), figsize=(4.2 * len(brains) + 1.2, 3.9), squeeze=False, layout="constrained"
+    )
+    for axes, brain in zip(panels[0], brains, strict=True):
+        rows = report.judged(at_layer, brain)
+        tuned = rows[rows["method"].isin(report.ARMS)]
+        order = tuned.groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
+        for offset, method in _offsets(list(tuned["method"].unique()), 0.2):
+            for place, task in enumerate(order):
+                _interval(
+                    axes, tuned[(tuned["task"] == task) & (tuned["method"] == method)], place + offset, method
+                )
+        axes.axvline(
+            rows.loc[rows["method"] == "untuned", "pairwise"].mean(),
+            color=COLOURS["untuned"],
+            label="untuned",
+        )
+        axes.set_yticks(range(len(order)), order)
+        axes.invert_yaxis()
+        axes.set(xlabel=ACCURACY)
+        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def layer_curves(decoding: pd.DataFrame) -> Figure:
+    """Draw accuracy by layer and method in each brain's main region, one panel a brain and fold design."""
+    rows = decoding[decoding["method"] != "control"]
+    regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: report.main_region(list(r)))
+    rows = rows[rows["region"] == rows["brain"].map(regions)]
+    keys = list(dict.fromkeys(zip(rows["brain"], rows["folds"], strict=True)))
+    figure, panels = plt.subplots(
+        1, len(keys), figsize=(3.1 * len(keys) + 1, 2.9), squeeze=False, sharey=True, layout="constrained"
+    )
+    for axes, (brain, design) in zip(panels[0], keys, strict=True):
+        here = rows[(rows["brain"] == brain) & (rows["folds"] == design)]
+        for method, group in here.groupby("method", sort=False):
+            means = group.groupby(["layer", "participant"])["pairwise"].mean().groupby("layer")
+            centre, half = means.mean(), means.apply(lambda v: _half_width(v.to_numpy()))
+            axes.plot(
+                centre.index, centre, marker=MARKERS.get(method, "x"), color=COLOURS.get(method), label=method
+            )
+            axes.fill_between(
+                centre.index, centre - half, centre + half, color=COLOURS.get(method), alpha=0.15, linewidth=0
+            )
+        axes.axhline(report.CHANCE, color="black", linestyle="--", linewidth=1)
+        axes.set(xlabel="layer")
+        axes.set_xticks(sorted(here["layer"].unique()))
+        axes.set_title(f"{brain}\n{regions[brain]}, {design}", fontsize=9, loc="left")
+    panels[0, 0].set_ylabel(ACCURACY)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def leakage(at_layer: pd.DataFrame) -> Figure:
+    """Draw the controls and the untuned model under each fold design, main region of each brain."""
+    brains = list(at_layer["brain"].unique())
+    figure, panels = plt.subplots(
+        1, len(brains), figsize=(4.2 * len(brains) + 1.2, 3.0), squeeze=False, layout="constrained"
+    )
+    shades = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
+    for axes, brain in zip(panels[0], brains, strict=True):
+        rows = at_layer[(at_layer["brain"] == brain) & at_layer["method"].isin(["untuned", "control"])]
+        rows = rows[rows["region"] == report.main_region(list(rows["region"].unique()))]
+        order = list(rows["representation"].unique())
+        for offset, design in _offsets(list(rows["folds"].unique()), 0.15):
+            colour, marker = shades[design]
+            for place, name in enumerate(order):
+                here = rows[(rows["representation"] == name) & (rows["folds"] == design)]
+                _interval(axes, here, place + offset, f"{design} folds", colour, marker)
+        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1)
+        axes.set_yticks(range(len(order)), order)
+        axes.invert_yaxis()
+        axes.set(xlabel=ACCURACY)
+        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
+    _legend(
+        figure,
+        panels[0, -1]
+        if len(brains) == 1
+        else max(panels[0], key=lambda a: len(a.get_legend_handles_labels()[1])),
+    )
+    return figure
+
+
+# --- similarity --------------------------------------------------------------------------------------------------
+
+
+def similarity_matrix(table: pd.DataFrame) -> Figure:
+    """Draw the Spearman similarity of every pair of representations."""
+    matrix = table.pivot_table(
+        index="representation_a", columns="representation_b", values="spearman", sort=False
+    )
+    side = 0.22 * len(matrix) + 2.2
+    figure, axes = plt.subplots(figsize=(side, side * 0.9), layout="constrained")
+    sns.heatmap(
+        matrix,
+        ax=axes,
+        cmap="viridis",
+        vmax=1,
+        square=True,
+        cbar_kws={"label": "Spearman RSA", "shrink": 0.6},
+    )
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(labelsize=7)
+    return figure
+
+
+def closeness(table: pd.DataFrame) -> Figure:
+    """Draw similarity to the untuned model by task and method, last layer, with bootstrap intervals."""
+    rows = table[(table["layer"] == table["layer"].max()) & table["method"].isin(report.ARMS)]
+    tasks = list(dict.fromkeys(rows["task"]))
+    figure, axes = plt.subplots(figsize=(7, 0.34 * len(tasks) + 1.2), layout="constrained")
+    for offset, method in _offsets(list(dict.fromkeys(rows["method"])), 0.2):
+        here = (
+            rows[rows["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
+        )
+        spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
+        places = np.arange(len(tasks)) + offset
+        axes.errorbar(
+            here["spearman"],
+            places,
+            xerr=spread,
+            fmt=MARKERS[method],
+            color=COLOURS[method],
+            label=method,
+            capsize=2,
+        )
+    axes.set_yticks(range(len(tasks)), tasks)
+    axes.invert_yaxis()
+    axes.set(xlabel="Spearman RSA to the untuned model (bars: 95 % bootstrap interval)", xlim=(None, 1.02))
+    _legend(figure, axes)
+    return figure
+
+
+def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
+    """Draw decoding accuracy against similarity to the untuned model, one point a task and method."""
+    brains = list(at_layer["brain"].unique())
+    figure, panels = plt.subplots(
+        1, len(brains), figsize=(3.8 * len(brains) + 1.2, 3.3), squeeze=False, layout="constrained"
+    )
+    close = untuned[untuned["layer"] == untuned["layer"].max()].set_index(["brain", "representation"])[
+        "spearman"
+    ]
+    for axes, brain in zip(panels[0], brains, strict=True):
+        rows = report.judged(at_layer, brain)
+        rows = rows[rows["method"].isin(report.ARMS)]
+        points = (
+            rows.groupby(["brain", "representation", "method"])["pairwise"]
+            .mean()
+            .reset_index("method")
+            .join(close)
+        )
+        for method, group in points.groupby("method", sort=False):
+            axes.scatter(
+                group["spearman"],
+                group["pairwise"],
+                color=COLOURS[method],
+                marker=MARKERS[method],
+                label=method,
+            )
+        axes.set(xlabel="Spearman RSA to untuned", ylabel=ACCURACY)
+        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
+        axes.margins(0.1)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def _main_design(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["folds"] == report.main_design(rows["folds"])]
+
+
+def _interval(
+    axes: plt.Axes,
+    rows: pd.DataFrame,
+    place: float,
+    label: str,
+    colour: str | None = None,
+    marker: str | None = None,
+) -> None:
+    """Draw the mean over participants and its 95 % confidence interval."""
+    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
+    if not len(values):
+        return
+    known = label in axes.get_legend_handles_labels()[1]
+    axes.errorbar(
+        values.mean(), place, xerr=_half_width(values), fmt=marker or MARKERS.get(label, "x"), markersize=5, capsize=2,
+        color=colour or COLOURS.get(label, "black"), label=None if known else label,
+    )  # fmt: skip
+
+
+def _half_width(values: np.ndarray) -> float:
+    """Half the width of a 95 % t interval of the mean; 0 where there is only one value."""
+    if len(values) < 2:
+        return 0.0
+    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _offsets(names: Sequence[str], step: float) -> list[tuple[float, str]]:
+    """Spread names around a row, so that their points do not cover each other."""
+    return [(step * (i - (len(names) - 1) / 2), name) for i, name in enumerate(names)]
+
+
+def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[plt.Axes]]:
+    """Return a figure with `count` panels in rows of `columns`."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    shape = (columns * size[0] + 0.6, rows * size[1] + 0.8)
+    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained")
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    return figure, list(grid.flat[:count])
+
+
+def _legend(figure: Figure, axes: plt.Axes) -> None:
+    """Put one legend above the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+
+
+def _nothing(reason: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure, axes = plt.subplots(figsize=(5, 1))
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center")
+    return figure

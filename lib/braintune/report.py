@@ -1,0 +1,347 @@
+"""What the notebooks say: small tables and sentences read off the results, never typed.
+
+Tables go in tidy, as the steps write them; what comes out is a small table for a page, or a sentence.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from braintune import stats, study
+from braintune.brain import BrainData, is_simulated
+from braintune.study import Study
+from braintune.tasks import TaskData
+
+ARMS = ("fine-tuned", "prompt-tuned")
+CHANCE = 0.5
+MEAN_OVER_FOLDS = [
+    "brain",
+    "participant",
+    "region",
+    "representation",
+    "task",
+    "method",
+    "seed",
+    "layer",
+    "folds",
+]
+
+
+def say(*sentences: str) -> Markdown:
+    """Show sentences as one paragraph of Markdown."""
+    return Markdown(" ".join(sentences))
+
+
+def facts(rows: Mapping[str, Any]) -> HTML:
+    """Show names and values as a two-column table; text from data is escaped."""
+    cells = "".join(
+        f"<tr><th scope='row'>{escape(str(k))}</th><td>{escape(_text(v))}</td></tr>" for k, v in rows.items()
+    )
+    return HTML(f"<table class='facts'><tbody>{cells}</tbody></table>")
+
+
+def show(table: pd.DataFrame, digits: int = 3) -> HTML:
+    """Show a table with rounded numbers; text from data is escaped."""
+    return HTML(
+        table.to_html(
+            index=False, escape=True, na_rep="–", float_format=lambda x: f"{x:.{digits}f}", border=0
+        )
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return str(value)
+
+
+# --- tuning ------------------------------------------------------------------------------------------------------
+
+
+def example(data: TaskData, row: int = 0) -> HTML:
+    """Show one training example of a task, field by field."""
+    shown = {k: " ".join(map(str, v)) if k in ("tokens", "tags") else v for k, v in data.train[row].items()}
+    return facts(shown)
+
+
+def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
+    """Show what one tuning run cost and reached."""
+    return facts(
+        {
+            f"score ({metrics['metric']}, test)": metrics["score"],
+            "trivial baseline": metrics["baseline"],
+            "trained parameters": metrics["parameters"],
+            "examples (train / validation / test)": f"{metrics['n_train']} / {metrics['n_validation']} / {metrics['n_test']}",
+            "truncated examples": metrics["truncated"],
+            "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
+            "learning rate": metrics["learning_rate"],
+            "seconds": round(metrics["seconds"], 1),
+        }
+    )
+
+
+def tuning_answer(metrics: Mapping[str, Any]) -> str:
+    """Say whether a tuned model has learned its task."""
+    gain = metrics["score"] - metrics["baseline"]
+    verdict = (
+        "it has learned the task"
+        if gain > 0
+        else "**it does not beat guessing**, so its representation says little about the task"
+    )
+    return (
+        f"The {metrics['method']} model reaches {metrics['score']:.3f} ({metrics['metric']}) on {metrics['task']}; "
+        f"the trivial baseline gets {metrics['baseline']:.3f}: {verdict}."
+    )
+
+
+def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Return task × method scores (mean over seeds) beside the trivial baseline."""
+    scores = table.pivot_table(index="task", columns="method", values="score", sort=False)
+    rest = table.groupby("task", sort=False).agg(metric=("metric", "first"), baseline=("baseline", "mean"))
+    return rest.join(scores).reset_index()
+
+
+# --- decoding ----------------------------------------------------------------------------------------------------
+
+
+def collect(run: Study, what: str, suffix: str = "*") -> pd.DataFrame:
+    """Read the tables of one step over all participants and brains: ``decoding``, ``null`` or an RSA table's name."""
+    tables = []
+    for brain in run.brains:
+        if what in ("decoding", "null"):
+            files = sorted((run.folder / "decoding" / brain).glob("*.parquet"))
+            files = [f for f in files if f.name.endswith(".null.parquet") == (what == "null")]
+        else:
+            files = [run.rsa_file(brain, what)]
+        tables += [study.read_table(file) for file in files]
+    return pd.concat(tables, ignore_index=True)
+
+
+def scores(decoding: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
+    """Return scores averaged over folds at the analysis layer (or at `layer`); controls keep their single layer."""
+    wanted = run.layer if layer is None else layer
+    last = decoding.groupby(["brain", "representation"])["layer"].transform("max")
+    at = np.where(last == 0, 0, last + 1 + wanted if wanted < 0 else wanted)
+    keep = decoding[decoding["layer"] == at]
+    values = ["pairwise", "pairwise_strict", "mse", "rank"]
+    return keep.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[values].mean().reset_index()
+
+
+def main_region(regions: Sequence[str]) -> str:
+    """Return the region a brain's headline is about: the language network where there is one."""
+    return "language" if "language" in regions else regions[0]
+
+
+def main_design(designs: Sequence[str]) -> str:
+    """Return the fold design that claims are judged on: grouped where groups exist."""
+    return "grouped" if "grouped" in set(designs) else "shuffled"
+
+
+def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
+    """Return one brain's scores in its main region and main design."""
+    rows = at_layer[at_layer["brain"] == brain]
+    rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
+    return rows[rows["folds"] == main_design(rows["folds"])]
+
+
+def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
+    """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
+    rows = at_layer.assign(
+        method=np.where(at_layer["method"] == "control", at_layer["representation"], at_layer["method"])
+    )
+    table = rows.pivot_table(
+        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
+    )
+    first = [m for m in ("untuned", *ARMS) if m in table]
+    return table[first + [m for m in table if m not in first]].reset_index()
+
+
+def arm_difference(at_layer: pd.DataFrame, brain: str) -> stats.PairedDifference | None:
+    """Compare prompt-tuned with fine-tuned, paired over participants, averaged over tasks and seeds."""
+    arms = judged(at_layer, brain).pivot_table(index="participant", columns="method", values="pairwise")
+    if not set(ARMS) <= set(arms):
+        return None
+    return stats.paired_difference(arms["prompt-tuned"].to_numpy(), arms["fine-tuned"].to_numpy())
+
+
+def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
+    """Say in two sentences what one brain data set answers."""
+    rows = judged(at_layer, brain)
+    means = rows.groupby("method")["pairwise"].mean()
+    region, design = rows["region"].iloc[0], rows["folds"].iloc[0]
+    kind = "simulated participants" if is_simulated(brain) else "participants"
+    found = ", ".join(f"{m} {means[m]:.3f}" for m in ("untuned", *ARMS) if m in means)
+    first = (
+        f"**{brain}** ({rows['participant'].nunique()} {kind}, region {region}, {design} folds): "
+        f"mean pairwise accuracy {found}; chance is {CHANCE}."
+    )
+    difference = arm_difference(at_layer, brain)
+    second = (
+        f"Prompt-tuned minus fine-tuned: {difference.sentence}"
+        if difference
+        else "Only one tuning method was run."
+    )
+    return f"{first} {second}"
+
+
+def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    """Compare the untuned representation with its permutation null, region by region.
+
+    Returns
+    -------
+    DataFrame
+        Per brain, region and design: observed mean over participants, mean and 95th percentile of the null (each
+        permutation averaged over participants), and the permutation p-value.
+    """
+    keys = ["brain", "region", "folds"]
+    observed = at_layer[at_layer["method"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
+    drawn = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().reset_index()
+    rows = []
+    for key, value in observed.items():
+        sample = drawn[(drawn[keys] == pd.Series(dict(zip(keys, key, strict=True)))).all(axis=1)]["pairwise"]
+        p = (1 + (sample >= value).sum()) / (1 + len(sample))
+        rows.append((*key, value, sample.mean(), sample.quantile(0.95), p))
+    return pd.DataFrame(rows, columns=[*keys, "observed", "null mean", "null 95 %", "p"])
+
+
+def alpha_at_edge(decoding: pd.DataFrame) -> float:
+    """Return the share of folds whose penalty lies at an edge of the grid (untuned and tuned representations)."""
+    return float(decoding.loc[decoding["method"] != "control", "alpha_edge"].mean())
+
+
+# --- brain and stimuli -------------------------------------------------------------------------------------------
+
+
+def brain_facts(data: BrainData) -> HTML:
+    """Show what a brain data set holds."""
+    groups = data.stimuli.passage
+    return facts(
+        {
+            "brain data": data.name + (" (simulated)" if data.simulated else ""),
+            "participants": data.participants,
+            "regions": data.regions,
+            "stimuli": len(data.stimuli.names),
+            "sentences": len(data.stimuli.sentences),
+            "passages": "none" if groups is None else len(set(np.asarray(groups).tolist())),
+        }
+    )
+
+
+# --- sentences ---------------------------------------------------------------------------------------------------
+
+
+def movement_answer(table: pd.DataFrame) -> str:
+    """Say how far each method moved the last layer, by its mean cosine to the untuned vectors."""
+    means = table[table["method"].isin(ARMS)].groupby("method")["cosine"].mean()
+    zero = table.loc[table["representation"] == "zero-prefix", "cosine"]
+    told = ", ".join(f"{method} {means[method]:.3f}" for method in ARMS if method in means)
+    price = f" A prefix of zeros alone moves it to {zero.iloc[0]:.3f}." if len(zero) else ""
+    return f"Mean cosine to the untuned representation at the last layer: {told}.{price}"
+
+
+def participant_answer(decoding: pd.DataFrame, at_layer: pd.DataFrame) -> str:
+    """Say what one participant's brain tells, and whether the penalties stayed inside their grid."""
+    rows = judged(at_layer, at_layer["brain"].iloc[0])
+    means = rows.groupby("method")["pairwise"].mean()
+    told = ", ".join(f"{m} {means[m]:.3f}" for m in ("untuned", *ARMS) if m in means)
+    return (
+        f"In region {rows['region'].iloc[0]} under {rows['folds'].iloc[0]} folds, mean pairwise accuracy is {told}; "
+        f"chance is {CHANCE}. In {alpha_at_edge(decoding):.0%} of the fits the penalty lies at an edge of its grid."
+    )
+
+
+def closeness_answer(untuned: pd.DataFrame) -> str:
+    """Say which method stays closer to the untuned model."""
+    last = untuned[untuned["layer"] == untuned["layer"].max()]
+    means = last[last["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
+    if not set(ARMS) <= set(means.index):
+        return "Only one tuning method was run, so there is nothing to compare."
+    fine, prompt = means.loc["fine-tuned"], means.loc["prompt-tuned"]
+    closer = "prompt-tuned" if prompt["spearman"] > fine["spearman"] else "fine-tuned"
+    return (
+        f"At the last layer the {closer} representations stay closer to the untuned model: Spearman RSA "
+        f"{prompt['spearman']:.3f} prompt-tuned and {fine['spearman']:.3f} fine-tuned; CKA {prompt['cka']:.3f} and "
+        f"{fine['cka']:.3f}, mean over tasks."
+    )
+
+
+def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> pd.DataFrame:
+    """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling."""
+    last = table.groupby("representation")["layer"].transform("max")
+    at = np.where(last == 0, 0, last + 1 + run.layer if run.layer < 0 else run.layer)
+    rows = table[table["layer"] == at]
+    means = rows.pivot_table(index="region", columns="method", values="spearman", sort=False)
+    bounds = ceiling.set_index("region")[["lower", "upper"]].add_prefix("ceiling ")
+    return means.join(bounds).reset_index()
+
+
+# --- numbers in prose --------------------------------------------------------------------------------------------
+
+
+def quoted(
+    run: Study,
+    tuned: pd.DataFrame,
+    decoded: pd.DataFrame,
+    at_layer: pd.DataFrame,
+    null: pd.DataFrame,
+    closeness: pd.DataFrame,
+) -> dict[str, str]:
+    """Return every number and sentence that the pages quote, by name."""
+    beaten = int((tuned["score"] > tuned["baseline"]).sum())
+    above = null_summary(at_layer, null)
+    planted = above["region"] != "visual"
+    headlines = " ".join(headline(at_layer, run, brain) for brain in run.brains)
+    simulated = [is_simulated(brain) for brain in run.brains]
+    return {
+        "headline": headlines.replace("**", ""),
+        "standing": SIMULATED if any(simulated) else REAL,
+        "tuning_runs": str(len(tuned)),
+        "tuning_beaten": str(beaten),
+        "n_tasks": str(tuned["task"].nunique()),
+        "n_participants": str(decoded.groupby("brain")["participant"].nunique().sum()),
+        "backbone": run.backbone,
+        "profile": run.profile,
+        "closeness": " ".join(
+            f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
+        ),
+        "edge": f"{alpha_at_edge(decoded):.0%}",
+        "above_null": f"{int((above['p'] < 0.05)[planted].sum())} of {int(planted.sum())}",
+        "permutations": str(null["permutation"].nunique()),
+        "leakage": leakage_answer(at_layer),
+    }
+
+
+SIMULATED = (
+    "The brain of this run is simulated: its voxels were given a known code, so what is found here checks the "
+    "method and says nothing about people."
+)
+REAL = "The brains of this run are real fMRI; the data sets are named above and described on the data page."
+
+
+def leakage_answer(at_layer: pd.DataFrame) -> str:
+    """Say what the content-free passage code reaches under each design."""
+    rows = at_layer[(at_layer["representation"] == "passage")]
+    rows = rows[rows["region"].isin(["language", "whole-brain"])]
+    if rows.empty or rows["folds"].nunique() < 2:
+        return "This run has no content-free control under both fold designs."
+    means = rows.groupby("folds")["pairwise"].mean()
+    return (
+        f"A code that knows only which passage a sentence belongs to reaches {means['shuffled']:.3f} with shuffled "
+        f"folds and {means['grouped']:.3f} with grouped folds; chance is {CHANCE}."
+    )
+
+
+def glue_all(run: Study, **tables: pd.DataFrame) -> None:
+    """Register every quoted number with the book (`{glue:text}`)."""
+    from myst_nb import glue
+
+    for name, text in quoted(run, **tables).items():
+        glue(name, text, display=True)
