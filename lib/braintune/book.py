@@ -1,4 +1,4 @@
-"""Build the book of one run: stage its pages and executed notebooks, refuse a mixture of runs, render with Jupyter Book.
+"""Build the book of one run: stage its pages and executed notebooks, refuse a mixture of runs, render them.
 
 Each run has a book of its own under `runs/<profile>/book`, staged from the repository's pages and that run's
 executed notebooks alone, so two profiles can never mix on a page.
@@ -17,7 +17,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from braintune import brain, study, workflow
-from braintune.study import BraintuneError, Settings, Study
+from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
 #: Chapter page → the step whose executed notebooks stand below it in the table of contents.
@@ -131,14 +131,8 @@ def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str
 def banner(run: Study) -> str:
     """Return one line that names the run on every page, and says so when a brain is simulated."""
     simulated = any(brain.is_simulated(name) for name in run.brains)
-    note = (
-        " · <strong>the brain is simulated</strong>: a check of the method, not a finding"
-        if simulated
-        else ""
-    )
-    when = datetime.fromtimestamp(
-        workflow.executed_notebook(run, workflow.make_job("figures")).stat().st_mtime
-    )
+    note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
+    when = datetime.fromtimestamp(workflow.executed_notebook(run, workflow.make_job("figures")).stat().st_mtime)
     return (
         f"Run <strong>{run.profile}</strong> · {Path(run.backbone).name} · brain: {', '.join(run.brains)} · "
         f"{when:%Y-%m-%d}{note}"
@@ -164,19 +158,13 @@ def parameter_page() -> str:
             "| key | default | unit | meaning |",
             "| --- | --- | --- | --- |",
         ]
-        lines += [_parameter_row(name, field) for name, field in _own_fields(group).items()]
+        lines += [_parameter_row(name, field) for name, field in group.model_fields.items()]
         lines.append("")
     return "\n".join(lines)
 
 
-def _own_fields(group: type[Settings]) -> dict[str, FieldInfo]:
-    return {name: field for name, field in group.model_fields.items()}
-
-
 def _parameter_row(name: str, field: FieldInfo) -> str:
-    default = yaml.safe_dump(
-        field.get_default(call_default_factory=True), default_flow_style=True, width=1000
-    )
+    default = yaml.safe_dump(field.get_default(call_default_factory=True), default_flow_style=True, width=1000)
     shown = default.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
     unit = (field.json_schema_extra or {}).get("unit", "")
     return f"| `{name}` | `{shown}` | {unit} | {field.description} |"
@@ -187,9 +175,7 @@ def _mathjax() -> Path:
     files = distribution("sphinx-mathjax-offline").files or []
     found = [f for f in files if f.name == "tex-svg.js"]
     if not found:
-        raise BraintuneError(
-            "the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`"
-        )
+        raise BraintuneError("the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`")
     return Path(str(found[0].locate()))
 
 
@@ -211,15 +197,9 @@ def _render(source: Path, folder: Path) -> None:
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode:
-        told = [
-            line
-            for line in log.read_text(encoding="utf-8").splitlines()
-            if "WARNING" in line or "ERROR" in line
-        ]
+        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
         raise BraintuneError(
-            "Jupyter Book reports:\n"
-            + "\n".join(told[:20] or [done.stderr[-2000:]])
-            + f"\nthe whole log: {log}"
+            "Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"
         )
 
 

@@ -1,10 +1,12 @@
 """Figures of the book, each from tidy tables: one function a figure, one colour a method.
 
-Functions return a matplotlib Figure; :func:`draw` keeps it as SVG and PNG. Error bars are 95 % confidence intervals
-over participants (of each participant's mean over tasks and seeds) unless a caption says otherwise.
+Functions return a matplotlib Figure; :func:`draw` keeps it as SVG and PNG with its caption. Error bars are 95 %
+confidence intervals over participants (t intervals of each participant's mean over tasks and seeds) unless a caption
+says otherwise; with one participant there are none.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,22 +17,27 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from braintune import report, study
-from braintune.brain import is_simulated
-from braintune.study import Study
+from braintune.brain import BrainData, is_simulated
+from braintune.study import BraintuneError, Study, choose
 
 #: Colour-blind-safe (Okabe & Ito), and one colour a method everywhere.
 COLOURS = {
-    "untuned": "#7f7f7f",
+    "untuned": "#6e6e6e",
     "fine-tuned": "#d55e00",
     "prompt-tuned": "#0072b2",
     "control": "#b59f00",
-    "baseline": "#bbbbbb",
+    "baseline": "#dddddd",
 }
 MARKERS = {"untuned": "D", "fine-tuned": "s", "prompt-tuned": "o", "control": "^"}
+#: Fold designs have colours that no method has.
+DESIGNS = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
+#: Regions that are whole networks; others are parts of one.
+NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
 
 STYLE = {
     "figure.facecolor": "white",
+    "savefig.facecolor": "white",  # not transparent: black letters must stay legible on a dark page
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -45,14 +52,118 @@ STYLE = {
 plt.rcParams.update(STYLE)
 
 
+# --- keeping -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a figure shows, in words that can stand alone, for eyes and for a screen reader.
+
+    Attributes
+    ----------
+    text : str
+        The caption.
+    alt : str
+        What is to be seen, in one line.
+    brain : bool
+        Whether it shows brain data.
+    """
+
+    text: str
+    alt: str
+    brain: bool = True
+
+
+_BARS = "Points are means over participants, bars are 95 % confidence intervals over participants"
+CAPTIONS = {
+    "tuning-scores": Caption(
+        "Test score of each tuning run beside what a trivial answer scores on the same examples. Each task has its "
+        "own metric, so compare within a row.",
+        "Test score by task and tuning method, beside the trivial baseline.",
+        brain=False,
+    ),
+    "learning-curves": Caption(
+        "Validation score after each epoch, mean over seeds. A curve that still rises at its end asks for more epochs.",
+        "Validation score by epoch for every task and method.",
+        brain=False,
+    ),
+    "decoding-networks": Caption(
+        f"How well each kind of representation is decoded from each region, mean over tasks. {_BARS}; the dashed line "
+        "is chance.",
+        "Decoding accuracy of untuned, fine-tuned and prompt-tuned representations, by region.",
+    ),
+    "decoding-tasks": Caption(
+        f"How well the representation of each task is decoded from each network. {_BARS}; the grey line and band are "
+        "the untuned model and its interval, the dashed line is chance.",
+        "Decoding accuracy by network, task and tuning method, with the untuned model as a line.",
+    ),
+    "difference": Caption(
+        "Prompt-tuned minus fine-tuned pairwise accuracy, in hundredths, mean over participants, by region and task. "
+        "Above zero (blue), the prompt-tuned representation is decoded better.",
+        "Prompt-tuned minus fine-tuned accuracy by region and task.",
+    ),
+    "task-ranking": Caption(
+        f"Tasks in the order of how well their representations are decoded. {_BARS}; the grey line is the untuned model.",
+        "Tasks ranked by the decoding accuracy of their representations.",
+    ),
+    "layers": Caption(
+        "Pairwise accuracy by layer, mean over tasks; layer 0 holds the token embeddings. Bands are 95 % confidence "
+        "intervals over participants; the dashed line is chance.",
+        "Decoding accuracy by layer for untuned, fine-tuned and prompt-tuned representations.",
+    ),
+    "leakage": Caption(
+        f"The controls and the untuned model under both fold designs. {_BARS}; the dashed line is chance. What a "
+        "content-free code reaches with shuffled folds is leakage.",
+        "Decoding accuracy of the controls and the untuned model under shuffled and grouped folds.",
+    ),
+    "closeness": Caption(
+        "Each point is one task tuned by one method: how close its representation stays to the untuned model, and how "
+        "well it is decoded, mean over participants. A line joins the two methods of a task; the diamond is the "
+        "untuned model.",
+        "Decoding accuracy against closeness to the untuned model, by task and method.",
+    ),
+    "brain-map": Caption(
+        "Regions in MNI space, seen through a glass brain, coloured by pairwise accuracy (mean over participants and "
+        "tasks) of each method's representations.",
+        "Glass brains with the regions coloured by decoding accuracy, one row a method.",
+    ),
+}
+
+
 def draw(run: Study, name: str, figure: Figure) -> None:
-    """Keep a figure as SVG and PNG; a simulated brain is named in its corner."""
-    if any(is_simulated(brain) for brain in run.brains):
-        figure.text(0.995, 0.005, "simulated brain", ha="right", va="bottom", fontsize=8, color="#a00000")
+    """Keep a figure of the book under its name, with its caption among :data:`CAPTIONS`."""
+    caption = choose(CAPTIONS, name, "figure")
+    save_figure(run, figure, name, caption)
+
+
+def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None:
+    """Write a figure as SVG (text as text) and PNG, and its caption as JSON; a simulated brain is named in a corner.
+
+    Parameters
+    ----------
+    run : Study
+    figure : Figure
+    name : str
+        Name of the files.
+    caption : Caption
+
+    Raises
+    ------
+    BraintuneError
+        If the caption or its alternative text is empty, or a file cannot be written.
+    """
+    if not (caption.text.strip() and caption.alt.strip()):
+        raise BraintuneError(f"figure {name!r} needs a caption and an alternative text")
+    simulated = caption.brain and any(is_simulated(brain) for brain in run.brains)
+    if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
+        tag = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
+        figure.text(1, 0, "simulated brain", **tag)  # hangs below the figure, where it covers nothing
     for suffix in ("svg", "png"):
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
         with study.atomic(run.figure_file(name, suffix)) as temporary:
-            figure.savefig(temporary, format=suffix, bbox_inches="tight", dpi=150, metadata=metadata)
+            figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
+    facts = {"caption": caption.text, "alt": caption.alt, "simulated": simulated}
+    study.write_json(run.figure_file(name, "json"), facts)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------
@@ -78,9 +189,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     for axes, task in zip(panels, tasks, strict=True):
         for method, rows in history[history["task"] == task].groupby("method", sort=False):
             line = rows.groupby("epoch")["score"].mean()
-            axes.plot(
-                line.index, line, marker="o", markersize=3, color=COLOURS.get(method, "black"), label=method
-            )
+            axes.plot(line.index, line, marker="o", markersize=3, color=COLOURS.get(method, "black"), label=method)
         axes.set_title(task, fontsize=9)
         axes.set_xticks(sorted(history["epoch"].unique()))
     figure.supxlabel("epoch", fontsize=10)
@@ -94,7 +203,7 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
     tasks = list(dict.fromkeys(table["task"]))
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
     base = table.groupby("task")["baseline"].mean().reindex(tasks)
-    axes.barh(range(len(tasks)), base, height=0.7, color="#dddddd", label="trivial baseline")
+    axes.barh(range(len(tasks)), base, height=0.7, color=COLOURS["baseline"], label="trivial baseline")
     for offset, method in _offsets(list(dict.fromkeys(table["method"])), 0.3):
         rows = table[table["method"] == method]
         places = [tasks.index(t) + offset for t in rows["task"]]
@@ -166,31 +275,57 @@ def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
     return figure
 
 
+def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
+    """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
+    panels_of = []
+    for brain in at_layer["brain"].unique():
+        rows = _main_design(at_layer[at_layer["brain"] == brain])
+        regions = list(rows["region"].unique())
+        panels_of += [(brain, rows[rows["region"] == r]) for r in [r for r in regions if r in NETWORKS] or regions]
+    tasks = [t for t in at_layer.loc[at_layer["method"].isin(report.ARMS), "task"].unique() if t]
+    if not tasks:
+        return _nothing("no tuned representation was decoded")
+    figure, panels = _panels(len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharey=True)
+    for axes, (brain, rows) in zip(panels, panels_of, strict=True):
+        _reference(axes, rows[rows["method"] == "untuned"])
+        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+        for offset, method in _offsets([m for m in report.ARMS if m in set(rows["method"])], 0.3):
+            for place, task in enumerate(tasks):
+                here = rows[(rows["task"] == task) & (rows["method"] == method)]
+                _interval(axes, here, place + offset, method)
+        axes.set_title(f"{rows['region'].iloc[0]}\n{brain}, {rows['folds'].iloc[0]}", fontsize=9, loc="left")
+        axes.set_yticks(range(len(tasks)), tasks)
+        axes.set_ylim(len(tasks) - 0.4, -0.6)
+    figure.supxlabel(ACCURACY, fontsize=10)
+    _legend(figure, *panels)
+    return figure
+
+
 def difference_map(at_layer: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy, region by task, one panel a brain data set."""
-    tables = []
-    for _, rows in at_layer.groupby("brain", sort=False):
-        arms = _main_design(rows).pivot_table(
-            index=["region", "task"], columns="method", values="pairwise", sort=False
-        )
+    """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
+    tables = {}
+    for brain, rows in at_layer.groupby("brain", sort=False):
+        arms = _main_design(rows).pivot_table(index=["region", "task"], columns="method", values="pairwise", sort=False)
         if set(report.ARMS) <= set(arms):
-            tables.append((arms["prompt-tuned"] - arms["fine-tuned"]).unstack("task", sort=False))
+            difference = 100 * (arms["prompt-tuned"] - arms["fine-tuned"])
+            tables[brain] = difference.dropna().unstack("task", sort=False)
     if not tables:
         return _nothing("only one tuning method was run")
-    limit = max(float(t.abs().max().max()) for t in tables) or 0.01
-    heights = [len(t) for t in tables]
+    limit = max(float(t.abs().max().max()) for t in tables.values()) or 1.0
+    heights = [len(t) for t in tables.values()]
     figure, panels = plt.subplots(
-        len(tables), 1, figsize=(7.4, 0.36 * sum(heights) + 1.3 * len(tables)), squeeze=False,
+        len(tables), 1, figsize=(7.4, 0.34 * sum(heights) + 1.4 * len(tables)), squeeze=False,
         height_ratios=heights, layout="constrained",
     )  # fmt: skip
-    for axes, table, brain in zip(panels[:, 0], tables, at_layer["brain"].unique(), strict=True):
+    for axes, (brain, table) in zip(panels[:, 0], tables.items(), strict=True):
         sns.heatmap(
-            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.3f",
-            annot_kws={"fontsize": 7}, cbar=False,
+            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.1f",
+            annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
         )  # fmt: skip
         axes.set(xlabel="", ylabel="")
-        axes.set_title(brain, fontsize=10, loc="left")
-        axes.tick_params(axis="x", rotation=35)
+        axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths", fontsize=10, loc="left")
+        axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
+        axes.tick_params(axis="y", rotation=0)
     return figure
 
 
@@ -206,9 +341,7 @@ def task_ranking(at_layer: pd.DataFrame) -> Figure:
         order = tuned.groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
         for offset, method in _offsets(list(tuned["method"].unique()), 0.2):
             for place, task in enumerate(order):
-                _interval(
-                    axes, tuned[(tuned["task"] == task) & (tuned["method"] == method)], place + offset, method
-                )
+                _interval(axes, tuned[(tuned["task"] == task) & (tuned["method"] == method)], place + offset, method)
         axes.axvline(
             rows.loc[rows["method"] == "untuned", "pairwise"].mean(),
             color=COLOURS["untuned"],
@@ -236,9 +369,7 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
         for method, group in here.groupby("method", sort=False):
             means = group.groupby(["layer", "participant"])["pairwise"].mean().groupby("layer")
             centre, half = means.mean(), means.apply(lambda v: _half_width(v.to_numpy()))
-            axes.plot(
-                centre.index, centre, marker=MARKERS.get(method, "x"), color=COLOURS.get(method), label=method
-            )
+            axes.plot(centre.index, centre, marker=MARKERS.get(method, "x"), color=COLOURS.get(method), label=method)
             axes.fill_between(
                 centre.index, centre - half, centre + half, color=COLOURS.get(method), alpha=0.15, linewidth=0
             )
@@ -274,9 +405,7 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
         axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
     _legend(
         figure,
-        panels[0, -1]
-        if len(brains) == 1
-        else max(panels[0], key=lambda a: len(a.get_legend_handles_labels()[1])),
+        panels[0, -1] if len(brains) == 1 else max(panels[0], key=lambda a: len(a.get_legend_handles_labels()[1])),
     )
     return figure
 
@@ -286,9 +415,7 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
 
 def similarity_matrix(table: pd.DataFrame) -> Figure:
     """Draw the Spearman similarity of every pair of representations."""
-    matrix = table.pivot_table(
-        index="representation_a", columns="representation_b", values="spearman", sort=False
-    )
+    matrix = table.pivot_table(index="representation_a", columns="representation_b", values="spearman", sort=False)
     side = 0.22 * len(matrix) + 2.2
     figure, axes = plt.subplots(figsize=(side, side * 0.9), layout="constrained")
     sns.heatmap(
@@ -310,9 +437,7 @@ def closeness(table: pd.DataFrame) -> Figure:
     tasks = list(dict.fromkeys(rows["task"]))
     figure, axes = plt.subplots(figsize=(7, 0.34 * len(tasks) + 1.2), layout="constrained")
     for offset, method in _offsets(list(dict.fromkeys(rows["method"])), 0.2):
-        here = (
-            rows[rows["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
-        )
+        here = rows[rows["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
         spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
         places = np.arange(len(tasks)) + offset
         axes.errorbar(
@@ -337,17 +462,12 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
     figure, panels = plt.subplots(
         1, len(brains), figsize=(3.8 * len(brains) + 1.2, 3.3), squeeze=False, layout="constrained"
     )
-    close = untuned[untuned["layer"] == untuned["layer"].max()].set_index(["brain", "representation"])[
-        "spearman"
-    ]
+    close = untuned[untuned["layer"] == untuned["layer"].max()].set_index(["brain", "representation"])["spearman"]
     for axes, brain in zip(panels[0], brains, strict=True):
         rows = report.judged(at_layer, brain)
         rows = rows[rows["method"].isin(report.ARMS)]
         points = (
-            rows.groupby(["brain", "representation", "method"])["pairwise"]
-            .mean()
-            .reset_index("method")
-            .join(close)
+            rows.groupby(["brain", "representation", "method"])["pairwise"].mean().reset_index("method").join(close)
         )
         for method, group in points.groupby("method", sort=False):
             axes.scatter(

@@ -46,11 +46,7 @@ def facts(rows: Mapping[str, Any]) -> HTML:
 
 def show(table: pd.DataFrame, digits: int = 3) -> HTML:
     """Show a table with rounded numbers; text from data is escaped."""
-    return HTML(
-        table.to_html(
-            index=False, escape=True, na_rep="–", float_format=lambda x: f"{x:.{digits}f}", border=0
-        )
-    )
+    return HTML(table.to_html(index=False, escape=True, na_rep="–", float_format=lambda x: f"{x:.{digits}f}", border=0))
 
 
 def _text(value: Any) -> str:
@@ -91,11 +87,7 @@ def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
     """Say whether a tuned model has learned its task."""
     gain = metrics["score"] - metrics["baseline"]
-    verdict = (
-        "it has learned the task"
-        if gain > 0
-        else "**it does not beat guessing**, so its representation says little about the task"
-    )
+    verdict = "it has learned" if gain > 0 else "**it does not beat guessing**, so it says little about the task"
     return (
         f"The {metrics['method']} model reaches {metrics['score']:.3f} ({metrics['metric']}) on {metrics['task']}; "
         f"the trivial baseline gets {metrics['baseline']:.3f}: {verdict}."
@@ -157,9 +149,7 @@ def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     rows = at_layer.assign(
         method=np.where(at_layer["method"] == "control", at_layer["representation"], at_layer["method"])
     )
-    table = rows.pivot_table(
-        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
-    )
+    table = rows.pivot_table(index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index()
 
@@ -185,9 +175,7 @@ def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
     )
     difference = arm_difference(at_layer, brain)
     second = (
-        f"Prompt-tuned minus fine-tuned: {difference.sentence}"
-        if difference
-        else "Only one tuning method was run."
+        f"Prompt-tuned minus fine-tuned: {difference.sentence}" if difference else "Only one tuning method was run."
     )
     return f"{first} {second}"
 

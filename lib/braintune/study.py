@@ -79,9 +79,7 @@ Layer = Annotated[int, Field(ge=-64, le=64)]
 class MachineSettings(Settings):
     """Where and how a run computes."""
 
-    profile: str = _parameter(
-        "quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$"
-    )
+    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
     runs: str = _parameter("runs", "folder of all runs, relative to the repository or absolute")
     device: Literal["auto", "cpu", "cuda", "mps"] = _parameter(
         "auto", "where torch computes; `auto` takes a GPU if there is one"
@@ -110,12 +108,8 @@ class TaskSettings(Settings):
     train_examples: int | None = _parameter(
         1200, "training examples per task; null takes all there are", "examples", ge=10
     )
-    test_examples: int | None = _parameter(
-        400, "test examples per task; null takes all there are", "examples", ge=10
-    )
-    validation_fraction: Fraction = _parameter(
-        0.1, "part of the training data held out to choose the best epoch"
-    )
+    test_examples: int | None = _parameter(400, "test examples per task; null takes all there are", "examples", ge=10)
+    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
     max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
 
@@ -123,9 +117,7 @@ class TaskSettings(Settings):
 class TuningSettings(Settings):
     """How a backbone is tuned. Every method has its own learning rate and length; the rest is shared."""
 
-    backbone: str = _parameter(
-        "all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id"
-    )
+    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
     epochs: dict[str, int] = _parameter(
@@ -198,9 +190,7 @@ class SimulationSettings(Settings):
 class DecodingSettings(Settings):
     """Ridge decoding from brain to embedding."""
 
-    designs: list[Literal["shuffled", "grouped"]] = _parameter(
-        ["shuffled", "grouped"], "fold designs", min_length=1
-    )
+    designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
     n_folds: int = _parameter(
         5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50
     )
@@ -221,9 +211,7 @@ class DecodingSettings(Settings):
 class AnalysisSettings(Settings):
     """Representational similarity and statistics."""
 
-    bootstrap: int = _parameter(
-        200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000
-    )
+    bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
     fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
     margin: float = _parameter(0.01, "equivalence margin in pairwise accuracy", ge=0, le=0.5)
 
@@ -392,9 +380,7 @@ def profile_path(profile: str | Path) -> Path:
     known = sorted(p.stem for p in folder.glob("*.yml"))
     path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else folder / f"{profile}.yml"
     if not path.is_file():
-        raise BraintuneError(
-            f"no profile {str(profile)!r}; known: {', '.join(known)}, or give the path of a .yml file"
-        )
+        raise BraintuneError(f"no profile {str(profile)!r}; known: {', '.join(known)}, or give the path of a .yml file")
     return path
 
 
@@ -421,9 +407,9 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it when the block ends well: all of a file, or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
     except OSError as error:
@@ -431,7 +417,8 @@ def atomic(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}; earlier results are untouched"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -458,9 +445,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_arrays(
-    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
-) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
     """Write named arrays as safetensors, with text metadata."""
     from safetensors.numpy import save_file
 
@@ -478,6 +463,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise BraintuneError(
-            f"{path} is not there; `make book` makes it, or run the notebook of its step by hand"
-        )
+        raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")

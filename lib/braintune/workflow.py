@@ -174,15 +174,9 @@ def data_checksums(run: Study, step: str) -> dict[str, str]:
     """Return file → SHA-256 of the data that a step reads from the data folder."""
     if step == "tuning" and run.task_source == "folder":
         folder = study.data_folder() / "nlu"
-        return {
-            f"nlu/{t}/{f.name}": _checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))
-        }
+        return {f"nlu/{t}/{f.name}": _checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))}
     if step == "embeddings":
-        return {
-            f"{name}/{file}": sha
-            for name in run.brains
-            for file, sha in brain.data_checksums(run, name).items()
-        }
+        return {f"{name}/{file}": sha for name in run.brains for file, sha in brain.data_checksums(run, name).items()}
     return {}
 
 
@@ -225,9 +219,7 @@ def check(run: Study) -> dict[str, Any]:
     return {
         "backbone": {"name": run.backbone, "fingerprint": backbone.fingerprint, "layers": layers},
         "tasks": rows,
-        "brains": {
-            k: {"participants": list(b.participants), "regions": list(b.regions)} for k, b in brains.items()
-        },
+        "brains": {k: {"participants": list(b.participants), "regions": list(b.regions)} for k, b in brains.items()},
     }
 
 
@@ -308,9 +300,7 @@ def _tell(run: Study, job: Job, seconds: float) -> None:
 def provenance(run: Study) -> dict[str, Any]:
     """Return what made a run: parameters, code, versions, machine, data, fingerprints, seconds per job."""
     executed = {job: executed_notebook(run, job) for job in jobs(run)}
-    notes = {
-        j: study.read_json(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()
-    }
+    notes = {j: study.read_json(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
     packages = (
         "torch",
         "transformers",
@@ -336,9 +326,7 @@ def provenance(run: Study) -> dict[str, Any]:
 def _git(*words: str) -> str | None:
     """Answer of git about this repository; None where it is no checkout."""
     try:
-        done = subprocess.run(
-            ["git", *words], cwd=study.REPOSITORY, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", *words], cwd=study.REPOSITORY, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -1,0 +1,48 @@
+"""What the tests share: a tiny profile whose whole chain takes about a minute on one core."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+TINY = {
+    "profile": "tiny",
+    "tasks": ["sentiment", "wsd"],
+    "train_examples": 64,
+    "test_examples": 32,
+    "epochs": {"fine-tuned": 1, "prompt-tuned": 1},
+    "topics": 4,
+    "passages": 12,
+    "sentences_per_passage": 3,
+    "simulated_participants": 2,
+    "voxels_per_region": 24,
+    "regions": ["language", "IFG", "visual"],
+    "n_folds": 3,
+    "n_alphas": 5,
+    "permutations": 5,
+    "bootstrap": 10,
+    "controls": ["passage", "length", "zero-prefix"],
+}
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data; tests that need it are skipped where it is not there."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of real data is not there (shared/data beside the repository)")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_profile(tmp_path_factory):
+    """The file of a tiny profile that keeps its results in a folder of its own."""
+    folder = tmp_path_factory.mktemp("tiny")
+    path = folder / "tiny.yml"
+    path.write_text(yaml.safe_dump(TINY | {"runs": str(folder / "runs")}), encoding="utf-8")
+    return path

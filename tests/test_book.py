@@ -1,0 +1,204 @@
+"""The whole chain on a tiny profile: Snakemake, papermill, Jupyter Book, and a look at the pages in a browser."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import yaml
+
+from braintune import book, study, workflow
+from braintune.study import BraintuneError, Study
+
+SIMULATED = "simulated"
+
+
+def snakemake(profile, *more):
+    """Run the workflow of a profile as `make book` does."""
+    folder = profile.parent / "snakemake"
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", str(study.REPOSITORY / "Snakefile"),
+         "--directory", str(folder), "--cores", "2", "--config", f"profile={profile}", *more],
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(tiny_profile):
+    done = snakemake(tiny_profile, "--quiet", "all")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run = Study.load(tiny_profile)
+    return SimpleNamespace(run=run, profile=tiny_profile, told=done.stdout)
+
+
+class TestRun:
+    def test_every_job_leaves_its_notebook_and_a_line_of_progress(self, built):
+        jobs = workflow.jobs(built.run)
+        assert len(jobs) == 4 + 1 + 2 + 1 + 1
+        for job in jobs:
+            assert workflow.executed_notebook(built.run, job).is_file()
+            assert job.label in built.told
+        assert not list(built.run.folder.rglob("*.failed.ipynb"))
+
+    def test_decoding_tables_are_tidy_and_complete(self, built):
+        table = study.read_table(built.run.decoding_file("simulated", "S01"))
+        assert {"brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds",
+                "fold", "alpha", "pairwise", "pairwise_strict", "mse", "rank"} <= set(table.columns)  # fmt: skip
+        assert set(table["representation"]) == {r.name for r in built.run.representations()}
+        assert set(table["folds"]) == {"shuffled", "grouped"}
+        assert set(table.loc[table["method"] == "untuned", "layer"]) == set(range(7))
+        assert not table.duplicated(["region", "representation", "layer", "folds", "fold"]).any()
+        assert table[["pairwise", "mse"]].notna().all().all()
+
+    def test_provenance_is_complete(self, built):
+        facts = study.read_json(built.run.folder / "provenance.json")
+        assert set(facts) == {"profile", "code", "versions", "machine", "data", "fingerprints", "seconds"}
+        assert all(facts["seconds"].values())
+
+    def test_nothing_is_computed_twice(self, built):
+        done = snakemake(built.profile, "--dry-run")
+        assert "Nothing to be done" in done.stdout + done.stderr
+
+    def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built, tmp_path):
+        values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"permutations": 6}
+        other = built.profile.with_name("changed.yml")
+        other.write_text(yaml.safe_dump(values), encoding="utf-8")
+        done = snakemake(other, "--dry-run")
+        rerun = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE))
+        assert rerun == {"decoding", "rsa", "figures", "book", "all"}
+
+    def test_the_same_profile_gives_the_same_tables_bit_for_bit(self, built, tmp_path):
+        values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"runs": str(tmp_path / "runs")}
+        again = tmp_path / "again.yml"
+        again.write_text(yaml.safe_dump(values), encoding="utf-8")
+        target = Study.load(again)
+        figures = workflow.executed_notebook(target, workflow.make_job("rsa", brain="simulated"))
+        decoded = [target.decoding_file("simulated", p) for p in ("S01", "S02")]
+        done = snakemake(again, "--quiet", "all", "--", str(figures), *map(str, decoded))
+        assert done.returncode == 0, done.stderr[-3000:]
+        compared = 0
+        for table in sorted([*target.folder.rglob("*.parquet"), *target.folder.rglob("*.safetensors")]):
+            first = built.run.folder / table.relative_to(target.folder)
+            if table.suffix == ".parquet":
+                times = ["seconds"]
+                a, b = (pd.read_parquet(p).drop(columns=times, errors="ignore") for p in (first, table))
+                pd.testing.assert_frame_equal(a, b, check_exact=True)
+            else:
+                a, b = study.read_arrays(first), study.read_arrays(table)
+                assert {k: v.tobytes() for k, v in a.items()} == {k: v.tobytes() for k, v in b.items()}
+            compared += 1
+        assert compared > 15
+
+    def test_a_failed_notebook_is_kept_and_named(self, built, monkeypatch):
+        job = workflow.make_job("decoding", brain="simulated", participant="S99")
+        with pytest.raises(BraintuneError, match=r"S99.*failed in cell \d.*\n.*S99\.failed\.ipynb"):
+            workflow.execute(str(built.profile), job)
+        kept = workflow.executed_notebook(built.run, job).with_suffix(".failed.ipynb")
+        assert "S99" in kept.read_text(encoding="utf-8")
+        kept.unlink()
+
+
+class TestMixture:
+    def test_a_page_of_another_run_is_refused(self, built):
+        page = workflow.executed_notebook(built.run, workflow.make_job("rsa", brain="simulated"))
+        whole = page.read_text(encoding="utf-8")
+        content = json.loads(whole)
+        content["metadata"]["braintune"]["fingerprint"] = "0" * 16
+        page.write_text(json.dumps(content), encoding="utf-8")
+        try:
+            with pytest.raises(BraintuneError, match="rsa · simulated has fingerprint 0000"):
+                book.collect(built.run)
+        finally:
+            page.write_text(whole, encoding="utf-8")
+
+    def test_a_missing_page_is_named(self, built):
+        with pytest.raises(BraintuneError, match="S03 is not there"):
+            book.collect(built.run.model_copy(update={"simulated_participants": 3}))
+
+
+# --- in a browser ------------------------------------------------------------------------------------------------
+
+
+def pages_of(run):
+    html = book.html_index(run).parent
+    found = [p.relative_to(html).as_posix() for p in sorted(html.rglob("*.html"))]
+    return [p for p in found if not p.startswith("_") and p.split("/")[-1] not in ("genindex.html", "search.html")]
+
+
+@pytest.fixture(scope="module")
+def served(built):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=book.html_index(built.run).parent)
+    handler.log_message = lambda *args: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("headless Chromium is not there: on Debian, apt install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                     "--disable-component-update", "--disable-sync", "--no-first-run"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def test_every_page_in_the_browser(built, served, browser):
+    pages = pages_of(built.run)
+    assert len(pages) >= 15
+    faults = []
+    for page in pages:
+        browser.set_window_size(1280, 900)
+        browser.get(f"{served}/{page}")
+        faults += [f"{page}: {line['message']}" for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+        requests = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
+        asked = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
+        faults += [f"{page} asks for {url}" for url in asked if not url.startswith((served, "data:", "blob:", "chrome"))]
+        look = browser.execute_script(
+            "return {h1: document.querySelectorAll('h1').length, title: document.title,"
+            " images: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),"
+            " banner: document.querySelector('.bd-header-announcement')?.innerText || ''}"
+        )
+        if page != "index.html":
+            if look["h1"] != 1 or not look["title"]:
+                faults.append(f"{page}: {look['h1']} headings of the first order, title {look['title']!r}")
+            if SIMULATED not in look["banner"]:
+                faults.append(f"{page}: the banner does not say that the brain is simulated: {look['banner']!r}")
+        faults += [f"{page}: broken image {source}" for source in look["images"]]
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        )
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        if width > 390:
+            faults.append(f"{page}: scrolls sideways at 390 px ({width} px wide)")
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert not faults, "\n".join(faults)
+
+
+def test_pages_stay_below_their_budget(built):
+    html = book.html_index(built.run).parent
+    sizes = {page: (html / page).stat().st_size for page in pages_of(built.run)}
+    assert max(sizes.values()) < 5e6, max(sizes, key=sizes.get)
+
+
+def test_every_executed_notebook_can_be_downloaded(built):
+    html = book.html_index(built.run).parent
+    for job in workflow.jobs(built.run):
+        assert (html / "_sources" / f"{book._page(job)}.ipynb").is_file()

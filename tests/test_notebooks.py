@@ -1,0 +1,120 @@
+"""The notebooks tell and the library computes: what a clean notebook source is."""
+
+import ast
+
+import nbformat
+import pytest
+
+from braintune import study, workflow
+from braintune.study import BraintuneError, Study
+
+NOTEBOOKS = sorted((study.REPOSITORY / "notebooks").glob("*.ipynb"))
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_there_is_one_notebook_a_step():
+    assert {p.stem for p in NOTEBOOKS} == set(workflow.STEPS)
+
+
+@by_name
+def test_sources_are_valid_and_hold_no_output(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in code_cells(path):
+        assert cell.outputs == [] and cell.execution_count is None
+
+
+@by_name
+def test_parameters_come_first_each_with_a_comment(path):
+    first = code_cells(path)[0]
+    assert first.metadata["tags"] == ["parameters"]
+    lines = first.source.splitlines()
+    assert all("  # " in line for line in lines)
+    names = [line.split(" = ")[0] for line in lines]
+    assert names == ["profile", *workflow.STEPS[path.stem].own]
+
+
+@by_name
+def test_cells_are_short_and_define_nothing(path):
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 15
+        tree = ast.parse(cell.source)
+        assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While)]
+
+
+@by_name
+def test_defaults_of_the_parameters_stand_in_the_quick_profile(path):
+    namespace = {}
+    exec(code_cells(path)[0].source, namespace)
+    own = workflow.STEPS[path.stem].own
+    given = {name: namespace[name] for name in ("profile", *own)}
+    run = Study.load(given["profile"])
+    assert workflow.make_job(path.stem, **{name: given[name] for name in own}) in workflow.jobs(run)
+
+
+def test_an_unknown_parameter_stops_a_notebook(tiny_profile):
+    import papermill
+    import yaml
+
+    values = yaml.safe_load(tiny_profile.read_text(encoding="utf-8"))
+    with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'n_fold'"):
+        papermill.execute_notebook(
+            str(study.REPOSITORY / "notebooks" / "rsa.ipynb"), None, values | {"n_fold": 3},
+            kernel_name="python3", progress_bar=False,
+        )  # fmt: skip
+
+
+class TestWorkflow:
+    def test_library_files_follow_imports(self):
+        names = {p.stem for p in workflow.library_files("brain")}
+        assert {"brain", "study", "simulate", "microworld"} <= names
+        assert "figures" not in names and "tuning" not in names
+
+    def test_a_fingerprint_moves_with_its_own_parameters_only(self):
+        run, other = Study(), Study.make({"permutations": 7})
+        same = [s for s in workflow.STEPS if workflow.fingerprint(run, s) == workflow.fingerprint(other, s)]
+        assert same == ["tuning", "embeddings"]
+
+    def test_adding_a_task_does_not_make_the_others_stale(self):
+        run, other = Study(), Study.make({"tasks": ["ner"]})
+        assert workflow.fingerprint(run, "tuning") == workflow.fingerprint(other, "tuning")
+        assert workflow.fingerprint(run, "embeddings") != workflow.fingerprint(other, "embeddings")
+
+    def test_jobs_follow_the_grid(self):
+        run = Study.make({"seeds": [0, 1], "tasks": ["ner", "wsd"]})
+        steps = [job.step for job in workflow.jobs(run)]
+        assert [steps.count(s) for s in workflow.STEPS] == [8, 1, 5, 1, 1]
+
+    def test_lower_rooms_never_import_higher_ones(self):
+        floors = [
+            {"study"},
+            {"tasks", "backbones", "prefix", "brain", "simulate", "microworld", "microworld_lexicon", "encoding", "heads"},
+            {"tuning", "embeddings"},
+            {"decoding", "gram", "rsa", "stats"},
+            {"figures", "report", "workflow", "book"},
+        ]
+        floor_of = {name: i for i, names in enumerate(floors) for name in names}
+        for path in workflow.LIBRARY.glob("*.py"):
+            for name in workflow._imported(path.read_text(encoding="utf-8")) & set(floor_of):
+                assert floor_of[name] <= floor_of.get(path.stem, 99), f"{path.stem} imports {name}"
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: .*sentiment"),
+            ({"methods": ["lora"], "epochs": {"lora": 1}, "learning_rate": {"lora": 1}}, "unknown method 'lora'; known: "),
+            ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
+            ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),
+            ({"layer": 9}, "layer: 9 is not in all-MiniLM-L6-v2, which has layers 0 to 6"),
+            ({"participants": ["S99"]}, "S99.*S01"),
+            ({"regions": ["Broca"]}, "Broca.*language"),
+        ],
+    )
+    def test_the_check_speaks_before_any_long_work(self, values, message):
+        with pytest.raises(BraintuneError, match=message):
+            workflow.check(Study.make(values))

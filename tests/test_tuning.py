@@ -1,0 +1,299 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    GPT2Config,
+    GPT2Model,
+    ModernBertConfig,
+    ModernBertModel,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from braintune.backbones import load_backbone
+from braintune.encoding import Collator, encode
+from braintune.heads import TunedModel
+from braintune.study import BraintuneError, Study, read_json
+from braintune.tasks import KINDS, TASKS, load_task
+from braintune.tuning import METHODS, history, history_table, load_tuned, longest_input, tune, tuning_table
+from tiny_models import TOKENIZERS, save_tiny_bert
+
+RATES = {"fine-tuned": 3e-3, "prompt-tuned": 3e-2, "head-only": 1e-2}
+SENTENCES = ["the play is good", "she is sad", "a river"]
+
+
+@pytest.fixture(scope="module")
+def tiny_bert(tmp_path_factory):
+    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture
+def make_study(tmp_path, tiny_bert):
+    def make(**values):
+        base = {
+            "runs": str(tmp_path / "runs"),
+            "backbone": tiny_bert,
+            "tasks": ["sentiment"],
+            "methods": list(RATES),
+            "epochs": {method: 2 for method in RATES},
+            "learning_rate": RATES,
+            "train_examples": 40,
+            "test_examples": 20,
+            "batch_size": 8,
+            "prefix_length": 3,
+            "device": "cpu",
+        }
+        return Study.make(base | values)
+
+    return make
+
+
+def hidden_states(backbone):
+    batch = backbone.tokenizer(SENTENCES, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        return torch.stack(backbone.model(**batch, output_hidden_states=True).hidden_states)
+
+
+def saved(study, task, method, seed=0):
+    with safe_open(study.tuning_folder(task, method, seed) / "weights.safetensors", "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+# --- the head ----------------------------------------------------------------------------------------------------
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+ENCODERS = {
+    "bert": lambda v: BertModel(BertConfig(vocab_size=v, **SMALL)),
+    "distilbert": lambda v: DistilBertModel(
+        DistilBertConfig(vocab_size=v, dim=16, n_layers=2, n_heads=2, hidden_dim=32)
+    ),
+    "roberta": lambda v: RobertaModel(RobertaConfig(vocab_size=v, **SMALL, pad_token_id=1)),
+    "gpt2": lambda v: GPT2Model(GPT2Config(vocab_size=v, n_embd=16, n_layer=2, n_head=2)),
+    "modernbert": lambda v: ModernBertModel(ModernBertConfig(vocab_size=v, **SMALL, **SPECIAL)),
+}
+
+
+def made_batch(task, tokenizer, n=6):
+    data = load_task(Study.make({"train_examples": 20, "test_examples": 10}), task)
+    encoded = encode(data.task, data.train[:n], data.labels, tokenizer, 96)
+    return data, encoded, Collator(tokenizer.pad_token_id or 0)
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("task", ["sentiment", "nli", "wsd", "coreference", "ner", "srl", "qa"])
+def test_one_head_fits_every_family_and_kind(family, task):
+    tokenizer = TOKENIZERS["bert" if family == "distilbert" else family]()
+    if family == "distilbert":  # takes no token types
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    data, encoded, collate = made_batch(task, tokenizer)
+    torch.manual_seed(0)
+    model = TunedModel(ENCODERS[family](len(tokenizer)), data.task.kind, len(data.labels)).eval()
+    batch = collate(encoded.features)
+    found = model(**batch)
+    assert found["loss"].isfinite()
+    found["loss"].backward()
+    assert model.head.weight.grad.abs().sum() > 0
+    assert found["logits"].shape[0] == len(encoded.features)
+    with torch.inference_mode():  # alone, without padding: the same
+        for i, feature in enumerate(encoded.features):
+            alone = model(**collate([feature]))["logits"][0]
+            both = found["logits"][i][: len(alone)]
+            torch.testing.assert_close(both, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_features_are_means_over_the_spans(tiny_bert):
+    backbone = load_backbone(tiny_bert)
+    rows = [{"sentence1": "the ox", "sentence2": "she plays", "label": "a"}]
+    feature = encode(TASKS["paraphrase"], rows, ("a", "b"), backbone.tokenizer, 64).features[0]
+    model = TunedModel(backbone.model, "pair", 2).eval()
+    batch = Collator(0)([feature])
+    with torch.inference_mode():
+        hidden = backbone.model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).last_hidden_state[
+            0
+        ]
+        u, v = (hidden[start:end].mean(0) for start, end in feature["spans"])
+        wanted = model.head(torch.cat([u, v, (u - v).abs(), u * v]))
+        torch.testing.assert_close(model(**batch)["logits"][0], wanted)
+
+
+def test_answer_loss_has_a_class_for_nowhere(tiny_bert):
+    model = TunedModel(load_backbone(tiny_bert).model, "span", 0)
+    logits = torch.tensor([[[-9e9, -9e9], [1.0, 2.0], [3.0, 0.0]]])
+    for labels in ([1, 2], [-1, -1]):
+        wanted = 0.0
+        for column, place in enumerate(labels):
+            points = np.append(logits[0, :, column].double().numpy(), 0.0)
+            wanted -= points[place] - np.log(np.exp(points).sum())
+        found = model._loss(logits, torch.tensor([labels]))
+        assert found.item() == pytest.approx(wanted / 2, rel=1e-5)
+
+
+def test_a_batch_without_any_known_label_costs_nothing(tiny_bert):
+    model = TunedModel(load_backbone(tiny_bert).model, "sentence", 2)
+    assert model._loss(torch.zeros(3, 2), torch.full((3,), -100)).item() == 0
+
+
+# --- tuning from end to end --------------------------------------------------------------------------------------
+
+
+def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
+    study = make_study()
+    untuned = load_backbone(tiny_bert)
+    before = {name: value.clone() for name, value in untuned.model.state_dict().items()}
+    head = 2 * 16 + 2
+    trained = {
+        "fine-tuned": sum(v.numel() for v in untuned.model.parameters()),
+        "prompt-tuned": 2 * 3 * 2 * 16,
+        "head-only": 0,
+    }
+    for method in METHODS:
+        metrics = tune(study, "sentiment", method, 0)
+        folder = study.tuning_folder("sentiment", method, 0)
+        assert sorted(f.name for f in folder.iterdir()) == ["history.parquet", "metrics.json", "weights.safetensors"]
+        assert metrics == read_json(folder / "metrics.json")
+        assert metrics["parameters"] == trained[method] + head
+        assert metrics["beats_baseline"] == (metrics["score"] > metrics["baseline"])
+        assert (metrics["n_train"], metrics["n_validation"], metrics["n_test"]) == (36, 4, 20)
+        weights, facts = saved(study, "sentiment", method)
+        assert sum(v.numel() for v in weights.values()) == metrics["parameters"]
+        assert json.loads(facts["labels"]) == metrics["labels"]
+
+        loaded = load_tuned(study, "sentiment", method, 0)
+        assert loaded.fingerprint == untuned.fingerprint == facts["fingerprint"]
+        assert not loaded.model.training
+        same = {n: torch.equal(v, before[n]) for n, v in loaded.model.state_dict().items() if n in before}
+        assert set(same) == set(before)
+        assert all(same.values()) == (method != "fine-tuned")
+        assert torch.equal(hidden_states(loaded), hidden_states(untuned)) == (method == "head-only")
+        assert torch.equal(hidden_states(loaded), hidden_states(load_tuned(study, "sentiment", method, 0)))
+
+        curve = history(study, "sentiment", method, 0)
+        assert list(curve.columns) == ["epoch", "step", "train_loss", "validation_loss", "score"]
+        assert curve["epoch"].tolist() == [1, 2]
+        assert curve["step"].tolist() == [5, 10]
+        assert np.isfinite(curve.to_numpy(float)).all()
+        assert curve["score"].idxmax() + 1 == metrics["best_epoch"]  # of equal epochs, the first
+    table, curves = tuning_table(study), history_table(study)
+    assert table["method"].tolist() == list(RATES)
+    assert curves.groupby("method")["epoch"].count().tolist() == [2, 2, 2]
+    assert {
+        "task",
+        "method",
+        "seed",
+        "level",
+        "metric",
+        "score",
+        "baseline",
+        "parameters",
+        "seconds",
+        "best_epoch",
+    } <= set(table)
+
+
+def test_the_tuned_model_is_the_one_that_was_scored(make_study):
+    """The saved head on the loaded encoder gives the test score again."""
+    study = make_study(epochs=dict.fromkeys(RATES, 4), train_examples=80)
+    for method in ("fine-tuned", "prompt-tuned"):
+        metrics = tune(study, "sentiment", method, 0)
+        data, backbone = load_task(study, "sentiment"), load_tuned(study, "sentiment", method, 0)
+        model = TunedModel(backbone.model, "sentence", 2).eval()
+        weights, _ = saved(study, "sentiment", method)
+        model.head.load_state_dict({k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")})
+        encoded = encode(data.task, data.test, data.labels, backbone.tokenizer, longest_input(backbone))
+        with torch.inference_mode():
+            guess = model(**Collator(0)(encoded.features))["logits"].argmax(1)
+        right = [data.labels[g] == data.test[f["row"]]["label"] for g, f in zip(guess, encoded.features, strict=True)]
+        assert np.mean(right) == pytest.approx(metrics["score"])
+
+
+@pytest.mark.parametrize("method", ["fine-tuned", "prompt-tuned"])
+def test_equal_seeds_give_equal_bits(make_study, tmp_path, method):
+    runs = [make_study(runs=str(tmp_path / name)) for name in "ab"]
+    metrics = [tune(run, "wsd", method, 0) for run in runs]
+    weights = [saved(run, "wsd", method)[0] for run in runs]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert metrics[0]["scores"] == metrics[1]["scores"]
+    other = saved(runs[0], "wsd", method)[0]
+    tune(runs[0], "wsd", method, 1)
+    assert not all(torch.equal(other[name], saved(runs[0], "wsd", method, 1)[0][name]) for name in other)
+
+
+@pytest.mark.parametrize("task", ["ner", "srl", "coreference", "qa"])
+def test_every_kind_can_be_tuned(make_study, task):
+    metrics = tune(make_study(max_tokens=48), task, "prompt-tuned", 0)
+    assert 0 <= metrics["score"] <= 1
+    assert set(KINDS) >= {TASKS[task].kind}
+    assert metrics["truncated"] >= 0
+
+
+def test_reparameterised_prefixes_are_saved_too(make_study):
+    study = make_study(prefix_hidden=4)
+    tune(study, "sentiment", "prompt-tuned", 0)
+    first, second = (load_tuned(study, "sentiment", "prompt-tuned", 0) for _ in range(2))
+    assert torch.equal(hidden_states(first), hidden_states(second))
+
+
+def test_no_validation_part_keeps_the_last_epoch(make_study):
+    metrics = tune(make_study(validation_fraction=0), "sentiment", "head-only", 0)
+    assert metrics["best_epoch"] == metrics["epochs"] == 2
+    assert metrics["n_validation"] == 0
+
+
+@pytest.mark.parametrize("method", ["fine-tuned", "prompt-tuned"])
+def test_a_word_that_gives_the_label_away_is_learned(make_study, tmp_path, monkeypatch, method):
+    generator = np.random.default_rng(0)
+    words = np.array(["ox", "the", "is", "in"])
+    folder = tmp_path / "nlu" / "sentiment"
+    folder.mkdir(parents=True)
+    for part, n in (("train", 160), ("test", 60)):
+        rows = []
+        for _ in range(n):
+            label = str(generator.choice(["river", "play"]))
+            sentence = " ".join(generator.permutation([label, *generator.choice(words, 2)]))
+            rows.append(json.dumps({"sentence": sentence, "label": label}))
+        (folder / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    study = make_study(task_source="folder", train_examples=160, test_examples=60, epochs=dict.fromkeys(RATES, 5))
+    assert tune(study, "sentiment", method, 0)["score"] > 0.9
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+def test_another_backbone_is_refused(make_study, tmp_path):
+    study = make_study()
+    tune(study, "sentiment", "prompt-tuned", 0)
+    other = make_study(backbone=save_tiny_bert(tmp_path / "other", seed=1))
+    with pytest.raises(BraintuneError, match=r"was tuned on .* but the study's backbone is"):
+        load_tuned(other, "sentiment", "prompt-tuned", 0)
+
+
+def test_faults_name_the_remedy(make_study):
+    study = make_study()
+    with pytest.raises(
+        BraintuneError, match=r"weights\.safetensors is not there; `make book` makes it, or tune\(study, 'sentiment'"
+    ):
+        load_tuned(study, "sentiment", "fine-tuned", 3)
+    with pytest.raises(BraintuneError, match="unknown method 'magic'; known: fine-tuned, prompt-tuned"):
+        tune(study, "sentiment", "magic", 0)
+    with pytest.raises(BraintuneError, match="unknown task 'chess'"):
+        tune(study, "chess", "fine-tuned", 0)
+    with pytest.raises(BraintuneError, match="epochs: no value for method 'head-only'"):
+        tune(Study.make({}), "sentiment", "head-only", 0)
+    with pytest.raises(BraintuneError, match=r"metrics\.json is not there"):
+        tuning_table(study)
+
+
+def test_divergence_is_an_error_and_writes_nothing(make_study):
+    study = make_study(learning_rate=RATES | {"head-only": 1e38})
+    with pytest.raises(BraintuneError, match=r"diverged .* lower its learning_rate"):
+        tune(study, "sentiment", "head-only", 0)
+    assert not study.tuning_folder("sentiment", "head-only", 0).exists()
