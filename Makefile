@@ -30,7 +30,7 @@ help:
 book: setup
 	@mkdir -p $(RUN)
 	@$(BIN)/snakemake --snakefile Snakefile --directory $(RUN) --cores $(CORES) --config profile=$(FILE) \
-		--keep-going --rerun-incomplete --quiet all \
+		--keep-going --rerun-incomplete --quiet rules reason host progress \
 		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
 		     echo "  mend it and run the same command again."; exit 1; }
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"

@@ -3,7 +3,7 @@
 import sys
 
 from braintune import book
-from braintune import workflow as chain
+from braintune import workflow as braintune_workflow
 from braintune.study import Study
 
 PYTHON = sys.executable
@@ -14,15 +14,15 @@ TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
 def notebook(step, **wildcards):
-    return str(chain.executed_notebook(RUN, chain.make_job(step, **wildcards)))
+    return str(braintune_workflow.executed_notebook(RUN, braintune_workflow.make_job(step, **wildcards)))
 
 
 def all_of(step):
-    return [str(chain.executed_notebook(RUN, job)) for job in chain.jobs(RUN) if job.step == step]
+    return [str(braintune_workflow.executed_notebook(RUN, job)) for job in braintune_workflow.jobs(RUN) if job.step == step]
 
 
 def stamp(step):
-    return chain.fingerprint(RUN, step)
+    return braintune_workflow.fingerprint(RUN, step)
 
 
 wildcard_constraints:

@@ -149,7 +149,7 @@ def bag_of_words(train, test, fields):
         ("coreference", ["text", "pronoun", "a", "b"], 0.50),
         ("paraphrase", ["sentence1", "sentence2"], 0.60),
         ("nli", ["premise", "hypothesis"], 0.60),
-        ("sentiment", ["sentence"], 0.60),
+        ("sentiment", ["sentence"], 0.85),
         ("emotion", ["sentence"], 0.80),
     ],
 )

@@ -432,7 +432,7 @@ def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Pat
     if data.coordinates is None:
         raise BraintuneError(f"brain data {data.name!r} have no voxel coordinates, so no image can be made of them")
     places = {region: np.asarray(data.coordinates[region]) for region in data.regions}
-    index, shape, affine = _grid(places)
+    index, shape, affine = voxel_grid(places)
     beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
     for region, responses in data.load(participant).items():
         beta[tuple(index[region].T)] = responses.T
@@ -446,8 +446,25 @@ def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Pat
     return files
 
 
-def _grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, ...], np.ndarray]:
-    """Return voxel indices by region, shape and affine of the smallest image that holds all voxels."""
+def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, ...], np.ndarray]:
+    """Return voxel indices by region, shape and affine of the smallest image that holds all voxels.
+
+    Parameters
+    ----------
+    places : mapping of region to array of shape (n_voxels, 3)
+        Voxel centres, mm.
+
+    Returns
+    -------
+    index : dict of region to int array of shape (n_voxels, 3)
+    shape : tuple of int
+    affine : array of shape (4, 4)
+
+    Raises
+    ------
+    BraintuneError
+        If the voxels do not lie on one regular grid.
+    """
     every = np.concatenate(list(places.values()))
     origin = every.min(axis=0)
     steps = np.concatenate([np.diff(np.unique(axis)) for axis in every.T])

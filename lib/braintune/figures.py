@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from braintune import report, study
-from braintune.brain import BrainData, is_simulated
+from braintune.brain import BrainData, is_simulated, voxel_grid
 from braintune.study import BraintuneError, Study, choose
 
 #: Colour-blind-safe (Okabe & Ito), and one colour a method everywhere.
@@ -107,8 +108,8 @@ CAPTIONS = {
         "Tasks ranked by the decoding accuracy of their representations.",
     ),
     "layers": Caption(
-        "Pairwise accuracy by layer, mean over tasks; layer 0 holds the token embeddings. Bands are 95 % confidence "
-        "intervals over participants; the dashed line is chance.",
+        f"Pairwise accuracy by layer, mean over tasks; layer 0 holds the token embeddings. {_BARS}; the dashed line is "
+        "chance.",
         "Decoding accuracy by layer for untuned, fine-tuned and prompt-tuned representations.",
     ),
     "leakage": Caption(
@@ -178,23 +179,32 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     right.plot(history["epoch"], history["score"], marker="o", color=colour)
     right.set(xlabel="epoch", ylabel=f"validation {metrics['metric']}")
     for axes in (left, right):
-        axes.set_xticks(sorted(history["epoch"].unique()))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.grid(axis="y")
     return figure
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
-    """Draw validation score by epoch, one small panel a task."""
+    """Draw validation score by epoch (mean over seeds), one small panel a task."""
     tasks = list(history["task"].unique())
     figure, panels = _panels(len(tasks), columns=5, size=(1.8, 1.7))
     for axes, task in zip(panels, tasks, strict=True):
         for method, rows in history[history["task"] == task].groupby("method", sort=False):
             line = rows.groupby("epoch")["score"].mean()
-            axes.plot(line.index, line, marker="o", markersize=3, color=COLOURS.get(method, "black"), label=method)
+            axes.plot(
+                line.index,
+                line,
+                marker=MARKERS.get(method, "x"),
+                markersize=4,
+                color=COLOURS.get(method, "black"),
+                label=method,
+            )
         axes.set_title(task, fontsize=9)
-        axes.set_xticks(sorted(history["epoch"].unique()))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.grid(axis="y")
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
-    _legend(figure, panels[0])
+    _legend(figure, *panels)
     return figure
 
 
@@ -217,7 +227,7 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(range(len(tasks)), tasks)
     axes.invert_yaxis()
-    axes.set(xlabel="test score (each task's own metric)", xlim=(0, 1))
+    axes.set(xlabel="test score (each task's own metric)", xlim=(min(0, *table["score"], *base), 1))
     _legend(figure, axes)
     return figure
 
@@ -258,20 +268,15 @@ def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
     for axes, brain in zip(panels[:, 0], brains, strict=True):
         here = rows[rows["brain"] == brain]
         regions = list(here["region"].unique())
+        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
         for offset, method in _offsets(list(here["method"].unique()), 0.25):
             for place, region in enumerate(regions):
-                _interval(
-                    axes,
-                    here[(here["region"] == region) & (here["method"] == method)],
-                    place + offset,
-                    method,
-                )
-        axes.set_yticks(range(len(regions)), regions)
-        axes.invert_yaxis()
-        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1)
+                chosen = here[(here["region"] == region) & (here["method"] == method)]
+                _interval(axes, chosen, place + offset, method)
+        _rows(axes, regions)
         axes.set_title(f"{brain} ({here['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     panels[-1, 0].set_xlabel(ACCURACY)
-    _legend(figure, panels[0, 0])
+    _legend(figure, *panels[:, 0])
     return figure
 
 
@@ -294,8 +299,7 @@ def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
                 here = rows[(rows["task"] == task) & (rows["method"] == method)]
                 _interval(axes, here, place + offset, method)
         axes.set_title(f"{rows['region'].iloc[0]}\n{brain}, {rows['folds'].iloc[0]}", fontsize=9, loc="left")
-        axes.set_yticks(range(len(tasks)), tasks)
-        axes.set_ylim(len(tasks) - 0.4, -0.6)
+        _rows(axes, tasks)
     figure.supxlabel(ACCURACY, fontsize=10)
     _legend(figure, *panels)
     return figure
@@ -332,26 +336,24 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
 def task_ranking(at_layer: pd.DataFrame) -> Figure:
     """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
     brains = list(at_layer["brain"].unique())
-    figure, panels = plt.subplots(
-        1, len(brains), figsize=(4.2 * len(brains) + 1.2, 3.9), squeeze=False, layout="constrained"
-    )
-    for axes, brain in zip(panels[0], brains, strict=True):
+    tuned = {
+        brain: rows[rows["method"].isin(report.ARMS)] for brain in brains for rows in [report.judged(at_layer, brain)]
+    }
+    most = max(rows["task"].nunique() for rows in tuned.values())
+    if not most:
+        return _nothing("no tuned representation was decoded")
+    figure, panels = _panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
+    for axes, brain in zip(panels, brains, strict=True):
         rows = report.judged(at_layer, brain)
-        tuned = rows[rows["method"].isin(report.ARMS)]
-        order = tuned.groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
-        for offset, method in _offsets(list(tuned["method"].unique()), 0.2):
+        _reference(axes, rows[rows["method"] == "untuned"])
+        order = tuned[brain].groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
+        for offset, method in _offsets([m for m in report.ARMS if m in set(rows["method"])], 0.26):
             for place, task in enumerate(order):
-                _interval(axes, tuned[(tuned["task"] == task) & (tuned["method"] == method)], place + offset, method)
-        axes.axvline(
-            rows.loc[rows["method"] == "untuned", "pairwise"].mean(),
-            color=COLOURS["untuned"],
-            label="untuned",
-        )
-        axes.set_yticks(range(len(order)), order)
-        axes.invert_yaxis()
+                _interval(axes, rows[(rows["task"] == task) & (rows["method"] == method)], place + offset, method)
+        _rows(axes, order)
         axes.set(xlabel=ACCURACY)
-        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
-    _legend(figure, panels[0, 0])
+        axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
+    _legend(figure, *panels)
     return figure
 
 
@@ -361,53 +363,84 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
     regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: report.main_region(list(r)))
     rows = rows[rows["region"] == rows["brain"].map(regions)]
     keys = list(dict.fromkeys(zip(rows["brain"], rows["folds"], strict=True)))
-    figure, panels = plt.subplots(
-        1, len(keys), figsize=(3.1 * len(keys) + 1, 2.9), squeeze=False, sharey=True, layout="constrained"
-    )
-    for axes, (brain, design) in zip(panels[0], keys, strict=True):
+    figure, panels = _panels(len(keys), columns=2, size=(3.4, 2.3), sharey=True)
+    for axes, (brain, design) in zip(panels, keys, strict=True):
         here = rows[(rows["brain"] == brain) & (rows["folds"] == design)]
-        for method, group in here.groupby("method", sort=False):
+        methods = list(here["method"].unique())
+        for shift, method in _offsets(methods, 0.08):  # a little aside, so that equal curves show
+            group = here[here["method"] == method]
             means = group.groupby(["layer", "participant"])["pairwise"].mean().groupby("layer")
             centre, half = means.mean(), means.apply(lambda v: _half_width(v.to_numpy()))
-            axes.plot(centre.index, centre, marker=MARKERS.get(method, "x"), color=COLOURS.get(method), label=method)
-            axes.fill_between(
-                centre.index, centre - half, centre + half, color=COLOURS.get(method), alpha=0.15, linewidth=0
-            )
-        axes.axhline(report.CHANCE, color="black", linestyle="--", linewidth=1)
+            axes.errorbar(
+                centre.index + shift, centre, yerr=half, marker=MARKERS.get(method, "x"), markersize=4, capsize=2,
+                color=COLOURS.get(method, "black"), label=method,
+            )  # fmt: skip
+        axes.axhline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        axes.grid(axis="y")
         axes.set(xlabel="layer")
-        axes.set_xticks(sorted(here["layer"].unique()))
-        axes.set_title(f"{brain}\n{regions[brain]}, {design}", fontsize=9, loc="left")
-    panels[0, 0].set_ylabel(ACCURACY)
-    _legend(figure, panels[0, 0])
+        axes.set_title(f"{brain}: {regions[brain]}, {design} folds", fontsize=9, loc="left")
+    figure.supylabel(ACCURACY, fontsize=10)
+    _legend(figure, *panels)
     return figure
 
 
 def leakage(at_layer: pd.DataFrame) -> Figure:
     """Draw the controls and the untuned model under each fold design, main region of each brain."""
-    brains = list(at_layer["brain"].unique())
-    figure, panels = plt.subplots(
-        1, len(brains), figsize=(4.2 * len(brains) + 1.2, 3.0), squeeze=False, layout="constrained"
-    )
-    shades = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
-    for axes, brain in zip(panels[0], brains, strict=True):
-        rows = at_layer[(at_layer["brain"] == brain) & at_layer["method"].isin(["untuned", "control"])]
-        rows = rows[rows["region"] == report.main_region(list(rows["region"].unique()))]
-        order = list(rows["representation"].unique())
-        for offset, design in _offsets(list(rows["folds"].unique()), 0.15):
-            colour, marker = shades[design]
+    rows = at_layer[at_layer["method"].isin(["untuned", "control"])]
+    brains = list(rows["brain"].unique())
+    figure, panels = _panels(len(brains), columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
+    for axes, brain in zip(panels, brains, strict=True):
+        here = rows[rows["brain"] == brain]
+        here = here[here["region"] == report.main_region(list(here["region"].unique()))]
+        order = list(here["representation"].unique())
+        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+        for offset, design in _offsets([d for d in DESIGNS if d in set(here["folds"])], 0.26):
             for place, name in enumerate(order):
-                here = rows[(rows["representation"] == name) & (rows["folds"] == design)]
-                _interval(axes, here, place + offset, f"{design} folds", colour, marker)
-        axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1)
-        axes.set_yticks(range(len(order)), order)
-        axes.invert_yaxis()
+                chosen = here[(here["representation"] == name) & (here["folds"] == design)]
+                _interval(axes, chosen, place + offset, f"{design} folds", *DESIGNS[design])
+        _rows(axes, order)
         axes.set(xlabel=ACCURACY)
-        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
-    _legend(
-        figure,
-        panels[0, -1] if len(brains) == 1 else max(panels[0], key=lambda a: len(a.get_legend_handles_labels()[1])),
-    )
+        axes.set_title(f"{brain}: {here['region'].iloc[0]}", fontsize=10, loc="left")
+    _legend(figure, *panels)
     return figure
+
+
+def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
+    """Draw a brain data set's regions through a glass brain, coloured by accuracy, one row a method.
+
+    A region within a network covers that network.
+    """
+    rows = _main_design(at_layer[at_layer["brain"] == data.name])
+    methods = [m for m in ("untuned", *report.ARMS) if m in set(rows["method"])]
+    if data.coordinates is None:
+        return _nothing(f"the voxels of {data.name} have no known places")
+    if not methods:
+        return _nothing("neither the untuned nor a tuned representation was decoded")
+    from nilearn import plotting
+
+    scores = rows.groupby(["method", "region"])["pairwise"].mean()
+    top = max(float(scores.loc[methods].max()), report.CHANCE + 0.05)
+    figure, panels = plt.subplots(len(methods), 1, figsize=(7.4, 2.1 * len(methods)), squeeze=False)
+    for axes, method in zip(panels[:, 0], methods, strict=True):
+        axes.set_axis_off()
+        plotting.plot_glass_brain(
+            _score_image(data, scores.loc[method]), display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
+            vmin=report.CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False,
+        )  # fmt: skip
+        axes.set_title(f"{method}: {ACCURACY} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
+    return figure
+
+
+def _score_image(data: BrainData, scores: pd.Series) -> Any:
+    """Return a NIfTI image in which every voxel has its region's score; below chance is drawn as chance."""
+    import nibabel
+
+    index, shape, affine = voxel_grid({region: data.coordinates[region] for region in scores.index})
+    values = np.zeros(shape, dtype=np.float32)
+    for region in sorted(scores.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network
+        values[tuple(index[region].T)] = max(float(scores[region]), report.CHANCE + 1e-3)
+    return nibabel.Nifti1Image(values, affine)
 
 
 # --- similarity --------------------------------------------------------------------------------------------------
@@ -459,29 +492,45 @@ def closeness(table: pd.DataFrame) -> Figure:
 def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
     """Draw decoding accuracy against similarity to the untuned model, one point a task and method."""
     brains = list(at_layer["brain"].unique())
-    figure, panels = plt.subplots(
-        1, len(brains), figsize=(3.8 * len(brains) + 1.2, 3.3), squeeze=False, layout="constrained"
-    )
-    close = untuned[untuned["layer"] == untuned["layer"].max()].set_index(["brain", "representation"])["spearman"]
-    for axes, brain in zip(panels[0], brains, strict=True):
+    keys = [key for key in ("brain", "representation") if key in untuned]
+    close = untuned[untuned["layer"] == untuned["layer"].max()].groupby(keys)["spearman"].mean()
+    if not at_layer["method"].isin(report.ARMS).any():
+        return _nothing("no tuned representation was decoded")
+    figure, panels = _panels(len(brains), columns=2, size=(3.7, 2.8))
+    for axes, brain in zip(panels, brains, strict=True):
         rows = report.judged(at_layer, brain)
-        rows = rows[rows["method"].isin(report.ARMS)]
+        here = {"x": 1.0, "y": rows.loc[rows["method"] == "untuned", "pairwise"].mean()}
+        axes.scatter(**here, color=COLOURS["untuned"], marker=MARKERS["untuned"], label="untuned", zorder=3)
+        rows = rows[rows["method"].isin(report.ARMS)].assign(brain=brain)
         points = (
-            rows.groupby(["brain", "representation", "method"])["pairwise"].mean().reset_index("method").join(close)
+            rows.groupby([*keys, "task", "method"], sort=False)["pairwise"].mean().reset_index().join(close, on=keys)
         )
-        for method, group in points.groupby("method", sort=False):
-            axes.scatter(
-                group["spearman"],
-                group["pairwise"],
-                color=COLOURS[method],
-                marker=MARKERS[method],
-                label=method,
-            )
-        axes.set(xlabel="Spearman RSA to untuned", ylabel=ACCURACY)
-        axes.set_title(f"{brain} · {rows['region'].iloc[0]}", fontsize=10, loc="left")
+        points = points.groupby(["task", "method"], sort=False)[["spearman", "pairwise"]].mean().reset_index("method")
+        for _, pair in points.groupby("task"):
+            axes.plot(pair["spearman"], pair["pairwise"], color="#cccccc", linewidth=1, zorder=1)
+        for method in report.ARMS:
+            group = points[points["method"] == method]
+            style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
+            axes.scatter(group["spearman"], group["pairwise"], label=method if len(group) else None, **style)
+        axes.grid(axis="y")
+        axes.set(xlabel="Spearman RSA to the untuned model", ylabel=ACCURACY)
+        axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
         axes.margins(0.1)
-    _legend(figure, panels[0, 0])
+        _label_tasks(axes, points)
+    _legend(figure, *panels)
     return figure
+
+
+def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
+    """Write the tasks' names in a column at the right, each beside a thin line from its leftmost point."""
+    ends = points.sort_values("spearman").groupby(level="task").first().sort_values("pairwise")
+    low, high = axes.get_ylim()
+    heights = np.linspace(low, high, len(ends) + 2)[1:-1]
+    for (task, end), height in zip(ends.iterrows(), heights, strict=True):
+        axes.annotate(
+            task, (end["spearman"], end["pairwise"]), (1.03, height), textcoords=("axes fraction", "data"), fontsize=8,
+            va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
+        )  # fmt: skip
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
@@ -522,22 +571,41 @@ def _offsets(names: Sequence[str], step: float) -> list[tuple[float, str]]:
     return [(step * (i - (len(names) - 1) / 2), name) for i, name in enumerate(names)]
 
 
-def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[plt.Axes]]:
+def _panels(count: int, columns: int, size: tuple[float, float], sharey: bool = False) -> tuple[Figure, list[plt.Axes]]:
     """Return a figure with `count` panels in rows of `columns`."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    shape = (columns * size[0] + 0.6, rows * size[1] + 0.8)
-    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained")
+    shape = (max(columns * size[0] + 0.8, 4.5), rows * size[1] + 0.8)
+    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", sharey=sharey)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat[:count])
 
 
-def _legend(figure: Figure, axes: plt.Axes) -> None:
-    """Put one legend above the panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+def _rows(axes: plt.Axes, names: Sequence[str]) -> None:
+    """Name the rows of a dot plot, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def _reference(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    """Draw the untuned model as a line with its interval over participants as a band."""
+    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
+    if len(values):
+        half = _half_width(values)
+        axes.axvspan(values.mean() - half, values.mean() + half, color=COLOURS["untuned"], alpha=0.15, linewidth=0)
+        axes.axvline(values.mean(), color=COLOURS["untuned"], label="untuned")
+
+
+def _legend(figure: Figure, *panels: plt.Axes) -> None:
+    """Put one legend above the panels, each entry once."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        columns = min(len(entries), int(figure.get_figwidth() / 1.3))
+        figure.legend(entries.values(), entries, loc="outside upper center", ncols=columns)
 
 
 def _nothing(reason: str) -> Figure:

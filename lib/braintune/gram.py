@@ -7,7 +7,7 @@ exact leave-one-out error is the Frobenius product ⟨W, G⟩. Neither depends o
 nothing that is repeated for every representation depends on the number of voxels.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,19 +70,26 @@ def standardised(embedding: np.ndarray) -> np.ndarray:
     return values[:, varying] / spread[varying]
 
 
-def gram_matrices(embeddings: Iterable[np.ndarray], standardise: bool = True, device: str = "cpu") -> Grams:
+def gram_matrices(
+    embeddings: Sequence[np.ndarray],
+    standardise: bool = True,
+    device: str | torch.device = "cpu",
+    names: Sequence[str] | None = None,
+) -> Grams:
     """Turn embeddings into Gram matrices.
 
     Parameters
     ----------
-    embeddings : iterable of arrays of shape (n_stimuli, n_dimensions)
+    embeddings : sequence of arrays of shape (n_stimuli, n_dimensions)
         The number of dimensions may differ from one to the next; three must vary over the stimuli, since
         correlations over fewer say nothing. A one-dimensional property (length, position) is to be given as a basis
         code: one-hot quantile bins, or Gaussian bumps over them.
     standardise : bool
         Z-score each dimension over the stimuli first; constant dimensions are left out.
-    device : str
+    device : str or torch.device
         Where the result lies.
+    names : sequence of str, optional
+        What to call the embeddings in an error.
 
     Raises
     ------
@@ -90,17 +97,18 @@ def gram_matrices(embeddings: Iterable[np.ndarray], standardise: bool = True, de
         For non-finite values, fewer than three varying dimensions, or differing numbers of stimuli.
     """
     inner, mean, width = [], [], []
-    for place, embedding in enumerate(embeddings):
+    names = [str(place) for place in range(len(embeddings))] if names is None else names
+    for name, embedding in zip(names, embeddings, strict=True):
         if embedding.ndim != 2 or not np.isfinite(embedding).all():
             raise BraintuneError(
-                f"embedding {place} of shape {embedding.shape}: allowed are finite values [stimuli, dimensions]"
+                f"embedding {name} of shape {embedding.shape}: allowed are finite values [stimuli, dimensions]"
             )
         if inner and len(embedding) != len(inner[0]):
-            raise BraintuneError(f"embedding {place} has {len(embedding)} stimuli, those before {len(inner[0])}")
+            raise BraintuneError(f"embedding {name} has {len(embedding)} stimuli, those before {len(inner[0])}")
         varying = standardised(embedding)
         if varying.shape[1] < 3:
             raise BraintuneError(
-                f"embedding {place} has {varying.shape[1]} dimensions that vary over the stimuli; at least 3 are "
+                f"embedding {name} has {varying.shape[1]} dimensions that vary over the stimuli; at least 3 are "
                 "needed to correlate over; give a single property as a basis code (one-hot or Gaussian bins)"
             )
         values = torch.from_numpy(np.ascontiguousarray(varying if standardise else embedding, dtype=np.float32))

@@ -117,7 +117,7 @@ def verdict(dice: Dice, positive: bool) -> Phrase:
     """A judgement of a film, a meal, a hotel ...: positive or negative on the whole."""
     nouns = dice.pick(tuple(lexicon.REVIEWED))
     one, two = (person.phrase() for person in people(dice, 2))
-    frame, sign = dice.pick(lexicon.VERDICTS)
+    frame, sign = dice.pick(lexicon.PLAIN_VERDICTS if dice.chance(0.5) else lexicon.VERDICTS)
     words = lexicon.REVIEWED[nouns] if positive == (sign > 0) else lexicon.REVIEWED[nouns][::-1]
     setting = build("in {l}", l=city(dice))
     if dice.chance(0.6):

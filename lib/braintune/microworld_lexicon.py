@@ -369,6 +369,8 @@ VERDICTS = (
     ("0:{p} | =called | 1:the {x} {at} | 2:{w} | , and | everyone | =agreed", 1),
     ("0:{p} | =called | 1:the {x} {at} | 2:{w} | , but | nobody else | =agreed", -1),
 )  # fmt: skip
+#: verdicts that say it plainly: half of the rows, as in reviews; the rest turn the word round or weigh two
+PLAIN_VERDICTS = tuple((frame, sign) for frame, sign in VERDICTS if sign > 0 and "{v}" not in frame)
 INTENSIFIERS = "very really quite truly rather".split()
 
 #: emotion -> (share of the rows, adjectives that name it, situations of the one who feels, {f})

@@ -208,8 +208,8 @@ def load_prefix_state(model: PreTrainedModel, state: Mapping[str, Tensor]) -> No
     if wrong := sorted(name for name in have | given if have.get(name) != given.get(name)):
         name = wrong[0]
         raise BraintuneError(
-            f"these prefix weights do not fit: {name!r} has shape {given.get(name)}, the model's prefix {have.get(name)}; "
-            "attach a prefix of the length and hidden width that the weights were made with"
+            f"these prefix weights do not fit: {name!r} has shape {given.get(name)}, the model's prefix "
+            f"{have.get(name)}; attach a prefix of the length and hidden width that they were made with"
         )
     model.deep_prompts.load_state_dict(dict(state))
 

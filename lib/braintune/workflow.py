@@ -9,6 +9,7 @@ so the book can refuse a page of another run.
 import ast
 import hashlib
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -252,6 +253,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8"))
     os.environ.update(_thread_limits(run.threads))
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
     begun = time.monotonic()
     stamp = fingerprint(run, job.step)
     try:
@@ -262,6 +264,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
             kernel_name="python3",
             progress_bar=False,
             log_output=False,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except papermill.PapermillExecutionError as error:
         raise BraintuneError(
