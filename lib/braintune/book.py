@@ -181,22 +181,12 @@ def _mathjax() -> Path:
 
 def _render(source: Path, folder: Path) -> None:
     """Run Jupyter Book with warnings as errors."""
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book.cli.main",
-        "build",
-        str(source),
-        "--path-output",
-        str(folder),
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
+    tool = Path(sys.executable).parent / "jupyter-book"
+    command = [str(tool), "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True)
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode:
+    if done.returncode or not (folder / "_build" / "html" / "index.html").is_file():
         told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
         raise BraintuneError(
             "Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"

@@ -218,7 +218,7 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
     NotAvailable
         If the stimuli have neither passages nor an order.
     """
-    random = np.random.default_rng(study.control_seed)
+    random = np.random.default_rng(study.world_seed)
     n = len(stimuli.names)
     if stimuli.passage is not None:
         names, number = np.unique(stimuli.passage, return_inverse=True)
@@ -258,7 +258,7 @@ def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
 
 
 def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
-    return random_backbone(study.backbone, study.control_seed, device=pick_device(study.device))
+    return random_backbone(study.backbone, study.world_seed, device=pick_device(study.device))
 
 
 def _zero_prefix(study: Study, stimuli: Stimuli) -> Backbone:
@@ -269,8 +269,8 @@ def _zero_prefix(study: Study, stimuli: Stimuli) -> Backbone:
 
 def _random_prefix(study: Study, stimuli: Stimuli) -> Backbone:
     backbone = load_backbone(study.backbone, device=pick_device(study.device))
-    random_prefix(backbone.model, study.prefix_length, study.prefix_std, study.control_seed)
-    return replace(backbone, name=f"{study.backbone}, random prefix (seed {study.control_seed})")
+    random_prefix(backbone.model, study.prefix_length, study.prefix_std, study.world_seed)
+    return replace(backbone, name=f"{study.backbone}, random prefix (seed {study.world_seed})")
 
 
 #: Control → function of (study, stimuli), which returns a code (n_stimuli, width), or a backbone to embed with.
@@ -309,7 +309,7 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
         choose(CONTROLS, control, "control")
     device = pick_device(study.device)
     rows, tokens, untuned = [], None, None
-    with reproducible(study, study.control_seed, device):
+    with reproducible(study, study.world_seed, device):
         for wanted in study.representations():
             started = time.perf_counter()
             file = study.embedding_file(brain.name, wanted.name)
@@ -378,8 +378,9 @@ def _source(study: Study, wanted: Representation, stimuli: Stimuli, device: torc
 
 def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Return the mean cosine between the rows of two arrays of shape (n_stimuli, width)."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return float(np.mean(np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)))
+    return float(np.mean(np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
 
 
 def _write(

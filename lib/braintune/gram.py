@@ -320,7 +320,8 @@ def scores(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
     -------
     dict of tensors of shape (n_representations,)
         ``pairwise``: share of pairs with r_ii + r_jj > r_ij + r_ji (chance 0.5).
-        ``pairwise_strict``: share of pairs with r_ii > r_ij and r_jj > r_ji (chance about 0.25).
+        ``pairwise_strict``: share of pairs with r_ii > r_ij and r_jj > r_ji (chance about 0.25
+        for unrelated predictions; far below where strong shrinkage makes all predictions alike).
         ``rank``: mean rank of the true stimulus among those of the fold for each prediction, normalised to 0 (first)
         … 1 (last) (chance 0.5). In all three a tie counts half, so predictions that do not vary are at chance.
     """

@@ -280,7 +280,7 @@ def _untuned_table(
     missing = set(rows.loc[~single, "layer"]) - set(at_layer)
     if missing:
         raise BraintuneError(f"the untuned model has no layer {min(missing)}; all must come from the same backbone")
-    reference = np.where(single[rows.index], analysed, [at_layer.get(layer, -1) for layer in rows["layer"]])
+    reference = np.where(single[rows.index], analysed, [at_layer.get(layer, -1) for layer in rows["layer"]]).astype(int)
     for name, values in similarity.items():
         rows[name] = values[rows.index, reference]
     rows[["low", "high"]] = np.nan

@@ -106,9 +106,9 @@ class TaskSettings(Settings):
         "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu"
     )
     train_examples: int | None = _parameter(
-        1200, "training examples per task; null takes all there are", "examples", ge=10
+        700, "training examples per task; null takes all there are", "examples", ge=10
     )
-    test_examples: int | None = _parameter(400, "test examples per task; null takes all there are", "examples", ge=10)
+    test_examples: int | None = _parameter(300, "test examples per task; null takes all there are", "examples", ge=10)
     validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
     max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
@@ -121,10 +121,10 @@ class TuningSettings(Settings):
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
     epochs: dict[str, int] = _parameter(
-        {"fine-tuned": 3, "prompt-tuned": 3}, "passes over the training data, by method", "epochs"
+        {"fine-tuned": 3, "prompt-tuned": 4}, "passes over the training data, by method", "epochs"
     )
     learning_rate: dict[str, float] = _parameter(
-        {"fine-tuned": 1e-4, "prompt-tuned": 1e-2}, "peak learning rate, by method"
+        {"fine-tuned": 1e-4, "prompt-tuned": 3e-2}, "peak learning rate, by method"
     )
     batch_size: int = _parameter(32, "examples per optimiser step", "examples", ge=1)
     weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)

@@ -264,7 +264,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
             kernel_name="python3",
             progress_bar=False,
             log_output=False,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
         raise BraintuneError(
