@@ -17,6 +17,8 @@ from transformers import (
     RobertaModel,
     Trainer,
     TrainingArguments,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 from braintune.prefix import (
@@ -41,6 +43,7 @@ SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_i
 FAMILIES = {
     "bert": lambda: BertModel(BertConfig(**SMALL), add_pooling_layer=False),
     "roberta": lambda: RobertaModel(RobertaConfig(**SMALL, pad_token_id=0), add_pooling_layer=False),
+    "xlm-roberta": lambda: XLMRobertaModel(XLMRobertaConfig(**SMALL, pad_token_id=0), add_pooling_layer=False),
     "distilbert": lambda: DistilBertModel(
         DistilBertConfig(vocab_size=WORDS, dim=WIDTH, n_layers=LAYERS, n_heads=HEADS, hidden_dim=48)
     ),

@@ -1,3 +1,8 @@
 """Which tuning of a language model accounts better for the brain's language representations?"""
 
+import warnings
+
 __version__ = "0.1.0"
+
+# transformers imports tqdm's notebook bar, which asks for widgets that nothing here uses.
+warnings.filterwarnings("ignore", message="IProgress not found")

@@ -4,6 +4,7 @@ Each run has a book of its own under `runs/<profile>/book`, staged from the repo
 executed notebooks alone, so two profiles can never mix on a page.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def collect(run: Study) -> dict[Job, Path]:
         remedy = f"`make book PROFILE={run.profile}` makes it"
         if not path.is_file():
             raise BraintuneError(f"the page of {job.label} is not there ({path.name}); {remedy}")
-        stamp = study.read_json(path)["metadata"].get("braintune", {}).get("fingerprint")
+        stamp = workflow.stamp_of(path)
         if stamp != expected[job.step]:
             raise BraintuneError(
                 f"the page of {job.label} has fingerprint {stamp}, but profile, data and code now give "
@@ -97,7 +98,7 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     for job, path in executed.items():
         page = source / f"{_page(job)}.ipynb"
         page.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, page)
+        page.write_text(_titled(job, study.read_json(path)), encoding="utf-8")
     shutil.copytree(run.folder / "figures", results / "figures", dirs_exist_ok=True)
     (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
     static = source / "_static"
@@ -115,6 +116,15 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
 def _page(job: Job) -> str:
     """Place of an executed notebook in the book, without suffix."""
     return f"book/results/{job.step}" if not job.parameters else f"book/results/{job.step}/{job.name}"
+
+
+def _titled(job: Job, notebook: dict[str, Any]) -> str:
+    """Put what was executed into the first heading, so that no two pages have the same title."""
+    first = notebook["cells"][0]
+    text = "".join(first["source"])
+    what = job.label.removeprefix(f"{job.step} · ")
+    first["source"] = text if what == job.step else text.replace("\n", f": {what}\n", 1)
+    return json.dumps(notebook, ensure_ascii=False)
 
 
 def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:

@@ -104,7 +104,8 @@ CAPTIONS = {
         "Prompt-tuned minus fine-tuned accuracy by region and task.",
     ),
     "task-ranking": Caption(
-        f"Tasks in the order of how well their representations are decoded. {_BARS}; the grey line is the untuned model.",
+        f"Tasks in the order of how well their representations are decoded. {_BARS}; the grey line and band are the "
+        "untuned model and its interval.",
         "Tasks ranked by the decoding accuracy of their representations.",
     ),
     "layers": Caption(
@@ -187,6 +188,8 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
 def learning_curves(history: pd.DataFrame) -> Figure:
     """Draw validation score by epoch (mean over seeds), one small panel a task."""
     tasks = list(history["task"].unique())
+    if not tasks:
+        return _nothing("no model was tuned")
     figure, panels = _panels(len(tasks), columns=5, size=(1.8, 1.7))
     for axes, task in zip(panels, tasks, strict=True):
         for method, rows in history[history["task"] == task].groupby("method", sort=False):
@@ -211,6 +214,8 @@ def learning_curves(history: pd.DataFrame) -> Figure:
 def tuning_scores(table: pd.DataFrame) -> Figure:
     """Draw test scores by task and method beside the trivial baseline."""
     tasks = list(dict.fromkeys(table["task"]))
+    if not tasks:
+        return _nothing("no model was tuned")
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
     base = table.groupby("task")["baseline"].mean().reindex(tasks)
     axes.barh(range(len(tasks)), base, height=0.7, color=COLOURS["baseline"], label="trivial baseline")
@@ -227,7 +232,7 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
         )
     axes.set_yticks(range(len(tasks)), tasks)
     axes.invert_yaxis()
-    axes.set(xlabel="test score (each task's own metric)", xlim=(min(0, *table["score"], *base), 1))
+    axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1))
     _legend(figure, axes)
     return figure
 
@@ -290,7 +295,7 @@ def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
     tasks = [t for t in at_layer.loc[at_layer["method"].isin(report.ARMS), "task"].unique() if t]
     if not tasks:
         return _nothing("no tuned representation was decoded")
-    figure, panels = _panels(len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharey=True)
+    figure, panels = _panels(len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharex=True, sharey=True)
     for axes, (brain, rows) in zip(panels, panels_of, strict=True):
         _reference(axes, rows[rows["method"] == "untuned"])
         axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
@@ -422,11 +427,12 @@ def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     scores = rows.groupby(["method", "region"])["pairwise"].mean()
     top = max(float(scores.loc[methods].max()), report.CHANCE + 0.05)
     figure, panels = plt.subplots(len(methods), 1, figsize=(7.4, 2.1 * len(methods)), squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(methods), hspace=0.15)
     for axes, method in zip(panels[:, 0], methods, strict=True):
         axes.set_axis_off()
         plotting.plot_glass_brain(
             _score_image(data, scores.loc[method]), display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
-            vmin=report.CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False,
+            vmin=report.CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
         )  # fmt: skip
         axes.set_title(f"{method}: {ACCURACY} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     return figure
@@ -465,8 +471,8 @@ def similarity_matrix(table: pd.DataFrame) -> Figure:
 
 
 def closeness(table: pd.DataFrame) -> Figure:
-    """Draw similarity to the untuned model by task and method, last layer, with bootstrap intervals."""
-    rows = table[(table["layer"] == table["layer"].max()) & table["method"].isin(report.ARMS)]
+    """Draw similarity to the untuned model by task and method at one layer, with bootstrap intervals."""
+    rows = table[table["method"].isin(report.ARMS)]
     tasks = list(dict.fromkeys(rows["task"]))
     figure, axes = plt.subplots(figsize=(7, 0.34 * len(tasks) + 1.2), layout="constrained")
     for offset, method in _offsets(list(dict.fromkeys(rows["method"])), 0.2):
@@ -493,7 +499,7 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
     """Draw decoding accuracy against similarity to the untuned model, one point a task and method."""
     brains = list(at_layer["brain"].unique())
     keys = [key for key in ("brain", "representation") if key in untuned]
-    close = untuned[untuned["layer"] == untuned["layer"].max()].groupby(keys)["spearman"].mean()
+    close = untuned.groupby(keys)["spearman"].mean()
     if not at_layer["method"].isin(report.ARMS).any():
         return _nothing("no tuned representation was decoded")
     figure, panels = _panels(len(brains), columns=2, size=(3.7, 2.8))
@@ -522,8 +528,8 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
 
 
 def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
-    """Write the tasks' names in a column at the right, each beside a thin line from its leftmost point."""
-    ends = points.sort_values("spearman").groupby(level="task").first().sort_values("pairwise")
+    """Write the tasks' names in a column at the right, each beside a thin line from its rightmost point."""
+    ends = points.sort_values("spearman").groupby(level="task").last().sort_values("pairwise")
     low, high = axes.get_ylim()
     heights = np.linspace(low, high, len(ends) + 2)[1:-1]
     for (task, end), height in zip(ends.iterrows(), heights, strict=True):
@@ -553,8 +559,10 @@ def _interval(
     if not len(values):
         return
     known = label in axes.get_legend_handles_labels()[1]
+    half, mean = _half_width(values), values.mean()
+    within = [[min(half, mean)], [min(half, 1 - mean)]]  # an accuracy lies between 0 and 1
     axes.errorbar(
-        values.mean(), place, xerr=_half_width(values), fmt=marker or MARKERS.get(label, "x"), markersize=5, capsize=2,
+        mean, place, xerr=within, fmt=marker or MARKERS.get(label, "x"), markersize=5, capsize=2,
         color=colour or COLOURS.get(label, "black"), label=None if known else label,
     )  # fmt: skip
 
@@ -571,12 +579,12 @@ def _offsets(names: Sequence[str], step: float) -> list[tuple[float, str]]:
     return [(step * (i - (len(names) - 1) / 2), name) for i, name in enumerate(names)]
 
 
-def _panels(count: int, columns: int, size: tuple[float, float], sharey: bool = False) -> tuple[Figure, list[plt.Axes]]:
+def _panels(count: int, columns: int, size: tuple[float, float], **shared: bool) -> tuple[Figure, list[plt.Axes]]:
     """Return a figure with `count` panels in rows of `columns`."""
     columns = min(columns, count)
     rows = -(-count // columns)
     shape = (max(columns * size[0] + 0.8, 4.5), rows * size[1] + 0.8)
-    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", sharey=sharey)
+    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", **shared)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat[:count])

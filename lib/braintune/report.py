@@ -75,7 +75,7 @@ def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
             f"score ({metrics['metric']}, test)": metrics["score"],
             "trivial baseline": metrics["baseline"],
             "trained parameters": metrics["parameters"],
-            "examples (train / validation / test)": f"{metrics['n_train']} / {metrics['n_validation']} / {metrics['n_test']}",
+            "examples (train / validation / test)": [metrics["n_train"], metrics["n_validation"], metrics["n_test"]],
             "truncated examples": metrics["truncated"],
             "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
             "learning rate": metrics["learning_rate"],
@@ -98,7 +98,7 @@ def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return task × method scores (mean over seeds) beside the trivial baseline."""
     scores = table.pivot_table(index="task", columns="method", values="score", sort=False)
     rest = table.groupby("task", sort=False).agg(metric=("metric", "first"), baseline=("baseline", "mean"))
-    return rest.join(scores).reset_index()
+    return rest.join(scores).reset_index().rename_axis(columns=None)
 
 
 # --- decoding ----------------------------------------------------------------------------------------------------
@@ -117,14 +117,18 @@ def collect(run: Study, what: str, suffix: str = "*") -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def scores(decoding: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
-    """Return scores averaged over folds at the analysis layer (or at `layer`); controls keep their single layer."""
+def at_analysis_layer(table: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
+    """Return the rows at the analysis layer (or at `layer`); a control with a single layer keeps it."""
     wanted = run.layer if layer is None else layer
-    last = decoding.groupby(["brain", "representation"])["layer"].transform("max")
-    at = np.where(last == 0, 0, last + 1 + wanted if wanted < 0 else wanted)
-    keep = decoding[decoding["layer"] == at]
+    last = table.groupby(["brain", "representation"])["layer"].transform("max")
+    return table[table["layer"] == np.where(last == 0, 0, last + 1 + wanted if wanted < 0 else wanted)]
+
+
+def scores(decoding: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
+    """Return scores averaged over folds at the analysis layer (or at `layer`)."""
     values = ["pairwise", "pairwise_strict", "mse", "rank"]
-    return keep.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[values].mean().reset_index()
+    rows = at_analysis_layer(decoding, run, layer)
+    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[values].mean().reset_index()
 
 
 def main_region(regions: Sequence[str]) -> str:
@@ -151,7 +155,7 @@ def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     )
     table = rows.pivot_table(index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
-    return table[first + [m for m in table if m not in first]].reset_index()
+    return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
 
 def arm_difference(at_layer: pd.DataFrame, brain: str) -> stats.PairedDifference | None:
@@ -247,15 +251,14 @@ def participant_answer(decoding: pd.DataFrame, at_layer: pd.DataFrame) -> str:
 
 
 def closeness_answer(untuned: pd.DataFrame) -> str:
-    """Say which method stays closer to the untuned model."""
-    last = untuned[untuned["layer"] == untuned["layer"].max()]
-    means = last[last["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
+    """Say which method stays closer to the untuned model, from the rows at the analysis layer."""
+    means = untuned[untuned["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
     if not set(ARMS) <= set(means.index):
         return "Only one tuning method was run, so there is nothing to compare."
     fine, prompt = means.loc["fine-tuned"], means.loc["prompt-tuned"]
     closer = "prompt-tuned" if prompt["spearman"] > fine["spearman"] else "fine-tuned"
     return (
-        f"At the last layer the {closer} representations stay closer to the untuned model: Spearman RSA "
+        f"At the analysis layer the {closer} representations stay closer to the untuned model: Spearman RSA "
         f"{prompt['spearman']:.3f} prompt-tuned and {fine['spearman']:.3f} fine-tuned; CKA {prompt['cka']:.3f} and "
         f"{fine['cka']:.3f}, mean over tasks."
     )
@@ -263,12 +266,10 @@ def closeness_answer(untuned: pd.DataFrame) -> str:
 
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> pd.DataFrame:
     """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling."""
-    last = table.groupby("representation")["layer"].transform("max")
-    at = np.where(last == 0, 0, last + 1 + run.layer if run.layer < 0 else run.layer)
-    rows = table[table["layer"] == at]
+    rows = at_analysis_layer(table, run)
     means = rows.pivot_table(index="region", columns="method", values="spearman", sort=False)
     bounds = ceiling.set_index("region")[["lower", "upper"]].add_prefix("ceiling ")
-    return means.join(bounds).reset_index()
+    return means.join(bounds).reset_index().rename_axis(columns=None)
 
 
 # --- numbers in prose --------------------------------------------------------------------------------------------

@@ -112,6 +112,13 @@ def executed_notebook(run: Study, job: Job) -> Path:
     return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
 
 
+def stamp_of(path: Path) -> str | None:
+    """Return the fingerprint stamped into an executed notebook; None where it has none or is not there."""
+    if not path.is_file():
+        return None
+    return study.read_json(path)["metadata"].get("braintune", {}).get("fingerprint")
+
+
 # --- what makes a job stale --------------------------------------------------------------------------------------
 
 
@@ -293,7 +300,8 @@ def _thread_limits(threads: int) -> dict[str, str]:
 
 def _tell(run: Study, job: Job, seconds: float) -> None:
     todo = jobs(run)
-    done = sum(executed_notebook(run, j).is_file() for j in todo)
+    current = {step: fingerprint(run, step) for step in STEPS}
+    done = sum(stamp_of(executed_notebook(run, j)) == current[j.step] for j in todo)
     print(f"[{done:>3}/{len(todo)}] {job.label:<58} {seconds:6.1f} s", flush=True)
 
 

@@ -1,0 +1,231 @@
+import warnings
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from braintune import figures, report, simulate
+from braintune.figures import Caption
+from braintune.study import BraintuneError, Study, read_json
+
+SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
+TASKS = ("ner", "wsd", "sentiment")
+
+
+def decoding_table(
+    brains=None, methods=report.ARMS, designs=("shuffled", "grouped"), participants=3, layers=3, tasks=TASKS
+):
+    """A made-up tidy table of decoding scores: prompt-tuned is 0.02 above fine-tuned."""
+    rng = np.random.default_rng(0)
+    tuned = [(f"{t}_{m}_seed-0", t, m, 0) for t in tasks for m in methods]
+    everything = [("untuned", "", "untuned", -1), *tuned, ("passage", "", "control", -1)]
+    rows = [
+        (brain, f"S{p}", region, name, task, method, seed, layer, design, fold, 10.0)
+        for brain, regions in (brains or {"simulated": ("language", "visual", "IFG")}).items()
+        for p in range(participants)
+        for region in regions
+        for name, task, method, seed in everything
+        for layer in range(1 if method == "control" else layers)
+        for design in designs
+        for fold in range(2)
+    ]
+    columns = [
+        "brain",
+        "participant",
+        "region",
+        "representation",
+        "task",
+        "method",
+        "seed",
+        "layer",
+        "folds",
+        "fold",
+        "alpha",
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
+    level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
+    return table.assign(pairwise=level, pairwise_strict=level - 0.2, mse=1.0, rank=4.0)
+
+
+def closeness_table(at_layer):
+    table = at_layer[["brain", "representation", "task", "method", "seed"]].drop_duplicates().assign(layer=2)
+    close = table["method"].map({"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "control": 0.1})
+    return table.assign(spearman=close, cka=close, low=close - 0.1, high=close + 0.05)
+
+
+def tuning_tables(tasks=TASKS, methods=report.ARMS):
+    pairs = [(t, m) for t in tasks for m in methods]
+    table = pd.DataFrame(
+        [(t, m, 0, "accuracy", 0.8, 0.5) for t, m in pairs],
+        columns=["task", "method", "seed", "metric", "score", "baseline"],
+    )
+    epochs = [(t, m, 0, e, 1 / e, 0.5 + 0.1 * e) for t, m in pairs for e in (1, 2, 3)]
+    return table, pd.DataFrame(epochs, columns=["task", "method", "seed", "epoch", "train_loss", "score"])
+
+
+def texts(figure):
+    """Every word in a figure."""
+    figure.draw_without_rendering()
+    found = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    return {word for word in found if word}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Study.make(SMALL | {"runs": str(tmp_path)})
+
+
+def every_figure(table, run, tuned):
+    at_layer = report.scores(table, run)
+    scores, history = tuned
+    yield figures.tuning_scores(scores)
+    yield figures.learning_curves(history)
+    yield figures.decoding_by_region(at_layer)
+    yield figures.decoding_by_task(at_layer)
+    yield figures.difference_map(at_layer)
+    yield figures.task_ranking(at_layer)
+    yield figures.layer_curves(table)
+    yield figures.leakage(at_layer)
+    yield figures.closeness_and_decoding(at_layer, closeness_table(at_layer))
+
+
+@pytest.mark.parametrize(
+    "some",
+    [
+        {},
+        {"participants": 1, "designs": ("shuffled",)},
+        {"designs": ("grouped",), "methods": ("prompt-tuned",)},
+        {"methods": ()},
+        {"layers": 1, "tasks": ("ner",)},
+        {"brains": {"pereira2018-exp1": ("whole-brain",), "alice2016": ("language", "LATL")}},
+    ],
+    ids=["whole", "one participant, one design", "one method", "no method", "one task and layer", "two brains"],
+)
+def test_every_figure_copes_with_what_there_is(some, run):
+    tuned = tuning_tables(**{k: v for k, v in some.items() if k in ("tasks", "methods")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        for figure in every_figure(decoding_table(**some), run, tuned):
+            assert texts(figure)
+
+
+class TestContent:
+    @pytest.fixture
+    def at_layer(self, run):
+        return report.scores(decoding_table(), run)
+
+    def test_networks_tasks_and_methods_are_named(self, at_layer):
+        words = texts(figures.decoding_by_task(at_layer))
+        assert {*TASKS, *report.ARMS, "untuned", "chance", "pairwise accuracy"} <= words
+        titles = {word.split("\n")[0] for word in words}
+        assert {"language", "visual"} <= titles
+        assert "IFG" not in titles, "a part of a network is no network"
+
+    def test_the_difference_is_prompt_tuned_minus_fine_tuned(self, at_layer):
+        words = texts(figures.difference_map(at_layer))
+        assert {"+2.0", "language", "IFG", *TASKS} <= words
+
+    def test_tasks_are_ranked(self, at_layer):
+        at_layer.loc[at_layer["task"] == "wsd", "pairwise"] += 0.1
+        axes = figures.task_ranking(at_layer).axes[0]
+        assert axes.get_yticklabels()[0].get_text() == "wsd"
+        assert axes.yaxis_inverted()
+
+    def test_every_design_is_shown_where_leakage_is(self, at_layer):
+        assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(figures.leakage(at_layer))
+
+    def test_a_method_has_one_colour_everywhere(self, run):
+        for figure in every_figure(decoding_table(), run, tuning_tables()):
+            for method in report.ARMS:
+                for axes in figure.axes:
+                    for line in axes.get_lines():
+                        if line.get_label() == method:
+                            assert line.get_color() == figures.COLOURS[method]
+
+    def test_intervals_are_t_intervals_over_participants(self):
+        from scipy import stats
+
+        values = np.array([0.5, 0.6, 0.8])
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert figures._half_width(values) == pytest.approx((high - low) / 2)
+        assert figures._half_width(values[:1]) == 0
+
+    def test_a_figure_that_cannot_be_says_why(self, run):
+        at_layer = report.scores(decoding_table(methods=("prompt-tuned",)), run)
+        assert "nothing to draw: only one tuning method was run" in texts(figures.difference_map(at_layer))
+
+
+class TestBrainMap:
+    def test_voxels_show_the_score_of_their_region(self, run):
+        data = simulate.simulate(run)
+        scores = pd.Series({"language": 0.7, "IFG": 0.9, "visual": 0.4})
+        image = figures._score_image(data, scores)
+        values = image.get_fdata()
+        drawn = {round(float(v), 3): int((np.abs(values - v) < 1e-4).sum()) for v in np.unique(values)}
+        assert drawn[0.9] == 10
+        assert drawn[0.7] == 70, "the network without its part"
+        assert drawn[0.501] == 20, "below chance is drawn as chance"
+
+    def test_one_row_a_method(self, run):
+        figure = figures.brain_map(simulate.simulate(run), report.scores(decoding_table(), run))
+        words = texts(figure)
+        assert all(f"{method}: pairwise accuracy (grouped folds)" in words for method in ("untuned", *report.ARMS))
+
+    def test_unknown_places_are_told(self, run):
+        from dataclasses import replace
+
+        data = replace(simulate.simulate(run), coordinates=None)
+        words = texts(figures.brain_map(data, report.scores(decoding_table(), run)))
+        assert any("no known places" in word for word in words)
+
+
+class TestKeeping:
+    def test_svg_png_and_caption_are_written(self, run):
+        figures.draw(run, "tuning-scores", figures.tuning_scores(tuning_tables()[0]))
+        svg = run.figure_file("tuning-scores").read_text(encoding="utf-8")
+        assert ">prompt-tuned</text>" in svg, "text stays text"
+        assert "simulated brain" not in svg, "no brain in it"
+        assert run.figure_file("tuning-scores", "png").stat().st_size > 1000
+        facts = read_json(run.figure_file("tuning-scores", "json"))
+        assert facts["caption"] and facts["alt"] and not facts["simulated"]
+
+    def test_a_simulated_brain_is_named_a_measured_one_not(self, run, tmp_path):
+        at_layer = report.scores(decoding_table(), run)
+        figures.draw(run, "leakage", figures.leakage(at_layer))
+        assert "simulated brain" in run.figure_file("leakage").read_text(encoding="utf-8")
+        measured = Study.make({"runs": str(tmp_path), "profile": "measured", "brains": ["alice2016"]})
+        figures.draw(measured, "leakage", figures.leakage(at_layer))
+        assert "simulated brain" not in measured.figure_file("leakage").read_text(encoding="utf-8")
+
+    def test_two_drawings_are_identical(self, run):
+        caption = Caption("A caption.", "What is seen.")
+        for name in ("first", "second"):
+            figures.save_figure(run, figures.tuning_scores(tuning_tables()[0]), name, caption)
+        first = run.figure_file("first").read_bytes()
+        assert run.figure_file("second").read_bytes() == first
+
+    def test_a_simulated_brain_is_named_once(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0])
+        for _ in range(2):
+            figures.save_figure(run, figure, "twice", Caption("A caption.", "What is seen."))
+        assert run.figure_file("twice").read_bytes().count(b">simulated brain</text>") == 1
+
+    def test_a_figure_needs_words(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0])
+        with pytest.raises(BraintuneError, match="'bare' needs a caption and an alternative text"):
+            figures.save_figure(run, figure, "bare", Caption("A caption.", " "))
+        with pytest.raises(BraintuneError, match="unknown figure 'bare'; known: tuning-scores"):
+            figures.draw(run, "bare", figure)
