@@ -55,6 +55,7 @@ rule tuning:
         notebook("tuning", task="{task}", method="{method}", seed="{seed}"),
     params:
         fingerprint=stamp("tuning"),
+    threads: RUN.threads
     shell:
         "{PYTHON} -m braintune.workflow execute {PROFILE} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
@@ -67,6 +68,7 @@ rule embeddings:
         notebook("embeddings", brain="{brain}"),
     params:
         fingerprint=stamp("embeddings"),
+    threads: RUN.threads
     shell:
         "{PYTHON} -m braintune.workflow execute {PROFILE} embeddings brain={wildcards.brain}"
 
@@ -80,6 +82,7 @@ rule decoding:
         notebook("decoding", brain="{brain}", participant="{participant}"),
     params:
         fingerprint=stamp("decoding"),
+    threads: RUN.threads
     shell:
         "{PYTHON} -m braintune.workflow execute {PROFILE} decoding brain={wildcards.brain} participant={wildcards.participant}"
 
@@ -92,6 +95,7 @@ rule rsa:
         notebook("rsa", brain="{brain}"),
     params:
         fingerprint=stamp("rsa"),
+    threads: RUN.threads
     shell:
         "{PYTHON} -m braintune.workflow execute {PROFILE} rsa brain={wildcards.brain}"
 
@@ -101,6 +105,7 @@ rule figures:
         all_of("tuning"),
         all_of("decoding"),
         all_of("rsa"),
+        [str(RUN.decoding_file(b, p)) for b in RUN.brains for p in braintune_workflow.participants(RUN, b)],
     output:
         directory(str(RUN.folder / "figures")),
         notebook("figures"),

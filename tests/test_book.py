@@ -67,17 +67,18 @@ class TestRun:
         done = snakemake(built.profile, "--dry-run")
         assert "Nothing to be done" in done.stdout + done.stderr
 
-    def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built, tmp_path):
+    def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built):
         values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"permutations": 6}
-        other = built.profile.with_name("changed.yml")
-        other.write_text(yaml.safe_dump(values), encoding="utf-8")
-        done = snakemake(other, "--dry-run")
+        whole = built.profile.read_text(encoding="utf-8")
+        built.profile.write_text(yaml.safe_dump(values), encoding="utf-8")
+        done = snakemake(built.profile, "--dry-run")
+        built.profile.write_text(whole, encoding="utf-8")
         rerun = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE))
         assert rerun == {"decoding", "rsa", "figures", "book", "all"}
 
     def test_the_same_profile_gives_the_same_tables_bit_for_bit(self, built, tmp_path):
         values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"runs": str(tmp_path / "runs")}
-        again = tmp_path / "again.yml"
+        again = tmp_path / "tiny.yml"
         again.write_text(yaml.safe_dump(values), encoding="utf-8")
         target = Study.load(again)
         figures = workflow.executed_notebook(target, workflow.make_job("rsa", brain="simulated"))
@@ -170,9 +171,11 @@ def test_every_page_in_the_browser(built, served, browser):
         faults += [f"{page}: {line['message']}" for line in browser.get_log("browser") if line["level"] == "SEVERE"]
         requests = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
         asked = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
-        faults += [f"{page} asks for {url}" for url in asked if not url.startswith((served, "data:", "blob:", "chrome"))]
+        faults += [
+            f"{page} asks for {url}" for url in asked if not url.startswith((served, "data:", "blob:", "chrome"))
+        ]
         look = browser.execute_script(
-            "return {h1: document.querySelectorAll('h1').length, title: document.title,"
+            "return {h1: document.querySelectorAll('article h1').length, title: document.title,"
             " images: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),"
             " banner: document.querySelector('.bd-header-announcement')?.innerText || ''}"
         )
@@ -190,6 +193,17 @@ def test_every_page_in_the_browser(built, served, browser):
             faults.append(f"{page}: scrolls sideways at 390 px ({width} px wide)")
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert not faults, "\n".join(faults)
+
+
+def test_every_quoted_number_reaches_its_page(built):
+    html = book.html_index(built.run).parent
+    roles = 0
+    for page in sorted((study.REPOSITORY / "book").glob("*.md")):
+        wanted = len(re.findall(r"\{glue:text\}", page.read_text(encoding="utf-8")))
+        shown = (html / "book" / f"{page.stem}.html").read_text(encoding="utf-8").count('class="pasted-text"')
+        assert shown == wanted, page.name
+        roles += wanted
+    assert roles > 5
 
 
 def test_pages_stay_below_their_budget(built):

@@ -93,7 +93,17 @@ class TestWorkflow:
     def test_lower_rooms_never_import_higher_ones(self):
         floors = [
             {"study"},
-            {"tasks", "backbones", "prefix", "brain", "simulate", "microworld", "microworld_lexicon", "encoding", "heads"},
+            {
+                "tasks",
+                "backbones",
+                "prefix",
+                "brain",
+                "simulate",
+                "microworld",
+                "microworld_lexicon",
+                "encoding",
+                "heads",
+            },
             {"tuning", "embeddings"},
             {"decoding", "gram", "rsa", "stats"},
             {"figures", "report", "workflow", "book"},
@@ -107,7 +117,10 @@ class TestWorkflow:
         ("values", "message"),
         [
             ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: .*sentiment"),
-            ({"methods": ["lora"], "epochs": {"lora": 1}, "learning_rate": {"lora": 1}}, "unknown method 'lora'; known: "),
+            (
+                {"methods": ["lora"], "epochs": {"lora": 1}, "learning_rate": {"lora": 1}},
+                "unknown method 'lora'; known: ",
+            ),
             ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
             ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),
             ({"layer": 9}, "layer: 9 is not in all-MiniLM-L6-v2, which has layers 0 to 6"),

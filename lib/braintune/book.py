@@ -99,11 +99,12 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
         page = source / f"{_page(job)}.ipynb"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(_titled(job, study.read_json(path)), encoding="utf-8")
-    shutil.copytree(run.folder / "figures", results / "figures", dirs_exist_ok=True)
+    shutil.copytree(run.folder / "figures", results / "figures")
+    for facts in sorted((results / "figures").glob("*.json")):
+        facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
     (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
-    static = source / "_static"
-    shutil.copytree(source / "book" / "_static", static)
-    shutil.copyfile(_mathjax(), static / "tex-svg.js")
+    # Not under `_static`: Jupyter Book would add every script there to every page.
+    shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
     contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((study.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
@@ -116,6 +117,12 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
 def _page(job: Job) -> str:
     """Place of an executed notebook in the book, without suffix."""
     return f"book/results/{job.step}" if not job.parameters else f"book/results/{job.step}/{job.name}"
+
+
+def _figure_block(name: str, facts: dict[str, Any]) -> str:
+    """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`)."""
+    head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
+    return f"{head}\n\n{facts['caption']}\n```\n"
 
 
 def _titled(job: Job, notebook: dict[str, Any]) -> str:

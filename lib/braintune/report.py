@@ -166,6 +166,47 @@ def arm_difference(at_layer: pd.DataFrame, brain: str) -> stats.PairedDifference
     return stats.paired_difference(arms["prompt-tuned"].to_numpy(), arms["fine-tuned"].to_numpy())
 
 
+def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
+    """Test prompt-tuned minus fine-tuned task by task, in each brain's main region and design.
+
+    Returns
+    -------
+    DataFrame
+        Per brain and task: difference, 95 % interval, p (paired t), q (false-discovery rate over the tasks of a
+        brain), and whether it differs at `run.fdr` and is equivalent within `run.margin`.
+    """
+    tables = []
+    for brain in run.brains:
+        rows = judged(at_layer, brain)
+        pairs = rows.pivot_table(index=["task", "participant"], columns="method", values="pairwise", sort=False)
+        if not set(ARMS) <= set(pairs):
+            continue
+        arms = [
+            (task, pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy())
+            for task, pair in pairs.groupby("task", sort=False)
+        ]
+        tests = [(task, stats.paired_difference(a, b), stats.tost(a, b, run.margin)) for task, a, b in arms if task]
+        q = stats.fdr([difference.p for _, difference, _ in tests])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "brain": brain,
+                    "task": [task for task, _, _ in tests],
+                    "difference": [d.estimate for _, d, _ in tests],
+                    "low": [d.low for _, d, _ in tests],
+                    "high": [d.high for _, d, _ in tests],
+                    "p": [d.p for _, d, _ in tests],
+                    "q": q,
+                    "differs": ["yes" if value < run.fdr else "not shown" for value in q],
+                    "equivalent": ["yes" if t.p is not None and t.p < 0.05 else "not shown" for _, _, t in tests],
+                }
+            )
+        )
+    return (
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"note": ["only one tuning method was run"]})
+    )
+
+
 def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
     """Say in two sentences what one brain data set answers."""
     rows = judged(at_layer, brain)

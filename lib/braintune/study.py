@@ -295,7 +295,10 @@ class Study(
             raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
         if not isinstance(values, dict):
             raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
-        return cls.make(values, path.name)
+        made = cls.make(values, path.name)
+        if made.profile != path.stem:
+            raise BraintuneError(f"{path.name}: profile: {made.profile!r} must be the file's name, {path.stem!r}")
+        return made
 
     @classmethod
     def from_notebook(cls, namespace: Mapping[str, Any], own: tuple[str, ...] = ()) -> "Study":
