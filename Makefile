@@ -10,6 +10,11 @@ PYTHON  ?= python3
 PORT    ?= 8000
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN)
 
+# Snakemake's chatter; what is left are the lines of progress, and every error.
+CHATTER := ^(Select jobs|Execute [0-9]+ jobs|Building DAG|Using shell|host: |Assuming unrestricted|Complete log|Elapsed time)
+SHELL   := bash
+.SHELLFLAGS := -o pipefail -c
+
 BIN  := .venv/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 RUN  := runs/$(basename $(notdir $(PROFILE)))
@@ -30,7 +35,8 @@ help:
 book: setup
 	@mkdir -p $(RUN)
 	@$(BIN)/snakemake --snakefile Snakefile --directory $(RUN) --cores $(CORES) --config profile=$(FILE) \
-		--keep-going --rerun-incomplete --quiet rules reason host progress \
+		--keep-going --rerun-incomplete --quiet rules reason host progress 2>&1 \
+		| { grep --line-buffered -vE '$(CHATTER)' || true; } \
 		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
 		     echo "  mend it and run the same command again."; exit 1; }
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"

@@ -600,9 +600,9 @@ def _reference(axes: plt.Axes, rows: pd.DataFrame) -> None:
     """Draw the untuned model as a line with its interval over participants as a band."""
     values = rows.groupby("participant")["pairwise"].mean().to_numpy()
     if len(values):
-        half = _half_width(values)
-        axes.axvspan(values.mean() - half, values.mean() + half, color=COLOURS["untuned"], alpha=0.15, linewidth=0)
-        axes.axvline(values.mean(), color=COLOURS["untuned"], label="untuned")
+        half, mean = _half_width(values), values.mean()
+        axes.axvspan(max(mean - half, 0), min(mean + half, 1), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
+        axes.axvline(mean, color=COLOURS["untuned"], label="untuned")
 
 
 def _legend(figure: Figure, *panels: plt.Axes) -> None:

@@ -158,12 +158,20 @@ def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
 
-def arm_difference(at_layer: pd.DataFrame, brain: str) -> stats.PairedDifference | None:
-    """Compare prompt-tuned with fine-tuned, paired over participants, averaged over tasks and seeds."""
-    arms = judged(at_layer, brain).pivot_table(index="participant", columns="method", values="pairwise")
-    if not set(ARMS) <= set(arms):
-        return None
-    return stats.paired_difference(arms["prompt-tuned"].to_numpy(), arms["fine-tuned"].to_numpy())
+def arms(at_layer: pd.DataFrame, brain: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return each participant's prompt-tuned and fine-tuned accuracy, mean over tasks; None if an arm is missing."""
+    table = judged(at_layer, brain).pivot_table(index="participant", columns="method", values="pairwise")
+    return (table["prompt-tuned"].to_numpy(), table["fine-tuned"].to_numpy()) if set(ARMS) <= set(table) else None
+
+
+def verdict(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
+    """Say in words whether the methods differ, are equivalent, or cannot be told apart."""
+    if difference.p is not None and difference.p < 0.05:
+        direction = "better" if difference.estimate > 0 else "worse"
+        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones"
+    if equivalence.p is not None and equivalence.p < 0.05:
+        return f"prompt-tuned and fine-tuned representations are decoded equally well, to within {equivalence.margin:g}"
+    return "neither a difference between prompt-tuned and fine-tuned representations nor their equivalence is shown"
 
 
 def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
@@ -208,21 +216,19 @@ def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
 
 
 def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
-    """Say in two sentences what one brain data set answers."""
+    """Say in two sentences what one brain data set answers: the answer first, then its numbers."""
     rows = judged(at_layer, brain)
     means = rows.groupby("method")["pairwise"].mean()
-    region, design = rows["region"].iloc[0], rows["folds"].iloc[0]
-    kind = "simulated participants" if is_simulated(brain) else "participants"
     found = ", ".join(f"{m} {means[m]:.3f}" for m in ("untuned", *ARMS) if m in means)
-    first = (
-        f"**{brain}** ({rows['participant'].nunique()} {kind}, region {region}, {design} folds): "
-        f"mean pairwise accuracy {found}; chance is {CHANCE}."
-    )
-    difference = arm_difference(at_layer, brain)
-    second = (
-        f"Prompt-tuned minus fine-tuned: {difference.sentence}" if difference else "Only one tuning method was run."
-    )
-    return f"{first} {second}"
+    who = f"{rows['participant'].nunique()} {'simulated ' if is_simulated(brain) else ''}participants"
+    where = f"{brain} ({who}, region {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds)"
+    numbers = f"Mean pairwise accuracy: {found}; chance is {CHANCE}."
+    pair = arms(at_layer, brain)
+    if pair is None:
+        return f"{where}: only one tuning method was run. {numbers}"
+    difference, equivalence = stats.paired_difference(*pair), stats.tost(*pair, run.margin)
+    answer = f"{where}: {verdict(difference, equivalence)}. {numbers}"
+    return f"{answer} Prompt-tuned minus fine-tuned: {difference.sentence}"
 
 
 def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
@@ -327,11 +333,10 @@ def quoted(
     """Return every number and sentence that the pages quote, by name."""
     beaten = int((tuned["score"] > tuned["baseline"]).sum())
     above = null_summary(at_layer, null)
-    planted = above["region"] != "visual"
     headlines = " ".join(headline(at_layer, run, brain) for brain in run.brains)
     simulated = [is_simulated(brain) for brain in run.brains]
     return {
-        "headline": headlines.replace("**", ""),
+        "headline": headlines,
         "standing": SIMULATED if any(simulated) else REAL,
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(beaten),
@@ -343,7 +348,9 @@ def quoted(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
         ),
         "edge": f"{alpha_at_edge(decoded):.0%}",
-        "above_null": f"{int((above['p'] < 0.05)[planted].sum())} of {int(planted.sum())}",
+        "above_null": f"{int((above['p'] < 0.05).sum())} of {len(above)}",
+        "regions": _regions(at_layer, run),
+        "silent": _silent(above, run),
         "permutations": str(null["permutation"].nunique()),
         "leakage": leakage_answer(at_layer),
     }
@@ -354,6 +361,29 @@ SIMULATED = (
     "method and says nothing about people."
 )
 REAL = "The brains of this run are real fMRI; the data sets are named above and described on the data page."
+
+
+def _regions(at_layer: pd.DataFrame, run: Study) -> str:
+    """Untuned accuracy of every region, under the design that claims are judged on."""
+    told = []
+    for brain in run.brains:
+        rows = at_layer[(at_layer["brain"] == brain) & (at_layer["method"] == "untuned")]
+        design = main_design(rows["folds"])
+        means = rows[rows["folds"] == design].groupby("region", sort=False)["pairwise"].mean()
+        told.append(
+            f"{brain} ({design} folds): " + ", ".join(f"{region} {value:.3f}" for region, value in means.items())
+        )
+    return "; ".join(told)
+
+
+def _silent(null: pd.DataFrame, run: Study) -> str:
+    """What is found in the networks of the simulation that were given no signal."""
+    empty = [region for region, signal in run.signal.items() if signal == 0]
+    rows = null[null["brain"].map(is_simulated) & null["region"].isin(empty)]
+    if rows.empty:
+        return "This run has no region of which it is known that it carries no signal."
+    told = "; ".join(f"{r.region}, {r.folds} folds: {r.observed:.3f}, p = {r.p:.2f}" for r in rows.itertuples())
+    return f"Where nothing was planted, this is found: {told}."
 
 
 def leakage_answer(at_layer: pd.DataFrame) -> str:

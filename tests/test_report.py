@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from braintune import report, stats
+from braintune.study import Study
+
+
+def table(methods=("untuned", "fine-tuned", "prompt-tuned"), brains=("simulated",), gain=0.05, seed=0):
+    """A decoding table of six participants with a known gain of prompt-tuning, at layers 0 to 2."""
+    random = np.random.default_rng(seed)
+    rows = [
+        {
+            "brain": brain, "participant": participant, "region": region, "representation": f"{task}_{method}",
+            "task": task, "method": method, "seed": 0, "layer": layer, "folds": folds, "fold": fold,
+            "alpha": 1.0, "alpha_edge": fold == 0,
+            "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * random.standard_normal(),
+            "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3,
+        }
+        for brain in brains
+        for participant in ("S01", "S02", "S03", "S04", "S05", "S06")
+        for region in ("language", "visual")
+        for method in methods
+        for task in (("",) if method == "untuned" else ("ner", "wsd"))
+        for layer in range(3)
+        for folds in ("shuffled", "grouped")
+        for fold in range(2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("layer", "expected"), [(-1, 2), (0, 0), (1, 1), (-3, 0)])
+def test_the_analysis_layer_counts_from_either_end(layer, expected):
+    rows = report.at_analysis_layer(table(), Study.make({"layer": layer}))
+    assert set(rows["layer"]) == {expected}
+
+
+def test_a_control_with_one_layer_keeps_it():
+    control = table(methods=("untuned",)).query("layer == 0").assign(method="control", representation="length")
+    rows = report.at_analysis_layer(pd.concat([table(), control]), Study())
+    assert set(rows.loc[rows["method"] == "control", "layer"]) == {0}
+    assert set(rows.loc[rows["method"] != "control", "layer"]) == {2}
+
+
+def test_scores_average_over_folds_and_nothing_else():
+    full = table()
+    at_layer = report.scores(full, Study())
+    one = full.query("layer == 2 and participant == 'S01' and region == 'visual' and folds == 'grouped'")
+    one = one[one["representation"] == "ner_prompt-tuned"]
+    found = at_layer.query("participant == 'S01' and region == 'visual' and folds == 'grouped'")
+    found = found[found["representation"] == "ner_prompt-tuned"]
+    assert found["pairwise"].item() == pytest.approx(one["pairwise"].mean())
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (0.05, "prompt-tuned representations are decoded better"),
+        (-0.05, "prompt-tuned representations are decoded worse"),
+        (0.0, "decoded equally well, to within 0.01"),
+    ],
+)
+def test_the_headline_says_what_was_planted(gain, words):
+    told = report.headline(report.scores(table(gain=gain, seed=3), Study()), Study(), "simulated")
+    assert words in told
+    assert "6 simulated participants, region language, grouped folds" in told
+
+
+def test_what_cannot_be_told_apart_is_said_so():
+    wide = np.array([0.1, -0.1, 0.12, -0.09])
+    pair = wide + 0.6, np.full(4, 0.6)
+    told = report.verdict(stats.paired_difference(*pair), stats.tost(*pair, 0.01))
+    assert told.startswith("neither a difference")
+
+
+def test_one_participant_and_one_method_are_said_so():
+    run = Study()
+    alone = report.scores(table(methods=("untuned", "prompt-tuned")), run)
+    assert "only one tuning method was run" in report.headline(alone, run, "simulated")
+    single = report.scores(table().query("participant == 'S01'"), run)
+    assert "cannot be tested" in report.headline(single, run, "simulated")
+
+
+def test_task_tests_find_the_planted_gain_on_every_task():
+    tests = report.task_tests(report.scores(table(), Study()), Study())
+    assert tests["task"].tolist() == ["ner", "wsd"]
+    assert (tests["differs"] == "yes").all() and (tests["q"] >= tests["p"]).all()
+    assert (tests["low"] < 0.05).all() and (tests["high"] > 0.05).all()
+
+
+def test_the_null_summary_counts_as_permutation_tests_do():
+    at_layer = report.scores(table(methods=("untuned",)), Study())
+    keys = at_layer[["brain", "participant", "region", "folds"]].drop_duplicates()
+    null = pd.concat([keys.assign(permutation=i, pairwise=0.5 + 0.0001 * i) for i in range(19)])
+    summary = report.null_summary(at_layer, null)
+    assert len(summary) == 4
+    assert summary["p"].tolist() == [1 / 20] * 4
+
+
+def test_text_from_data_is_escaped():
+    assert "<script>" not in report.facts({"<script>": "<script>alert(1)</script>"}).data
+    assert "<script>" not in report.show(pd.DataFrame({"a": ["<script>"]})).data
