@@ -5,11 +5,10 @@ Every data set is one entry of :data:`BRAINS`. A measured one is read from `brai
 """
 
 import gzip
-import hashlib
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 from scipy.linalg import hadamard
 
 from braintune import study
-from braintune.study import BraintuneError, Study, choose
+from braintune.study import BraintuneError, Study, checksum, choose
 
 SECONDS_PER_SCAN = 2.0
 #: Parts of words that the story's word list holds apart, as in "I ve".
@@ -257,7 +256,7 @@ def data_checksums(run: Study, name: str) -> dict[str, str]:
     if source.simulated:
         return {}
     files = [*source.texts, *(f"{participant}.npz" for participant in load_brain(run, name).participants)]
-    return {file: _checksum(_folder(name) / file) for file in files}
+    return {file: checksum(_folder(name) / file) for file in files}
 
 
 def _chosen(run: Study, data: BrainData, kind: str) -> tuple[str, ...]:
@@ -546,14 +545,3 @@ def _read_array(path: Path, key: str) -> np.ndarray:
         )
     _require_finite(array, f"{path}: {key}")
     return array
-
-
-def _checksum(path: Path) -> str:
-    stat = path.stat()
-    return _checksum_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _checksum_of(path: Path, size: int, modified: int) -> str:
-    """SHA-256 of a file, computed once for each state of it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

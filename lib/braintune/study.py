@@ -4,11 +4,13 @@ A profile (YAML, flat keys) becomes a :class:`Study`. Its fields are grouped int
 rooms of the library take as arguments; a study *is* each of them, so it can be passed wherever one is wanted.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -402,6 +404,17 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
         return error["msg"].removeprefix("Value error, ")
     meaning = cls.model_fields[str(error["loc"][0])].description
     return f"{key}: {error['msg']}; got {error['input']!r} ({meaning})"
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once for each state of it."""
+    stat = path.stat()
+    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _checksum(path: Path, size: int, modified: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # --- reading and writing -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from seqeval import metrics as seqeval
 from sklearn.metrics import accuracy_score, f1_score
 
 from braintune.microworld import READERS, task_rows
-from braintune.study import BraintuneError, Study, choose, data_folder
+from braintune.study import BraintuneError, Study, checksum, choose, data_folder
 
 Row = dict[str, Any]
 
@@ -221,7 +221,7 @@ def _from_folder(study: Study, task: Task) -> tuple[list[Row], list[Row], dict[s
                 f"{file} is not there; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
                 "(data/README.md says how to get it), or set task_source: microworld"
             )
-    sums = {f"nlu/{task.name}/{f.name}": hashlib.sha256(f.read_bytes()).hexdigest() for f in files.values()}
+    sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
     return read_rows(task, files["train"]), read_rows(task, files["test"]), sums
 
 

@@ -166,7 +166,7 @@ def fingerprint(run: Study, step: str) -> str:
     """Return 16 hex digits over everything that a step's results depend on."""
     digest = hashlib.sha256()
     for file in notebook_files(step):
-        digest.update(_checksum(file).encode())
+        digest.update(study.checksum(file).encode())
     entry = choose(STEPS, step, "step")
     values = run.values(*entry.groups)
     if step == "tuning":  # which other jobs exist does not matter to one tuning run
@@ -182,20 +182,10 @@ def data_checksums(run: Study, step: str) -> dict[str, str]:
     """Return file → SHA-256 of the data that a step reads from the data folder."""
     if step == "tuning" and run.task_source == "folder":
         folder = study.data_folder() / "nlu"
-        return {f"nlu/{t}/{f.name}": _checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))}
+        return {f"nlu/{t}/{f.name}": study.checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))}
     if step == "embeddings":
         return {f"{name}/{file}": sha for name in run.brains for file, sha in brain.data_checksums(run, name).items()}
     return {}
-
-
-def _checksum(path: Path) -> str:
-    stat = path.stat()
-    return _checksum_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _checksum_of(path: Path, size: int, mtime: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # --- before any long work ----------------------------------------------------------------------------------------

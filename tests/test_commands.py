@@ -1,0 +1,66 @@
+"""What the commands say when something is missing."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from braintune import study
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A folder with what `make` reads, and no environment."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(study.REPOSITORY / name, tmp_path)
+    return tmp_path
+
+
+def make(folder, *words):
+    done = subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_an_unknown_target_lists_the_known(fresh):
+    code, told = make(fresh, "boook")
+    assert code != 0
+    assert "no target 'boook'" in told and "make book" in told
+
+
+def test_an_old_python_is_named_with_the_remedy(fresh):
+    old = fresh / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.1" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    code, told = make(fresh, "setup", f"PYTHON={old}")
+    assert code != 0
+    assert "Python 3.11 or newer is needed" in told and "Python 3.9.1" in told and "PYTHON=python3" in told
+
+
+def test_a_python_without_venv_is_named_with_the_remedy(fresh):
+    bare = fresh / "bare-python"
+    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexit 0\n')
+    bare.chmod(0o755)
+    code, told = make(fresh, "setup", f"PYTHON={bare}")
+    assert code != 0
+    assert "apt install python3-venv" in told
+
+
+def test_a_failed_installation_says_what_to_do(fresh):
+    broken = fresh / "broken-python"
+    broken.write_text(
+        '#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && printf "#!/bin/sh\\nexit 1\\n" > .venv/bin/python'
+        " && chmod +x .venv/bin/python\nexit 0\n"
+    )
+    broken.chmod(0o755)
+    code, told = make(fresh, "setup", f"PYTHON={broken}")
+    assert code != 0
+    assert "the installation failed" in told
+    assert not (fresh / ".venv" / ".ready").exists()
+
+
+def test_serving_a_book_that_is_not_built_names_the_command(fresh):
+    (fresh / ".venv").mkdir()
+    (fresh / ".venv" / ".ready").touch()
+    code, told = make(fresh, "serve", "PROFILE=quick")
+    assert code != 0
+    assert "no book of 'quick' yet: make book PROFILE=quick" in told
