@@ -1,7 +1,5 @@
 """The engine against scikit-learn and double loops; folds and permutations by property; controls and faults."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -382,6 +380,19 @@ def test_embeddings_are_read_from_the_run(tmp_path):
     found = decoding.load_embeddings(run, "small")
     assert [r.name for r in found] == ["untuned", "wsd_fine-tuned_seed-0", "wsd_prompt-tuned_seed-0"]
     assert [float(values.mean()) for values in found.values()] == [0, 1, 2]
-    missing = SimpleNamespace(representations=lambda: [PASSAGE], embedding_file=run.embedding_file)
-    with pytest.raises(BraintuneError, match="passage"):
-        decoding.load_embeddings(missing, "small")
+    run.embedding_file("small", "wsd_fine-tuned_seed-0").unlink()
+    with pytest.raises(BraintuneError, match="wsd_fine-tuned_seed-0"):
+        decoding.load_embeddings(run, "small")
+
+
+def test_a_control_that_the_stimuli_do_not_allow_is_left_out(tmp_path):
+    from braintune.study import write_arrays
+
+    run = make_study(runs=str(tmp_path), tasks=["wsd"], controls=["passage", "length"])
+    for representation in run.representations():
+        if representation != PASSAGE:
+            write_arrays(
+                run.embedding_file("small", representation.name), {"embedding": np.zeros((1, 5, 3), np.float32)}
+            )
+    names = [r.name for r in decoding.load_embeddings(run, "small")]
+    assert "passage" not in names and "length" in names

@@ -85,6 +85,11 @@ class TestWorkflow:
         assert workflow.fingerprint(run, "tuning") == workflow.fingerprint(other, "tuning")
         assert workflow.fingerprint(run, "embeddings") != workflow.fingerprint(other, "embeddings")
 
+    def test_drawing_makes_only_the_figures_stale(self):
+        drawn = [s for s in workflow.STEPS if workflow.LIBRARY / "figures.py" in workflow.notebook_files(s)]
+        assert drawn == ["figures"]
+        assert all(workflow.LIBRARY / "study.py" in workflow.notebook_files(step) for step in workflow.STEPS)
+
     def test_jobs_follow_the_grid(self):
         run = Study.make({"seeds": [0, 1], "tasks": ["ner", "wsd"]})
         steps = [job.step for job in workflow.jobs(run)]

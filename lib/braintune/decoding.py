@@ -142,11 +142,19 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
 
 
 def load_embeddings(study: Study, brain: str) -> dict[Representation, np.ndarray]:
-    """Read the embeddings of a brain's stimuli, [layers, stimuli, width] each, for all representations of a run."""
-    return {
-        representation: read_arrays(study.embedding_file(brain, representation.name))["embedding"]
-        for representation in study.representations()
-    }
+    """Read the embeddings of a brain's stimuli, [layers, stimuli, width] each, for all representations of a run.
+
+    A control that the stimuli do not allow (a passage code where there are no passages) has no file: the embeddings
+    step says why on its page, and it is left out here.
+
+    Raises
+    ------
+    BraintuneError
+        If another representation is not there.
+    """
+    files = {wanted: study.embedding_file(brain, wanted.name) for wanted in study.representations()}
+    present = {wanted: file for wanted, file in files.items() if wanted.method != "control" or file.is_file()}
+    return {wanted: read_arrays(file)["embedding"] for wanted, file in present.items()}
 
 
 def load_responses(brain: BrainData, participant: str) -> dict[str, np.ndarray]:

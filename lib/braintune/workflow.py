@@ -154,11 +154,16 @@ def _imported(source: str) -> set[str]:
 
 
 def notebook_files(step: str) -> list[Path]:
-    """Return a step's notebook and the library files it reaches."""
+    """Return a step's notebook and the library files that its results depend on.
+
+    How a page draws and words its results (`figures`, `report`) changes no result: only the figures step, which
+    draws for the whole book, is stale when they change. Hours of tuning are not repeated for a colour.
+    """
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    reached = {file for name in _imported(code) for file in library_files(name)}
+    names = _imported(code) - (set() if step == "figures" else {"figures", "report"})
+    reached = {file for name in names for file in library_files(name)}
     return [path, *sorted(reached)]
 
 
