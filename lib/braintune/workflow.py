@@ -176,6 +176,8 @@ def fingerprint(run: Study, step: str) -> str:
     values = run.values(*entry.groups)
     if step == "tuning":  # which other jobs exist does not matter to one tuning run
         values = {k: v for k, v in values.items() if k not in study.GRID}
+    else:
+        values["representations"] = [representation.name for representation in run.representations()]
     digest.update(json.dumps(values | {"threads": run.threads}, sort_keys=True).encode())
     digest.update(json.dumps(data_checksums(run, step), sort_keys=True).encode())
     for upstream in entry.after:
