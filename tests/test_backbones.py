@@ -174,7 +174,7 @@ def test_unknown_names_list_the_known(name):
 
 def test_the_register_is_complete():
     for entry in BACKBONES.values():
-        assert entry.source.startswith("https://")
+        assert entry.source.startswith(("https://", "the PyPI package "))
         assert entry.licence in ("MIT", "Apache-2.0")
         assert entry.get.startswith("`")
 

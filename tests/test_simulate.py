@@ -7,7 +7,14 @@ from braintune import microworld, simulate
 from braintune.brain import load_brain, save_nifti
 from braintune.study import BraintuneError, Study
 
-SMALL = {"topics": 8, "passages": 60, "sentences_per_passage": 3, "voxels_per_region": 30, "simulated_participants": 3}
+SMALL = {
+    "topics": 8,
+    "passages": 60,
+    "sentences_per_passage": 3,
+    "voxels_per_region": 30,
+    "simulated_participants": 3,
+    "signal": {"language": 1.0, "DMN": 0.7, "task-positive": 0.4, "visual": 0.0},
+}
 
 
 def study(**values):
