@@ -73,6 +73,12 @@ def test_what_cannot_be_told_apart_is_said_so():
     assert told.startswith("neither a difference")
 
 
+def test_a_sure_but_small_difference_is_called_small():
+    pair = np.array([0.702, 0.703, 0.702, 0.701]), np.full(4, 0.7)
+    told = report.verdict(stats.paired_difference(*pair), stats.tost(*pair, 0.01))
+    assert told.endswith("decoded better than fine-tuned ones, but by less than 0.01")
+
+
 def test_one_participant_and_one_method_are_said_so():
     run = Study()
     alone = report.scores(table(methods=("untuned", "prompt-tuned")), run)

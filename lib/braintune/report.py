@@ -165,11 +165,14 @@ def arms(at_layer: pd.DataFrame, brain: str) -> tuple[np.ndarray, np.ndarray] | 
 
 
 def verdict(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
-    """Say in words whether the methods differ, are equivalent, or cannot be told apart."""
-    if difference.p is not None and difference.p < 0.05:
+    """Say in words whether the methods differ, are equivalent, both, or cannot be told apart."""
+    differs = difference.p is not None and difference.p < 0.05
+    small = equivalence.p is not None and equivalence.p < 0.05
+    if differs:
         direction = "better" if difference.estimate > 0 else "worse"
-        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones"
-    if equivalence.p is not None and equivalence.p < 0.05:
+        size = f", but by less than {equivalence.margin:g}" if small else ""
+        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones{size}"
+    if small:
         return f"prompt-tuned and fine-tuned representations are decoded equally well, to within {equivalence.margin:g}"
     return "neither a difference between prompt-tuned and fine-tuned representations nor their equivalence is shown"
 
