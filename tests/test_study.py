@@ -134,5 +134,8 @@ class TestFiles:
 def test_the_data_folder_is_named_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     assert study.data_folder() == tmp_path
+    monkeypatch.setenv("BRAINTUNE_DATA", "../elsewhere")
+    monkeypatch.chdir(tmp_path)
+    assert study.data_folder() == study.REPOSITORY.parent / "elsewhere"
     monkeypatch.delenv("BRAINTUNE_DATA")
     assert study.data_folder() == study.REPOSITORY / "data" / "raw"

@@ -390,9 +390,12 @@ def profile_path(profile: str | Path) -> Path:
 
 
 def data_folder() -> Path:
-    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository."""
-    named = os.environ.get("BRAINTUNE_DATA")
-    return Path(named).expanduser().resolve() if named else REPOSITORY / "data" / "raw"
+    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository.
+
+    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+    """
+    named = os.environ.get("BRAINTUNE_DATA") or "data/raw"
+    return (REPOSITORY / Path(named).expanduser()).resolve()
 
 
 def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
