@@ -4,7 +4,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 
 from braintune import microworld, simulate
-from braintune.brain import load_brain, save_nifti
+from braintune.brain import load_brain, save_nifti, standardise
 from braintune.study import BraintuneError, Study
 
 SMALL = {
@@ -71,7 +71,7 @@ def test_the_signal_does_not_change_the_noise(data):
 
 
 def test_what_is_in_comes_out(data, world):
-    concepts, loaded = simulate.z_score(world.concepts), data.load("S01")
+    concepts, loaded = standardise(world.concepts), data.load("S01")
     score = {
         region: column_scores(concepts, loaded[region]).mean() for region in ("IFG", "DMN", "task-positive", "visual")
     }
@@ -80,7 +80,7 @@ def test_what_is_in_comes_out(data, world):
 
 
 def test_syntax_share_decides_what_is_coded(world):
-    syntax = simulate.z_score(world.syntax)
+    syntax = standardise(world.syntax)
     scores = []
     for share in (0.0, 1.0):
         responses = simulate.simulate(study(syntax_share=share, signal={"language": 1.0})).load("S01")["AngG"]

@@ -359,7 +359,7 @@ def detrend(scans: np.ndarray, order: int) -> np.ndarray:
 
 def standardise(scans: np.ndarray) -> np.ndarray:
     """Give every column mean 0 and standard deviation 1; a constant column becomes 0."""
-    centred = scans - scans.mean(axis=0)
+    centred = scans - scans.mean(axis=0, dtype=np.float64)
     spread = centred.std(axis=0)
     return centred / np.where(spread > 1e-12, spread, np.inf)
 

@@ -12,7 +12,9 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from braintune import stats, study
-from braintune.brain import BrainData, is_simulated
+from braintune.brain import BrainData, is_simulated, load_brain
+from braintune.decoding import analysis_layer
+from braintune.gram import SCORES
 from braintune.study import Study
 from braintune.tasks import TaskData
 
@@ -104,31 +106,28 @@ def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
 # --- decoding ----------------------------------------------------------------------------------------------------
 
 
-def collect(run: Study, what: str, suffix: str = "*") -> pd.DataFrame:
-    """Read the tables of one step over all participants and brains: ``decoding``, ``null`` or an RSA table's name."""
-    tables = []
+def collect(run: Study, what: str) -> pd.DataFrame:
+    """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
+    per_participant = {"decoding": run.decoding_file, "null": run.null_file}
+    files = []
     for brain in run.brains:
-        if what in ("decoding", "null"):
-            files = sorted((run.folder / "decoding" / brain).glob("*.parquet"))
-            files = [f for f in files if f.name.endswith(".null.parquet") == (what == "null")]
+        if what in per_participant:
+            files += [per_participant[what](brain, name) for name in load_brain(run, brain).participants]
         else:
-            files = [run.rsa_file(brain, what)]
-        tables += [study.read_table(file) for file in files]
-    return pd.concat(tables, ignore_index=True)
+            files.append(run.rsa_file(brain, what))
+    return pd.concat([study.read_table(file) for file in files], ignore_index=True)
 
 
-def at_analysis_layer(table: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
-    """Return the rows at the analysis layer (or at `layer`); a control with a single layer keeps it."""
-    wanted = run.layer if layer is None else layer
+def at_analysis_layer(table: pd.DataFrame, run: Study) -> pd.DataFrame:
+    """Return the rows at the analysis layer; a control with a single layer keeps it."""
     last = table.groupby(["brain", "representation"])["layer"].transform("max")
-    return table[table["layer"] == np.where(last == 0, 0, last + 1 + wanted if wanted < 0 else wanted)]
+    return table[table["layer"] == last.map(lambda n: analysis_layer(n + 1, run.layer))]
 
 
-def scores(decoding: pd.DataFrame, run: Study, layer: int | None = None) -> pd.DataFrame:
-    """Return scores averaged over folds at the analysis layer (or at `layer`)."""
-    values = ["pairwise", "pairwise_strict", "mse", "rank"]
-    rows = at_analysis_layer(decoding, run, layer)
-    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[values].mean().reset_index()
+def scores(decoding: pd.DataFrame, run: Study) -> pd.DataFrame:
+    """Return scores averaged over folds at the analysis layer."""
+    rows = at_analysis_layer(decoding, run)
+    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[list(SCORES)].mean().reset_index()
 
 
 def main_region(regions: Sequence[str]) -> str:
@@ -344,9 +343,6 @@ def quoted(
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(beaten),
         "n_tasks": str(tuned["task"].nunique()),
-        "n_participants": str(decoded.groupby("brain")["participant"].nunique().sum()),
-        "backbone": run.backbone,
-        "profile": run.profile,
         "closeness": " ".join(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
         ),

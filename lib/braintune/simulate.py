@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from braintune import microworld
-from braintune.brain import BrainData, Stimuli
+from braintune.brain import BrainData, Stimuli, standardise
 from braintune.microworld import WorldStimuli
 from braintune.study import BraintuneError, SimulationSettings, Study, WorldSettings
 
@@ -107,14 +107,14 @@ def _participant(
     if participant not in names:
         raise BraintuneError(f"participant {participant!r} not among the simulated ones: {', '.join(names)}")
     own = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
-    features = z_score(world.concepts), z_score(world.syntax)
+    features = standardise(world.concepts), standardise(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
         # Participants count from 1, so a second number of 0 is a stream that none of them has.
         group = np.random.default_rng([run.simulation_seed, 0, i + 1])
         size = _size(region, run.voxels_per_region)
-        parts = [z_score(f @ _weights(f.shape[1], size, group, own)) for f in features]
-        signal = z_score(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
+        parts = [standardise(f @ _weights(f.shape[1], size, group, own)) for f in features]
+        signal = standardise(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
         drift = own.standard_normal((world.passage.max() + 1, size))[world.passage]
         noise = own.standard_normal(signal.shape)
         responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)
@@ -126,22 +126,6 @@ def _weights(n_features: int, n_voxels: int, group: np.random.Generator, own: np
     """Random weights, half of whose variance all participants share."""
     shape = (n_features, n_voxels)
     return (group.standard_normal(shape) + own.standard_normal(shape)) / np.sqrt(2)
-
-
-def z_score(columns: np.ndarray) -> np.ndarray:
-    """Give every column mean 0 and standard deviation 1; a constant column becomes 0.
-
-    Parameters
-    ----------
-    columns : array of shape (n_stimuli, n_columns)
-
-    Returns
-    -------
-    float64 array of the same shape
-    """
-    centred = columns - columns.mean(axis=0, dtype=np.float64)
-    spread = centred.std(axis=0)
-    return centred / np.where(spread > 1e-9, spread, np.inf)
 
 
 def _levels(run: SimulationSettings) -> dict[str, float]:
