@@ -9,7 +9,7 @@ from braintune.study import Study
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 RUN = Study.load(PROFILE)
-REPRESENTATIONS = [r.name for r in RUN.representations()]
+STAMPS = braintune_workflow.fingerprints(RUN)
 TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
@@ -18,11 +18,12 @@ def notebook(step, **wildcards):
 
 
 def all_of(step):
-    return [str(braintune_workflow.executed_notebook(RUN, job)) for job in braintune_workflow.jobs(RUN) if job.step == step]
+    return [str(braintune_workflow.executed_notebook(RUN, job)) for job in STAMPS if job.step == step]
 
 
 def stamp(step):
-    return braintune_workflow.fingerprint(RUN, step)
+    """The fingerprint of the job that a rule's wildcards name."""
+    return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, wildcards)]
 
 
 wildcard_constraints:
@@ -42,14 +43,14 @@ rule check:
     output:
         str(RUN.folder / "check.json"),
     params:
-        fingerprint=[stamp("tuning"), stamp("embeddings")],
+        fingerprint=list(STAMPS.values()),
     shell:
         "{PYTHON} -m braintune.workflow check {PROFILE}"
 
 
 rule tuning:
     input:
-        rules.check.output,
+        ancient(str(RUN.folder / "check.json")),  # a check made again does not make its results stale
     output:
         [str(RUN.tuning_folder("{task}", "{method}", "{seed}") / name) for name in TUNING_FILES],
         notebook("tuning", task="{task}", method="{method}", seed="{seed}"),

@@ -76,14 +76,24 @@ class TestWorkflow:
         assert "figures" not in names and "tuning" not in names
 
     def test_a_fingerprint_moves_with_its_own_parameters_only(self):
-        run, other = Study(), Study.make({"permutations": 7})
-        same = [s for s in workflow.STEPS if workflow.fingerprint(run, s) == workflow.fingerprint(other, s)]
-        assert same == ["tuning", "embeddings"]
+        before, after = (workflow.fingerprints(Study.make({"permutations": n})) for n in (100, 7))
+        assert {job.step for job in before if before[job] == after[job]} == {"tuning", "embeddings"}
+        assert {job.step for job in before if before[job] != after[job]} == {"decoding", "rsa", "figures"}
 
-    def test_adding_a_task_does_not_make_the_others_stale(self):
-        run, other = Study(), Study.make({"tasks": ["ner"]})
-        assert workflow.fingerprint(run, "tuning") == workflow.fingerprint(other, "tuning")
-        assert workflow.fingerprint(run, "embeddings") != workflow.fingerprint(other, "embeddings")
+    def test_what_joins_a_run_leaves_the_others_alone(self):
+        small = {"tasks": ["ner"], "simulated_participants": 2}
+        before, tasks = (workflow.fingerprints(Study.make(v)) for v in (small, small | {"tasks": ["ner", "wsd"]}))
+        assert {job.step for job in before if before[job] == tasks[job]} == {"tuning"}
+        chosen = workflow.fingerprints(Study.make(small | {"participants": ["S01"]}))
+        assert {job.step for job in chosen if before[job] != chosen[job]} == {"rsa", "figures"}
+
+    def test_a_task_reads_its_own_files_only(self, shared_data, monkeypatch):
+        monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
+        one, two = (
+            workflow.fingerprints(Study.make({"task_source": "folder", "tasks": t})) for t in (["ner"], ["ner", "wsd"])
+        )
+        job = workflow.make_job("tuning", task="ner", method="fine-tuned", seed=0)
+        assert one[job] == two[job]
 
     def test_drawing_makes_only_the_figures_stale(self):
         drawn = [s for s in workflow.STEPS if workflow.LIBRARY / "figures.py" in workflow.notebook_files(s)]

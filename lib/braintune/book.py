@@ -75,17 +75,16 @@ def collect(run: Study) -> dict[Job, Path]:
         Naming the page that is missing or stale.
     """
     executed = {}
-    expected = {step: workflow.fingerprint(run, step) for step in workflow.STEPS}
-    for job in workflow.jobs(run):
+    for job, expected in workflow.fingerprints(run).items():
         path = workflow.executed_notebook(run, job)
         remedy = f"`make book PROFILE={run.profile}` makes it"
         if not path.is_file():
             raise BraintuneError(f"the page of {job.label} is not there ({path.name}); {remedy}")
         stamp = workflow.stamp_of(path)
-        if stamp != expected[job.step]:
+        if stamp != expected:
             raise BraintuneError(
                 f"the page of {job.label} has fingerprint {stamp}, but profile, data and code now give "
-                f"{expected[job.step]}: it belongs to another run; {remedy}"
+                f"{expected}: it belongs to another run; {remedy}"
             )
         executed[job] = path
     return executed

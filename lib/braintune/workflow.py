@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -81,6 +81,11 @@ class Job:
 def make_job(step: str, **parameters: Any) -> Job:
     """Return a job from its step and its own parameters, in the step's order."""
     return Job(step, tuple((name, parameters[name]) for name in STEPS[step].own))
+
+
+def parse_job(step: str, words: Mapping[str, str]) -> Job:
+    """Return a job from its parameters as text, as a rule's wildcards or the command line give them."""
+    return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in STEPS[step].own})
 
 
 def jobs(run: Study) -> list[Job]:
@@ -167,31 +172,42 @@ def notebook_files(step: str) -> list[Path]:
     return [path, *sorted(reached)]
 
 
-def fingerprint(run: Study, step: str) -> str:
-    """Return 16 hex digits over everything that a step's results depend on."""
-    digest = hashlib.sha256()
-    for file in notebook_files(step):
-        digest.update(study.checksum(file).encode())
-    entry = choose(STEPS, step, "step")
-    values = run.values(*entry.groups)
-    if step == "tuning":  # which other jobs exist does not matter to one tuning run
-        values = {k: v for k, v in values.items() if k not in study.GRID}
-    else:
-        values["representations"] = [representation.name for representation in run.representations()]
-    digest.update(json.dumps(values | {"threads": run.threads}, sort_keys=True).encode())
-    digest.update(json.dumps(data_checksums(run, step), sort_keys=True).encode())
-    for upstream in entry.after:
-        digest.update(fingerprint(run, upstream).encode())
-    return digest.hexdigest()[:16]
+def fingerprints(run: Study) -> dict[Job, str]:
+    """Return, for every job of a run, 16 hex digits over everything that its results depend on.
+
+    A job is stale when its notebook, its library files, its parameters, its own data or a job upstream changed: a
+    task, a brain data set or a participant that joins the run leaves the others' results alone.
+    """
+    found: dict[Job, str] = {}
+    files = {step: [study.checksum(file) for file in notebook_files(step)] for step in STEPS}
+    for job in jobs(run):  # in the order of the chain, so what is upstream is there
+        entry, own = STEPS[job.step], dict(job.parameters)
+        settings = run.values(*entry.groups, study.MachineSettings).items()
+        upstream = [
+            stamp
+            for other, stamp in found.items()
+            if other.step in entry.after and (None in (_brain(job), _brain(other)) or _brain(job) == _brain(other))
+        ]
+        values = {name: value for name, value in settings if name not in study.GRID}
+        if job.step == "rsa":  # it reads the tables of the run's own participants
+            values["participants"] = participants(run, own["brain"])
+        parts = [files[job.step], own, values, _job_data(run, job), upstream]
+        found[job] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return found
 
 
-def data_checksums(run: Study, step: str) -> dict[str, str]:
-    """Return file → SHA-256 of the data that a step reads from the data folder."""
-    if step == "tuning" and run.task_source == "folder":
-        folder = study.data_folder() / "nlu"
-        return {f"nlu/{t}/{f.name}": study.checksum(f) for t in run.tasks for f in sorted((folder / t).glob("*.jsonl"))}
-    if step == "embeddings":
-        return {f"{name}/{file}": sha for name in run.brains for file, sha in brain.data_checksums(run, name).items()}
+def _brain(job: Job) -> str | None:
+    return dict(job.parameters).get("brain")
+
+
+def _job_data(run: Study, job: Job) -> dict[str, str]:
+    """File → SHA-256 of what one job reads from the data folder."""
+    own = dict(job.parameters)
+    if job.step == "tuning" and run.task_source == "folder":
+        folder = study.data_folder() / "nlu" / own["task"]
+        return {f"nlu/{own['task']}/{file.name}": study.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
+    if job.step == "embeddings":  # decoding and rsa come after it
+        return {f"{own['brain']}/{file}": sha for file, sha in brain.data_checksums(run, own["brain"]).items()}
     return {}
 
 
@@ -259,7 +275,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     os.environ.update(_thread_limits(run.threads))
     logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
     begun = time.monotonic()
-    stamp = fingerprint(run, job.step)
+    stamp = fingerprints(run).get(job)  # None for a participant or a task that is not part of the run
     try:
         notebook = papermill.execute_notebook(
             str(NOTEBOOKS / f"{job.step}.ipynb"),
@@ -296,10 +312,9 @@ def _thread_limits(threads: int) -> dict[str, str]:
 
 
 def _tell(run: Study, job: Job, seconds: float) -> None:
-    todo = jobs(run)
-    current = {step: fingerprint(run, step) for step in STEPS}
-    done = sum(stamp_of(executed_notebook(run, j)) == current[j.step] for j in todo)
-    print(f"[{done:>3}/{len(todo)}] {job.label:<58} {seconds:6.1f} s", flush=True)
+    wanted = fingerprints(run)
+    done = sum(stamp_of(executed_notebook(run, j)) == stamp for j, stamp in wanted.items())
+    print(f"[{done:>3}/{len(wanted)}] {job.label:<58} {seconds:6.1f} s", flush=True)
 
 
 # --- provenance --------------------------------------------------------------------------------------------------
@@ -325,8 +340,8 @@ def provenance(run: Study) -> dict[str, Any]:
         "code": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "data": data_checksums(run, "tuning") | data_checksums(run, "embeddings"),
-        "fingerprints": {step: fingerprint(run, step) for step in STEPS},
+        "data": {file: sha for job in executed for file, sha in _job_data(run, job).items()},
+        "fingerprints": {job.label: stamp for job, stamp in fingerprints(run).items()},
         "seconds": {job.label: note.get("seconds") for job, note in notes.items()},
     }
 
@@ -351,10 +366,7 @@ def main(words: Iterable[str]) -> None:
         study.write_json(run.folder / "check.json", check(run))
         return
     step, *pairs = rest
-    given = dict(pair.split("=", 1) for pair in pairs)
-    if "seed" in given:
-        given["seed"] = int(given["seed"])
-    execute(profile, make_job(step, **given))
+    execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
 
 
 if __name__ == "__main__":
