@@ -10,9 +10,9 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import (
     EvalPrediction,
-    PreTrainedModel,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -36,11 +35,10 @@ from transformers.utils import is_in_notebook
 from braintune.backbones import Backbone, load_backbone, pick_device
 from braintune.encoding import Collator, Encoded, encode, read_answers
 from braintune.heads import TunedModel
-from braintune.prefix import attach_prefix, load_prefix_state, prefix_state
+from braintune.methods import METHODS
 from braintune.study import (
     BraintuneError,
     Study,
-    TuningSettings,
     choose,
     read_json,
     read_table,
@@ -49,73 +47,6 @@ from braintune.study import (
     write_table,
 )
 from braintune.tasks import TASKS, TaskData, load_task, score, trivial_answers
-
-State = dict[str, Tensor]
-
-
-# --- methods -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to tune.
-
-    Attributes
-    ----------
-    title : str
-        What is trained, in one line.
-    prepare : function of (model, settings, seed)
-        Freezes what is not trained and adds what is new; the head is trained always.
-    state : function of model
-        Returns what training changed in the backbone, as named tensors.
-    restore : function of (model, state)
-        Puts it back into a prepared model.
-    """
-
-    title: str
-    prepare: Callable[[PreTrainedModel, TuningSettings, int], None]
-    state: Callable[[PreTrainedModel], State]
-    restore: Callable[[PreTrainedModel, State], None]
-
-
-def _train_all(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    model.requires_grad_(True)
-    if isinstance(pooler := getattr(model, "pooler", None), torch.nn.Module):
-        pooler.requires_grad_(False)  # it is behind the hidden states that the heads read
-
-
-def _freeze(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    model.requires_grad_(False)
-
-
-def _add_prompts(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    attach_prefix(
-        model,
-        settings.prefix_length,
-        std=settings.prefix_std,
-        hidden=settings.prefix_hidden,
-        seed=seed,
-    )
-
-
-def _trained(model: PreTrainedModel) -> State:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def _put_back(model: PreTrainedModel, state: State) -> None:
-    if wrong := set(state) ^ set(_trained(model)):
-        raise BraintuneError(
-            f"the saved weights do not fit the backbone: {sorted(wrong)[0]!r} is on one side only; tune again"
-        )
-    model.load_state_dict(state, strict=False)
-
-
-METHODS: dict[str, Method] = {
-    "fine-tuned": Method("all weights of the encoder", _train_all, _trained, _put_back),
-    "prompt-tuned": Method("deep prompts at every layer", _add_prompts, prefix_state, load_prefix_state),
-    "head-only": Method("nothing but the head", _freeze, _trained, _put_back),
-}
-
 
 # --- training ----------------------------------------------------------------------------------------------------
 
