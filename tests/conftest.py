@@ -16,7 +16,7 @@ TINY = {
     "tasks": ["sentiment", "wsd"],
     "train_examples": 64,
     "test_examples": 32,
-    "epochs": {"fine-tuned": 1, "prompt-tuned": 1},
+    "epochs": [1],
     "topics": 4,
     "passages": 12,
     "sentences_per_passage": 3,

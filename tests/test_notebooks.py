@@ -133,7 +133,7 @@ class TestWorkflow:
         [
             ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: .*sentiment"),
             (
-                {"methods": ["lora"], "epochs": {"lora": 1}, "learning_rate": {"lora": 1}},
+                {"methods": ["magic"], "learning_rates": {"magic": [1]}},
                 "unknown method 'lora'; known: ",
             ),
             ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),

@@ -1,8 +1,11 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from transformers import (
     BertConfig,
@@ -25,7 +28,7 @@ from braintune.tasks import KINDS, TASKS, load_task
 from braintune.tuning import METHODS, history, history_table, load_tuned, longest_input, tune, tuning_table
 from tiny_models import TOKENIZERS, save_tiny_bert
 
-RATES = {"fine-tuned": 3e-3, "prompt-tuned": 3e-2, "head-only": 1e-2}
+RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
 
 
@@ -42,8 +45,9 @@ def make_study(tmp_path, tiny_bert):
             "backbone": tiny_bert,
             "tasks": ["sentiment"],
             "methods": list(RATES),
-            "epochs": {method: 2 for method in RATES},
-            "learning_rate": RATES,
+            "epochs": [2],
+            "learning_rates": RATES,
+            "precision": "float32",
             "train_examples": 40,
             "test_examples": 20,
             "batch_size": 8,
@@ -176,7 +180,7 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
         assert torch.equal(hidden_states(loaded), hidden_states(load_tuned(study, "sentiment", method, 0)))
 
         curve = history(study, "sentiment", method, 0)
-        assert list(curve.columns) == ["epoch", "step", "train_loss", "validation_loss", "score"]
+        assert list(curve.columns) == ["epoch", "step", "train_loss", "validation_loss", "score", "seconds"]
         assert curve["epoch"].tolist() == [1, 2]
         assert curve["step"].tolist() == [5, 10]
         assert np.isfinite(curve.to_numpy(float)).all()
@@ -200,7 +204,7 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
 
 def test_the_tuned_model_is_the_one_that_was_scored(make_study):
     """The saved head on the loaded encoder gives the test score again."""
-    study = make_study(epochs=dict.fromkeys(RATES, 4), train_examples=80)
+    study = make_study(epochs=[4], train_examples=80)
     for method in ("fine-tuned", "prompt-tuned"):
         metrics = tune(study, "sentiment", method, 0)
         data, backbone = load_task(study, "sentiment"), load_tuned(study, "sentiment", method, 0)
@@ -243,7 +247,7 @@ def test_reparameterised_prefixes_are_saved_too(make_study):
 
 def test_no_validation_part_keeps_the_last_epoch(make_study):
     metrics = tune(make_study(validation_fraction=0), "sentiment", "head-only", 0)
-    assert metrics["best_epoch"] == metrics["epochs"] == 2
+    assert metrics["best_epoch"] == metrics["epochs"] == metrics["epochs_run"] == 2
     assert metrics["n_validation"] == 0
 
 
@@ -261,8 +265,149 @@ def test_a_word_that_gives_the_label_away_is_learned(make_study, tmp_path, monke
             rows.append(json.dumps({"sentence": sentence, "label": label}))
         (folder / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-    study = make_study(task_source="folder", train_examples=160, test_examples=60, epochs=dict.fromkeys(RATES, 5))
+    study = make_study(task_source="folder", train_examples=160, test_examples=60, epochs=[5])
     assert tune(study, "sentiment", method, 0)["score"] > 0.9
+
+
+# --- the search --------------------------------------------------------------------------------------------------
+
+
+def test_every_method_gets_the_same_trials_and_the_best_is_run_on_everything(make_study):
+    rates = {"fine-tuned": [3e-3, 1e38], "prompt-tuned": [1e-3, 3e-2]}
+    study = make_study(methods=list(rates), learning_rates=rates, epochs=[1, 2], search_examples=16, patience=None)
+    for method in rates:
+        metrics = tune(study, "sentiment", method, 0)
+        trials = metrics["trials"]
+        recipes = [(rate, epochs) for rate in rates[method] for epochs in (1, 2)]
+        assert [(t["learning_rate"], t["epochs"]) for t in trials] == recipes
+        seen = [t["examples_seen"] for t in trials]
+        assert seen == ([16, 32, 0, 0] if method == "fine-tuned" else [16, 32, 16, 32])
+        points = [-1 if t["score"] is None else t["score"] for t in trials]
+        best = trials[int(np.argmax(points))]
+        assert (metrics["learning_rate"], metrics["epochs"]) == (best["learning_rate"], best["epochs"])
+        assert history(study, "sentiment", method, 0)["step"].iloc[-1] == 5 * best["epochs"]
+        if method == "fine-tuned":  # a trial that diverges loses, and ends nothing
+            assert [t["score"] is None for t in trials] == [False, False, True, True]
+
+
+def test_a_single_recipe_is_not_tried(make_study):
+    trials = tune(make_study(), "sentiment", "head-only", 0)["trials"]
+    assert trials == [{"learning_rate": 1e-2, "epochs": 2, "score": None, "examples_seen": 0, "seconds": 0.0}]
+
+
+def test_a_search_needs_a_validation_part(make_study):
+    study = make_study(epochs=[1, 2], validation_fraction=0)
+    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by"):
+        tune(study, "sentiment", "head-only", 0)
+
+
+def test_training_stops_where_it_no_longer_improves(make_study):
+    study = make_study(epochs=[12], patience=2, learning_rates=RATES | {"head-only": [1e-12]})
+    metrics = tune(study, "sentiment", "head-only", 0)
+    assert (metrics["best_epoch"], metrics["epochs_run"], metrics["epochs"]) == (1, 3, 12)
+
+
+def test_accumulated_batches_make_one_step(make_study):
+    whole = tune(make_study(batch_size=8), "sentiment", "head-only", 0)
+    steps = history(make_study(), "sentiment", "head-only", 0)["step"].tolist()
+    halves = tune(make_study(batch_size=4, accumulate=2), "sentiment", "head-only", 0)
+    assert history(make_study(), "sentiment", "head-only", 0)["step"].tolist() == steps == [5, 10]
+    assert whole["n_train"] == halves["n_train"]
+
+
+def test_bfloat16_is_close_to_float32(make_study):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        study = make_study(precision=precision)
+        assert tune(study, "sentiment", "fine-tuned", 0)["precision"] == precision
+        found[precision] = saved(study, "sentiment", "fine-tuned")[0]
+    for name, value in found["float32"].items():
+        assert value.dtype == found["bfloat16"][name].dtype == torch.float32
+        torch.testing.assert_close(found["bfloat16"][name], value, atol=0.05, rtol=0)
+
+
+# --- going on after a kill ---------------------------------------------------------------------------------------
+
+KILLED = """
+import os, sys
+from transformers import TrainerCallback
+from braintune import training, tuning
+from braintune.study import Study
+
+class Kill(training._Reporter):
+    def on_step_begin(self, args, state, control, **given):
+        if "trial" not in self.label and state.global_step == int(sys.argv[4]):
+            os.kill(os.getpid(), 9)
+
+training._Reporter = Kill
+tuning.tune(Study.load(sys.argv[1]), sys.argv[2], sys.argv[3], 0)
+"""
+
+
+@pytest.mark.parametrize("method", ["fine-tuned", "prompt-tuned"])
+def test_a_killed_run_goes_on_to_the_same_result(make_study, tmp_path, method):
+    """Kill -9 in the third epoch; what is done is not done again, and not a bit of the result differs."""
+    rates = {"fine-tuned": [3e-3, 1e-3], "prompt-tuned": [3e-2, 1e-2]}
+    values = {"epochs": [4], "learning_rates": rates, "methods": list(rates), "search_examples": 16}
+    undisturbed = make_study(runs=str(tmp_path / "undisturbed"), **values)
+    wanted = tune(undisturbed, "sentiment", method, 0)
+    study = make_study(runs=str(tmp_path / "killed"), profile="killed", **values)
+    profile = tmp_path / "killed.yml"
+    profile.write_text(yaml.safe_dump(study.values(Study)), encoding="utf-8")
+    command = [sys.executable, "-c", KILLED, str(profile), "sentiment", method, "12"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -9
+    scratch = study.tuning_folder("sentiment", method, 0) / "checkpoints"
+    assert len(read_json(scratch / "trials.json")) == 2
+    (scratch / "final" / "checkpoint-99").mkdir()  # a kill may also come while one is being written
+
+    steps = []
+    features = TunedModel._features
+
+    def counted(self, hidden, inside):
+        steps.append(self.training)
+        return features(self, hidden, inside)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TunedModel, "_features", counted)
+        found = tune(study, "sentiment", method, 0)
+    assert sum(steps) == 10  # epochs 3 and 4, five steps each
+    changing = {"seconds", "examples_per_s", "peak_memory_mb", "trials"}
+    assert {k: v for k, v in found.items() if k not in changing} == {
+        k: v for k, v in wanted.items() if k not in changing
+    }
+    assert [t["score"] for t in found["trials"]] == [t["score"] for t in wanted["trials"]]
+    one, two = (saved(run, "sentiment", method)[0] for run in (undisturbed, study))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    curves = [history(run, "sentiment", method, 0).drop(columns="seconds") for run in (undisturbed, study)]
+    assert curves[0].equals(curves[1])
+    assert not scratch.exists()
+
+
+def test_checkpoints_of_another_setting_are_not_used(make_study):
+    study = make_study()
+    scratch = study.tuning_folder("sentiment", "head-only", 0) / "checkpoints"
+    (scratch / "final" / "checkpoint-5").mkdir(parents=True)
+    (scratch / "key.json").write_text('{"settings": {}}', encoding="utf-8")
+    (scratch / "final" / "checkpoint-5" / "trainer_state.json").write_text("{}", encoding="utf-8")
+    assert tune(study, "sentiment", "head-only", 0)["epochs_run"] == 2
+    assert not scratch.exists()
+
+
+def test_three_labels_need_no_change_of_code(make_study, tmp_path, monkeypatch):
+    labels = ["entailment", "neutral", "contradiction"]
+    folder = tmp_path / "nlu" / "nli"
+    folder.mkdir(parents=True)
+    for part, n in (("train", 60), ("test", 30)):
+        rows = [
+            {"premise": f"the {'ox' if i % 2 else 'river'} plays", "hypothesis": f"she is {label}", "label": label}
+            for i, label in enumerate(labels * (n // 3))
+        ]
+        (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    study = make_study(task_source="folder", tasks=["nli"], train_examples=None, test_examples=None, epochs=[8])
+    metrics = tune(study, "nli", "fine-tuned", 0)
+    assert metrics["labels"] == sorted(labels)
+    assert metrics["score"] > 0.9 > metrics["baseline"] == pytest.approx(1 / 3)
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -286,14 +431,16 @@ def test_faults_name_the_remedy(make_study):
         tune(study, "sentiment", "magic", 0)
     with pytest.raises(BraintuneError, match="unknown task 'chess'"):
         tune(study, "chess", "fine-tuned", 0)
-    with pytest.raises(BraintuneError, match="epochs: no value for method 'head-only'"):
-        tune(Study.make({}), "sentiment", "head-only", 0)
+    with pytest.raises(BraintuneError, match="unknown key of learning_rates 'head-only'; known: fine-tuned"):
+        tune(make_study(methods=["fine-tuned"], learning_rates={"fine-tuned": [1]}), "sentiment", "head-only", 0)
     with pytest.raises(BraintuneError, match=r"metrics\.json is not there"):
         tuning_table(study)
 
 
 def test_divergence_is_an_error_and_writes_nothing(make_study):
-    study = make_study(learning_rate=RATES | {"head-only": 1e38})
-    with pytest.raises(BraintuneError, match=r"diverged .* lower its learning_rate"):
+    study = make_study(learning_rates=RATES | {"head-only": [1e38]})
+    with pytest.raises(
+        BraintuneError, match=r"diverged with learning rate 1e\+38, 2 epochs; try smaller learning_rates"
+    ):
         tune(study, "sentiment", "head-only", 0)
-    assert not study.tuning_folder("sentiment", "head-only", 0).exists()
+    assert not list(study.tuning_folder("sentiment", "head-only", 0).iterdir())

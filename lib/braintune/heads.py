@@ -37,6 +37,8 @@ class TunedModel(nn.Module):
     # one device always: the trainer would otherwise split every batch over all GPUs it sees
     is_parallelizable = True
     model_parallel = True
+    # the trainer asks for it where a checkpoint does not hold everything
+    _keys_to_ignore_on_save = None
 
     def __init__(self, backbone: PreTrainedModel, kind: str, n_labels: int, dropout: float = 0.1) -> None:
         super().__init__()

@@ -117,18 +117,37 @@ class TaskSettings(Settings):
 
 
 class TuningSettings(Settings):
-    """How a backbone is tuned. Every method has its own learning rate and length; the rest is shared."""
+    """How a backbone is tuned. Every method tries its own learning rates; the rest, so the budget, is shared."""
 
     backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
-    epochs: dict[str, int] = _parameter(
-        {"fine-tuned": 3, "prompt-tuned": 4}, "passes over the training data, by method", "epochs"
+    learning_rates: dict[str, list[float]] = _parameter(
+        {
+            "fine-tuned": [1e-4],
+            "prompt-tuned": [3e-2],
+            "prompt-shallow": [3e-2],
+            "lora": [1e-3],
+            "bitfit": [1e-3],
+            "head-only": [1e-2],
+        },
+        "peak learning rates to try, by method: as many for each method",
     )
-    learning_rate: dict[str, float] = _parameter(
-        {"fine-tuned": 1e-4, "prompt-tuned": 3e-2}, "peak learning rate, by method"
+    epochs: list[int] = _parameter([4], "lengths of training to try, the same for each method", "epochs", min_length=1)
+    search_examples: int = _parameter(
+        500,
+        "training examples of a trial; the trial that does best on the validation part is then run on all of them",
+        "examples",
+        ge=10,
     )
-    batch_size: int = _parameter(32, "examples per optimiser step", "examples", ge=1)
+    patience: int | None = _parameter(
+        3, "epochs without a better validation score after which training stops; null never stops it", "epochs", ge=1
+    )
+    batch_size: int = _parameter(32, "examples of a batch", "examples", ge=1)
+    accumulate: int = _parameter(1, "batches of one optimiser step", "batches", ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = _parameter(
+        "auto", "arithmetic of training; `auto` takes bfloat16 where the hardware multiplies it"
+    )
     weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
     warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
     prefix_length: int = _parameter(20, "deep-prompt vectors per layer", "vectors", ge=1, le=512)
@@ -247,13 +266,17 @@ class Study(
 
     @model_validator(mode="after")
     def _possible(self) -> "Study":
-        for name in ("epochs", "learning_rate"):
-            table = getattr(self, name)
-            if missing := [m for m in self.methods if m not in table]:
-                raise ValueError(f"{name}: no value for method {missing[0]!r}; it has {', '.join(table)}")
-            if wrong := {k: v for k, v in table.items() if v <= 0}:
-                raise ValueError(f"{name}: {wrong} must be above 0")
-        for name in ("tasks", "methods", "seeds", "brains", "controls", "designs"):
+        rates = self.learning_rates
+        if missing := [m for m in self.methods if m not in rates]:
+            raise ValueError(f"learning_rates: none for method {missing[0]!r}; there are some for {', '.join(rates)}")
+        if wrong := {k: v for k, v in rates.items() if not v or min(v) <= 0}:
+            raise ValueError(f"learning_rates: {wrong} must be lists of numbers above 0")
+        if len({len(rates[m]) for m in self.methods}) > 1:
+            numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
+            raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
+        if min(self.epochs) < 1:
+            raise ValueError(f"epochs: {self.epochs} must be from 1")
+        for name in ("tasks", "methods", "seeds", "epochs", "brains", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")

@@ -1,44 +1,38 @@
 """Tune one backbone on one task by one method, and load the result.
 
-The trainer of the transformers library does the training; after every epoch the model is scored on the validation
-part, the best epoch's weights are kept in memory, and the test score is theirs. Only what was trained is saved.
+A small search chooses learning rate and length of training on the validation part, with the same number of trials and
+of examples for every method; the recipe that does best is run on all training examples. Only what was trained is
+saved.
 """
 
 import json
 import math
 import resource
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
-from torch import Tensor
-from torch.utils.data import DataLoader
-from transformers import (
-    EvalPrediction,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    get_linear_schedule_with_warmup,
-    set_seed,
-)
-from transformers.trainer_callback import PrinterCallback
-from transformers.utils import is_in_notebook
 
 from braintune.backbones import Backbone, load_backbone, pick_device
-from braintune.encoding import Collator, Encoded, encode, read_answers
+from braintune.encoding import Encoded, encode
 from braintune.heads import TunedModel
 from braintune.methods import METHODS
 from braintune.study import (
+    GRID,
     BraintuneError,
     Study,
+    TaskSettings,
+    TuningSettings,
     choose,
     read_json,
     read_table,
@@ -47,35 +41,13 @@ from braintune.study import (
     write_table,
 )
 from braintune.tasks import TASKS, TaskData, load_task, score, trivial_answers
-
-# --- training ----------------------------------------------------------------------------------------------------
-
-
-class _Tuner(Trainer):
-    """The library's trainer, scoring in the order of the features (its own way would shuffle them by length)."""
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        features = self.eval_dataset if eval_dataset is None else eval_dataset
-        loader = DataLoader(features, batch_size=self.args.eval_batch_size, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
-
-    get_test_dataloader = get_eval_dataloader
-
-
-class _KeepBest(TrainerCallback):
-    """Keep the trained weights of the epoch with the best validation score; of equal ones, the first."""
-
-    def __init__(self) -> None:
-        self.score, self.epoch, self.weights = -math.inf, 0, {}
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        if given["metrics"]["eval_score"] > self.score:
-            self.score, self.epoch = given["metrics"]["eval_score"], round(state.epoch)
-            self.weights = {n: p.detach().clone() for n, p in given["model"].named_parameters() if p.requires_grad}
+from braintune.training import Conditions, Diverged, Recipe, best_epoch, half_precision, predict, reproducible, train
 
 
 def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     """Tune the study's backbone on one task by one method and write the three files of its folder.
+
+    A run that was killed goes on where it was: finished trials and epochs are not computed again.
 
     Parameters
     ----------
@@ -89,7 +61,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     -------
     metrics : dict
         What `metrics.json` holds: ``score`` (test, by the task's ``metric``), ``baseline``, ``scores`` (all metrics),
-        ``parameters`` (trained) and so on.
+        ``parameters`` (trained), ``trials`` (the search) and so on.
 
     Raises
     ------
@@ -98,59 +70,53 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     """
     started = time.perf_counter()
     choose(METHODS, method, "method")
-    for name in ("epochs", "learning_rate"):
-        if method not in getattr(study, name):
-            raise BraintuneError(f"{name}: no value for method {method!r}; add one to the profile")
+    rates = choose(study.learning_rates, method, "key of learning_rates")
+    recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
     data = load_task(study, task)
     device = pick_device(study.device)
-    with reproducible(study, seed, device):
-        backbone = load_backbone(study.backbone, device=device)
-        METHODS[method].prepare(backbone.model, study, seed)
-        set_seed(seed)
-        model = TunedModel(backbone.model, data.task.kind, len(data.labels)).to(device)
-        parts = _encode_parts(study, data, backbone)
-        trainer, best = _train(study, model, parts, method, seed, device)
-        output = trainer.predict(parts["test"].features, metric_key_prefix="test")
-        answers = read_answers(parts["test"], _per_feature(parts["test"], output.predictions))
-    scores = score(data.task, data.test, answers)
-    if not math.isfinite(output.metrics["test_loss"]):
-        raise BraintuneError(
-            f"{method} on {task} diverged (loss {output.metrics['test_loss']}); lower its learning_rate"
-        )
-    curve = _history(trainer.state.log_history)
-    metrics = _facts(study, data, parts, model, scores) | {
-        "method": method,
-        "seed": seed,
-        "seconds": time.perf_counter() - started,
-        "best_epoch": best.epoch or study.epochs[method],
-        "epochs": study.epochs[method],
-        "learning_rate": study.learning_rate[method],
-        "device": str(device.type),
-        "peak_memory_mb": _peak_memory(device),
-    }
-    _write(study, model, backbone, metrics, curve)
+    backbone = load_backbone(study.backbone)
+    parts = _encode_parts(study, data, backbone)
+    key = _key(study, data, method, seed, device, backbone.fingerprint)
+    with reproducible(study, seed, device), _scratch(study.tuning_folder(task, method, seed), key) as scratch:
+        conditions = Conditions(study, seed, device, parts["validation"])
+        trials = _search(conditions, data, method, recipes, parts["search"], scratch)
+        recipe = recipes[_winner(trials)]
+        model = _fresh_model(conditions, data, method)
+        trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
+        scores = score(data.task, data.test, predict(trainer, parts["test"]))
+        metrics = _facts(study, data, parts, model, scores) | {
+            "method": method,
+            "seed": seed,
+            "seconds": time.perf_counter() - started,
+            "examples_per_s": len(data.train) * len(curve) / curve["seconds"].iloc[-1],
+            "peak_memory_mb": _peak_memory(device),
+            "device": str(device.type),
+            "precision": "bfloat16" if half_precision(study, device) else "float32",
+            "best_epoch": best_epoch(curve),
+            "epochs_run": len(curve),
+            **asdict(recipe),
+            "n_trials": len(trials),
+            "trials": trials,
+        }
+        _write(study, model, backbone, metrics, curve)
     return metrics
 
 
-@contextmanager
-def reproducible(study: Study, seed: int, device: torch.device) -> Iterator[None]:
-    """Seed every generator and fix the number of threads; on a CPU only deterministic operations are allowed."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(study.threads)
-    torch.use_deterministic_algorithms(device.type == "cpu")
-    set_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
-
-
 def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
-    """Encode training, validation and test rows, once."""
+    """Encode training, validation and test rows, and the training rows of a trial."""
     limit = min(study.max_tokens, longest_input(backbone))
-    rows = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {part: encode(data.task, rows[part], data.labels, backbone.tokenizer, limit, study.stride) for part in rows}
+    generator = np.random.default_rng([study.world_seed, *data.task.name.encode()])
+    drawn = np.sort(generator.permutation(len(data.train))[: study.search_examples])
+    rows = {
+        "train": data.train,
+        "validation": data.validation,
+        "test": data.test,
+        "search": [data.train[i] for i in drawn],
+    }
+    return {
+        part: encode(data.task, some, data.labels, backbone.tokenizer, limit, study.stride)
+        for part, some in rows.items()
+    }
 
 
 def longest_input(backbone: Backbone) -> int:
@@ -161,90 +127,85 @@ def longest_input(backbone: Backbone) -> int:
     return positions - 2  # RoBERTa's positions begin at 2, and its tokeniser does not always know its length
 
 
-def _train(
-    study: Study,
-    model: TunedModel,
-    parts: dict[str, Encoded],
-    method: str,
-    seed: int,
-    device: torch.device,
-) -> tuple[Trainer, _KeepBest]:
-    """Train, score every epoch on the validation part, and leave the best epoch's weights in `model`."""
-    validation = parts["validation"]
-    steps = math.ceil(len(parts["train"].features) / study.batch_size) * study.epochs[method]
-    optimizer = _optimizer(study, model, method)
-    best = _KeepBest()
-
-    def scored(given: EvalPrediction) -> dict[str, float]:
-        answers = read_answers(validation, _per_feature(validation, given.predictions))
-        return {"score": score(validation.task, validation.rows, answers)[validation.task.metric]}
-
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = _Tuner(
-            model,
-            _arguments(study, method, seed, device, scratch, bool(validation.rows)),
-            data_collator=Collator(pad=model.config.pad_token_id or 0),
-            train_dataset=parts["train"].features,
-            eval_dataset=validation.features,
-            compute_metrics=scored,
-            optimizers=(
-                optimizer,
-                get_linear_schedule_with_warmup(optimizer, math.ceil(study.warmup_fraction * steps), steps),
-            ),
-            preprocess_logits_for_metrics=None if model.kind == "span" else lambda logits, labels: logits.argmax(-1),
-            callbacks=[best],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    trainer.compute_metrics = None  # the test rows are scored once, by the caller
-    model.load_state_dict(best.weights, strict=False)
-    return trainer, best
+def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
+    """Return the pre-trained backbone, prepared for a method, under a new head; the same for equal seeds."""
+    study, seed = conditions.study, conditions.seed
+    backbone = load_backbone(study.backbone, device=conditions.device)
+    METHODS[method].prepare(backbone.model, study, seed)
+    torch.manual_seed(seed)
+    return TunedModel(backbone.model, data.task.kind, len(data.labels)).to(conditions.device)
 
 
-def _optimizer(study: Study, model: TunedModel, method: str) -> torch.optim.Optimizer:
-    """Return AdamW over what is trained; weights decay, biases and normalisation scales do not."""
-    rate = study.learning_rate[method]
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for _name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            decay = study.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()], fused=True
-    )
+# --- the search --------------------------------------------------------------------------------------------------
 
 
-def _arguments(
-    study: Study, method: str, seed: int, device: torch.device, scratch: str, validated: bool
-) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=scratch,
-        num_train_epochs=study.epochs[method],
-        per_device_train_batch_size=study.batch_size,
-        per_device_eval_batch_size=4 * study.batch_size,
-        train_sampling_strategy="group_by_length",
-        max_grad_norm=1.0,
-        eval_strategy="epoch" if validated else "no",
-        logging_strategy="epoch",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=not is_in_notebook(),
-        log_level="error",
-        label_names=["labels"],
-        remove_unused_columns=False,
-        dataloader_pin_memory=device.type == "cuda",
-        use_cpu=device.type == "cpu",
-        bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        seed=seed,
-    )
+def _search(
+    conditions: Conditions, data: TaskData, method: str, recipes: list[Recipe], examples: Encoded, scratch: Path
+) -> list[dict[str, Any]]:
+    """Try every recipe on a part of the training data; a single recipe need not be tried.
+
+    Returns
+    -------
+    trials : list of dict
+        For each recipe its values, the best validation ``score`` (None if it diverged or was not tried),
+        ``examples_seen`` and ``seconds``.
+    """
+    if len(recipes) == 1:
+        return [asdict(recipes[0]) | {"score": None, "examples_seen": 0, "seconds": 0.0}]
+    if not conditions.validation.rows:
+        raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give one recipe only")
+    done = scratch / "trials.json"
+    trials = read_json(done) if done.is_file() else []
+    for number, recipe in enumerate(recipes[len(trials) :], start=len(trials)):
+        label = f"{data.task.name} {method}, trial {number + 1} of {len(recipes)} ({recipe})"
+        folder = scratch / f"trial-{number}"
+        trial = {"score": None, "examples_seen": 0, "seconds": 0.0}
+        try:
+            _, curve = train(conditions, _fresh_model(conditions, data, method), examples, recipe, folder, label)
+        except Diverged as fault:
+            print(fault)
+        else:
+            seen = len(examples.rows) * len(curve)
+            trial = {"score": curve["score"].max(), "examples_seen": seen, "seconds": curve["seconds"].iloc[-1]}
+        trials.append(asdict(recipe) | trial)
+        write_json(done, trials)
+        shutil.rmtree(folder, ignore_errors=True)
+    return trials
 
 
-def _per_feature(encoded: Encoded, outputs: np.ndarray) -> list[np.ndarray]:
-    """Cut the padding off the trainer's outputs."""
-    return [
-        output[: len(feature["input_ids"])] if output.ndim else output
-        for feature, output in zip(encoded.features, outputs, strict=True)
-    ]
+def _winner(trials: list[dict[str, Any]]) -> int:
+    """Return the number of the trial with the best score, of equal ones the first."""
+    return int(np.argmax([-math.inf if trial["score"] is None else trial["score"] for trial in trials]))
+
+
+def _key(
+    study: Study, data: TaskData, method: str, seed: int, device: torch.device, fingerprint: str
+) -> dict[str, Any]:
+    """Return everything that a checkpoint depends on: it is gone on from only where all of it is the same."""
+    settings = study.values(TaskSettings, TuningSettings).items()
+    return {
+        "settings": {name: value for name, value in settings if name not in GRID},
+        "what": [data.task.name, method, seed],
+        "data": data.checksums,
+        "backbone": fingerprint,
+        "machine": [study.threads, device.type, half_precision(study, device), torch.__version__],
+    }
+
+
+@contextmanager
+def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder for checkpoints that outlives a kill, but neither a finished run nor a change of what is run."""
+    scratch = folder / "checkpoints"
+    file = scratch / "key.json"
+    if scratch.is_dir() and not (file.is_file() and read_json(file) == key):
+        shutil.rmtree(scratch)
+    write_json(file, key)
+    try:
+        yield scratch
+    except Diverged:  # going on would only lead there again
+        shutil.rmtree(scratch)
+        raise
+    shutil.rmtree(scratch)
 
 
 # --- what is written ---------------------------------------------------------------------------------------------
@@ -256,6 +217,7 @@ def _facts(
     """Return what there is to know about the data, the scores and the size of a run."""
     metric = data.task.metric
     baseline = score(data.task, data.test, trivial_answers(data))[metric]
+    once = [encoded for part, encoded in parts.items() if part != "search"]  # its rows are among the training rows
     return {
         "task": data.task.name,
         "metric": metric,
@@ -266,26 +228,14 @@ def _facts(
         "labels": list(data.labels),
         "unseen_labels": data.unseen,
         **{f"n_{part}": len(encoded.rows) for part, encoded in parts.items()},
-        "truncated": sum(encoded.truncated for encoded in parts.values()),
+        "truncated": sum(encoded.truncated for encoded in once),
         "truncated_test": parts["test"].truncated,
-        "lost_words": sum(encoded.lost for encoded in parts.values()),
+        "lost_words": sum(encoded.lost for encoded in once),
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "total_parameters": sum(p.numel() for p in model.parameters()),
         "backbone": study.backbone,
         "data": data.checksums,
     }
-
-
-def _history(log: list[dict[str, float]]) -> pd.DataFrame:
-    """Return one row for each epoch from the trainer's log."""
-    epochs: dict[int, dict[str, float]] = {}
-    names = {"loss": "train_loss", "eval_loss": "validation_loss", "eval_score": "score"}
-    for entry in log:
-        found = {new: float(entry[old]) for old, new in names.items() if old in entry}
-        if found:
-            row = epochs.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"]), "step": int(entry["step"])})
-            row |= found
-    return pd.DataFrame(list(epochs.values()), columns=["epoch", "step", *names.values()])
 
 
 def _peak_memory(device: torch.device) -> float:
@@ -351,7 +301,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
 
 
 def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
-    """Return ``epoch``, ``step``, ``train_loss``, ``validation_loss`` and ``score`` (validation) of one run."""
+    """Return the learning curve of one run: one row for each epoch, columns :data:`braintune.training.CURVE`."""
     return read_table(study.tuning_folder(task, method, seed) / "history.parquet")
 
 

@@ -283,7 +283,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
             parameters=values | dict(job.parameters),
             kernel_name="python3",
             progress_bar=False,
-            log_output=False,
+            stdout_file=_Progress(),
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as error:
@@ -303,6 +303,24 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     if tell:
         _tell(run, job, time.monotonic() - begun)
     return target
+
+
+class _Progress:
+    """What a notebook prints, on the terminal: its newest line, where the last one was a while ago."""
+
+    every = 30.0  # seconds
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+
+    def write(self, text: str) -> None:
+        lines = text.strip().splitlines()
+        if lines and time.monotonic() - self.told >= self.every:
+            print(f"          {lines[-1]}", flush=True)
+            self.told = time.monotonic()
+
+    def flush(self) -> None:
+        """Do nothing: what is to be told has been told."""
 
 
 def _thread_limits(threads: int) -> dict[str, str]:
