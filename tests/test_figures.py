@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import figures, report, simulate
+from braintune import figures, plots, report, simulate
 from braintune.figures import Caption
 from braintune.study import BraintuneError, Study, read_json
 
@@ -153,15 +153,15 @@ class TestContent:
                 for axes in figure.axes:
                     for line in axes.get_lines():
                         if line.get_label() == method:
-                            assert line.get_color() == figures.COLOURS[method]
+                            assert line.get_color() == plots.COLOURS[method]
 
     def test_intervals_are_t_intervals_over_participants(self):
         from scipy import stats
 
         values = np.array([0.5, 0.6, 0.8])
         low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-        assert figures._half_width(values) == pytest.approx((high - low) / 2)
-        assert figures._half_width(values[:1]) == 0
+        assert plots.half_width(values) == pytest.approx((high - low) / 2)
+        assert plots.half_width(values[:1]) == 0
 
     def test_a_figure_that_cannot_be_says_why(self, run):
         at_layer = report.scores(decoding_table(methods=("prompt-tuned",)), run)

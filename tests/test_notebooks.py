@@ -134,7 +134,7 @@ class TestWorkflow:
             ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: .*sentiment"),
             (
                 {"methods": ["magic"], "learning_rates": {"magic": [1]}},
-                "unknown method 'lora'; known: ",
+                "unknown method 'magic'; known: ",
             ),
             ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
             ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),

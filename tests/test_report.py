@@ -106,3 +106,53 @@ def test_the_null_summary_counts_as_permutation_tests_do():
 def test_text_from_data_is_escaped():
     assert "<script>" not in report.facts({"<script>": "<script>alert(1)</script>"}).data
     assert "<script>" not in report.show(pd.DataFrame({"a": ["<script>"]})).data
+
+
+class TestTuning:
+    def runs(self, seeds=(0, 1)):
+        rows = [
+            {
+                "task": task, "method": method, "seed": seed, "metric": "accuracy", "baseline": 0.5,
+                "score": 0.5 + 0.1 * (task == "ner") + 0.02 * seed * (task == "ner"), "parameters": 1000 * (1 + k),
+                "n_trials": 2, "search_examples_seen": 400, "examples_seen": 1200, "examples_per_s": 20.4,
+                "seconds": 9.6, "peak_memory_mb": 900.2, "learning_rate": 0.01 / (1 + k), "epochs": 4 - seed,
+            }
+            for task in ("wsd", "ner")
+            for k, method in enumerate(("fine-tuned", "head-only"))
+            for seed in seeds
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def test_scores_stand_with_their_spread_over_seeds(self):
+        table = report.tuning_summary(self.runs())
+        assert table["task"].tolist() == ["wsd", "ner"]
+        assert list(table) == ["task", "metric", "baseline", "fine-tuned", "head-only"]
+        assert table.loc[1, "head-only"] == "0.610 ± 0.014"
+        assert report.tuning_summary(self.runs(seeds=(0,))).loc[1, "fine-tuned"] == "0.600"
+
+    def test_costs_are_means_by_method(self):
+        table = report.tuning_costs(self.runs()).set_index("method")
+        assert table.loc["head-only"].to_dict() == {
+            "trained parameters": 2000, "trials": 2, "examples seen in the search": 400,
+            "examples seen in training": 1200, "examples per second": 20, "seconds": 10, "peak memory (MB)": 900,
+        }  # fmt: skip
+        without = self.runs().assign(search_examples_seen=0)
+        assert report.tuning_costs(without)["trials"].tolist() == [0, 0]
+
+    def test_choices_name_every_recipe_once(self):
+        table = report.tuning_choices(self.runs()).set_index("task")
+        assert table.loc["ner", "fine-tuned"] == "0.01, 4 epochs; 0.01, 3 epochs"
+
+    def test_a_run_no_better_than_guessing_is_named_once(self):
+        told = report.tuning_warnings(self.runs())
+        assert "fine-tuned on wsd, head-only on wsd." in told
+        assert report.tuning_warnings(self.runs().query("task == 'ner'")).startswith("Every run beats")
+
+    def test_trials_say_which_was_chosen(self):
+        trials = [
+            {"learning_rate": r, "epochs": e, "score": r + e, "examples_seen": 5, "seconds": 1.0}
+            for r, e in ((0.1, 2), (0.2, 2))
+        ]
+        table = report.tuning_trials({"trials": trials, "learning_rate": 0.2, "epochs": 2, "metric": "accuracy"})
+        assert table["chosen"].tolist() == [False, True]
+        assert "validation accuracy" in table

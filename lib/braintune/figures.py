@@ -5,7 +5,7 @@ confidence intervals over participants (t intervals of each participant's mean o
 says otherwise; with one participant there are none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,43 +15,25 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from braintune import report, study
 from braintune.brain import BrainData, is_simulated, voxel_grid
+from braintune.plots import (
+    ACCURACY,
+    COLOURS,
+    DESIGNS,
+    MARKERS,
+    NETWORKS,
+    grid_of_panels,
+    half_width,
+    interval,
+    name_rows,
+    nothing,
+    offsets,
+    one_legend,
+    untuned_line,
+)
 from braintune.study import BraintuneError, Study, choose
-
-#: Colour-blind-safe (Okabe & Ito), and one colour a method everywhere.
-COLOURS = {
-    "untuned": "#6e6e6e",
-    "fine-tuned": "#d55e00",
-    "prompt-tuned": "#0072b2",
-    "control": "#b59f00",
-    "baseline": "#dddddd",
-}
-MARKERS = {"untuned": "D", "fine-tuned": "s", "prompt-tuned": "o", "control": "^"}
-#: Fold designs have colours that no method has.
-DESIGNS = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
-#: Regions that are whole networks; others are parts of one.
-NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
-ACCURACY = "pairwise accuracy"
-
-STYLE = {
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",  # not transparent: black letters must stay legible on a dark page
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "font.size": 10,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "braintune",
-}
-plt.rcParams.update(STYLE)
-
 
 # --- keeping -----------------------------------------------------------------------------------------------------
 
@@ -78,8 +60,9 @@ class Caption:
 _BARS = "Points are means over participants, bars are 95 % confidence intervals over participants"
 CAPTIONS = {
     "tuning-scores": Caption(
-        "Test score of each tuning run beside what a trivial answer scores on the same examples. Each task has its "
-        "own metric, so compare within a row.",
+        "Test score by task and method, beside what a trivial answer scores on the same examples. With several seeds, "
+        "points are means and bars standard deviations over seeds. Each task has its own metric, so compare within a "
+        "row.",
         "Test score by task and tuning method, beside the trivial baseline.",
         brain=False,
     ),
@@ -189,8 +172,8 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     """Draw validation score by epoch (mean over seeds), one small panel a task."""
     tasks = list(history["task"].unique())
     if not tasks:
-        return _nothing("no model was tuned")
-    figure, panels = _panels(len(tasks), columns=5, size=(1.8, 1.7))
+        return nothing("no model was tuned")
+    figure, panels = grid_of_panels(len(tasks), columns=5, size=(1.8, 1.7))
     for axes, task in zip(panels, tasks, strict=True):
         for method, rows in history[history["task"] == task].groupby("method", sort=False):
             line = rows.groupby("epoch")["score"].mean()
@@ -207,7 +190,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         axes.grid(axis="y")
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -215,25 +198,20 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
     """Draw test scores by task and method beside the trivial baseline."""
     tasks = list(dict.fromkeys(table["task"]))
     if not tasks:
-        return _nothing("no model was tuned")
+        return nothing("no model was tuned")
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
     base = table.groupby("task")["baseline"].mean().reindex(tasks)
     axes.barh(range(len(tasks)), base, height=0.7, color=COLOURS["baseline"], label="trivial baseline")
-    for offset, method in _offsets(list(dict.fromkeys(table["method"])), 0.3):
-        rows = table[table["method"] == method]
-        places = [tasks.index(t) + offset for t in rows["task"]]
-        axes.scatter(
-            rows["score"],
-            places,
-            color=COLOURS.get(method, "black"),
-            marker=MARKERS.get(method, "x"),
-            label=method,
-            zorder=3,
-        )
+    methods = list(dict.fromkeys(table["method"]))
+    for offset, method in offsets(methods, 0.6 / len(methods)):
+        scores = table[table["method"] == method].groupby("task", sort=False)["score"].agg(["mean", "std"])
+        places = [tasks.index(task) + offset for task in scores.index]
+        look = {"color": COLOURS.get(method, "black"), "fmt": MARKERS.get(method, "x"), "markersize": 6, "capsize": 2}
+        axes.errorbar(scores["mean"], places, xerr=scores["std"].fillna(0), label=method, zorder=3, **look)
     axes.set_yticks(range(len(tasks)), tasks)
     axes.invert_yaxis()
     axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1))
-    _legend(figure, axes)
+    one_legend(figure, axes)
     return figure
 
 
@@ -274,14 +252,14 @@ def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
         here = rows[rows["brain"] == brain]
         regions = list(here["region"].unique())
         axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, method in _offsets(list(here["method"].unique()), 0.25):
+        for offset, method in offsets(list(here["method"].unique()), 0.25):
             for place, region in enumerate(regions):
                 chosen = here[(here["region"] == region) & (here["method"] == method)]
-                _interval(axes, chosen, place + offset, method)
-        _rows(axes, regions)
+                interval(axes, chosen, place + offset, method)
+        name_rows(axes, regions)
         axes.set_title(f"{brain} ({here['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     panels[-1, 0].set_xlabel(ACCURACY)
-    _legend(figure, *panels[:, 0])
+    one_legend(figure, *panels[:, 0])
     return figure
 
 
@@ -294,19 +272,21 @@ def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
         panels_of += [(brain, rows[rows["region"] == r]) for r in [r for r in regions if r in NETWORKS] or regions]
     tasks = [t for t in at_layer.loc[at_layer["method"].isin(report.ARMS), "task"].unique() if t]
     if not tasks:
-        return _nothing("no tuned representation was decoded")
-    figure, panels = _panels(len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharex=True, sharey=True)
+        return nothing("no tuned representation was decoded")
+    figure, panels = grid_of_panels(
+        len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharex=True, sharey=True
+    )
     for axes, (brain, rows) in zip(panels, panels_of, strict=True):
-        _reference(axes, rows[rows["method"] == "untuned"])
+        untuned_line(axes, rows[rows["method"] == "untuned"])
         axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, method in _offsets([m for m in report.ARMS if m in set(rows["method"])], 0.3):
+        for offset, method in offsets([m for m in report.ARMS if m in set(rows["method"])], 0.3):
             for place, task in enumerate(tasks):
                 here = rows[(rows["task"] == task) & (rows["method"] == method)]
-                _interval(axes, here, place + offset, method)
+                interval(axes, here, place + offset, method)
         axes.set_title(f"{rows['region'].iloc[0]}\n{brain}, {rows['folds'].iloc[0]}", fontsize=9, loc="left")
-        _rows(axes, tasks)
+        name_rows(axes, tasks)
     figure.supxlabel(ACCURACY, fontsize=10)
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -319,7 +299,7 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
             difference = 100 * (arms["prompt-tuned"] - arms["fine-tuned"])
             tables[brain] = difference.dropna().unstack("task", sort=False)
     if not tables:
-        return _nothing("only one tuning method was run")
+        return nothing("only one tuning method was run")
     limit = max(float(t.abs().max().max()) for t in tables.values()) or 1.0
     heights = [len(t) for t in tables.values()]
     figure, panels = plt.subplots(
@@ -346,19 +326,19 @@ def task_ranking(at_layer: pd.DataFrame) -> Figure:
     }
     most = max(rows["task"].nunique() for rows in tuned.values())
     if not most:
-        return _nothing("no tuned representation was decoded")
-    figure, panels = _panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
+        return nothing("no tuned representation was decoded")
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
     for axes, brain in zip(panels, brains, strict=True):
         rows = report.judged(at_layer, brain)
-        _reference(axes, rows[rows["method"] == "untuned"])
+        untuned_line(axes, rows[rows["method"] == "untuned"])
         order = tuned[brain].groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
-        for offset, method in _offsets([m for m in report.ARMS if m in set(rows["method"])], 0.26):
+        for offset, method in offsets([m for m in report.ARMS if m in set(rows["method"])], 0.26):
             for place, task in enumerate(order):
-                _interval(axes, rows[(rows["task"] == task) & (rows["method"] == method)], place + offset, method)
-        _rows(axes, order)
+                interval(axes, rows[(rows["task"] == task) & (rows["method"] == method)], place + offset, method)
+        name_rows(axes, order)
         axes.set(xlabel=ACCURACY)
         axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -368,14 +348,14 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
     regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: report.main_region(list(r)))
     rows = rows[rows["region"] == rows["brain"].map(regions)]
     keys = list(dict.fromkeys(zip(rows["brain"], rows["folds"], strict=True)))
-    figure, panels = _panels(len(keys), columns=2, size=(3.4, 2.3), sharey=True)
+    figure, panels = grid_of_panels(len(keys), columns=2, size=(3.4, 2.3), sharey=True)
     for axes, (brain, design) in zip(panels, keys, strict=True):
         here = rows[(rows["brain"] == brain) & (rows["folds"] == design)]
         methods = list(here["method"].unique())
-        for shift, method in _offsets(methods, 0.08):  # a little aside, so that equal curves show
+        for shift, method in offsets(methods, 0.08):  # a little aside, so that equal curves show
             group = here[here["method"] == method]
             means = group.groupby(["layer", "participant"])["pairwise"].mean().groupby("layer")
-            centre, half = means.mean(), means.apply(lambda v: _half_width(v.to_numpy()))
+            centre, half = means.mean(), means.apply(lambda v: half_width(v.to_numpy()))
             axes.errorbar(
                 centre.index + shift, centre, yerr=half, marker=MARKERS.get(method, "x"), markersize=4, capsize=2,
                 color=COLOURS.get(method, "black"), label=method,
@@ -386,7 +366,7 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
         axes.set(xlabel="layer")
         axes.set_title(f"{brain}: {regions[brain]}, {design} folds", fontsize=9, loc="left")
     figure.supylabel(ACCURACY, fontsize=10)
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -394,20 +374,20 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
     """Draw the controls and the untuned model under each fold design, main region of each brain."""
     rows = at_layer[at_layer["method"].isin(["untuned", "control"])]
     brains = list(rows["brain"].unique())
-    figure, panels = _panels(len(brains), columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
     for axes, brain in zip(panels, brains, strict=True):
         here = rows[rows["brain"] == brain]
         here = here[here["region"] == report.main_region(list(here["region"].unique()))]
         order = list(here["representation"].unique())
         axes.axvline(report.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, design in _offsets([d for d in DESIGNS if d in set(here["folds"])], 0.26):
+        for offset, design in offsets([d for d in DESIGNS if d in set(here["folds"])], 0.26):
             for place, name in enumerate(order):
                 chosen = here[(here["representation"] == name) & (here["folds"] == design)]
-                _interval(axes, chosen, place + offset, f"{design} folds", *DESIGNS[design])
-        _rows(axes, order)
+                interval(axes, chosen, place + offset, f"{design} folds", *DESIGNS[design])
+        name_rows(axes, order)
         axes.set(xlabel=ACCURACY)
         axes.set_title(f"{brain}: {here['region'].iloc[0]}", fontsize=10, loc="left")
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -419,9 +399,9 @@ def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     rows = _main_design(at_layer[at_layer["brain"] == data.name])
     methods = [m for m in ("untuned", *report.ARMS) if m in set(rows["method"])]
     if data.coordinates is None:
-        return _nothing(f"the voxels of {data.name} have no known places")
+        return nothing(f"the voxels of {data.name} have no known places")
     if not methods:
-        return _nothing("neither the untuned nor a tuned representation was decoded")
+        return nothing("neither the untuned nor a tuned representation was decoded")
     from nilearn import plotting
 
     scores = rows.groupby(["method", "region"])["pairwise"].mean()
@@ -475,7 +455,7 @@ def closeness(table: pd.DataFrame) -> Figure:
     rows = table[table["method"].isin(report.ARMS)]
     tasks = list(dict.fromkeys(rows["task"]))
     figure, axes = plt.subplots(figsize=(7, 0.34 * len(tasks) + 1.2), layout="constrained")
-    for offset, method in _offsets(list(dict.fromkeys(rows["method"])), 0.2):
+    for offset, method in offsets(list(dict.fromkeys(rows["method"])), 0.2):
         here = rows[rows["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
         spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
         places = np.arange(len(tasks)) + offset
@@ -491,7 +471,7 @@ def closeness(table: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(tasks)), tasks)
     axes.invert_yaxis()
     axes.set(xlabel="Spearman RSA to the untuned model (bars: 95 % bootstrap interval)", xlim=(None, 1.02))
-    _legend(figure, axes)
+    one_legend(figure, axes)
     return figure
 
 
@@ -501,8 +481,8 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
     keys = [key for key in ("brain", "representation") if key in untuned]
     close = untuned.groupby(keys)["spearman"].mean()
     if not at_layer["method"].isin(report.ARMS).any():
-        return _nothing("no tuned representation was decoded")
-    figure, panels = _panels(len(brains), columns=2, size=(3.7, 2.8))
+        return nothing("no tuned representation was decoded")
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 2.8))
     for axes, brain in zip(panels, brains, strict=True):
         rows = report.judged(at_layer, brain)
         here = {"x": 1.0, "y": rows.loc[rows["method"] == "untuned", "pairwise"].mean()}
@@ -523,7 +503,7 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
         axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
         axes.margins(0.1)
         _label_tasks(axes, points)
-    _legend(figure, *panels)
+    one_legend(figure, *panels)
     return figure
 
 
@@ -544,81 +524,3 @@ def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
 
 def _main_design(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["folds"] == report.main_design(rows["folds"])]
-
-
-def _interval(
-    axes: plt.Axes,
-    rows: pd.DataFrame,
-    place: float,
-    label: str,
-    colour: str | None = None,
-    marker: str | None = None,
-) -> None:
-    """Draw the mean over participants and its 95 % confidence interval."""
-    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
-    if not len(values):
-        return
-    known = label in axes.get_legend_handles_labels()[1]
-    half, mean = _half_width(values), values.mean()
-    within = [[min(half, mean)], [min(half, 1 - mean)]]  # an accuracy lies between 0 and 1
-    axes.errorbar(
-        mean, place, xerr=within, fmt=marker or MARKERS.get(label, "x"), markersize=5, capsize=2,
-        color=colour or COLOURS.get(label, "black"), label=None if known else label,
-    )  # fmt: skip
-
-
-def _half_width(values: np.ndarray) -> float:
-    """Half the width of a 95 % t interval of the mean; 0 where there is only one value."""
-    if len(values) < 2:
-        return 0.0
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _offsets(names: Sequence[str], step: float) -> list[tuple[float, str]]:
-    """Spread names around a row, so that their points do not cover each other."""
-    return [(step * (i - (len(names) - 1) / 2), name) for i, name in enumerate(names)]
-
-
-def _panels(count: int, columns: int, size: tuple[float, float], **shared: bool) -> tuple[Figure, list[plt.Axes]]:
-    """Return a figure with `count` panels in rows of `columns`."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    shape = (max(columns * size[0] + 0.8, 4.5), rows * size[1] + 0.8)
-    figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", **shared)
-    for axes in grid.flat[count:]:
-        axes.set_axis_off()
-    return figure, list(grid.flat[:count])
-
-
-def _rows(axes: plt.Axes, names: Sequence[str]) -> None:
-    """Name the rows of a dot plot, the first on top."""
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-
-
-def _reference(axes: plt.Axes, rows: pd.DataFrame) -> None:
-    """Draw the untuned model as a line with its interval over participants as a band."""
-    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
-    if len(values):
-        half, mean = _half_width(values), values.mean()
-        axes.axvspan(max(mean - half, 0), min(mean + half, 1), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
-        axes.axvline(mean, color=COLOURS["untuned"], label="untuned")
-
-
-def _legend(figure: Figure, *panels: plt.Axes) -> None:
-    """Put one legend above the panels, each entry once."""
-    entries: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    if entries:
-        columns = min(len(entries), int(figure.get_figwidth() / 1.3))
-        figure.legend(entries.values(), entries, loc="outside upper center", ncols=columns)
-
-
-def _nothing(reason: str) -> Figure:
-    """Return a figure that says why there is nothing to draw."""
-    figure, axes = plt.subplots(figsize=(5, 1))
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center")
-    return figure

@@ -79,11 +79,23 @@ def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
             "trained parameters": metrics["parameters"],
             "examples (train / validation / test)": [metrics["n_train"], metrics["n_validation"], metrics["n_test"]],
             "truncated examples": metrics["truncated"],
-            "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
             "learning rate": metrics["learning_rate"],
+            "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
+            "trials in the search": metrics["n_trials"] if metrics["search_examples_seen"] else "none",
+            "examples seen (search / training)": [metrics["search_examples_seen"], metrics["examples_seen"]],
+            "examples per second": round(metrics["examples_per_s"], 1),
+            "precision": metrics["precision"],
             "seconds": round(metrics["seconds"], 1),
         }
     )
+
+
+def tuning_trials(metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what the search tried: one row a trial, its best validation score, and which was chosen."""
+    table = pd.DataFrame(metrics["trials"])
+    recipe = table[["learning_rate", "epochs"]]
+    table["chosen"] = (recipe == [metrics["learning_rate"], metrics["epochs"]]).all(axis=1)
+    return table.rename(columns={"score": f"validation {metrics['metric']}"})
 
 
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
@@ -97,10 +109,47 @@ def tuning_answer(metrics: Mapping[str, Any]) -> str:
 
 
 def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return task × method scores (mean over seeds) beside the trivial baseline."""
-    scores = table.pivot_table(index="task", columns="method", values="score", sort=False)
+    """Return task × method scores beside the baselines: the mean over seeds, with its standard deviation if any."""
+    cells = table.groupby(["task", "method"], sort=False)["score"].agg(["mean", "std"]).apply(_with_spread, axis=1)
     rest = table.groupby("task", sort=False).agg(metric=("metric", "first"), baseline=("baseline", "mean"))
-    return rest.join(scores).reset_index().rename_axis(columns=None)
+    return rest.join(cells.unstack("method")[list(table["method"].unique())]).reset_index().rename_axis(columns=None)
+
+
+def _with_spread(cell: pd.Series) -> str:
+    return f"{cell['mean']:.3f}" + (f" ± {cell['std']:.3f}" if np.isfinite(cell["std"]) else "")
+
+
+def tuning_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what each method costs, mean over tasks and seeds; the budget of the search is equal by construction."""
+    columns = {
+        "parameters": "trained parameters",
+        "n_trials": "trials",
+        "search_examples_seen": "examples seen in the search",
+        "examples_seen": "examples seen in training",
+        "examples_per_s": "examples per second",
+        "seconds": "seconds",
+        "peak_memory_mb": "peak memory (MB)",
+    }
+    means = table.groupby("method", sort=False)[list(columns)].mean()
+    means["n_trials"] = means["n_trials"].where(means["search_examples_seen"] > 0, 0)
+    return means.round(0).astype(int).rename(columns=columns).reset_index()
+
+
+def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
+    recipes = table.apply(lambda run: f"{run['learning_rate']:g}, {run['epochs']} epochs", axis=1)
+    cells = table.assign(recipe=recipes).groupby(["task", "method"], sort=False)["recipe"]
+    chosen = cells.agg(lambda names: "; ".join(dict.fromkeys(names))).unstack("method")
+    return chosen[list(table["method"].unique())].reset_index().rename_axis(columns=None)
+
+
+def tuning_warnings(table: pd.DataFrame) -> str:
+    """Say which runs do not beat the trivial baseline of their task."""
+    losers = table[table["score"] <= table["baseline"]]
+    if losers.empty:
+        return "Every run beats the trivial baseline of its task."
+    named = dict.fromkeys(f"{run.method} on {run.task}" for run in losers.itertuples())
+    return f"**Not better than guessing**: {', '.join(named)}. What they learned says little about their task."
 
 
 # --- decoding ----------------------------------------------------------------------------------------------------
@@ -342,6 +391,7 @@ def quoted(
         "standing": SIMULATED if any(simulated) else REAL,
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(beaten),
+        "tuning_warnings": tuning_warnings(tuned).replace("**", ""),
         "n_tasks": str(tuned["task"].nunique()),
         "closeness": " ".join(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
@@ -404,3 +454,12 @@ def glue_all(run: Study, **tables: pd.DataFrame) -> None:
 
     for name, text in quoted(run, **tables).items():
         glue(name, text, display=True)
+
+
+def glue_tables(tuned: pd.DataFrame) -> None:
+    """Register the tables that stand on the pages (`{glue}` with `:doc: results/figures.ipynb`)."""
+    from myst_nb import glue
+
+    tables = {"tuning_table": tuning_summary, "tuning_costs": tuning_costs, "tuning_choices": tuning_choices}
+    for name, make in tables.items():
+        glue(name, show(make(tuned)), display=True)

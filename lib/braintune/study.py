@@ -121,6 +121,9 @@ class TuningSettings(Settings):
 
     backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
+    scored_only: list[str] = _parameter(
+        ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
+    )
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
     learning_rates: dict[str, list[float]] = _parameter(
         {
@@ -238,7 +241,7 @@ class AnalysisSettings(Settings):
 
 
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
-GRID = {"profile", "runs", "tasks", "methods", "seeds", "brains", "participants"}
+GRID = {"profile", "runs", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
 
 
 @dataclass(frozen=True)
@@ -365,6 +368,7 @@ class Study(
             Representation(f"{task}_{method}_seed-{seed}", method, task, seed)
             for task in self.tasks
             for method in self.methods
+            if method not in self.scored_only
             for seed in self.seeds
         ]
         controls = [Representation(name, "control") for name in self.controls]

@@ -95,6 +95,8 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
             "best_epoch": best_epoch(curve),
             "epochs_run": len(curve),
             **asdict(recipe),
+            "examples_seen": len(data.train) * len(curve),
+            "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
             "n_trials": len(trials),
             "trials": trials,
         }

@@ -189,6 +189,8 @@ def fingerprints(run: Study) -> dict[Job, str]:
             if other.step in entry.after and (None in (_brain(job), _brain(other)) or _brain(job) == _brain(other))
         ]
         values = {name: value for name, value in settings if name not in study.GRID}
+        if job.step != "tuning":
+            values["representations"] = [representation.name for representation in run.representations()]
         if job.step == "rsa":  # it reads the tables of the run's own participants
             values["participants"] = participants(run, own["brain"])
         parts = [files[job.step], own, values, _job_data(run, job), upstream]
