@@ -48,7 +48,9 @@ def facts(rows: Mapping[str, Any]) -> HTML:
 
 def show(table: pd.DataFrame, digits: int = 3) -> HTML:
     """Show a table with rounded numbers; text from data is escaped."""
-    return HTML(table.to_html(index=False, escape=True, na_rep="–", float_format=lambda x: f"{x:.{digits}f}", border=0))
+    whole = {name: "{:,}".format for name in table.select_dtypes("integer")}
+    cells = {"float_format": lambda x: f"{x:.{digits}f}", "formatters": whole, "na_rep": "–"}
+    return HTML(table.to_html(index=False, escape=True, border=0, classes="results", **cells))
 
 
 def _text(value: Any) -> str:
