@@ -74,12 +74,14 @@ def example(data: TaskData, row: int = 0) -> HTML:
 
 def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
     """Show what one tuning run cost and reached."""
+    left_out = metrics["left_out"]
     return facts(
         {
             f"score ({metrics['metric']}, test)": metrics["score"],
             "trivial baseline": metrics["baseline"],
             "trained parameters": metrics["parameters"],
             "examples (train / validation / test)": [metrics["n_train"], metrics["n_validation"], metrics["n_test"]],
+            **({"left out of the source (train / test)": list(left_out.values())} if left_out else {}),
             "truncated examples": metrics["truncated"],
             "learning rate": metrics["learning_rate"],
             "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",

@@ -104,8 +104,8 @@ class TaskSettings(Settings):
     """Which tasks are learned, and from what."""
 
     tasks: list[str] = _parameter(list(TASKS), "tasks to tune on", min_length=1)
-    task_source: Literal["microworld", "folder"] = _parameter(
-        "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu"
+    task_source: Literal["microworld", "folder", "hub"] = _parameter(
+        "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu; `hub` downloads them"
     )
     train_examples: int | None = _parameter(
         700, "training examples per task; null takes all there are", "examples", ge=10

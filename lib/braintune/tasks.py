@@ -18,6 +18,8 @@ import numpy as np
 from seqeval import metrics as seqeval
 from sklearn.metrics import accuracy_score, f1_score
 
+from braintune import hub
+from braintune.hub_tasks import entry_of
 from braintune.microworld import READERS, task_rows
 from braintune.study import BraintuneError, Study, checksum, choose, data_folder
 
@@ -139,6 +141,9 @@ class TaskData:
         Labels or tags of the test rows that the training data never show: they count as errors.
     checksums : dict of str to str
         SHA-256 of what the rows were read from.
+    left_out : dict of str to int
+        For ``train`` and ``test``, how many examples of the source have no place in the task and were left out, such
+        as a sentence with emotions of several groups; empty where the source holds nothing but rows of the task.
     """
 
     task: Task
@@ -148,6 +153,7 @@ class TaskData:
     labels: tuple[str, ...]
     unseen: int
     checksums: dict[str, str]
+    left_out: dict[str, int]
 
 
 def load_task(study: Study, name: str) -> TaskData:
@@ -159,14 +165,14 @@ def load_task(study: Study, name: str) -> TaskData:
         For an unknown task, missing files, and rows that do not fit the task's fields.
     """
     task = choose(TASKS, name, "task")
-    train, test, checksums = choose(SOURCES, study.task_source, "task_source")(study, task)
+    found = choose(SOURCES, study.task_source, "task_source")(study, task)
     generator = np.random.default_rng([study.world_seed, *name.encode()])
-    train = _draw(train, study.train_examples, generator)
-    test = _draw(test, study.test_examples, generator)
+    train = _draw(found.train, study.train_examples, generator)
+    test = _draw(found.test, study.test_examples, generator)
     labels = {label for row in train for label in row_labels(task, row)}
     unseen = sum(label not in labels for row in test for label in row_labels(task, row))
     train, validation = _cut(task, train, study.validation_fraction, generator)
-    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, checksums)
+    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, found.checksums, found.left_out)
 
 
 def row_labels(task: Task, row: Row) -> list[str]:
@@ -197,11 +203,21 @@ def _cut(task: Task, rows: list[Row], fraction: float, generator: np.random.Gene
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a source holds of a task, before anything is drawn; fields as those of :class:`TaskData`."""
+
+    train: list[Row]
+    test: list[Row]
+    checksums: dict[str, str]
+    left_out: dict[str, int]
+
+
 #: The generated world has no end: "all there are" means this many training and test rows.
 _WORLD_ROWS = (3000, 1000)
 
 
-def _from_microworld(study: Study, task: Task) -> tuple[list[Row], list[Row], dict[str, str]]:
+def _from_microworld(study: Study, task: Task) -> Found:
     if task.name not in READERS:
         raise BraintuneError(
             f"the microworld makes no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
@@ -209,26 +225,46 @@ def _from_microworld(study: Study, task: Task) -> tuple[list[Row], list[Row], di
     wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
     train, test = task_rows(task.name, *wanted, study.world_seed)
     text = json.dumps([train, test], sort_keys=True)
-    return train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}
+    return Found(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
 
 
-def _from_folder(study: Study, task: Task) -> tuple[list[Row], list[Row], dict[str, str]]:
+def _from_folder(study: Study, task: Task) -> Found:
     folder = data_folder() / "nlu" / task.name
     files = {part: folder / f"{part}.jsonl" for part in ("train", "test")}
     for file in files.values():
         if not file.is_file():
             raise BraintuneError(
                 f"{file} is not there; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
-                "(data/README.md says how to get it), or set task_source: microworld"
+                "(data/README.md says how to get it), or set task_source: hub or microworld"
             )
     sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
-    return read_rows(task, files["train"]), read_rows(task, files["test"]), sums
+    return Found(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
 
 
-#: Where examples come from: name → function of (study, task) that returns training rows, test rows and checksums.
-SOURCES: dict[str, Callable[[Study, Task], tuple[list[Row], list[Row], dict[str, str]]]] = {
+def _from_hub(study: Study, task: Task) -> Found:
+    entry = entry_of(task.name)
+    rows: dict[str, list[Row]] = {"train": [], "test": []}
+    left_out = dict.fromkeys(rows, 0)
+    for part, where, row in hub.read(entry):
+        if row is None:
+            left_out[part] += 1
+            continue
+        check_row(task, row, where)
+        rows[part].append(row)
+    for part, found in rows.items():
+        if not found:
+            raise BraintuneError(
+                f"{entry.repository}, {entry.patterns[part]}: no example of {task.name} ({left_out[part]} left out); a "
+                f"task needs at least one; fetch the data again with `{entry.command} --force-download`"
+            )
+    return Found(rows["train"], rows["test"], hub.checksums(entry), left_out)
+
+
+#: Where examples come from: name → function of (study, task) that returns what the source holds.
+SOURCES: dict[str, Callable[[Study, Task], Found]] = {
     "microworld": _from_microworld,
     "folder": _from_folder,
+    "hub": _from_hub,
 }
 
 

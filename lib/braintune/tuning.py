@@ -229,6 +229,7 @@ def _facts(
         "beats_baseline": scores[metric] > baseline,
         "labels": list(data.labels),
         "unseen_labels": data.unseen,
+        "left_out": data.left_out,
         **{f"n_{part}": len(encoded.rows) for part, encoded in parts.items()},
         "truncated": sum(encoded.truncated for encoded in once),
         "truncated_test": parts["test"].truncated,

@@ -203,11 +203,15 @@ def _brain(job: Job) -> str | None:
 
 
 def _job_data(run: Study, job: Job) -> dict[str, str]:
-    """File → SHA-256 of what one job reads from the data folder."""
+    """File → SHA-256 of the data that one job reads."""
     own = dict(job.parameters)
     if job.step == "tuning" and run.task_source == "folder":
         folder = study.data_folder() / "nlu" / own["task"]
         return {f"nlu/{own['task']}/{file.name}": study.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
+    if job.step == "tuning" and run.task_source == "hub":
+        from braintune import hub, hub_tasks
+
+        return hub.checksums(hub_tasks.entry_of(own["task"]))
     if job.step == "embeddings":  # decoding and rsa come after it
         return {f"{own['brain']}/{file}": sha for file, sha in brain.data_checksums(run, own["brain"]).items()}
     return {}
