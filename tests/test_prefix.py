@@ -7,79 +7,33 @@ from transformers import (
     AlbertModel,
     BertConfig,
     BertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    GPT2Config,
-    GPT2Model,
     ModernBertConfig,
     ModernBertModel,
-    RobertaConfig,
-    RobertaModel,
     Trainer,
     TrainingArguments,
-    XLMRobertaConfig,
-    XLMRobertaModel,
 )
 
+from braintune.heads import TunedModel
 from braintune.prefix import (
     attach_prefix,
+    attention_modules,
     detach_prefix,
     load_prefix_state,
     prefix_state,
     random_prefix,
+    vocabulary_tokens,
     zero_prefix,
 )
 from braintune.study import BraintuneError
+from tiny_models import ENCODERS, HEADS, LAYERS, SMALL, SPECIAL, WIDTH, WORDS
+from tiny_models import hidden_states as states
+from tiny_models import tiny_encoder as make
+from tiny_models import token_batch as batch
 
-LENGTH, LAYERS, HEADS, WIDTH, WORDS = 5, 3, 4, 32, 60
-SMALL = {
-    "vocab_size": WORDS,
-    "hidden_size": WIDTH,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": HEADS,
-    "intermediate_size": 48,
-}
-SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
-FAMILIES = {
-    "bert": lambda: BertModel(BertConfig(**SMALL), add_pooling_layer=False),
-    "roberta": lambda: RobertaModel(RobertaConfig(**SMALL, pad_token_id=0), add_pooling_layer=False),
-    "xlm-roberta": lambda: XLMRobertaModel(XLMRobertaConfig(**SMALL, pad_token_id=0), add_pooling_layer=False),
-    "distilbert": lambda: DistilBertModel(
-        DistilBertConfig(vocab_size=WORDS, dim=WIDTH, n_layers=LAYERS, n_heads=HEADS, hidden_dim=48)
-    ),
-    # a window of 3 tokens on each side, and the second layer sees everything
-    "modernbert": lambda: ModernBertModel(
-        ModernBertConfig(
-            **SMALL,
-            **SPECIAL,
-            local_attention=6,
-            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-        )
-    ),
-    "gpt2": lambda: GPT2Model(GPT2Config(vocab_size=WORDS, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=64)),
-}
+LENGTH = 5
 
 
-def make(family, seed=0):
-    torch.manual_seed(seed)
-    model = FAMILIES[family]().eval()
-    for parameter in model.parameters():  # the usual 0.02 makes attention almost uniform, which hides mistakes
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.25)
-    return model
-
-
-def batch(n=3, length=16, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(3, WORDS, (n, length), generator=generator)
-
-
-@torch.no_grad()
-def states(model, ids, mask=None, **given):
-    return torch.stack(model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **given).hidden_states)
-
-
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=ENCODERS)
 def model(request):
     return make(request.param)
 
@@ -98,7 +52,7 @@ def test_a_prefix_changes_every_layer_and_no_shape(model):
     assert all((before[k] - after[k]).abs().max() > 1e-3 for k in range(1, LAYERS + 1))
 
 
-def test_zeros_take_their_share_of_attention(model):
+def test_a_prefix_of_zeros_takes_its_share_of_attention_and_changes_the_output(model):
     ids = batch()
     before = states(model, ids)
     assert all((prompt.vectors == 0).all() for prompt in zero_prefix(model, LENGTH))
@@ -183,7 +137,11 @@ def test_windows_stay_windows():
     """One layer of local attention: a token out of reach has no influence, the prefix always has."""
     torch.manual_seed(0)
     config = ModernBertConfig(
-        **SMALL | {"num_hidden_layers": 1}, **SPECIAL, local_attention=6, layer_types=["sliding_attention"]
+        **SMALL | {"num_hidden_layers": 1},
+        **SPECIAL,
+        vocab_size=WORDS,
+        local_attention=6,
+        layer_types=["sliding_attention"],
     )
     model = ModernBertModel(config).eval()
     ids = batch()
@@ -226,10 +184,8 @@ def test_bert_attention_by_hand():
     torch.testing.assert_close(found["out"], wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
-@pytest.mark.parametrize("padded", [False, True])
-def test_equal_to_peft_where_peft_works(family, padded):
-    """The same numbers give the same states, once our tokens stand where PEFT's cache has moved its own."""
+def with_pefts_prefix(family):
+    """Return a model with our prefix and PEFT's model with the same numbers."""
     from peft import PrefixTuningConfig, get_peft_model
 
     ours, base = make(family), make(family)
@@ -237,6 +193,14 @@ def test_equal_to_peft_where_peft_works(family, padded):
     weight = theirs.prompt_encoder["default"].embedding.weight  # [length, layers * (keys, values) * width]
     for prompt, part in zip(attach_prefix(ours, LENGTH), weight.detach().chunk(LAYERS, dim=1), strict=True):
         prompt.vectors.data.copy_(part)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+@pytest.mark.parametrize("padded", [False, True])
+def test_equal_to_peft_where_both_work_position_shift_allowed_for(family, padded):
+    """The same numbers give the same states, once our tokens stand where PEFT's cache has moved its own."""
+    ours, theirs = with_pefts_prefix(family)
     ids, mask = batch(), torch.ones(3, 16, dtype=torch.long)
     if padded:
         mask[0, 10:] = 0
@@ -249,7 +213,40 @@ def test_equal_to_peft_where_peft_works(family, padded):
     for i in range(3):
         real = mask[i].bool()
         torch.testing.assert_close(found[:, i, real], wanted[:, i, real], atol=1e-5, rtol=1e-5)
-    assert (states(ours, ids, mask)[1:, 1] - wanted[1:, 1]).abs().max() > 1e-3  # PEFT's shift of positions is real
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+def test_a_prefix_in_the_cache_shifts_positions_and_ours_does_not(family):
+    ours, theirs = with_pefts_prefix(family)
+    ids, found = batch(), {}
+    mask = torch.ones_like(ids)
+    table = next(m for name, m in ours.named_modules() if name.endswith(("position_embeddings", "wpe")))
+    for name, model in {"ours": ours, "theirs": theirs}.items():
+        places = table if name == "ours" else theirs.base_model.get_submodule(
+            next(n for n, m in ours.named_modules() if m is table)
+        )  # fmt: skip
+        places.register_forward_hook(lambda module, given, out, name=name: found.update({name: given[0][0]}))
+        found[f"{name} states"] = states(model, ids, mask)
+    assert torch.equal(found["theirs"], found["ours"] + LENGTH)
+    assert (found["ours states"] - found["theirs states"]).abs().max() > 1e-3
+    detach_prefix(ours)
+    states(ours, ids, mask)
+    assert torch.equal(found["theirs"], found["ours"] + LENGTH)  # as without a prefix
+
+
+def test_a_cache_that_is_not_fresh_grows_and_ours_has_none():
+    """PEFT's prefix is a cache: the words of one pass stay in it, and the next pass would attend to them."""
+    ours, theirs = with_pefts_prefix("gpt2")
+    ids = batch()
+    cache = theirs.get_prompt(len(ids))
+    assert cache.get_seq_length() == LENGTH
+    first = theirs.base_model(input_ids=ids, past_key_values=cache).last_hidden_state
+    assert cache.get_seq_length() == LENGTH + ids.shape[1]
+    again = theirs.base_model(input_ids=ids, past_key_values=cache).last_hidden_state
+    assert (first - again).abs().max() > 1e-3
+    ours_twice = [ours(input_ids=ids) for _ in range(2)]
+    assert torch.equal(ours_twice[0].last_hidden_state, ours_twice[1].last_hidden_state)
+    assert all(found.past_key_values.get_seq_length() == ids.shape[1] for found in ours_twice)  # words, no prefix
 
 
 def test_reparameterised_prefix_by_hand():
@@ -271,11 +268,65 @@ def test_parameters_of_bert_base():
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 20 * 18_432
 
 
+# --- where it starts ---------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_a_prefix_of_words_holds_the_keys_and_values_of_those_words():
+    """In BERT by hand: what the layer's own projections make of its inputs for these words."""
+    model, found = make("bert"), []
+    torch.manual_seed(3)
+    words = vocabulary_tokens(model, LENGTH)
+    for module in attention_modules(model):
+        module.register_forward_hook(lambda module, given, out: found.append((module, given[0][0])))
+    states(model, words[None])
+    wanted = [torch.cat([module.key(x), module.value(x)], dim=1) for module, x in found]
+    for prompt, vectors in zip(attach_prefix(model, LENGTH, tokens=True, seed=3), wanted, strict=True):
+        torch.testing.assert_close(prompt.vectors, vectors)
+
+
+def test_a_causal_model_reads_a_prefix_of_words_as_it_reads_the_words():
+    """GPT-2's words do not look ahead, so their keys and values in the prefix are those in the text."""
+    model, ids = make("gpt2"), batch()
+    torch.manual_seed(0)
+    words = vocabulary_tokens(model, LENGTH)
+    wanted = states(model, torch.cat([words.expand(3, -1), ids], dim=1))[:, :, LENGTH:]
+    attach_prefix(model, LENGTH, tokens=True)
+    found = states(model, ids, position_ids=torch.arange(LENGTH, LENGTH + 16).expand(3, -1))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_prefix_of_words_follows_the_seed_and_leaves_the_model_alone(model):
+    twin, other = deepcopy(model), deepcopy(model)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    attach_prefix(model, 40, tokens=True, seed=1)  # longer than one row of words, and than the window of ModernBERT
+    assert torch.equal(torch.rand(4), wanted)
+    assert model.training
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in weights.items())
+    attach_prefix(twin, 40, tokens=True, seed=1)
+    attach_prefix(other, 40, tokens=True, seed=2)
+    first, same, different = (prefix_state(m) for m in (model, twin, other))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not any(torch.equal(first[name], different[name]) for name in first)
+    assert all(vectors.shape == (40, 2 * WIDTH) and vectors.unique(dim=0).shape[0] > 10 for vectors in first.values())
+    assert not any("recorded" in module.__dict__ for module in attention_modules(model))
+
+
+def test_words_are_no_special_tokens():
+    model = make("modernbert")
+    words = vocabulary_tokens(model, 2000)
+    assert set(words.tolist()) == set(range(3, WORDS))
+
+
 # --- training ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hidden", [0, 6])
-def test_training_moves_the_prefix_and_nothing_else(model, hidden):
+def test_training_moves_the_prefix_and_leaves_the_backbone_bit_identical(model, hidden):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     attach_prefix(model, LENGTH, hidden=hidden, dropout=0.1)
     start = prefix_state(model)
@@ -293,6 +344,18 @@ def test_training_moves_the_prefix_and_nothing_else(model, hidden):
     after = model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(not torch.equal(start[name], value) for name, value in prefix_state(model).items())
+
+
+def test_gradients_reach_the_prefix_and_the_head_only(model):
+    attach_prefix(model, LENGTH)
+    tuned = TunedModel(model, "sentence", 2).train()
+    ids = batch()
+    loss = tuned(ids, torch.ones_like(ids), torch.tensor([[[0, 16]]] * 3), torch.tensor([0, 1, 0]))["loss"]
+    loss.backward()
+    reached = {name for name, p in tuned.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    prefix = {f"backbone.deep_prompts.{k}.vectors" for k in range(LAYERS)}
+    assert reached == prefix | {"head.weight", "head.bias"}
+    assert {name for name, p in tuned.named_parameters() if p.grad is not None} == reached
 
 
 def test_the_trainer_trains_it(tmp_path):
@@ -365,7 +428,7 @@ def test_detaching_restores_the_model(model, implementation):
 
 
 @pytest.mark.parametrize("hidden", [0, 6])
-def test_saved_and_loaded_gives_the_same_bits(model, hidden, tmp_path):
+def test_saved_and_loaded_gives_identical_outputs(model, hidden, tmp_path):
     from safetensors.torch import load_file, save_file
 
     attach_prefix(model, LENGTH, std=0.5, hidden=hidden, seed=4)
@@ -430,10 +493,14 @@ def test_faults_name_the_remedy():
         zero_prefix(model, LENGTH)
     other = make("bert")
     attach_prefix(other, LENGTH + 1)
-    with pytest.raises(BraintuneError, match=r"'0.vectors' has shape \(6, 64\), the model's prefix \(5, 64\)"):
+    with pytest.raises(
+        BraintuneError, match=r"'0.vectors' is of shape \(6, 64\) in the file and of shape \(5, 64\) in"
+    ):
         load_prefix_state(model, prefix_state(other))
-    with pytest.raises(BraintuneError, match=r"'0.vectors' has shape None"):
+    with pytest.raises(BraintuneError, match=r"'0.vectors' is missing in the file"):
         load_prefix_state(model, {})
-    config = AlbertConfig(**SMALL, embedding_size=16)
+    with pytest.raises(BraintuneError, match=r"network of width 6 .* `prefix_hidden: 0` or `prefix_init: normal`"):
+        attach_prefix(make("bert"), LENGTH, tokens=True, hidden=6)
+    config = AlbertConfig(**SMALL, vocab_size=WORDS, embedding_size=16)
     with pytest.raises(BraintuneError, match=r"models of type 'albert'; known: bert, roberta, .*gpt2"):
         attach_prefix(AlbertModel(config), LENGTH)

@@ -5,7 +5,22 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    GPT2Config,
+    GPT2Model,
+    ModernBertConfig,
+    ModernBertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 _LETTERS = string.ascii_lowercase + string.digits + string.punctuation + "äöüß"
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -73,6 +88,63 @@ TOKENIZERS = {
     "gpt2": gpt2_tokenizer,
     "modernbert": modernbert_tokenizer,
 }
+
+LAYERS, HEADS, WIDTH, WORDS = 3, 4, 32, 60
+SMALL = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 48,
+}
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+#: Family → function of the vocabulary's size and the padding token, which returns a bare encoder.
+ENCODERS = {
+    "bert": lambda n, pad: BertModel(BertConfig(vocab_size=n, **SMALL), add_pooling_layer=False),
+    "roberta": lambda n, pad: RobertaModel(
+        RobertaConfig(vocab_size=n, **SMALL, pad_token_id=pad), add_pooling_layer=False
+    ),
+    "xlm-roberta": lambda n, pad: XLMRobertaModel(
+        XLMRobertaConfig(vocab_size=n, **SMALL, pad_token_id=pad), add_pooling_layer=False
+    ),
+    "distilbert": lambda n, pad: DistilBertModel(
+        DistilBertConfig(vocab_size=n, dim=WIDTH, n_layers=LAYERS, n_heads=HEADS, hidden_dim=48)
+    ),
+    # a window of 3 tokens on each side, and the second layer sees everything
+    "modernbert": lambda n, pad: ModernBertModel(
+        ModernBertConfig(
+            vocab_size=n,
+            **SMALL,
+            **SPECIAL,
+            local_attention=6,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        )
+    ),
+    "gpt2": lambda n, pad: GPT2Model(
+        GPT2Config(vocab_size=n, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128)
+    ),
+}
+
+
+def tiny_encoder(family: str, seed: int = 0, words: int = WORDS, pad: int = 0) -> PreTrainedModel:
+    """Return an encoder of three layers in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ENCODERS[family](words, pad).eval()
+        for parameter in model.parameters():  # the usual 0.02 makes attention almost uniform, which hides mistakes
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.25)
+    return model
+
+
+def token_batch(n: int = 3, length: int = 16, seed: int = 1) -> torch.Tensor:
+    """Return random tokens of shape (n, length)."""
+    return torch.randint(3, WORDS, (n, length), generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def hidden_states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor | None = None, **given) -> torch.Tensor:
+    """Return all hidden states, shape (layers + 1, n, length, width)."""
+    return torch.stack(model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **given).hidden_states)
 
 
 def save_tiny_bert(folder: Path, seed: int = 0) -> str:

@@ -11,6 +11,9 @@ For a query :math:`q` of one head, with prefix keys :math:`K_P` and values :math
 Even a prefix of zeros takes a share of the softmax and so changes the output: a comparison with the untuned model
 needs :func:`zero_prefix` and :func:`random_prefix` beside it.
 
+A prefix starts from random numbers, or from the keys and values that the model itself computes for words of its
+vocabulary [2]_.
+
 Training leaves the backbone's dropout on, as in full fine-tuning: freezing stops gradients, not noise. The backbone
 computes no gradients of its own weights, and none at all below the first prefix.
 
@@ -33,6 +36,9 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from braintune.study import BraintuneError
 
 ATTENTION = "braintune_prefix"
+_RECORDED = "braintune_recorded"
+#: Random tokens are read in rows of this length: about a sentence, and every model can read that many.
+_ROW = 32
 
 #: Model type → class of its self-attention module.
 FAMILIES = {
@@ -99,8 +105,17 @@ def _attend(
     return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
 
 
-AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+def _record(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention that leaves its keys and values with the module."""
+    module.__dict__["recorded"] = torch.stack([key, value])  # [2, batch, heads, tokens, head_dim]
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+for _name, _function in ((ATTENTION, _attend), (_RECORDED, _record)):
+    AttentionInterface.register(_name, _function)
+    AttentionMaskInterface.register(_name, sdpa_mask)
 
 
 def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
@@ -121,8 +136,30 @@ def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
     return found
 
 
+def vocabulary_tokens(model: PreTrainedModel, n: int) -> Tensor:
+    """Draw tokens of a model's vocabulary by torch's global random state, with replacement.
+
+    Tokens that the configuration names as special (padding, begin, end and so on) are left out.
+
+    Returns
+    -------
+    int64 tensor of shape (n,), on the model's device
+    """
+    names = ("pad", "bos", "eos", "cls", "sep", "unk", "mask")
+    special = {getattr(model.config, f"{name}_token_id", None) for name in names}
+    words = torch.tensor([token for token in range(model.config.vocab_size) if token not in special])
+    return words[torch.randint(len(words), (n,))].to(model.device)
+
+
 def attach_prefix(
-    model: PreTrainedModel, length: int, *, std: float = 0.02, hidden: int = 0, dropout: float = 0.0, seed: int = 0
+    model: PreTrainedModel,
+    length: int,
+    *,
+    std: float = 0.02,
+    tokens: bool = False,
+    hidden: int = 0,
+    dropout: float = 0.0,
+    seed: int = 0,
 ) -> nn.ModuleList:
     """Freeze a model and give every layer a trainable prefix.
 
@@ -134,6 +171,8 @@ def attach_prefix(
         Prefix vectors per layer.
     std, hidden, dropout
         See :class:`Prefix`.
+    tokens : bool
+        Start from the keys and values that the model computes for random words, instead of random numbers.
     seed : int
         Seed of the initial values; the global random state is left as it was.
 
@@ -145,20 +184,30 @@ def attach_prefix(
     Raises
     ------
     BraintuneError
-        If the model has a prefix already, or is of an unknown family.
+        If the model has a prefix already, or is of an unknown family; and for words with a reparameterisation
+        network, which makes keys and values itself.
     """
     modules = attention_modules(model)
     if hasattr(model, "deep_prompts"):
         raise BraintuneError("this model has a prefix already; take it off with detach_prefix first")
+    if tokens and hidden:
+        raise BraintuneError(
+            f"prefix_init 'tokens' sets keys and values, which a network of width {hidden} would make itself; set "
+            "`prefix_hidden: 0` or `prefix_init: normal`"
+        )
     heads, width = model.config.num_attention_heads, model.config.hidden_size
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        words = vocabulary_tokens(model, length) if tokens else None
         prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
     prompts.before = model.config, [parameter.requires_grad for parameter in model.parameters()]
     model.requires_grad_(False)
     # Attention is chosen by the configuration, which two models may share: this one gets its own.
     _replace_config(model, deepcopy(model.config))
+    if words is not None:
+        for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
+            prompt.vectors.data.copy_(vectors)
     model.set_attn_implementation(ATTENTION)
     for module, prompt in zip(modules, prompts, strict=True):
         # Past nn.Module's registration: the parameters belong to the model once, under `deep_prompts`.
@@ -203,15 +252,25 @@ def load_prefix_state(model: PreTrainedModel, state: Mapping[str, Tensor]) -> No
     BraintuneError
         If the model has no prefix, or names or shapes differ.
     """
-    have = {name: tuple(value.shape) for name, value in _prompts(model).state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    if wrong := sorted(name for name in have | given if have.get(name) != given.get(name)):
-        name = wrong[0]
-        raise BraintuneError(
-            f"these prefix weights do not fit: {name!r} has shape {given.get(name)}, the model's prefix "
-            f"{have.get(name)}; attach a prefix of the length and hidden width that they were made with"
-        )
+    must_fit(state, _prompts(model).state_dict())
     model.deep_prompts.load_state_dict(dict(state))
+
+
+def must_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Compare the names and shapes of saved weights with those that a model has room for.
+
+    Raises
+    ------
+    BraintuneError
+        If they differ: the message names the first difference.
+    """
+    saved, room = ({name: tuple(value.shape) for name, value in part.items()} for part in (state, wanted))
+    if wrong := sorted(name for name in saved | room if saved.get(name) != room.get(name)):
+        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, room)]
+        raise BraintuneError(
+            f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
+            "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"
+        )
 
 
 def zero_prefix(model: PreTrainedModel, length: int) -> nn.ModuleList:
@@ -222,6 +281,20 @@ def zero_prefix(model: PreTrainedModel, length: int) -> nn.ModuleList:
 def random_prefix(model: PreTrainedModel, length: int, std: float = 0.02, seed: int = 0) -> nn.ModuleList:
     """Attach an untrained prefix: where prompt-tuning with these values starts."""
     return attach_prefix(model, length, std=std, seed=seed)
+
+
+@torch.no_grad()
+def _keys_and_values(model: PreTrainedModel, modules: list[nn.Module], words: Tensor) -> list[Tensor]:
+    """Return what every layer's attention makes of some tokens, shape (n_words, 2 * width) each."""
+    rows, mode = [], model.training
+    model.set_attn_implementation(_RECORDED)
+    model.eval()
+    for row in words.split(_ROW):
+        model(input_ids=row[None])
+        rows.append([module.__dict__.pop("recorded")[:, 0] for module in modules])
+    model.train(mode)
+    layers = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))  # [2, heads, n_words, head_dim] each
+    return [layer.permute(2, 0, 1, 3).flatten(1) for layer in layers]
 
 
 def _prompts(model: PreTrainedModel) -> nn.ModuleList:
