@@ -112,6 +112,8 @@ class TestWorkflow:
                 "tasks",
                 "backbones",
                 "prefix",
+                "shallow",
+                "methods",
                 "brain",
                 "simulate",
                 "microworld",

@@ -25,7 +25,7 @@ from braintune.encoding import Collator, encode
 from braintune.heads import TunedModel
 from braintune.study import BraintuneError, Study, read_json
 from braintune.tasks import KINDS, TASKS, load_task
-from braintune.tuning import METHODS, history, history_table, load_tuned, longest_input, tune, tuning_table
+from braintune.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
 from tiny_models import TOKENIZERS, save_tiny_bert
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
@@ -158,7 +158,7 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
         "prompt-tuned": 2 * 3 * 2 * 16,
         "head-only": 0,
     }
-    for method in METHODS:
+    for method in RATES:
         metrics = tune(study, "sentiment", method, 0)
         folder = study.tuning_folder("sentiment", method, 0)
         assert sorted(f.name for f in folder.iterdir()) == ["history.parquet", "metrics.json", "weights.safetensors"]

@@ -153,11 +153,19 @@ class TuningSettings(Settings):
     )
     weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
     warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
-    prefix_length: int = _parameter(20, "deep-prompt vectors per layer", "vectors", ge=1, le=512)
-    prefix_std: float = _parameter(0.02, "standard deviation of the initial prefix", ge=0, le=2)
+    prefix_length: int = _parameter(
+        20, "prompt vectors: in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
+    )
+    prefix_init: Literal["normal", "tokens"] = _parameter(
+        "normal", "first prompt vectors: `normal` draws numbers, `tokens` takes what the model makes of random words"
+    )
+    prefix_std: float = _parameter(0.02, "standard deviation of the prompt vectors drawn by `normal`", ge=0, le=2)
     prefix_hidden: int = _parameter(
         0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0
     )
+    prefix_dropout: Fraction = _parameter(0.0, "dropout on the deep prompts' keys and values while training")
+    lora_rank: int = _parameter(8, "rank of the LoRA update of an attention projection", "dimensions", ge=1, le=256)
+    lora_alpha: float = _parameter(16.0, "LoRA scale: the update counts lora_alpha / lora_rank times", gt=0, le=1024)
 
 
 class EmbeddingSettings(Settings):
