@@ -2,6 +2,7 @@
 #
 #   PROFILE      which run: a name in notebooks/profiles, or the path of a .yml file   (default quick)
 #   CORES        cores to use                                                          (default all)
+#   OPTIONS      further options of Snakemake, for example --executor slurm
 #   PYTHON       the Python that makes .venv, 3.11 or newer                            (default python3)
 #   TORCH_INDEX  package index to take torch from, for example one with CPU-only builds
 
@@ -33,9 +34,8 @@ help:
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
-	@mkdir -p $(RUN)
-	@$(BIN)/snakemake --snakefile Snakefile --directory $(RUN) --cores $(CORES) --config profile=$(FILE) \
-		--keep-going --rerun-incomplete --quiet rules reason host progress 2>&1 \
+	@$(BIN)/python -m braintune.workflow run $(FILE) --cores $(CORES) $(OPTIONS) \
+		--quiet rules reason host progress 2>&1 \
 		| { grep --line-buffered -vE '$(CHATTER)' || true; } \
 		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
 		     echo "  mend it and run the same command again."; exit 1; }

@@ -1,9 +1,22 @@
+import itertools
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braintune.encoding import IGNORED, Collator, Frame, best_span, encode, first_tokens, read_answers, token_range
+from braintune.encoding import (
+    IGNORED,
+    Collator,
+    Frame,
+    best_span,
+    best_tags,
+    encode,
+    first_tokens,
+    read_answers,
+    token_range,
+)
 from braintune.tasks import TASKS
 from tiny_models import TOKENIZERS
 
@@ -293,3 +306,32 @@ def test_padding_is_masked():
     assert (batch["input_ids"][batch["attention_mask"] == 0] == 7).all()
     assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
     assert batch["spans"].shape == (2, 0, 2)
+
+
+# --- tags --------------------------------------------------------------------------------------------------------
+
+
+def test_best_tags_equal_the_best_of_all_legal_sequences():
+    labels = ["B-a", "B-b", "I-a", "I-b", "O"]
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 5, 5, generator=generator)
+    labelled = torch.rand(8, 5, generator=generator) > 0.3
+    found = best_tags(logits, labelled, labels)
+    for scores, words, tags in zip(logits, labelled, found, strict=True):
+        places = words.nonzero()[:, 0].tolist()
+        legal = [
+            guess
+            for guess in itertools.product(range(5), repeat=len(places))
+            if all(
+                not labels[now].startswith("I-") or (k and labels[guess[k - 1]][1:] == labels[now][1:])
+                for k, now in enumerate(guess)
+            )
+        ]
+        wanted = max(legal, key=lambda guess: sum(float(scores[p, g]) for p, g in zip(places, guess, strict=True)))
+        assert tags[words].tolist() == list(wanted)
+
+
+def test_tags_of_another_scheme_follow_each_other_freely():
+    logits = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(1))
+    found = best_tags(logits, torch.ones(3, 4, dtype=torch.bool), ["noun", "verb", "other"])
+    assert torch.equal(found, logits.argmax(-1))

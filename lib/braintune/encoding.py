@@ -429,3 +429,44 @@ def best_span(start: np.ndarray, end: np.ndarray, longest: int = LONGEST_ANSWER)
         if points[first] > best[2]:
             best = first, first + length, float(points[first])
     return best
+
+
+def best_tags(logits: torch.Tensor, labelled: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
+    """Return the best sequence of tags in which no entity begins in its middle (Viterbi).
+
+    In the BIO scheme "I-x" may follow "B-x" and "I-x" only; tags of another scheme may follow each other freely.
+
+    Parameters
+    ----------
+    logits : tensor of shape (b, l, n_tags)
+    labelled : tensor of bool, shape (b, l)
+        Where a word begins; positions between words take no part.
+    labels : sequence of str, length n_tags
+
+    Returns
+    -------
+    tags : tensor of int, shape (b, l)
+        Number of the tag of every word; what stands between words means nothing.
+    """
+    batch, length, n = logits.shape
+    inside = [label[2:] if label.startswith("I-") else None for label in labels]
+    allowed = [
+        [kind is None or before in (f"B-{kind}", f"I-{kind}") for kind in inside]
+        for before in [*labels, ""]  # the last row: before the first word
+    ]
+    step = torch.where(torch.tensor(allowed, device=logits.device), 0.0, -1e9)  # [n + 1, n]
+    points = logits.new_full((batch, n + 1), -1e9)
+    points[:, n] = 0.0
+    came_from, stay = [], torch.arange(n + 1, device=logits.device)
+    for t in range(length):
+        best, previous = (points[:, :, None] + step).max(1)  # [b, n]
+        reached = torch.nn.functional.pad(best + logits[:, t], (0, 1), value=-1e9)
+        here = labelled[:, t, None]
+        points = torch.where(here, reached, points)
+        came_from.append(torch.where(here, torch.nn.functional.pad(previous, (0, 1)), stay))
+    tags = torch.zeros(batch, length, dtype=torch.long, device=logits.device)
+    now = points.argmax(1)
+    for t in reversed(range(length)):
+        tags[:, t] = now.clamp(max=n - 1)
+        now = came_from[t].gather(1, now[:, None])[:, 0]
+    return tags

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from braintune.encoding import Collator, Encoded, read_answers
+from braintune.encoding import IGNORED, Collator, Encoded, best_tags, read_answers
 from braintune.heads import TunedModel
 from braintune.study import BraintuneError, Study
 from braintune.tasks import score
@@ -162,7 +164,7 @@ def train(
         train_dataset=examples.features,
         eval_dataset=validation.features,
         compute_metrics=scored,
-        preprocess_logits_for_metrics=None if model.kind == "span" else lambda logits, labels: logits.argmax(-1),
+        preprocess_logits_for_metrics=partial(_chosen, model.kind, validation.labels),
         callbacks=[_Reporter(label or validation.task.name, validation.task.metric)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -177,6 +179,13 @@ def train(
         raise Diverged(f"{label or validation.task.name} diverged with {recipe}; try smaller learning_rates")
     trainer.compute_metrics = None  # other examples than the validation part are scored by the caller
     return trainer, curve
+
+
+def _chosen(kind: str, labels: tuple[str, ...], logits: Tensor, truth: Tensor) -> Tensor:
+    """Reduce logits to what answers are read from: points for a span's ends, numbers of labels or tags."""
+    if kind == "span":
+        return logits
+    return best_tags(logits, truth != IGNORED, labels) if kind in ("tokens", "roles") else logits.argmax(-1)
 
 
 def predict(trainer: Trainer, encoded: Encoded) -> list[Any]:

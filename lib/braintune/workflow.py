@@ -7,6 +7,7 @@ so the book can refuse a page of another run.
 """
 
 import ast
+import fcntl
 import hashlib
 import json
 import logging
@@ -382,9 +383,48 @@ def _git(*words: str) -> str | None:
 # --- command line ------------------------------------------------------------------------------------------------
 
 
+def run_chain(profile: str, options: Iterable[str] = ()) -> None:
+    """Become Snakemake, and run every job of a profile that is not up to date.
+
+    The lock of a run's folder lasts exactly as long as Snakemake does, also where that is killed. (Snakemake's own
+    lock would stay behind, and the next run would ask for it to be removed by hand.)
+
+    Parameters
+    ----------
+    profile : str
+        Name or path.
+    options : iterable of str
+        Further options of Snakemake, such as ``--cores 2`` or ``--executor slurm``.
+
+    Raises
+    ------
+    BraintuneError
+        If the same run is going on already, or the profile is not valid.
+    """
+    run = Study.load(profile)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BraintuneError(
+            f"a run of profile {run.profile!r} is going on in {run.folder}; wait for it, or stop it (kill "
+            f"{os.pread(lock, 20, 0).decode()}) and run the same command again: what is done is kept"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    os.set_inheritable(lock, True)
+    command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
+    command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
+    sys.stdout.flush()
+    os.execv(command[0], [*command, *options, "--config", f"profile={study.profile_path(profile).resolve()}"])
+
+
 def main(words: Iterable[str]) -> None:
-    """Run one command of the Snakefile: ``check PROFILE`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
+    """Run one command: ``run PROFILE [OPTION …]``, ``check PROFILE`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
     command, profile, *rest = words
+    if command == "run":
+        run_chain(profile, rest)
     if command == "check":
         run = Study.load(profile)
         study.write_json(run.folder / "check.json", check(run))
