@@ -62,8 +62,8 @@ def closeness_table(at_layer):
 def tuning_tables(tasks=TASKS, methods=report.ARMS):
     pairs = [(t, m) for t in tasks for m in methods]
     table = pd.DataFrame(
-        [(t, m, 0, "accuracy", 0.8, 0.5) for t, m in pairs],
-        columns=["task", "method", "seed", "metric", "score", "baseline"],
+        [(t, m, 0, "accuracy", 0.8, 0.5, 0.6) for t, m in pairs],
+        columns=["task", "method", "seed", "metric", "score", "baseline", "bag_of_words"],
     )
     epochs = [(t, m, 0, e, 1 / e, 0.5 + 0.1 * e) for t, m in pairs for e in (1, 2, 3)]
     return table, pd.DataFrame(epochs, columns=["task", "method", "seed", "epoch", "train_loss", "score"])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braintune import study as study_module
+from braintune.baselines import trivial_answers
 from braintune.study import BraintuneError, Study
 from braintune.tasks import (
     KINDS,
@@ -19,7 +20,6 @@ from braintune.tasks import (
     read_rows,
     score,
     token_f1,
-    trivial_answers,
 )
 
 ROWS = {
@@ -274,25 +274,3 @@ def test_label_scores_equal_the_slow_way(pairs):
         right = sum(t == g == label for t, g in pairs)
         f1.append(2 * right / (Counter(truth)[label] + Counter(guess)[label]))
     assert found["macro F1"] == pytest.approx(np.mean(f1))
-
-
-def test_trivial_answers(folder_study):
-    folder, make = folder_study
-    rows = [
-        {"tokens": ["The", "ox", "."], "tags": ["B-NP", "I-NP", "O"]},
-        {"tokens": ["the", "oxen"], "tags": ["B-NP", "I-NP"]},
-        {"tokens": ["ox"], "tags": ["B-NP"]},
-    ]
-    write_rows(folder, "chunking", rows, [{"tokens": ["THE", "new", "."], "tags": ["B-NP", "I-NP", "O"]}])
-    assert trivial_answers(load_task(make(validation_fraction=0), "chunking")) == [["B-NP", "B-NP", "O"]]
-    write_rows(
-        folder,
-        "qa",
-        [ROWS["qa"]] * 3,
-        [ROWS["qa"] | {"context": "Bo met Eve", "answers": [{"text": "Bo", "answer_start": 0}]}],
-    )
-    assert trivial_answers(load_task(make(validation_fraction=0), "qa")) == ["Bo"]
-    write_rows(
-        folder, "sentiment", [ROWS["sentiment"]] * 2 + [{"sentence": "", "label": "positive"}], [ROWS["sentiment"]] * 2
-    )
-    assert trivial_answers(load_task(make(validation_fraction=0), "sentiment")) == ["negative"] * 2

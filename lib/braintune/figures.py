@@ -60,10 +60,10 @@ class Caption:
 _BARS = "Points are means over participants, bars are 95 % confidence intervals over participants"
 CAPTIONS = {
     "tuning-scores": Caption(
-        "Test score by task and method, beside what a trivial answer scores on the same examples. With several seeds, "
-        "points are means and bars standard deviations over seeds. Each task has its own metric, so compare within a "
-        "row.",
-        "Test score by task and tuning method, beside the trivial baseline.",
+        "Test score by task and method, beside what a trivial answer (bar) and a bag of words (line) score on the same "
+        "examples. With several seeds, points are means and error bars standard deviations over seeds. Each task has "
+        "its own metric, so compare within a row.",
+        "Test score by task and tuning method, beside a trivial baseline and a bag of words.",
         brain=False,
     ),
     "learning-curves": Caption(
@@ -202,6 +202,10 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
     base = table.groupby("task")["baseline"].mean().reindex(tasks)
     axes.barh(range(len(tasks)), base, height=0.7, color=COLOURS["baseline"], label="trivial baseline")
+    words = table.groupby("task")["bag_of_words"].mean().reindex(tasks)
+    axes.vlines(
+        words, np.arange(len(tasks)) - 0.35, np.arange(len(tasks)) + 0.35, color="#888888", label="bag of words"
+    )
     methods = list(dict.fromkeys(table["method"]))
     for offset, method in offsets(methods, 0.6 / len(methods)):
         scores = table[table["method"] == method].groupby("task", sort=False)["score"].agg(["mean", "std"])

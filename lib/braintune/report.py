@@ -79,6 +79,7 @@ def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
         {
             f"score ({metrics['metric']}, test)": metrics["score"],
             "trivial baseline": metrics["baseline"],
+            "bag of words": metrics["bag_of_words"],
             "trained parameters": metrics["parameters"],
             "examples (train / validation / test)": [metrics["n_train"], metrics["n_validation"], metrics["n_test"]],
             **({"left out of the source (train / test)": list(left_out.values())} if left_out else {}),
@@ -115,7 +116,8 @@ def tuning_answer(metrics: Mapping[str, Any]) -> str:
 def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return task × method scores beside the baselines: the mean over seeds, with its standard deviation if any."""
     cells = table.groupby(["task", "method"], sort=False)["score"].agg(["mean", "std"]).apply(_with_spread, axis=1)
-    rest = table.groupby("task", sort=False).agg(metric=("metric", "first"), baseline=("baseline", "mean"))
+    columns = {"metric": ("metric", "first"), "trivial": ("baseline", "mean"), "bag of words": ("bag_of_words", "mean")}
+    rest = table.groupby("task", sort=False).agg(**columns)
     return rest.join(cells.unstack("method")[list(table["method"].unique())]).reset_index().rename_axis(columns=None)
 
 
@@ -148,12 +150,13 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuning_warnings(table: pd.DataFrame) -> str:
-    """Say which runs do not beat the trivial baseline of their task."""
-    losers = table[table["score"] <= table["baseline"]]
-    if losers.empty:
-        return "Every run beats the trivial baseline of its task."
-    named = dict.fromkeys(f"{run.method} on {run.task}" for run in losers.itertuples())
-    return f"**Not better than guessing**: {', '.join(named)}. What they learned says little about their task."
+    """Say which runs do not beat the baselines of their task: guessing, and a bag of words."""
+    told = []
+    for column, name in (("baseline", "guessing"), ("bag_of_words", "a bag of words")):
+        losers = table[table["score"] <= table[column]]
+        named = dict.fromkeys(f"{run.method} on {run.task}" for run in losers.itertuples())
+        told.append(f"Not better than {name}: {', '.join(named)}." if named else f"Every run beats {name}.")
+    return " ".join(told)
 
 
 # --- decoding ----------------------------------------------------------------------------------------------------
@@ -395,7 +398,7 @@ def quoted(
         "standing": SIMULATED if any(simulated) else REAL,
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(beaten),
-        "tuning_warnings": tuning_warnings(tuned).replace("**", ""),
+        "tuning_warnings": tuning_warnings(tuned),
         "n_tasks": str(tuned["task"].nunique()),
         "closeness": " ".join(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains

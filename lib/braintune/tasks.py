@@ -412,35 +412,6 @@ def _score_tags(truth: list[list[str]], given: Sequence[list[str]], drop_predica
     }
 
 
-def trivial_answers(data: TaskData) -> list[Any]:
-    """Answer the test rows without a model.
-
-    The most frequent training label; for tags, every word's most frequent tag in the training rows (a new word's is
-    the most frequent tag of all); for spans, the whole context or its first words, as many as the median answer has,
-    whichever does better on the training rows.
-    """
-    task, train = data.task, data.train
-    if task.kind == "span":
-        median = int(np.median([len(row["answers"][0]["text"].split()) for row in train]))
-        guesses = {n: [_first_words(row, n) for row in train] for n in (max(median, 1), None)}
-        best = max(guesses, key=lambda n: score(task, train, guesses[n])[task.metric])
-        return [_first_words(row, best) for row in data.test]
-    if task.kind in ("tokens", "roles"):
-        counts: dict[str, Counter] = defaultdict(Counter)
-        for row in train:
-            for word, tag in zip(row["tokens"], row["tags"], strict=True):
-                counts[word.lower()][tag] += 1
-        usual = sum(counts.values(), Counter()).most_common(1)[0][0]
-        best = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-        return [[best.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
-    most = Counter(row["label"] for row in train).most_common(1)[0][0]
-    return [most] * len(data.test)
-
-
-def _first_words(row: Row, n: int | None) -> str:
-    return " ".join(row["context"].split()[:n])
-
-
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 

@@ -24,6 +24,7 @@ import torch
 from safetensors import safe_open
 
 from braintune.backbones import Backbone, load_backbone, pick_device
+from braintune.baselines import bag_of_words_answers, trivial_answers
 from braintune.encoding import Encoded, encode
 from braintune.heads import TunedModel
 from braintune.methods import METHODS
@@ -40,7 +41,7 @@ from braintune.study import (
     write_json,
     write_table,
 )
-from braintune.tasks import TASKS, TaskData, load_task, score, trivial_answers
+from braintune.tasks import TASKS, TaskData, load_task, score
 from braintune.training import Conditions, Diverged, Recipe, best_epoch, half_precision, predict, reproducible, train
 
 
@@ -218,7 +219,9 @@ def _facts(
 ) -> dict[str, Any]:
     """Return what there is to know about the data, the scores and the size of a run."""
     metric = data.task.metric
-    baseline = score(data.task, data.test, trivial_answers(data))[metric]
+    baseline, words = (
+        score(data.task, data.test, answer(data))[metric] for answer in (trivial_answers, bag_of_words_answers)
+    )
     once = [encoded for part, encoded in parts.items() if part != "search"]  # its rows are among the training rows
     return {
         "task": data.task.name,
@@ -226,6 +229,7 @@ def _facts(
         "score": scores[metric],
         "scores": dict(scores),
         "baseline": baseline,
+        "bag_of_words": words,
         "beats_baseline": scores[metric] > baseline,
         "labels": list(data.labels),
         "unseen_labels": data.unseen,
