@@ -21,7 +21,7 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 
-.PHONY: help setup book test serve lab lint bench clean
+.PHONY: help setup book test serve lab lint bench bench-tuning clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,7 +30,8 @@ help:
 	@echo "make lab                     open the notebooks in JupyterLab"
 	@echo "make test                    run all tests"
 	@echo "make lint                    check style and format"
-	@echo "make bench                   measure speed"
+	@echo "make bench                   measure the speed of decoding"
+	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 4 minutes)"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
@@ -58,6 +59,9 @@ lint: setup
 
 bench: setup
 	@$(BIN)/python tests/bench_decoding.py
+
+bench-tuning: setup
+	@$(BIN)/python tests/bench_tuning.py
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis
