@@ -13,6 +13,7 @@ from braintune.encoding import Collator, encode
 from braintune.heads import TunedModel
 from braintune.study import BraintuneError, Study, read_json
 from braintune.tasks import KINDS, TASKS, load_task
+from braintune.training import ByLength
 from braintune.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
 from tiny_models import ENCODERS, TOKENIZERS, save_tiny_bert
 
@@ -245,6 +246,25 @@ def test_a_word_that_gives_the_label_away_is_learned(make_study, tmp_path, monke
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     study = make_study(task_source="folder", train_examples=160, test_examples=60, epochs=[5])
     assert tune(study, "sentiment", method, 0)["score"] > 0.9
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_batches_hold_every_example_once_and_pad_little():
+    random = np.random.default_rng(0)
+    lengths = random.integers(5, 120, 1003)
+    sampler = ByLength(lengths.tolist(), 16)
+    torch.manual_seed(0)
+    first, second = list(sampler), list(sampler)
+    assert len(first) == len(sampler) == 63
+    assert sorted(i for batch in first for i in batch) == list(range(1003))
+    assert sorted(map(len, first))[:2] == [1003 % 16, 16]
+    padded = sum(len(batch) * lengths[batch].max() for batch in first)
+    assert padded < 1.15 * lengths.sum()
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
+    longest = [lengths[batch].max() for batch in first]
+    assert abs(np.corrcoef(np.arange(63), longest)[0, 1]) < 0.4  # long ones do not come last
 
 
 # --- the search --------------------------------------------------------------------------------------------------

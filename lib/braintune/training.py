@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
@@ -76,8 +76,39 @@ class Conditions:
     validation: Encoded
 
 
+class ByLength(Sampler[list[int]]):
+    """Batches of examples of like length, in random order.
+
+    Lengths are varied at random by up to a tenth before they are sorted, so that batches differ between epochs. (The
+    trainer's own grouping sorts within a few chunks only, and pads more.)
+
+    Parameters
+    ----------
+    lengths : sequence of int
+    size : int
+        Examples of a batch; one batch of an epoch may have fewer.
+    """
+
+    def __init__(self, lengths: Sequence[int], size: int) -> None:
+        self.lengths, self.size = torch.tensor(lengths, dtype=torch.float32), size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = (self.lengths * (0.9 + 0.2 * torch.rand(len(self.lengths)))).argsort(stable=True)
+        batches = order.split(self.size)
+        return iter([batches[i].tolist() for i in torch.randperm(len(batches))])
+
+
 class _Tuner(Trainer):
-    """The library's trainer; it scores in the order of the features and saves only what is trained."""
+    """The library's trainer; it groups by length, scores in the order of the features and saves what is trained."""
+
+    def get_train_dataloader(self) -> DataLoader:
+        lengths = [len(feature["input_ids"]) for feature in self.train_dataset]
+        batches = ByLength(lengths, self.args.per_device_train_batch_size)
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         features = self.eval_dataset if eval_dataset is None else eval_dataset
@@ -236,7 +267,6 @@ def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> Training
         per_device_train_batch_size=study.batch_size,
         per_device_eval_batch_size=4 * study.batch_size,
         gradient_accumulation_steps=study.accumulate,
-        train_sampling_strategy="group_by_length",
         max_grad_norm=1.0,
         eval_strategy="epoch" if validated else "no",
         metric_for_best_model="score" if validated else None,
