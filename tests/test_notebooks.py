@@ -1,6 +1,9 @@
 """The notebooks tell and the library computes: what a clean notebook source is."""
 
 import ast
+import fcntl
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -148,3 +151,49 @@ class TestWorkflow:
     def test_the_check_speaks_before_any_long_work(self, values, message):
         with pytest.raises(BraintuneError, match=message):
             workflow.check(Study.make(values))
+
+
+class TestRunningTheChain:
+    @pytest.fixture
+    def alone(self, tmp_path):
+        """A profile that nothing else runs."""
+        path = tmp_path / "alone.yml"
+        path.write_text(f"profile: alone\nruns: {tmp_path}\n", encoding="utf-8")
+        return path
+
+    def test_a_second_run_of_a_profile_is_refused_while_the_first_goes_on(self, alone):
+        run = Study.load(alone)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        with (run.folder / ".lock").open("w") as lock:
+            lock.write("4711")
+            lock.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(
+                BraintuneError, match=r"'alone' is going on in .*alone; wait for it, or stop it \(kill 4711\)"
+            ):
+                workflow.run_chain(str(alone))
+
+    def test_the_lock_goes_to_snakemake_and_ends_with_it(self, alone, monkeypatch):
+        """What a kill leaves behind must not keep the next run from starting."""
+        run, called = Study.load(alone), []
+        monkeypatch.setattr(workflow.os, "execv", lambda program, words: called.append(words))
+        for _ in range(2):  # the process that held the lock is gone each time
+            code = (
+                "import os, sys; from braintune import workflow;"
+                "os.execv = lambda *_: (print(open(sys.argv[2]).read()), os.kill(os.getpid(), 9));"
+                "workflow.run_chain(sys.argv[1])"
+            )
+            words = [sys.executable, "-c", code, str(alone), str(run.folder / ".lock")]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.returncode == -9, done.stderr
+        workflow.run_chain(str(alone), ["--cores", "1"])
+        assert "--nolock" in called[0] and called[0][-1] == f"profile={alone}"
+        assert called[0][called[0].index("--cores") + 1] == "1"
+
+    def test_a_long_notebook_is_heard_of_now_and_then(self, capsys):
+        progress = workflow._Progress()
+        progress.write("epoch 1\n")
+        progress.told -= 2 * progress.every
+        progress.write("epoch 2\nepoch 3\n")
+        progress.write("epoch 4\n")
+        assert capsys.readouterr().out.strip() == "epoch 3"
