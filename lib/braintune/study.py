@@ -146,7 +146,7 @@ class TuningSettings(Settings):
     patience: int | None = _parameter(
         3, "epochs without a better validation score after which training stops; null never stops it", "epochs", ge=1
     )
-    batch_size: int = _parameter(32, "examples of a batch", "examples", ge=1)
+    batch_size: int = _parameter(16, "examples of a batch", "examples", ge=1)
     accumulate: int = _parameter(1, "batches of one optimiser step", "batches", ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = _parameter(
         "auto", "arithmetic of training; `auto` takes bfloat16 where the hardware multiplies it"
