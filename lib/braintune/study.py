@@ -128,8 +128,8 @@ class TuningSettings(Settings):
     learning_rates: dict[str, list[float]] = _parameter(
         {
             "fine-tuned": [1e-4],
-            "prompt-tuned": [3e-2],
-            "prompt-shallow": [3e-2],
+            "prompt-tuned": [1e-2],
+            "prompt-shallow": [1e-2],
             "lora": [1e-3],
             "bitfit": [1e-3],
             "head-only": [1e-2],
