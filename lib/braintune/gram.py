@@ -63,11 +63,12 @@ def standardised(embedding: np.ndarray) -> np.ndarray:
     -------
     array of shape (n_stimuli, n_varying_dimensions), float64
     """
-    values = np.asarray(embedding, dtype=np.float64)
-    values = values - values.mean(0)
-    spread = values.std(0)
-    varying = spread > 1e-7 * np.abs(embedding).max(0)
-    return values[:, varying] / spread[varying]
+    values = np.array(embedding, dtype=np.float64)
+    mean = values.mean(0)
+    values -= mean
+    spread = np.sqrt(np.einsum("nd,nd->d", values, values) / len(values))
+    varying = spread > 1e-7 * np.abs(mean)
+    return values / spread if varying.all() else values[:, varying] / spread[varying]
 
 
 def gram_matrices(
@@ -142,9 +143,11 @@ class Ridge:
 
 def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Standardise voxels with the training stimuli's mean and deviation; voxels constant in training become zero."""
-    mean, spread = train.mean(0), train.std(0, unbiased=False)
-    scale = torch.where(spread > 1e-7 * train.abs().amax(0), 1 / spread.clamp(min=1e-300), 0)
-    return (train - mean) * scale, (test - mean) * scale
+    mean = train.mean(0)
+    train, test = train - mean, test - mean
+    spread = torch.linalg.vector_norm(train, dim=0) / len(train) ** 0.5
+    scale = torch.where(spread > 1e-7 * mean.abs(), 1 / spread.clamp(min=1e-300), 0)
+    return train.mul_(scale), test.mul_(scale)
 
 
 def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> Ridge:
@@ -167,7 +170,7 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> 
     values, vectors = torch.linalg.eigh(train.T @ train if few else train @ train.T)
     shrink = 1 / (values.clamp(min=0) + alphas[:, None])  # [n_alphas, rank]
     right = train @ vectors if few else vectors
-    left = test @ vectors if few else test @ (train.T @ vectors)
+    left = test @ vectors if few else (test @ train.T) @ vectors
     fitted = shrink if few else shrink * values.clamp(min=0)
     leverage = fitted @ (right**2).T + 1 / n  # [n_alphas, n_train]; the intercept adds 1/n
     weight = ((1 - leverage).clamp(min=1e-9) ** -2).float()
@@ -181,10 +184,19 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> 
 
 def _left_out_full_rank(right: torch.Tensor, kept: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
     """Write W = R diag(weight) R for the centred residual map R = Q diag(kept) Qᵀ J."""
+    residual = torch.empty(len(right), len(right), device=right.device)
     for a in range(len(kept)):
-        residual = (right * kept[a]) @ right.T
-        residual -= residual.mean(1, keepdim=True)
-        out[a] = residual.T @ (residual * weight[a][:, None])
+        _symmetric_product(right * kept[a], right.T, residual)
+        centred = residual - residual.mean(1, keepdim=True)
+        _symmetric_product(centred.T, centred * weight[a][:, None], out[a])
+
+
+def _symmetric_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor, blocks: int = 4) -> None:
+    """Write `left` @ `right`, known to be symmetric: what lies below the diagonal blocks is copied from above."""
+    for rows in torch.arange(len(left)).chunk(blocks):
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        torch.mm(left[start:stop], right[:, start:], out=out[start:stop, start:])
+        out[stop:, start:stop] = out[start:stop, stop:].T
 
 
 def _left_out_low_rank(right: torch.Tensor, shrink: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
