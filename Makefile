@@ -21,7 +21,7 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 
-.PHONY: help setup book test serve lab lint bench bench-tuning clean
+.PHONY: help setup book test serve lab lint bench-tuning bench-decoding clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,8 +30,8 @@ help:
 	@echo "make lab                     open the notebooks in JupyterLab"
 	@echo "make test                    run all tests"
 	@echo "make lint                    check style and format"
-	@echo "make bench                   measure the speed of decoding"
-	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 4 minutes)"
+	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
+	@echo "make bench-decoding          measure the decoder beside scikit-learn and himalaya"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
@@ -57,7 +57,7 @@ lint: setup
 	@$(BIN)/ruff check lib tests notebooks
 	@$(BIN)/ruff format --check lib tests
 
-bench: setup
+bench-decoding: setup
 	@$(BIN)/python tests/bench_decoding.py
 
 bench-tuning: setup

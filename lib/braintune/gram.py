@@ -284,11 +284,10 @@ def _gather(
 
     `order` [n_items, n_train + n_test] holds the stimuli of each item, training first.
     """
-    n = grams.inner.shape[1]
     block = torch.empty(len(source), n_train, order.shape[1], device=order.device)
     for item, (gram, at) in enumerate(zip(source.tolist(), order, strict=True)):
-        flat = at[:n_train, None] * n + at  # a flat gather is many times faster than rows, then columns
-        torch.index_select(grams.inner[gram].view(-1), 0, flat.view(-1), out=block[item].view(-1))
+        rows = grams.inner[gram].index_select(0, at[:n_train])  # rows, then columns: a third of one flat gather's time
+        torch.index_select(rows, 1, at, out=block[item])
     tested = order[:, n_train:]
     return block, grams.mean[source[:, None], order], grams.inner[source[:, None], tested, tested], grams.width[source]
 
