@@ -45,7 +45,7 @@ def noisy_pair(n, v, d, rank=6, seed=0):
 # --- the slow, obvious version -----------------------------------------------------------------------------------
 
 
-def slow_scores(predicted, truth):
+def slow_scores(predicted, truth, group=None):
     m = len(truth)
     r = np.corrcoef(predicted, truth)[:m, m:]
     r = np.nan_to_num(r)
@@ -55,8 +55,13 @@ def slow_scores(predicted, truth):
 
     pairs = [(i, j) for i in range(m) for j in range(i + 1, m)]
     ordered = [(i, j) for i in range(m) for j in range(m) if i != j]
+    wins = {(i, j): won(r[i, i] + r[j, j] - r[i, j] - r[j, i]) for i, j in pairs}
+    inside = [] if group is None else [win for (i, j), win in wins.items() if group[i] == group[j]]
+    across = [] if group is None else [win for (i, j), win in wins.items() if group[i] != group[j]]
     return {
-        "pairwise": np.mean([won(r[i, i] + r[j, j] - r[i, j] - r[j, i]) for i, j in pairs]),
+        "pairwise": np.mean(list(wins.values())),
+        "pairwise_same_group": np.mean(inside) if inside else np.nan,
+        "pairwise_different_group": np.mean(across) if across else np.nan,
         "pairwise_strict": np.mean([won(r[i, i] - r[i, j]) * won(r[j, j] - r[j, i]) for i, j in pairs]),
         "rank": np.mean([1 - won(r[i, i] - r[i, j]) for i, j in ordered]),
         "mse": np.mean((predicted - truth) ** 2),
@@ -107,13 +112,14 @@ def test_leave_one_out_error_is_exact(v):
 def test_scores_equal_double_loop_with_ties(m, seed, coarse):
     rng = np.random.default_rng(seed)
     draw = (lambda s: rng.integers(0, 2, s).astype(float)) if coarse else (lambda s: rng.normal(size=s))
-    predicted, truth = draw((m, 5)), draw((m, 5))
+    predicted, truth, group = draw((m, 5)), draw((m, 5)), rng.integers(0, 3, m)
     with np.errstate(invalid="ignore", divide="ignore"):
-        expected = slow_scores(predicted, truth)
+        expected = slow_scores(predicted, truth, group)
         r = np.nan_to_num(np.corrcoef(predicted, truth)[:m, m:])
-    found = gram.scores(torch.from_numpy(r)[None])
+    found = gram.scores(torch.from_numpy(r)[None], torch.from_numpy(group)[None])
+    assert set(found) | {"mse"} == {*gram.SCORES, *gram.GROUP_SCORES}
     for name, values in found.items():
-        assert float(values[0]) == pytest.approx(expected[name], abs=1e-9)
+        assert float(values[0]) == pytest.approx(expected[name], abs=1e-6, nan_ok=True)
 
 
 def test_predictions_that_do_not_vary_are_at_chance():
@@ -135,7 +141,7 @@ def test_constant_voxels_change_nothing():
     for name in gram.SCORES:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-4)
     dead = gram.decode(grams, {"a": np.ones((40, 5), np.float32)}, folds, ALPHAS)
-    assert all(np.isfinite(values).all() for values in dead.values())
+    assert all(np.isfinite(dead[name]).all() for name in gram.SCORES)
     np.testing.assert_allclose(dead["pairwise"], 0.5)
 
 
@@ -275,6 +281,21 @@ def test_passage_code_wins_on_shuffled_and_is_at_chance_on_grouped():
         assert null.loc[null["folds"] == design, "pairwise"].mean() == pytest.approx(0.5, abs=0.02)
 
 
+def test_a_passage_code_tells_passages_apart_and_not_their_sentences():
+    brain, embeddings = drift_only()
+    table, _ = decoding.decode_participant(make_study(), brain, "P1", embeddings)
+    means = table[(table["representation"] == "passage") & (table["folds"] == "shuffled")].mean(numeric_only=True)
+    assert means["pairwise_same_group"] == pytest.approx(0.5, abs=1e-6)
+    assert means["pairwise_different_group"] > means["pairwise"] > 0.7
+
+
+def test_pairs_are_grouped_by_topic_where_there_is_one():
+    passage, topic = np.repeat(np.arange(6), 2), np.repeat(["a", "b", "c"], 4)
+    np.testing.assert_array_equal(decoding.topics(make_stimuli(12, passage, topic)), np.repeat(np.arange(3), 4))
+    np.testing.assert_array_equal(decoding.topics(make_stimuli(12, passage)), passage)
+    assert decoding.topics(make_stimuli(12)) is None
+
+
 def test_content_is_found_and_stands_above_its_null():
     voxels, embedding = noisy_pair(96, 60, 20)
     passage = np.repeat(np.arange(24), 4)
@@ -293,7 +314,8 @@ def test_tables_are_tidy_and_repeatable():
     table, null = decoding.decode_participant(run, brain, "P1", embeddings)
     assert set(table) == {
         "brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds", "fold",
-        "alpha", "alpha_edge", "pairwise", "pairwise_strict", "mse", "rank",
+        "alpha", "alpha_edge", "pairwise", "pairwise_strict", "mse", "rank", "pairwise_same_group",
+        "pairwise_different_group",
     }  # fmt: skip
     assert len(table) == 2 * 4 * (3 + 3 + 1)
     assert not table.isna().any().any()

@@ -50,7 +50,14 @@ def decoding_table(
     table = pd.DataFrame(rows, columns=columns)
     level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
     level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
-    return table.assign(pairwise=level, pairwise_strict=level - 0.2, mse=1.0, rank=4.0)
+    return table.assign(
+        pairwise=level,
+        pairwise_strict=level - 0.2,
+        mse=1.0,
+        rank=0.3,
+        pairwise_same_group=level,
+        pairwise_different_group=level,
+    )
 
 
 def closeness_table(at_layer):

@@ -16,6 +16,8 @@ def table(methods=("untuned", "fine-tuned", "prompt-tuned"), brains=("simulated"
             "alpha": 1.0, "alpha_edge": fold == 0,
             "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * random.standard_normal(),
             "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3,
+            "pairwise_same_group": 0.55 if brain == "simulated" else np.nan,
+            "pairwise_different_group": 0.65 if brain == "simulated" else np.nan,
         }
         for brain in brains
         for participant in ("S01", "S02", "S03", "S04", "S05", "S06")
@@ -50,6 +52,16 @@ def test_scores_average_over_folds_and_nothing_else():
     found = at_layer.query("participant == 'S01' and region == 'visual' and folds == 'grouped'")
     found = found[found["representation"] == "ner_prompt-tuned"]
     assert found["pairwise"].item() == pytest.approx(one["pairwise"].mean())
+
+
+def test_pairs_within_and_across_topics_are_told_apart():
+    at_layer = report.scores(table(brains=("simulated", "alice2016")), Study())
+    shown = report.by_group(at_layer)
+    assert set(shown["brain"]) == {"simulated"}  # the story has no topics
+    np.testing.assert_allclose(shown[["same topic", "different topic"]], [[0.55, 0.65]] * len(shown))
+    assert "0.550 between sentences of the same topic, 0.650" in report.group_answer(at_layer)
+    story = at_layer[at_layer["brain"] == "alice2016"]
+    assert report.by_group(story).empty and "neither topics nor passages" in report.group_answer(story)
 
 
 @pytest.mark.parametrize(

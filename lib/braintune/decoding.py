@@ -74,6 +74,12 @@ def _groups(stimuli: Stimuli) -> np.ndarray | None:
     return None if groups is None else np.asarray(groups)
 
 
+def topics(stimuli: Stimuli) -> np.ndarray | None:
+    """Return numbers of the groups whose pairs are scored apart: topics, or passages where no topics are known."""
+    groups = stimuli.passage if stimuli.topic is None else stimuli.topic
+    return None if groups is None else np.unique(groups, return_inverse=True)[1]
+
+
 def _balanced(groups: np.ndarray, settings: DecodingSettings) -> list[np.ndarray]:
     """Give whole groups, in random order but larger ones first, each to the smallest fold so far."""
     names, sizes = np.unique(groups, return_counts=True)
@@ -246,7 +252,8 @@ def decode_participant(
     -------
     table : DataFrame
         One row a region, design, fold, representation and layer: `alpha` is the chosen penalty, `alpha_edge` whether
-        it lies at an edge of the grid; for the scores see :func:`braintune.gram.scores`.
+        it lies at an edge of the grid; for the scores see :func:`braintune.gram.scores`. Groups are the topics, or
+        the passages where no topics are known; with neither, their two scores are NaN.
     null : DataFrame
         One row a region, design and permutation: the scores of the untuned representation at the analysis layer with
         permuted labels, penalty chosen anew, mean over folds. See :func:`permutations`.
@@ -268,7 +275,7 @@ def decode_participant(
             )
             continue
         source, order = _with_permutations(items, brain.stimuli, design, study)
-        found = gram.decode(grams, regions, folds, alphas(study), source, order)
+        found = gram.decode(grams, regions, folds, alphas(study), source, order, topics(brain.stimuli))
         where = {"brain": brain.name, "participant": participant, "folds": design}
         tables.append(_score_table(where, list(regions), items, found, study))
         nulls.append(_null_table(where, list(regions), items, found))
@@ -304,7 +311,7 @@ def _score_table(
         "alpha": alphas(study)[choice],
         "alpha_edge": np.isin(choice, [0, study.n_alphas - 1]) & (study.n_alphas > 2),
     }
-    values = {name: found[name][:, :, : len(items)].ravel() for name in gram.SCORES}
+    values = {name: found[name][:, :, : len(items)].ravel() for name in (*gram.SCORES, *gram.GROUP_SCORES)}
     return pd.DataFrame(columns | values)
 
 

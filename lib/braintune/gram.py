@@ -17,9 +17,11 @@ from braintune.study import BraintuneError
 
 #: Correlations are sums of float32 products: differences below this are ties.
 TIE = 2e-6
-#: Bytes of Gram blocks worked on at a time: a CPU wants them in its cache, a GPU wants to be busy.
-BLOCK_BYTES = {"cpu": 12 * 2**20, "cuda": 2**31}
+#: Bytes of Gram blocks worked on at a time: enough for products to be large, few enough for a cache; a GPU wants more.
+BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 SCORES = ("pairwise", "pairwise_strict", "mse", "rank")
+#: Scores where groups of stimuli are known, else NaN.
+GROUP_SCORES = ("pairwise_same_group", "pairwise_different_group")
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ def decode(
     alphas: np.ndarray,
     source: np.ndarray | None = None,
     order: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Decode every representation from every region in every fold.
 
@@ -240,12 +243,13 @@ def decode(
     source, order : arrays of shape (n_items,) and (n_items, n_stimuli), optional
         What to decode: item i is Gram matrix ``source[i]`` with its stimuli taken in ``order[i]``, which is how
         labels are permuted. By default each Gram matrix as it is.
+    groups : array of shape (n_stimuli,), optional
+        Numbers of the groups whose pairs are to be scored apart; they move with the labels.
 
     Returns
     -------
     dict of arrays of shape (n_folds, n_regions, n_items)
-        ``pairwise``, ``pairwise_strict``, ``mse``, ``rank`` (see :func:`scores`), and ``choice``, the index of the
-        chosen penalty.
+        :data:`SCORES`, :data:`GROUP_SCORES` (see :func:`scores`), and ``choice``, the index of the chosen penalty.
 
     Notes
     -----
@@ -255,8 +259,9 @@ def decode(
     source = np.arange(len(grams.inner)) if source is None else source
     order = np.tile(np.arange(grams.inner.shape[1]), (len(source), 1)) if order is None else order
     source, order = (torch.as_tensor(values, device=device) for values in (source, order))
-    n_items, names = len(source), (*SCORES, "choice")
-    result = {name: np.empty((len(folds), len(regions), n_items)) for name in names}
+    group = None if groups is None else torch.as_tensor(groups, device=device)
+    n_items, names = len(source), (*SCORES, *GROUP_SCORES, "choice")
+    result = {name: np.full((len(folds), len(regions), n_items), np.nan) for name in names}
     penalties = torch.as_tensor(np.asarray(alphas, dtype=np.float64), device=device)
     for f, (train, test) in enumerate(folds):
         ridges = [_fit(responses, train, test, penalties) for responses in regions.values()]
@@ -265,10 +270,11 @@ def decode(
         for start in range(0, n_items, step):
             chunk = slice(start, min(start + step, n_items))
             block = _gather(grams, source[chunk], order[chunk][:, columns], len(train))
+            member = None if group is None else group[order[chunk][:, columns[len(train) :]]]
             for g, ridge in enumerate(ridges):
-                found = _decode_block(ridge, *block)
-                for name in names:
-                    result[name][f, g, chunk] = found[name].cpu().numpy()
+                correlation, found = _decode_block(ridge, *block)
+                for name, values in (found | scores(correlation, member)).items():
+                    result[name][f, g, chunk] = values.cpu().numpy()
     return result
 
 
@@ -294,8 +300,8 @@ def _gather(
 
 def _decode_block(
     ridge: Ridge, block: torch.Tensor, mean: torch.Tensor, truth: torch.Tensor, width: torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Choose penalties and score one chunk of representations in one region and fold."""
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Choose penalties for one chunk of representations in one region and fold, and correlate [item, test, test]."""
     n_train = block.shape[1]
     choice = (block.flatten(1) @ ridge.left_out.flatten(1).T).argmin(1)
     hat = ridge.hat[choice]
@@ -310,7 +316,7 @@ def _decode_block(
     scale_p = _inverse_norm(power - d * mean_p**2, truth)
     scale_t = _inverse_norm(truth - d * mean_t**2, truth)
     correlation = covariance * scale_p[:, :, None] * scale_t[:, None, :]
-    return scores(correlation) | {"mse": error / (width * truth.shape[1]), "choice": choice}
+    return correlation, {"mse": error / (width * truth.shape[1]), "choice": choice}
 
 
 def _inverse_norm(square: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -319,13 +325,15 @@ def _inverse_norm(square: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return torch.where(varies, square.clamp(min=1e-30).rsqrt(), 0)
 
 
-def scores(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
+def scores(correlation: torch.Tensor, group: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     """Score correlations between predictions and truths of one test fold.
 
     Parameters
     ----------
     correlation : tensor of shape (n_representations, n_test, n_test)
         Entry ij: prediction of stimulus i with true embedding of stimulus j.
+    group : tensor of shape (n_representations, n_test), optional
+        Number of the group that each stimulus belongs to.
 
     Returns
     -------
@@ -335,18 +343,28 @@ def scores(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
         for unrelated predictions; far below where strong shrinkage makes all predictions alike).
         ``rank``: mean rank of the true stimulus among those of the fold for each prediction, normalised to 0 (first)
         … 1 (last) (chance 0.5). In all three a tie counts half, so predictions that do not vary are at chance.
+        ``pairwise_same_group``, ``pairwise_different_group``, only with `group`: ``pairwise`` over the pairs within
+        a group and over those across groups; NaN where a fold has none.
     """
     m = correlation.shape[1]
     margin = correlation.diagonal(dim1=1, dim2=2)[:, :, None] - correlation
     total = margin + margin.transpose(1, 2)
     pairs = m * (m - 1)
-    wins = _sign(margin)
-    pairwise = 0.5 + 0.5 * _sign(total).sum((1, 2)) / pairs
+    wins, won = _sign(margin), _sign(total)
     # (1 + s_ij)/2 · (1 + s_ji)/2 over pairs, where s is 1, 0 (tie) or -1; the diagonal has s = 0 and adds m to the ones
     summed = wins.sum((1, 2))
     both = (wins * wins.transpose(1, 2)).sum((1, 2))
     strict = 0.25 * (1 + (2 * summed + both) / pairs)
-    return {"pairwise": pairwise, "pairwise_strict": strict, "rank": 0.5 - 0.5 * summed / pairs}
+    pairwise = 0.5 + 0.5 * won.sum((1, 2)) / pairs
+    found = {"pairwise": pairwise, "pairwise_strict": strict, "rank": 0.5 - 0.5 * summed / pairs}
+    if group is None:
+        return found
+    same = group[:, :, None] == group[:, None, :]
+    inside = same.sum((1, 2)) - m
+    return found | {
+        "pairwise_same_group": 0.5 + 0.5 * (won * same).sum((1, 2)) / inside,
+        "pairwise_different_group": 0.5 + 0.5 * (won * ~same).sum((1, 2)) / (pairs - inside),
+    }
 
 
 def _sign(values: torch.Tensor) -> torch.Tensor:

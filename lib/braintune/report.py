@@ -14,7 +14,7 @@ from IPython.display import HTML, Markdown
 from braintune import stats, study
 from braintune.brain import BrainData, is_simulated, load_brain
 from braintune.decoding import analysis_layer
-from braintune.gram import SCORES
+from braintune.gram import GROUP_SCORES, SCORES
 from braintune.study import Study
 from braintune.tasks import TaskData
 
@@ -183,7 +183,7 @@ def at_analysis_layer(table: pd.DataFrame, run: Study) -> pd.DataFrame:
 def scores(decoding: pd.DataFrame, run: Study) -> pd.DataFrame:
     """Return scores averaged over folds at the analysis layer."""
     rows = at_analysis_layer(decoding, run)
-    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[list(SCORES)].mean().reset_index()
+    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[[*SCORES, *GROUP_SCORES]].mean().reset_index()
 
 
 def main_region(regions: Sequence[str]) -> str:
@@ -205,12 +205,45 @@ def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
-    rows = at_layer.assign(
-        method=np.where(at_layer["method"] == "control", at_layer["representation"], at_layer["method"])
+    table = _controls_named(at_layer).pivot_table(
+        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
     )
-    table = rows.pivot_table(index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
+
+
+def _controls_named(at_layer: pd.DataFrame) -> pd.DataFrame:
+    control = at_layer["method"] == "control"
+    return at_layer.assign(method=at_layer["representation"].where(control, at_layer["method"]))
+
+
+def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
+    """Return pairwise accuracy within and across topics (or passages) for each brain, region, design and method.
+
+    Telling topics apart is easier than telling apart sentences of one topic, which takes more than the topic.
+    Empty where the stimuli have neither topics nor passages.
+    """
+    known = _controls_named(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
+    means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
+    names = {
+        "pairwise": "all pairs",
+        "pairwise_same_group": "same topic",
+        "pairwise_different_group": "different topic",
+    }
+    return means.reset_index().rename(columns=names)
+
+
+def group_answer(at_layer: pd.DataFrame) -> str:
+    """Say how well pairs within and across topics are told apart by the untuned representation."""
+    told = []
+    for brain in at_layer["brain"].unique():
+        rows = by_group(judged(at_layer, brain))
+        for row in rows[rows["method"] == "untuned"].to_dict("records"):
+            told.append(
+                f"{brain} ({row['region']}, {row['folds']} folds): {row['same topic']:.3f} between sentences of the "
+                f"same topic, {row['different topic']:.3f} between those of different topics"
+            )
+    return f"Untuned, {'; '.join(told)}." if told else "The stimuli of this run have neither topics nor passages."
 
 
 def arms(at_layer: pd.DataFrame, brain: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -409,6 +442,7 @@ def quoted(
         "silent": _silent(above, run),
         "permutations": str(null["permutation"].nunique()),
         "leakage": leakage_answer(at_layer),
+        "topics": group_answer(at_layer),
     }
 
 
