@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from braintune import decoding, gram
-from braintune.brain import BrainData, Stimuli
+from braintune.brain import BrainData, Stimuli, detrend
 from braintune.study import BraintuneError, Representation, Study
 
 ALPHAS = np.logspace(-1, 4, 9)
@@ -279,6 +279,20 @@ def test_passage_code_wins_on_shuffled_and_is_at_chance_on_grouped():
     assert means["untuned", "shuffled"] == pytest.approx(0.5, abs=0.1)
     for design in ("shuffled", "grouped"):
         assert null.loc[null["folds"] == design, "pairwise"].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_removing_drift_turns_a_slow_code_against_itself_with_shuffled_folds():
+    """Why slow controls can be far below chance in a story: not the decoder, but detrending over training and test."""
+    rng, n = np.random.default_rng(0), 80
+    code = np.exp(-0.5 * ((np.arange(n)[:, None] - np.linspace(0, n, 12)) / 7) ** 2).astype(np.float32)
+    grams, folds = gram.gram_matrices([code]), decoding.make_folds(make_stimuli(n), "shuffled", make_study())
+
+    def accuracy(order):
+        noise = {str(i): detrend(rng.normal(size=(n, 24)), order).astype(np.float32) for i in range(20)}
+        return gram.decode(grams, noise, folds, ALPHAS)["pairwise"].mean()
+
+    assert accuracy(1) == pytest.approx(0.5, abs=0.06)
+    assert accuracy(12) < 0.3
 
 
 def test_a_passage_code_tells_passages_apart_and_not_their_sentences():
