@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 from braintune import backbones
-from braintune.backbones import BACKBONES, fingerprint, load_backbone, pick_device, random_backbone
+from braintune.backbones import BACKBONES, fingerprint, load_backbone, random_backbone
+from braintune.device import pick_device
 from braintune.study import BraintuneError
 from tiny_models import gpt2_tokenizer, save_tiny_bert
 

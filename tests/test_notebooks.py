@@ -110,7 +110,7 @@ class TestWorkflow:
 
     def test_lower_rooms_never_import_higher_ones(self):
         floors = [
-            {"study"},
+            {"study", "device"},
             {
                 "tasks",
                 "backbones",
@@ -143,7 +143,7 @@ class TestWorkflow:
             ),
             ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
             ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),
-            ({"layer": 9}, "layer: 9 is not in all-MiniLM-L6-v2, which has layers 0 to 6"),
+            ({"layer": 9}, "layer: 9 is not among 0 … 6, nor -1 … -7 from the last"),
             ({"participants": ["S99"]}, "S99.*S01"),
             ({"regions": ["Broca"]}, "Broca.*language"),
         ],

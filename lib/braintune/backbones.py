@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from braintune.device import pick_device as pick_device
 from braintune.study import BraintuneError
 
 #: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
@@ -220,22 +221,6 @@ def fingerprint(model: PreTrainedModel) -> str:
         digest.update(f"{name} {tuple(value.shape)} ".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def pick_device(setting: str) -> torch.device:
-    """Return the torch device of a profile's setting; `auto` takes a GPU where there is one.
-
-    Raises
-    ------
-    BraintuneError
-        If the named device is not on this machine.
-    """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    here = [name for name, there in present.items() if there]
-    chosen = here[0] if setting == "auto" else setting
-    if chosen not in here:
-        raise BraintuneError(f"device: this machine has no {setting!r}; it has {', '.join(here)}; or set `auto`")
-    return torch.device(chosen)
 
 
 def _backbone(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Backbone:

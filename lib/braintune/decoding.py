@@ -8,6 +8,7 @@ import pandas as pd
 
 from braintune import gram
 from braintune.brain import BrainData, Stimuli
+from braintune.device import pick_device
 from braintune.study import BraintuneError, DecodingSettings, Representation, Study, read_arrays
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
@@ -163,33 +164,6 @@ def load_embeddings(study: Study, brain: str) -> dict[Representation, np.ndarray
     return {wanted: read_arrays(file)["embedding"] for wanted, file in present.items()}
 
 
-def load_responses(brain: BrainData, participant: str) -> dict[str, np.ndarray]:
-    """Load one participant's responses by region and check that they can be analysed.
-
-    Returns
-    -------
-    dict of region name to array of shape (n_stimuli, n_voxels)
-
-    Raises
-    ------
-    BraintuneError
-        For an unknown participant, an empty region, a wrong number of stimuli, or non-finite values.
-    """
-    if participant not in brain.participants:
-        raise BraintuneError(f"participant {participant!r} not in {brain.name}; found {', '.join(brain.participants)}")
-    responses = brain.load(participant)
-    n = len(brain.stimuli.names)
-    for region, values in responses.items():
-        where = f"{brain.name}, participant {participant}, region {region}"
-        if values.ndim != 2 or values.shape[1] == 0:
-            raise BraintuneError(f"{where}: no voxels (shape {values.shape}); leave the region out of `regions`")
-        if len(values) != n:
-            raise BraintuneError(f"{where}: {len(values)} responses for {n} stimuli; the order of both must agree")
-        if bad := int((~np.isfinite(values)).any(0).sum()):
-            raise BraintuneError(f"{where}: {bad} voxels hold NaN or infinite values; mask them out of the data")
-    return responses
-
-
 def analysis_layer(n_layers: int, layer: int) -> int:
     """Return the index of the analysis layer; a representation with one layer has only that."""
     if n_layers == 1:
@@ -224,7 +198,7 @@ def layer_grams(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[g
         layers += list(embedding)
     table = pd.DataFrame(rows, columns=["representation", "task", "method", "seed", "layer", "analysis"])
     names = [f"{name}, layer {layer}" for name, layer in zip(table["representation"], table["layer"], strict=True)]
-    device = gram.torch_device(study.device)
+    device = pick_device(study.device, float64=True)
     return gram.gram_matrices(layers, study.standardise, device, names), table
 
 
@@ -245,6 +219,7 @@ def decode_participant(
     ----------
     study : Study
     brain : BrainData
+        As :func:`braintune.brain.load_brain` returns it: it checks the responses that it reads.
     participant : str
     embeddings : mapping of Representation to array of shape (n_layers, n_stimuli, width)
 
@@ -261,9 +236,9 @@ def decode_participant(
     Raises
     ------
     BraintuneError
-        If the responses or the embeddings cannot be analysed, or none of the designs exists for these stimuli.
+        If the embeddings cannot be analysed, or none of the designs exists for these stimuli.
     """
-    regions = load_responses(brain, participant)
+    regions = brain.load(participant)
     grams, items = layer_grams(embeddings, len(brain.stimuli.names), study)
     tables, nulls = [], []
     for design in study.designs:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from braintune.backbones import Backbone, load_backbone, pick_device, random_backbone
+from braintune.backbones import Backbone, load_backbone, random_backbone
 from braintune.brain import BrainData, Stimuli
+from braintune.device import pick_device
 from braintune.prefix import random_prefix, zero_prefix
 from braintune.study import BraintuneError, Representation, Study, choose, write_arrays
 from braintune.tuning import load_tuned, longest_input, reproducible

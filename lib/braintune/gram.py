@@ -43,17 +43,6 @@ class Grams:
     width: torch.Tensor
 
 
-def torch_device(name: str) -> torch.device:
-    """Return the device to compute on; ``auto`` takes CUDA if there is one.
-
-    The eigendecompositions need float64, which ``mps`` lacks: it is served by the CPU.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BraintuneError("device 'cuda' is not there; allowed here: auto, cpu")
-    cuda = name == "cuda" or (name == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if cuda else "cpu")
-
-
 def standardised(embedding: np.ndarray) -> np.ndarray:
     """Z-score each dimension over the stimuli and leave out the constant ones.
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from braintune.brain import BrainData, Stimuli
-from braintune.decoding import Embeddings, layer_grams, load_responses
+from braintune.decoding import Embeddings, layer_grams
 from braintune.gram import Grams, standardised
 from braintune.study import BraintuneError, Study
 
@@ -298,7 +298,7 @@ def _region_ranks(brain: BrainData) -> dict[str, tuple[Sequence[str], np.ndarray
     """Return, by region, the participants that have it and their ranked RDMs; one participant is read at a time."""
     found: dict[str, tuple[list[str], list[np.ndarray]]] = {}
     for participant in brain.participants:
-        for region, responses in load_responses(brain, participant).items():
+        for region, responses in brain.load(participant).items():
             names, stack = found.setdefault(region, ([], []))
             names.append(participant)
             stack.append(ranks(brain_rdm(responses))[0])

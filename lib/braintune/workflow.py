@@ -229,7 +229,7 @@ def check(run: Study) -> dict[str, Any]:
     BraintuneError
         For an unknown task, method, control, backbone or brain data set, and for data that are not there.
     """
-    from braintune import backbones, embeddings, tasks, tuning
+    from braintune import backbones, decoding, embeddings, tasks, tuning
 
     for method in run.methods:
         choose(tuning.METHODS, method, "method")
@@ -241,11 +241,9 @@ def check(run: Study) -> dict[str, Any]:
         rows[name] = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
     brains = {name: brain.load_brain(run, name) for name in run.brains}
     backbone = backbones.load_backbone(run.backbone)
-    layers = backbone.layers
-    if not -layers - 1 <= run.layer <= layers:
-        raise BraintuneError(f"layer: {run.layer} is not in {run.backbone}, which has layers 0 to {layers}")
+    decoding.analysis_layer(backbone.layers + 1, run.layer)
     return {
-        "backbone": {"name": run.backbone, "fingerprint": backbone.fingerprint, "layers": layers},
+        "backbone": {"name": run.backbone, "fingerprint": backbone.fingerprint, "layers": backbone.layers},
         "tasks": rows,
         "brains": {k: {"participants": list(b.participants), "regions": list(b.regions)} for k, b in brains.items()},
     }
