@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import brain
+from braintune import brain, images, pereira, story
 from braintune.brain import BrainData, Stimuli, load_brain
 from braintune.study import BraintuneError, Study
 
@@ -71,7 +71,7 @@ class TestConcepts:
         rng = np.random.default_rng(count)
         basis = np.linalg.qr(np.column_stack([np.ones(200), rng.standard_normal((200, count))]))[0][:, 1:]
         components = basis * np.geomspace(100, 1, count)  # uncorrelated, mean 0, very unequal
-        columns = brain.spread_components(components)
+        columns = pereira.spread_components(components)
         np.testing.assert_allclose(columns @ columns.T, components @ components.T, atol=1e-8)
         np.testing.assert_allclose(columns.std(axis=0), columns.std(axis=0)[0])
         np.testing.assert_allclose(columns.mean(axis=1), 0, atol=1e-12)
@@ -115,13 +115,13 @@ class TestStory:
 
     def test_a_short_sentence_takes_the_nearest_scan(self):
         scans = np.arange(10.0)[:, None]
-        out = brain.sentence_responses(scans, np.array([[4.2, 5.0], [90.0, 99.0]]), [0.0])
+        out = story.sentence_responses(scans, np.array([[4.2, 5.0], [90.0, 99.0]]), [0.0])
         assert out[:, 0, 0].tolist() == [2.0, 9.0]
 
     def test_detrending_removes_drift_and_keeps_the_rest(self):
         t = np.arange(100)
         slow, fast = np.cos(np.pi * 3 * (t + 0.5) / 100), np.cos(np.pi * 40 * (t + 0.5) / 100)
-        out = brain.detrend((5 + slow + fast)[:, None], 12)
+        out = story.detrend((5 + slow + fast)[:, None], 12)
         np.testing.assert_allclose(out[:, 0], fast, atol=1e-12)
 
     def test_real_copy(self, shared_data, monkeypatch):
@@ -260,7 +260,7 @@ class TestImages:
     def test_nilearn_reads_back_the_same_responses(self, data, tmp_path):
         from nilearn.maskers import NiftiMasker
 
-        files = brain.save_nifti(data, "S1", tmp_path)
+        files = images.save_nifti(data, "S1", tmp_path)
         for region in data.regions:
             read = NiftiMasker(mask_img=files[region], standardize=None).fit().transform(files["beta"])
             np.testing.assert_array_equal(read, data.load("S1")[region])
@@ -268,18 +268,18 @@ class TestImages:
     def test_voxels_keep_their_places(self, data, tmp_path):
         import nibabel
 
-        files = brain.save_nifti(data, "S1", tmp_path)
+        files = images.save_nifti(data, "S1", tmp_path)
         mask = nibabel.load(files["b"])
         where = nibabel.affines.apply_affine(mask.affine, np.argwhere(mask.get_fdata()))
         np.testing.assert_allclose(where, data.coordinates["b"])
 
     def test_two_writings_are_identical(self, data, tmp_path):
-        first = {k: f.read_bytes() for k, f in brain.save_nifti(data, "S1", tmp_path / "1").items()}
-        assert first == {k: f.read_bytes() for k, f in brain.save_nifti(data, "S1", tmp_path / "2").items()}
+        first = {k: f.read_bytes() for k, f in images.save_nifti(data, "S1", tmp_path / "1").items()}
+        assert first == {k: f.read_bytes() for k, f in images.save_nifti(data, "S1", tmp_path / "2").items()}
 
     def test_no_image_without_places_or_off_a_grid(self, data, tmp_path):
         with pytest.raises(BraintuneError, match="no voxel coordinates"):
-            brain.save_nifti(replace(data, coordinates=None), "S1", tmp_path)
+            images.save_nifti(replace(data, coordinates=None), "S1", tmp_path)
         uneven = data.coordinates | {"b": np.array([[0.7, 9, 4.6]])}
         with pytest.raises(BraintuneError, match="regular grid"):
-            brain.save_nifti(replace(data, coordinates=uneven), "S1", tmp_path)
+            images.save_nifti(replace(data, coordinates=uneven), "S1", tmp_path)

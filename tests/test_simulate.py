@@ -4,7 +4,9 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 
 from braintune import microworld, simulate
-from braintune.brain import load_brain, save_nifti, standardise
+from braintune.brain import load_brain
+from braintune.images import save_nifti
+from braintune.story import standardise
 from braintune.study import BraintuneError, Study
 
 SMALL = {

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from braintune import report, study
-from braintune.brain import BrainData, is_simulated, voxel_grid
+from braintune.brain import BrainData, is_simulated
+from braintune.images import voxel_grid
 from braintune.plots import (
     ACCURACY,
     COLOURS,

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from braintune import microworld
-from braintune.brain import BrainData, Stimuli, standardise
+from braintune.brain import BrainData, Stimuli
 from braintune.microworld import WorldStimuli
+from braintune.story import standardise
 from braintune.study import BraintuneError, SimulationSettings, Study, WorldSettings
 
 #: The eight language regions, left hemisphere, each by one point in MNI space (mm). The points are this project's own

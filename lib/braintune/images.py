@@ -1,0 +1,93 @@
+"""Brain data as NIfTI images: one volume per stimulus and one mask per region."""
+
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from braintune import study
+from braintune.brain import BrainData
+from braintune.study import BraintuneError
+
+
+def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Path]:
+    """Write a participant's responses as NIfTI: one 4D image, a volume per stimulus, and one mask per region.
+
+    The images cover the bounding box of the voxels. Read back by a nilearn NiftiMasker, a region's voxels come in the
+    order of the image, which for a region made of others is not the order of the columns.
+
+    Parameters
+    ----------
+    data : BrainData
+        With coordinates on a regular grid.
+    participant : str
+    folder : Path
+        Receives `<participant>_beta.nii.gz` and `<participant>_mask-<region>.nii.gz`.
+
+    Returns
+    -------
+    dict of str to Path
+        The files: ``beta`` and the regions' names.
+
+    Raises
+    ------
+    BraintuneError
+        If the data set has no voxel coordinates.
+    """
+    if data.coordinates is None:
+        raise BraintuneError(f"brain data {data.name!r} have no voxel coordinates, so no image can be made of them")
+    places = {region: np.asarray(data.coordinates[region]) for region in data.regions}
+    index, shape, affine = voxel_grid(places)
+    beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
+    for region, responses in data.load(participant).items():
+        beta[tuple(index[region].T)] = responses.T
+    files = {"beta": folder / f"{participant}_beta.nii.gz"}
+    _write_image(files["beta"], beta, affine)
+    for region in data.regions:
+        mask = np.zeros(shape, dtype=np.uint8)
+        mask[tuple(index[region].T)] = 1
+        files[region] = folder / f"{participant}_mask-{region}.nii.gz"
+        _write_image(files[region], mask, affine)
+    return files
+
+
+def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, ...], np.ndarray]:
+    """Return voxel indices by region, shape and affine of the smallest image that holds all voxels.
+
+    Parameters
+    ----------
+    places : mapping of region to array of shape (n_voxels, 3)
+        Voxel centres, mm.
+
+    Returns
+    -------
+    index : dict of region to int array of shape (n_voxels, 3)
+    shape : tuple of int
+    affine : array of shape (4, 4)
+
+    Raises
+    ------
+    BraintuneError
+        If the voxels do not lie on one regular grid.
+    """
+    every = np.concatenate(list(places.values()))
+    origin = every.min(axis=0)
+    steps = np.concatenate([np.diff(np.unique(axis)) for axis in every.T])
+    spacing = steps.min() if steps.size else 1.0
+    index = {region: np.rint((xyz - origin) / spacing).astype(int) for region, xyz in places.items()}
+    if any(np.abs(index[r] * spacing + origin - xyz).max() > 1e-3 * spacing for r, xyz in places.items()):
+        raise BraintuneError("the voxels do not lie on one regular grid, so no image can be made of them")
+    affine = np.diag([spacing] * 3 + [1.0])
+    affine[:3, 3] = origin
+    shape = tuple(int(n) for n in np.concatenate(list(index.values())).max(axis=0) + 1)
+    return index, shape, affine
+
+
+def _write_image(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    import nibabel
+
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    with study.atomic(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=4, mtime=0))
