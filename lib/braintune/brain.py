@@ -5,6 +5,7 @@ Every data set is one entry of :data:`BRAINS`. A measured one is read from `brai
 :mod:`braintune.simulate`, :mod:`braintune.pereira`, :mod:`braintune.story`.
 """
 
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -121,6 +122,12 @@ def _pereira2018_exp1(run: Study) -> BrainData:
     return concepts(run)
 
 
+def _pereira2018(run: Study) -> BrainData:
+    from braintune.pereira import sentences
+
+    return sentences(run)
+
+
 def _alice2016(run: Study) -> BrainData:
     from braintune.story import alice2016
 
@@ -148,6 +155,15 @@ BRAINS: dict[str, BrainSource] = {
         citation="pereira2018",
         get=_FOLDER.format("pereira2018_exp1"),
         folder="pereira2018_exp1",
+    ),
+    "pereira2018": BrainSource(
+        title="Pereira et al. (2018), Experiments 2 and 3: reading 627 sentences in passages",
+        make=_pereira2018,
+        size="5 participants who did both, 384 + 243 sentences, four networks and the language regions; several GB",
+        licence="none stated; the original is open at osf.io/crwz7",
+        citation="pereira2018",
+        get="the authors' MATLAB files, in `brain/pereira2018/<participant>` of the data folder; see `data/README.md`",
+        folder="pereira2018",
     ),
     "alice2016": BrainSource(
         title="Brennan et al. (2016): listening to chapter 1 of Alice in Wonderland",
@@ -188,7 +204,8 @@ def load_brain(run: Study, name: str) -> BrainData:
     data = choose(BRAINS, name, "brain data set").make(run)
     participants = _chosen(run, data, "participants")
     regions = _chosen(run, data, "regions")
-    return replace(data, participants=participants, regions=regions, load=partial(_load, data, participants, regions))
+    chosen = replace(data, participants=participants, regions=regions)
+    return replace(chosen, load=partial(_load, chosen, run.non_finite))
 
 
 def data_checksums(run: Study, name: str) -> dict[str, str]:
@@ -215,19 +232,17 @@ def _chosen(run: Study, data: BrainData, kind: str) -> tuple[str, ...]:
     return chosen
 
 
-def _load(
-    data: BrainData, participants: tuple[str, ...], regions: tuple[str, ...], participant: str
-) -> dict[str, np.ndarray]:
+def _load(data: BrainData, non_finite: str, participant: str) -> dict[str, np.ndarray]:
     """Read one participant's regions and check them."""
-    if participant not in participants:
+    if participant not in data.participants:
         raise BraintuneError(
-            f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(participants)}"
+            f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(data.participants)}"
         )
-    everything = data.load(participant)
-    return {region: _checked(data, participant, region, everything[region]) for region in regions}
+    found = data.load(participant)
+    return {region: _checked(data, participant, region, found[region], non_finite) for region in data.regions}
 
 
-def _checked(data: BrainData, participant: str, region: str, responses: np.ndarray) -> np.ndarray:
+def _checked(data: BrainData, participant: str, region: str, responses: np.ndarray, non_finite: str) -> np.ndarray:
     """Return responses as float32 if they can be analysed; single constant voxels are left to the decoder."""
     where = f"{data.name}, participant {participant}, region {region}"
     if responses.ndim != 2 or len(responses) != len(data.stimuli.names):
@@ -235,10 +250,25 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
             f"{where}: responses of shape {responses.shape} do not go with {len(data.stimuli.names)} stimuli; "
             "a row per stimulus is needed, so get the responses and the stimulus files from the same release"
         )
+    if responses.shape[1] == 0:
+        raise BraintuneError(f"{where}: no voxels; leave the region or the participant out (`regions`, `participants`)")
+    if non_finite == "zero":
+        responses = _without_holes(responses, where)
     require_finite(responses, where)
     if (responses == responses[:1]).all():
         raise BraintuneError(f"{where}: every voxel is constant over the stimuli, so there is nothing to decode")
     return responses.astype(np.float32, copy=False)
+
+
+def _without_holes(responses: np.ndarray, where: str) -> np.ndarray:
+    """Set the voxels that hold NaN or infinite values to 0 throughout, and say how many."""
+    bad = ~np.isfinite(responses).all(axis=0)
+    if not bad.any():
+        return responses
+    warnings.warn(
+        f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used", stacklevel=2
+    )
+    return np.where(bad, 0, responses)
 
 
 def require_finite(values: np.ndarray, where: str) -> None:
@@ -246,7 +276,7 @@ def require_finite(values: np.ndarray, where: str) -> None:
     if bad := int((~np.isfinite(values)).sum()):
         raise BraintuneError(
             f"{where}: {bad} of {values.size} values are NaN or infinite; leave the participant or the region out "
-            "(`participants`, `regions`), or make its file again"
+            "(`participants`, `regions`), make its file again, or set non_finite: zero, which leaves out such voxels"
         )
 
 

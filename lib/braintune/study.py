@@ -187,6 +187,16 @@ class BrainSettings(Settings):
     brains: list[str] = _parameter(["simulated"], "brain data sets", min_length=1)
     participants: list[str] | None = _parameter(None, "participants; null takes all that the data hold")
     regions: list[str] | None = _parameter(None, "regions; null takes all that the data hold")
+    experiments: list[Literal[2, 3]] = _parameter(
+        [2, 3], "pereira2018: experiments, joined for the participants who did all of them", min_length=1
+    )
+    wording: Literal["presented", "dereferenced"] = _parameter(
+        "presented",
+        "pereira2018: `presented` takes the sentences of the .mat files, `dereferenced` those of stimuli_….txt",
+    )
+    non_finite: Literal["error", "zero"] = _parameter(
+        "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
+    )
     lags: list[float] = _parameter(
         [2.0, 4.0, 6.0, 8.0],
         "story listening: delays of the scans averaged for a sentence",
@@ -287,7 +297,7 @@ class Study(
             raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
         if min(self.epochs) < 1:
             raise ValueError(f"epochs: {self.epochs} must be from 1")
-        for name in ("tasks", "methods", "seeds", "epochs", "brains", "controls", "designs"):
+        for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")
@@ -452,7 +462,8 @@ def checksum(path: Path) -> str:
 
 @cache
 def _checksum(path: Path, size: int, modified: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:  # some are larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- reading and writing -----------------------------------------------------------------------------------------
