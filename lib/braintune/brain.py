@@ -2,12 +2,12 @@
 
 Every data set is one entry of :data:`BRAINS`. A measured one is read from `brain/<folder>` in the data folder
 (``$BRAINTUNE_DATA``, or `data/raw`); its participants are whichever lie there. The loaders are in rooms of their own:
-:mod:`braintune.simulate`, :mod:`braintune.pereira`, :mod:`braintune.story`.
+:mod:`braintune.simulate`, :mod:`braintune.pereira`, :mod:`braintune.story`, :mod:`braintune.own_study`.
 """
 
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,22 @@ class Stimuli:
     topic: np.ndarray | None = None
     position: np.ndarray | None = None
     contiguous: bool = False
+
+
+class Places(Mapping):
+    """Voxel coordinates by region, worked out when first asked for: decoding never needs them."""
+
+    def __init__(self, make: Callable[[], dict[str, np.ndarray]]) -> None:
+        self._make = make
+
+    def __getitem__(self, region: str) -> np.ndarray:
+        return self._make()[region]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make())
+
+    def __len__(self) -> int:
+        return len(self._make())
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,12 @@ def _pereira2018(run: Study) -> BrainData:
     return sentences(run)
 
 
+def _folder(run: Study) -> BrainData:
+    from braintune.own_study import own_study
+
+    return own_study(run)
+
+
 def _alice2016(run: Study) -> BrainData:
     from braintune.story import alice2016
 
@@ -173,6 +195,14 @@ BRAINS: dict[str, BrainSource] = {
         citation="brennan2016",
         get=_FOLDER.format("alice2016"),
         folder="alice2016",
+    ),
+    "folder": BrainSource(
+        title="A study of your own",
+        make=_folder,
+        size="yours",
+        licence="yours",
+        citation="",
+        get="the folder `own_study` under `brain` of the data folder: a table of stimuli, and arrays or NIfTI images",
     ),
 }
 
@@ -260,6 +290,16 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
     return responses.astype(np.float32, copy=False)
 
 
+def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
+    """Raise an error for an empty sentence, and for one that is there twice: the two could not be told apart."""
+    rows: dict[str, int] = {}
+    for row, sentence in enumerate(sentences, start=1):
+        if not sentence or sentence in rows:
+            fault = f"the same as row {rows[sentence]}" if sentence else "empty"
+            raise BraintuneError(f"{where}: sentence of row {row} is {fault} ({sentence!r}); {remedy}")
+        rows[sentence] = row
+
+
 def _without_holes(responses: np.ndarray, where: str) -> np.ndarray:
     """Set the voxels that hold NaN or infinite values to 0 throughout, and say how many."""
     bad = ~np.isfinite(responses).all(axis=0)
@@ -283,14 +323,14 @@ def require_finite(values: np.ndarray, where: str) -> None:
 # --- reading files -----------------------------------------------------------------------------------------------
 
 
-def data_set_folder(name: str) -> Path:
+def data_set_folder(name: str, own: str = "") -> Path:
     """Return the folder of a measured data set; a missing one is an error that says how to come by it."""
     source = BRAINS[name]
-    folder = study.data_folder() / "brain" / source.folder
+    folder = study.data_folder() / "brain" / (own or source.folder)
     if not folder.is_dir():
         raise BraintuneError(
             f"brain data {name!r} are not there: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
-            f"`brain/{source.folder}`, or make it: {source.title}; `data/README.md` says how"
+            f"`brain/{folder.name}`, or make it: {source.title}; `data/README.md` says how"
         )
     return folder
 
@@ -322,8 +362,25 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def read_array(path: Path, key: str) -> np.ndarray:
-    """Read one two-dimensional array from an .npz file; nothing in it is executed."""
+def read_keys(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an .npz file."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays.files)
+    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise BraintuneError(f"{path} is not a readable .npz file ({error}); write it again with numpy.savez") from None
+
+
+def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
+    """Read one two-dimensional array from an .npz file; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : Path
+    key : str
+    finite : bool
+        Values that are NaN or infinite are an error.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array = arrays[key]
@@ -336,5 +393,6 @@ def read_array(path: Path, key: str) -> np.ndarray:
         raise BraintuneError(
             f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"
         )
-    require_finite(array, f"{path}: {key}")
+    if finite:
+        require_finite(array, f"{path}: {key}")
     return array

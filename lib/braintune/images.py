@@ -73,12 +73,12 @@ def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
     """
     every = np.concatenate(list(places.values()))
     origin = every.min(axis=0)
-    steps = np.concatenate([np.diff(np.unique(axis)) for axis in every.T])
-    spacing = steps.min() if steps.size else 1.0
+    steps = [np.diff(np.unique(axis.round(3))) for axis in every.T]
+    spacing = np.array([step.min() if step.size else 1.0 for step in steps])
     index = {region: np.rint((xyz - origin) / spacing).astype(int) for region, xyz in places.items()}
-    if any(np.abs(index[r] * spacing + origin - xyz).max() > 1e-3 * spacing for r, xyz in places.items()):
+    if any(np.abs(index[r] * spacing + origin - xyz).max() > 1e-3 * spacing.min() for r, xyz in places.items()):
         raise BraintuneError("the voxels do not lie on one regular grid, so no image can be made of them")
-    affine = np.diag([spacing] * 3 + [1.0])
+    affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = origin
     shape = tuple(int(n) for n in np.concatenate(list(index.values())).max(axis=0) + 1)
     return index, shape, affine
@@ -91,3 +91,69 @@ def _write_image(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
     image.header.set_xyzt_units("mm")
     with study.atomic(path) as temporary:
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=4, mtime=0))
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def masks(folder: Path, participant: str) -> dict[str, Path]:
+    """Return region -> mask of a participant: his own (`<participant>_mask-<region>.nii.gz`), else that of all."""
+    found = {}
+    for prefix in ("mask-", f"{participant}_mask-"):
+        for file in sorted([*folder.glob(f"{prefix}*.nii"), *folder.glob(f"{prefix}*.nii.gz")]):
+            found[file.name.removeprefix(prefix).removesuffix(".gz").removesuffix(".nii")] = file
+    return found
+
+
+def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Read the responses in some masks, voxels in the order of the image.
+
+    Parameters
+    ----------
+    path : Path
+        4D image, a volume per stimulus.
+    regions : mapping of region to Path
+        Masks on the same grid; what is not 0 belongs to the region.
+
+    Returns
+    -------
+    dict of region to float32 array of shape (n_volumes, n_voxels)
+
+    Raises
+    ------
+    BraintuneError
+        If an image cannot be read, is not 4D, or a mask lies on another grid.
+    """
+    values, affine = _read_image(path)
+    if values.ndim != 4:
+        raise BraintuneError(f"{path} has shape {values.shape}; four axes are needed, the last one over the stimuli")
+    out = {}
+    for region, file in regions.items():
+        mask, own = _read_image(file)
+        if mask.shape != values.shape[:3] or not np.allclose(own, affine, atol=1e-3):
+            raise BraintuneError(
+                f"{file} lies on another grid (shape {mask.shape}) than {path.name} (shape {values.shape[:3]}); "
+                "resample it, e.g. with nilearn.image.resample_to_img and nearest neighbours"
+            )
+        out[region] = values[np.nan_to_num(mask) != 0].T.astype(np.float32)
+    return out
+
+
+def places(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the voxel centres of some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image."""
+    found = {}
+    for region, file in regions.items():
+        mask, affine = _read_image(file)
+        found[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
+    return found
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        return np.asanyarray(image.dataobj), image.affine
+    except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BraintuneError(f"{path} is not a whole NIfTI image ({told}); write or copy it again") from None

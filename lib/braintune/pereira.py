@@ -17,7 +17,16 @@ import numpy as np
 from scipy.linalg import hadamard
 
 from braintune import matfile
-from braintune.brain import BrainData, Stimuli, data_set_folder, participant_files, read_array, read_csv, read_text
+from braintune.brain import (
+    BrainData,
+    Stimuli,
+    data_set_folder,
+    participant_files,
+    read_array,
+    read_csv,
+    read_text,
+    require_distinct,
+)
 from braintune.study import BraintuneError, Study
 
 # --- Experiment 1: concepts --------------------------------------------------------------------------------------
@@ -238,7 +247,7 @@ def _read_session(path: Path, size: int, modified: int) -> _Session:
     shape = shapes[responses]
     if shape[0] != len(texts):
         raise BraintuneError(f"{path}: {responses} has {shape[0]} rows for {len(texts)} sentences; {_GET}")
-    _no_duplicates(path, texts)
+    require_distinct(texts, str(path), _GET)
     rows = np.ravel(found.get("labelsSentences", np.arange(len(texts)) + 1))
     if not np.array_equal(rows, np.arange(len(texts)) + 1):
         raise BraintuneError(
@@ -252,15 +261,6 @@ def _read_session(path: Path, size: int, modified: int) -> _Session:
         raise BraintuneError(f"{path}: {len(passage)} passage labels for {len(texts)} sentences; {_GET}")
     topic_of = tuple(_text(topics[topic[p]]) for p in passage)
     return _Session(texts, passage, topic_of, _regions_of(path, found["meta"]), responses, shape)
-
-
-def _no_duplicates(path: Path, texts: Sequence[str]) -> None:
-    seen: dict[str, int] = {}
-    for row, text in enumerate(texts, start=1):
-        if not text or text in seen:
-            fault = f"the same as row {seen[text]}" if text else "empty"
-            raise BraintuneError(f"{path}: sentence of row {row} is {fault} ({text!r}); {_GET}")
-        seen[text] = row
 
 
 def _from_one(path: Path, what: str, labels: np.ndarray, most: int) -> np.ndarray:

@@ -4,14 +4,14 @@ No language model has a part in it. What the voxels know is set by the profile, 
 the language network codes concepts and syntax well, the visual network (by default) nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from braintune import microworld
-from braintune.brain import BrainData, Stimuli
+from braintune.brain import BrainData, Places, Stimuli
 from braintune.microworld import WorldStimuli
 from braintune.story import standardise
 from braintune.study import BraintuneError, SimulationSettings, Study, WorldSettings
@@ -154,22 +154,6 @@ def _world(seed: int, topics: int, passages: int, sentences: int) -> WorldStimul
 
 
 # --- places ------------------------------------------------------------------------------------------------------
-
-
-class Places(Mapping):
-    """Voxel coordinates by region, worked out when first asked for: decoding never needs them."""
-
-    def __init__(self, make: Callable[[], dict[str, np.ndarray]]) -> None:
-        self._make = make
-
-    def __getitem__(self, region: str) -> np.ndarray:
-        return self._make()[region]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._make())
-
-    def __len__(self) -> int:
-        return len(self._make())
 
 
 @cache

@@ -1,10 +1,14 @@
 """Listening to a story: from the scans to a response for each sentence."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 
 from braintune.brain import BrainData, Stimuli, data_set_folder, participant_files, read_array, read_csv, read_text
-from braintune.study import BraintuneError, Study
+from braintune.study import BrainSettings, BraintuneError, Study
 
+#: Of the study alice2016.
 SECONDS_PER_SCAN = 2.0
 #: Parts of words that the story's word list holds apart, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
@@ -22,23 +26,14 @@ def alice2016(run: Study) -> BrainData:
     folder = data_set_folder(name)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = read_text(texts["regions.txt"]).split()
-    words = read_csv(texts["words.csv"], ("word", "sentence", "onset_s", "offset_s"))
-    told = words.groupby("sentence", sort=True)
-    sentences = [_spoken(list(group["word"].astype(str))) for _, group in told]
-    times = told.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
-    names = [f"sentence {number}" for number in times.index]
-    order = np.arange(len(names))
-    stimuli = Stimuli(names, sentences, order, position=order, contiguous=True)
+    stimuli, times = told_sentences(texts["words.csv"])
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"
         scans = read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
             raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
-        if run.detrend_order >= len(scans):
-            raise BraintuneError(f"detrend_order: {run.detrend_order} must be below the {len(scans)} scans of {path}")
-        clean = standardise(detrend(scans, run.detrend_order))
-        lagged = sentence_responses(clean, times.to_numpy(), run.lags)
+        lagged = respond(scans, times, run, SECONDS_PER_SCAN, str(path))
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 
@@ -48,6 +43,79 @@ def alice2016(run: Study) -> BrainData:
 
 
 # --- from scans to sentences -------------------------------------------------------------------------------------
+
+
+def told_sentences(path: Path) -> tuple[Stimuli, np.ndarray]:
+    """Put the sentences of a story together from its words.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
+        ``onset_s`` and ``offset_s``, counted from scan 0.
+
+    Returns
+    -------
+    stimuli : Stimuli
+        One for each sentence, contiguous.
+    times : array of shape (n_sentences, 2)
+        Onset and offset, s.
+
+    Raises
+    ------
+    BraintuneError
+        If a column is missing, a time is none, or a sentence ends before it begins.
+    """
+    words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
+    told = words.groupby("sentence", sort=True)
+    times = told.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
+    seconds = times.apply(pd.to_numeric, errors="coerce")
+    if (bad := ~(seconds["onset"] <= seconds["offset"])).any():
+        first = times[bad].iloc[0]
+        raise BraintuneError(
+            f"{path}: sentence {times.index[bad][0]} lasts from {first['onset']!r} to {first['offset']!r}; both must "
+            "be seconds, the end not before the beginning"
+        )
+    sentences = [_spoken(list(group["word"].astype(str))) for _, group in told]
+    order = np.arange(len(sentences))
+    names = [f"sentence {number}" for number in times.index]
+    return Stimuli(names, sentences, order, position=order, contiguous=True), seconds.to_numpy(dtype=np.float64)
+
+
+def respond(
+    scans: np.ndarray, times: np.ndarray, run: BrainSettings, seconds_per_scan: float, where: str
+) -> np.ndarray:
+    """Turn scans into responses to sentences: detrend, z-score over the story, and average with each lag.
+
+    Parameters
+    ----------
+    scans : array of shape (n_scans, n_columns)
+    times : array of shape (n_sentences, 2)
+        Onset and offset, s.
+    run : BrainSettings
+        `detrend_order` and `lags` are used.
+    seconds_per_scan : float
+    where : str
+        What the scans are, for an error.
+
+    Returns
+    -------
+    float32 array of shape (n_sentences, n_lags, n_columns)
+
+    Raises
+    ------
+    BraintuneError
+        If there are too few scans for the detrending, or they end before the last sentence begins.
+    """
+    if run.detrend_order >= len(scans):
+        raise BraintuneError(f"detrend_order: {run.detrend_order} must be below the {len(scans)} scans of {where}")
+    end = seconds_per_scan * len(scans)
+    if (late := times[:, 0] >= end).any():
+        raise BraintuneError(
+            f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
+            f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
+        )
+    return sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
 
 
 def detrend(scans: np.ndarray, order: int) -> np.ndarray:
@@ -77,24 +145,27 @@ def standardise(scans: np.ndarray) -> np.ndarray:
     return centred / np.where(spread > 1e-12, spread, np.inf)
 
 
-def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float]) -> np.ndarray:
+def sentence_responses(
+    scans: np.ndarray, times: np.ndarray, lags: list[float], seconds_per_scan: float = SECONDS_PER_SCAN
+) -> np.ndarray:
     """Average the scans between a sentence's onset and offset, both delayed by each lag.
 
     Parameters
     ----------
     scans : array of shape (n_scans, n_regions)
-        Scan i was taken i x 2 s after the story began.
+        Scan i was taken i x `seconds_per_scan` after the story began.
     times : array of shape (n_sentences, 2)
         Onset and offset, s.
     lags : list of float
         Delays, s.
+    seconds_per_scan : float
 
     Returns
     -------
     float32 array of shape (n_sentences, n_lags, n_regions)
         Where no scan falls into the interval, the one nearest to its middle is taken.
     """
-    clock = SECONDS_PER_SCAN * np.arange(len(scans))
+    clock = seconds_per_scan * np.arange(len(scans))
     out = np.empty((len(times), len(lags), scans.shape[1]), dtype=np.float32)
     for i, (onset, offset) in enumerate(times):
         for j, lag in enumerate(lags):

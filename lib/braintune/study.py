@@ -197,6 +197,12 @@ class BrainSettings(Settings):
     non_finite: Literal["error", "zero"] = _parameter(
         "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
     )
+    own_study: str = _parameter(
+        "own", "folder: where your own study lies, under `brain` in the data folder", pattern=r"^[A-Za-z0-9_.-]+$"
+    )
+    seconds_per_scan: float = _parameter(
+        2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
+    )
     lags: list[float] = _parameter(
         [2.0, 4.0, 6.0, 8.0],
         "story listening: delays of the scans averaged for a sentence",

@@ -1,0 +1,185 @@
+"""Your own study: stimuli in a table, responses as arrays or as NIfTI images, any number of participants."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from braintune import images, story
+from braintune.brain import (
+    BrainData,
+    Places,
+    Stimuli,
+    data_set_folder,
+    participant_files,
+    read_array,
+    read_csv,
+    read_keys,
+    require_distinct,
+)
+from braintune.study import BraintuneError, Study
+
+Load = Callable[[str], dict[str, np.ndarray]]
+
+
+def own_study(run: Study) -> BrainData:
+    """Read the folder `run.own_study`; what lies there decides how it is read.
+
+    ======================  ============================================================================
+    `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
+    `words.csv`             in its place, for a story: when each word was spoken (see :mod:`braintune.story`)
+    `<participant>.npz`     one array a region, stimuli (or scans) x voxels
+    `<participant>_beta…`   in their place, NIfTI: one volume a stimulus, with masks (see :mod:`braintune.images`)
+    ======================  ============================================================================
+
+    Raises
+    ------
+    BraintuneError
+        If the folder holds neither table or no participant, or a file does not fit.
+    """
+    name = "folder"
+    folder = data_set_folder(name, run.own_study)
+    tables = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
+    if len(tables) != 1:
+        raise BraintuneError(
+            f"{folder} holds {'both' if tables else 'neither'} stimuli.csv and words.csv; one is needed: "
+            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
+        )
+    timed = tables[0].name == "words.csv"
+    stimuli, times = story.told_sentences(tables[0]) if timed else (stimuli_of(tables[0]), None)
+    if any(folder.glob("*_beta.nii*")):
+        files, regions, load, coordinates = _from_images(folder)
+        if timed:
+            raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
+    else:
+        files, regions, load = _from_arrays(folder)
+        coordinates = None
+
+    def load_timed(participant: str) -> dict[str, np.ndarray]:
+        where = f"{folder / participant}.npz"
+        return {
+            region: story.respond(scans, times, run, run.seconds_per_scan, f"{where}: {region}").reshape(len(times), -1)
+            for region, scans in load(participant).items()
+        }
+
+    return BrainData(
+        name,
+        tuple(files),
+        regions,
+        {region: region for region in regions},
+        stimuli,
+        False,
+        load_timed if timed else load,
+        coordinates,
+        texts={tables[0].name: tables[0]},
+        files=files,
+    )
+
+
+def stimuli_of(path: Path) -> Stimuli:
+    """Read a table of stimuli.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with one row a sentence and these columns; only the first is needed.
+
+        - ``sentence``;
+        - ``stimulus``: a name; rows of one name are one stimulus with several sentences, whose vectors are averaged;
+        - ``passage``, ``topic``: names of groups that must not be split in the grouped design;
+        - ``position``: place in the passage, from 0. Without ``passage``, the stimuli are one story: the grouped
+          design takes contiguous blocks.
+
+    Raises
+    ------
+    BraintuneError
+        For an empty table, an empty or repeated sentence, or a group that differs within a stimulus.
+    """
+    table = read_csv(path, ("sentence",))
+    sentences = [str(sentence).strip() for sentence in table["sentence"]]
+    several = "stimulus" in table
+    names = table["stimulus"].astype(str) if several else pd.Series([f"sentence {i + 1}" for i in range(len(table))])
+    number, unique = pd.factorize(names)
+    if len(unique) < 2:
+        raise BraintuneError(f"{path} lists {len(unique)} stimuli; at least two are needed")
+    if several and "" in set(sentences):
+        raise BraintuneError(f"{path}: sentence of row {sentences.index('') + 1} is empty; write it there")
+    if not several:
+        require_distinct(sentences, str(path), "average the responses to it, and list it once")
+    groups = {}
+    for column in ("passage", "topic", "position"):
+        if column in table:
+            groups[column] = _by_stimulus(path, table[column], number)
+    if "position" in groups and not pd.api.types.is_integer_dtype(groups["position"].dtype):
+        raise BraintuneError(f"{path}: column 'position' must hold whole numbers from 0; leave it out, or mend it")
+    coded = {column: pd.factorize(groups[column])[0] for column in ("passage", "topic") if column in groups}
+    return Stimuli(
+        [str(name) for name in unique],
+        sentences,
+        number,
+        **coded,
+        position=groups.get("position"),
+        contiguous="position" in groups and "passage" not in groups,
+    )
+
+
+def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarray:
+    """Return one value for each stimulus; sentences of a stimulus must agree on it."""
+    found = column.groupby(number)
+    if (found.nunique() > 1).any():
+        row = int(np.flatnonzero(column.to_numpy() != found.transform("first").to_numpy())[0])
+        raise BraintuneError(
+            f"{path}: row {row + 1} has {column.name} {column.iloc[row]!r}, but another sentence of its stimulus has "
+            f"{found.transform('first').iloc[row]!r}; a stimulus is in one {column.name}"
+        )
+    return found.first().to_numpy()
+
+
+# --- responses ---------------------------------------------------------------------------------------------------
+
+
+def _from_arrays(folder: Path) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load]:
+    """Return participants, regions and loader of a folder with an .npz file for each participant."""
+    files = participant_files(folder, "*.npz")
+    first = next(iter(files))
+    regions = read_keys(folder / f"{first}.npz")
+
+    def load(participant: str) -> dict[str, np.ndarray]:
+        path = folder / f"{participant}.npz"
+        _must_have(path, read_keys(path), regions, first)
+        return {region: read_array(path, region, finite=False) for region in regions}
+
+    return files, regions, load
+
+
+def _from_images(
+    folder: Path,
+) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load, Mapping[str, np.ndarray] | None]:
+    """Return participants, regions, loader and places of a folder with NIfTI images."""
+    betas = {file.name.split("_beta.nii")[0]: file for file in sorted(folder.glob("*_beta.nii*"))}
+    masks = {who: images.masks(folder, who) for who in betas}
+    first = next(iter(betas))
+    regions = tuple(masks[first])
+    if not regions:
+        raise BraintuneError(
+            f"{folder}: no mask for participant {first}; a region's mask is mask-<region>.nii.gz (of all "
+            f"participants) or {first}_mask-<region>.nii.gz"
+        )
+
+    def load(participant: str) -> dict[str, np.ndarray]:
+        _must_have(betas[participant], masks[participant], regions, first)
+        return images.read_masked(betas[participant], {region: masks[participant][region] for region in regions})
+
+    files = {who: {f.name: f for f in (betas[who], *masks[who].values())} for who in betas}
+    shared = all(own[region] == masks[first][region] for own in masks.values() for region in regions if region in own)
+    return files, regions, load, Places(cache(lambda: images.places(masks[first]))) if shared else None
+
+
+def _must_have(path: Path, present: Mapping | tuple[str, ...], regions: tuple[str, ...], first: str) -> None:
+    if absent := [region for region in regions if region not in present]:
+        raise BraintuneError(
+            f"{path} has no region {absent[0]!r}, which participant {first} has; it has {', '.join(present)}; "
+            "leave one of the two out (`regions`, `participants`)"
+        )
