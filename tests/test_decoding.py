@@ -10,7 +10,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from braintune import decoding, gram
-from braintune.brain import BrainData, Stimuli, detrend
+from braintune.brain import BrainData, Stimuli
+from braintune.story import detrend
 from braintune.study import BraintuneError, Representation, Study
 
 ALPHAS = np.logspace(-1, 4, 9)
