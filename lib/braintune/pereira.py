@@ -241,7 +241,9 @@ def _read_session(path: Path, size: int, modified: int) -> _Session:
     names = ("keySentences", "labelsPassageForEachSentence", "labelsPassageCategory", "keyPassageCategory", "meta")
     missing = [name for name in names if name not in shapes] + ([] if responses else [RESPONSES[0]])
     if missing:
-        raise BraintuneError(f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; {_GET}")
+        raise BraintuneError(
+            f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; if it is cut short, {_GET}"
+        )
     found = matfile.read(path, (*names, "labelsSentences"), _META)
     texts = tuple(str(text).strip() for text in found["keySentences"])
     shape = shapes[responses]
