@@ -100,7 +100,7 @@ FAULTS = {
     "unknown data set": (
         None,
         {"brains": ["pereira"]},
-        "unknown brain data set 'pereira'; known: simulated, pereira2018-exp1, pereira2018, alice2016, folder",
+        "unknown brain data set 'pereira'; known: simulated, pereira2018-exp1, pereira2018, pereira2018-hub, alice2016, folder",
     ),
 }
 WHOLE = "compare its size with that at its source, and get it again"

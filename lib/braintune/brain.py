@@ -2,7 +2,8 @@
 
 Every data set is one entry of :data:`BRAINS`. A measured one is read from `brain/<folder>` in the data folder
 (``$BRAINTUNE_DATA``, or `data/raw`); its participants are whichever lie there. The loaders are in rooms of their own:
-:mod:`braintune.simulate`, :mod:`braintune.pereira`, :mod:`braintune.story`, :mod:`braintune.own_study`.
+:mod:`braintune.simulate`, :mod:`braintune.pereira`, :mod:`braintune.pereira_hub`, :mod:`braintune.story`,
+:mod:`braintune.own_study`.
 """
 
 import warnings
@@ -150,6 +151,12 @@ def _folder(run: Study) -> BrainData:
     return own_study(run)
 
 
+def _pereira2018_hub(run: Study) -> BrainData:
+    from braintune.pereira_hub import sentences
+
+    return sentences(run)
+
+
 def _alice2016(run: Study) -> BrainData:
     from braintune.story import alice2016
 
@@ -186,6 +193,14 @@ BRAINS: dict[str, BrainSource] = {
         citation="pereira2018",
         get="the authors' MATLAB files, in `brain/pereira2018/<participant>` of the data folder; see `data/README.md`",
         folder="pereira2018",
+    ),
+    "pereira2018-hub": BrainSource(
+        title="Pereira et al. (2018), Experiment 2: reading 384 sentences in passages; a copy on the hub",
+        make=_pereira2018_hub,
+        size="8 participants, 384 sentences, four networks; 6.6 GB",
+        licence="none stated",
+        citation="pereira2018",
+        get="from huggingface.co (helena-balabin/pereira_fMRI_sentences), fetched when a run first needs it",
     ),
     "alice2016": BrainSource(
         title="Brennan et al. (2016): listening to chapter 1 of Alice in Wonderland",

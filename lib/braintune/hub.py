@@ -7,6 +7,7 @@ Which data set each task takes is told in :mod:`braintune.hub_tasks`.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from braintune.study import BraintuneError, checksum
 
 Row = dict[str, Any]
 
-#: Type of a column: "text", "integer" or "boolean"; a list of one of these; or the fields of a record.
+#: Type of a column: "text", "integer", "number" or "boolean"; a list of one of these; or the fields of a record.
 Spec = str | list[Any] | dict[str, Any]
 
 
@@ -51,6 +52,10 @@ class HubData:
         The class labels of the repository, in the order of its integers → this project's labels.
     test_split : str
         The split that is the test part: validation, where the test labels are hidden.
+    held : str
+        Where the entry stands, for an error.
+    instead : str
+        What to do without it, for an error.
     """
 
     repository: str
@@ -63,6 +68,8 @@ class HubData:
     checked: str
     labels: dict[str, str] = field(default_factory=dict)
     test_split: str = "test"
+    held: str = "HUB (lib/braintune/hub_tasks.py)"
+    instead: str = "set task_source: folder or microworld"
 
     @property
     def patterns(self) -> dict[str, str]:
@@ -73,6 +80,11 @@ class HubData:
     def class_column(self) -> str:
         """Name of the column of class labels."""
         return list(self.columns)[-1]
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the data set is not as this entry says."""
+        return f"the data set is not as its entry says: mend the entry in {self.held}, or {self.instead}"
 
     @property
     def command(self) -> str:
@@ -86,12 +98,6 @@ class HubData:
             known = ", ".join(f"{i} ({name})" for i, name in enumerate(self.labels))
             raise Misfit(self.class_column, f"{number} is no label; known: {known} (the hub hides test labels as -1)")
         return tuple(self.labels.values())[number]
-
-
-_REMEDY = (
-    "the data set is not as its entry says: mend the entry in HUB (lib/braintune/hub_tasks.py), or set "
-    "task_source: folder"
-)
 
 
 def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
@@ -119,7 +125,7 @@ def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
     raise BraintuneError(
         f"the data set {entry.repository!r} (configuration {entry.configuration!r}, revision {entry.revision!r}) "
         f"is neither in the hub cache ($HF_HOME) nor to be had from the hub ({told}); run "
-        f"`{entry.command}` where the net is reachable, or set task_source: folder or microworld"
+        f"`{entry.command}` where the net is reachable, or {entry.instead}"
     )
 
 
@@ -158,21 +164,36 @@ def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
                 where = f"{file}, row {number}"
                 for column, spec in entry.columns.items():
                     if not _whole(row[column], spec):
-                        raise BraintuneError(f"{where}, field {column!r}: null where {_spell(spec)} must be; {_REMEDY}")
+                        raise BraintuneError(
+                            f"{where}, field {column!r}: null where {_spell(spec)} must be; {entry.remedy}"
+                        )
                 try:
                     yield from ((part, where, example) for example in entry.convert(row, entry))
                 except Misfit as misfit:
                     column, fault = misfit.args
-                    raise BraintuneError(f"{where}, field {column!r}: {fault}; {_REMEDY}") from None
+                    raise BraintuneError(f"{where}, field {column!r}: {fault}; {entry.remedy}") from None
 
 
 def _rows(entry: HubData, file: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file, after its columns have been checked."""
+    """Yield the rows of a Parquet file."""
+    with opened(entry, file) as parquet:
+        for batch in parquet.iter_batches(batch_size=256, columns=list(entry.columns)):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def opened(entry: HubData, file: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file whose columns are as its entry says.
+
+    Raises
+    ------
+    BraintuneError
+        If they are not, or if the file turns out to be damaged while it is open.
+    """
     try:
         with pq.ParquetFile(file) as parquet:
             _check_columns(entry, file, parquet.schema_arrow)
-            for batch in parquet.iter_batches(batch_size=256, columns=list(entry.columns)):
-                yield from batch.to_pylist()
+            yield parquet
     except (pa.ArrowException, OSError, ValueError) as error:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BraintuneError(
@@ -185,17 +206,17 @@ def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
     for column, spec in entry.columns.items():
         where = f"{file}, field {column!r}"
         if column not in schema.names:
-            raise BraintuneError(f"{where}: missing; the file has {', '.join(schema.names)}; {_REMEDY}")
+            raise BraintuneError(f"{where}: missing; the file has {', '.join(schema.names)}; {entry.remedy}")
         if not _fits(schema.field(column).type, spec):
             found = schema.field(column).type
-            raise BraintuneError(f"{where}: its type is {found}, and must be {_spell(spec)}; {_REMEDY}")
+            raise BraintuneError(f"{where}: its type is {found}, and must be {_spell(spec)}; {entry.remedy}")
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = stored.get("info", {}).get("features", {})
     names = _class_names(features.get(entry.class_column)) if entry.labels else None
     if names is not None and names != list(entry.labels):
         raise BraintuneError(
             f"{file}, field {entry.class_column!r}: its labels are named {', '.join(names)}, and must be "
-            f"{', '.join(entry.labels)}; {_REMEDY}"
+            f"{', '.join(entry.labels)}; {entry.remedy}"
         )
 
 
@@ -211,6 +232,7 @@ def _class_names(feature: Any) -> list[str] | None:
 _TYPES: dict[str, Callable[[pa.DataType], bool]] = {
     "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
     "integer": pa.types.is_integer,
+    "number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t),
     "boolean": pa.types.is_boolean,
 }
 
