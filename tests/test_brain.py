@@ -135,6 +135,35 @@ class TestStory:
         )
         assert data.stimuli.sentences[0].startswith("Alice was beginning to get very tired of sitting by her sister")
 
+    def test_nuisance_is_taken_out_of_the_responses(self, folder):
+        story_file = folder / "alice2016" / "words.csv"
+        rows = [
+            (w, s, 10 * s + k, 10 * s + k + 0.3 * s) for s in range(8) for k, w in enumerate(["yes"] * (1 + s * s % 5))
+        ]
+        pd.DataFrame(rows, columns=["word", "sentence", "onset_s", "offset_s"]).to_csv(story_file, index=False)
+        wanted = ["length", "log-length", "duration"]
+        plain = load_brain(study(), "alice2016")
+        clean = load_brain(study(nuisance=wanted), "alice2016")
+        words = np.array([1 + s * s % 5 for s in range(8)])
+        seconds = words - 1 + 0.3 * np.arange(8)
+        np.testing.assert_allclose(clean.stimuli.nuisance, np.column_stack([words, np.log(words), seconds]))
+        assert plain.stimuli.nuisance is None
+        design = np.column_stack([np.ones(8), clean.stimuli.nuisance])
+        raw, left = plain.load("s07")["language"], clean.load("s07")["language"]
+        np.testing.assert_allclose(left, raw - design @ np.linalg.lstsq(design, raw, rcond=None)[0], atol=1e-5)
+        np.testing.assert_allclose(design.T @ left, 0, atol=1e-4)
+
+    def test_nuisance_that_is_there_twice_is_taken_out_once(self):
+        values = np.random.default_rng(0).normal(size=(9, 2, 3))
+        one = np.arange(9.0)[:, None] ** 2
+        np.testing.assert_allclose(
+            story.regress_out(values, one), story.regress_out(values, np.hstack([one, one, one * 0 + 4]))
+        )
+
+    def test_too_few_sentences_for_the_nuisance(self, folder):
+        with pytest.raises(BraintuneError, match="nuisance: 1 regressors leave nothing of 2 sentences"):
+            load_brain(study(nuisance=["length"]), "alice2016")
+
     def test_too_many_regressors(self, folder):
         with pytest.raises(BraintuneError, match="detrend_order: 60 must be below the 60 scans"):
             load_brain(study(detrend_order=60), "alice2016").load("s07")

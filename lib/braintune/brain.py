@@ -38,6 +38,8 @@ class Stimuli:
     contiguous : bool
         The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
         contiguous blocks with a gap.
+    nuisance : float array of shape (n_stimuli, n_regressors), or None
+        What was regressed out of the responses.
     """
 
     names: list[str]
@@ -47,6 +49,7 @@ class Stimuli:
     topic: np.ndarray | None = None
     position: np.ndarray | None = None
     contiguous: bool = False
+    nuisance: np.ndarray | None = None
 
 
 class Places(Mapping):

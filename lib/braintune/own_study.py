@@ -48,7 +48,7 @@ def own_study(run: Study) -> BrainData:
             "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
         )
     timed = tables[0].name == "words.csv"
-    stimuli, times = story.told_sentences(tables[0]) if timed else (stimuli_of(tables[0]), None)
+    told = story.told_sentences(tables[0], run) if timed else None
     if any(folder.glob("*_beta.nii*")):
         files, regions, load, coordinates = _from_images(folder)
         if timed:
@@ -60,7 +60,9 @@ def own_study(run: Study) -> BrainData:
     def load_timed(participant: str) -> dict[str, np.ndarray]:
         where = f"{folder / participant}.npz"
         return {
-            region: story.respond(scans, times, run, run.seconds_per_scan, f"{where}: {region}").reshape(len(times), -1)
+            region: story.respond(told, scans, run, run.seconds_per_scan, f"{where}: {region}").reshape(
+                len(told.times), -1
+            )
             for region, scans in load(participant).items()
         }
 
@@ -69,9 +71,9 @@ def own_study(run: Study) -> BrainData:
         tuple(files),
         regions,
         {region: region for region in regions},
-        stimuli,
+        told.stimuli if told else stimuli_of(tables[0]),
         False,
-        load_timed if timed else load,
+        load_timed if told else load,
         coordinates,
         texts={tables[0].name: tables[0]},
         files=files,

@@ -1,5 +1,6 @@
 """Listening to a story: from the scans to a response for each sentence."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,22 @@ SECONDS_PER_SCAN = 2.0
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
 
 
+@dataclass(frozen=True)
+class Story:
+    """A story told sentence by sentence.
+
+    Attributes
+    ----------
+    stimuli : Stimuli
+        The sentences, contiguous, with the nuisance regressors that the study names.
+    times : array of shape (n_sentences, 2)
+        Onset and offset, s, from scan 0.
+    """
+
+    stimuli: Stimuli
+    times: np.ndarray
+
+
 def alice2016(run: Study) -> BrainData:
     """Listening to the first chapter of Alice in Wonderland: six language regions, 84 sentences [1]_.
 
@@ -26,26 +43,28 @@ def alice2016(run: Study) -> BrainData:
     folder = data_set_folder(name)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = read_text(texts["regions.txt"]).split()
-    stimuli, times = told_sentences(texts["words.csv"])
+    story = told_sentences(texts["words.csv"], run)
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"
         scans = read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
             raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
-        lagged = respond(scans, times, run, SECONDS_PER_SCAN, str(path))
+        lagged = respond(story, scans, run, SECONDS_PER_SCAN, str(path))
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 
     networks = dict.fromkeys(("language", *parts), "language")
     files = participant_files(folder, "s[0-9]*.npz")
-    return BrainData(name, tuple(files), tuple(networks), networks, stimuli, False, load, texts=texts, files=files)
+    return BrainData(
+        name, tuple(files), tuple(networks), networks, story.stimuli, False, load, texts=texts, files=files
+    )
 
 
 # --- from scans to sentences -------------------------------------------------------------------------------------
 
 
-def told_sentences(path: Path) -> tuple[Stimuli, np.ndarray]:
+def told_sentences(path: Path, run: BrainSettings) -> Story:
     """Put the sentences of a story together from its words.
 
     Parameters
@@ -53,18 +72,14 @@ def told_sentences(path: Path) -> tuple[Stimuli, np.ndarray]:
     path : Path
         A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
         ``onset_s`` and ``offset_s``, counted from scan 0.
-
-    Returns
-    -------
-    stimuli : Stimuli
-        One for each sentence, contiguous.
-    times : array of shape (n_sentences, 2)
-        Onset and offset, s.
+    run : BrainSettings
+        `nuisance` is used.
 
     Raises
     ------
     BraintuneError
-        If a column is missing, a time is none, or a sentence ends before it begins.
+        If a column is missing, a time is none, a sentence ends before it begins, or there are too few sentences for
+        the nuisance regressors.
     """
     words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
     told = words.groupby("sentence", sort=True)
@@ -79,19 +94,25 @@ def told_sentences(path: Path) -> tuple[Stimuli, np.ndarray]:
     sentences = [_spoken(list(group["word"].astype(str))) for _, group in told]
     order = np.arange(len(sentences))
     names = [f"sentence {number}" for number in times.index]
-    return Stimuli(names, sentences, order, position=order, contiguous=True), seconds.to_numpy(dtype=np.float64)
+    spans = seconds.to_numpy(dtype=np.float64)
+    words_of = np.array([len(sentence.split()) for sentence in sentences], dtype=np.float64)
+    known = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
+    if run.nuisance and len(sentences) < len(run.nuisance) + 3:
+        raise BraintuneError(f"nuisance: {len(run.nuisance)} regressors leave nothing of {len(sentences)} sentences")
+    nuisance = np.column_stack([known[name] for name in run.nuisance]) if run.nuisance else None
+    return Story(Stimuli(names, sentences, order, position=order, contiguous=True, nuisance=nuisance), spans)
 
 
-def respond(
-    scans: np.ndarray, times: np.ndarray, run: BrainSettings, seconds_per_scan: float, where: str
-) -> np.ndarray:
-    """Turn scans into responses to sentences: detrend, z-score over the story, and average with each lag.
+def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
+    """Turn scans into responses to sentences.
+
+    Drift is removed, the scans are z-scored over the story and averaged with each lag; then the nuisance regressors,
+    if there are any, are taken out.
 
     Parameters
     ----------
+    story : Story
     scans : array of shape (n_scans, n_columns)
-    times : array of shape (n_sentences, 2)
-        Onset and offset, s.
     run : BrainSettings
         `detrend_order` and `lags` are used.
     seconds_per_scan : float
@@ -109,13 +130,35 @@ def respond(
     """
     if run.detrend_order >= len(scans):
         raise BraintuneError(f"detrend_order: {run.detrend_order} must be below the {len(scans)} scans of {where}")
-    end = seconds_per_scan * len(scans)
+    end, times = seconds_per_scan * len(scans), story.times
     if (late := times[:, 0] >= end).any():
         raise BraintuneError(
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
-    return sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
+    found = sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
+    return found if story.stimuli.nuisance is None else regress_out(found, story.stimuli.nuisance)
+
+
+def regress_out(values: np.ndarray, nuisance: np.ndarray) -> np.ndarray:
+    """Take regressors, and the mean, out of responses or embeddings by least squares over all stimuli.
+
+    What is left is uncorrelated with the regressors over the stimulus set, so no linear decoder of it can use them.
+
+    Parameters
+    ----------
+    values : array of shape (n_stimuli, ...)
+    nuisance : array of shape (n_stimuli, n_regressors)
+
+    Returns
+    -------
+    array of the shape and type of `values`
+    """
+    design = np.column_stack([np.ones(len(nuisance)), standardise(nuisance)])
+    basis = np.linalg.svd(design, full_matrices=False)
+    basis = basis.U[:, 1e-10 * basis.S[0] < basis.S]  # regressors may be copies of each other
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    return (flat - basis @ (basis.T @ flat)).reshape(values.shape).astype(values.dtype)
 
 
 def detrend(scans: np.ndarray, order: int) -> np.ndarray:

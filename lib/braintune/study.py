@@ -209,6 +209,9 @@ class BrainSettings(Settings):
         "s",
         min_length=1,
     )
+    nuisance: list[Literal["length", "log-length", "duration"]] = _parameter(
+        [], "story listening: what of a sentence is regressed out of the responses: words, their log, seconds"
+    )
     detrend_order: int = _parameter(
         12,
         "story listening: cosine regressors (with the constant) removed from the time courses",
@@ -303,7 +306,7 @@ class Study(
             raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
         if min(self.epochs) < 1:
             raise ValueError(f"epochs: {self.epochs} must be from 1")
-        for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "controls", "designs"):
+        for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")
