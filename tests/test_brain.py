@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import brain, images, pereira, story
+from braintune import brain, embeddings, images, pereira, story
 from braintune.brain import BrainData, Stimuli, load_brain
-from braintune.study import BraintuneError, Study
+from braintune.study import BraintuneError, Study, read_arrays
 
 SCANS, PARTS = 60, ("LATL", "RATL")
 
@@ -152,6 +152,25 @@ class TestStory:
         raw, left = plain.load("s07")["language"], clean.load("s07")["language"]
         np.testing.assert_allclose(left, raw - design @ np.linalg.lstsq(design, raw, rcond=None)[0], atol=1e-5)
         np.testing.assert_allclose(design.T @ left, 0, atol=1e-4)
+
+    def test_nuisance_is_taken_out_of_the_embeddings_too(self, folder, tmp_path):
+        words = [
+            (word, s, 10 * s + k, 10 * s + k + 1) for s in range(8) for k, word in enumerate(["yes"] * (1 + s * s % 5))
+        ]
+        table = pd.DataFrame(words, columns=["word", "sentence", "onset_s", "offset_s"])
+        table.to_csv(folder / "alice2016" / "words.csv", index=False)
+        run = study(
+            nuisance=["length"], methods=["head-only"], scored_only=["head-only"], controls=["position"],
+            runs=str(tmp_path / "runs"), learning_rates={"head-only": [0.1]},
+        )  # fmt: skip
+        data = load_brain(run, "alice2016")
+        embeddings.embed_stimuli(run, data)
+        design = np.column_stack([np.ones(8), data.stimuli.nuisance])
+        for representation in run.representations():
+            file = run.embedding_file("alice2016", representation.name)
+            for layer in read_arrays(file)["embedding"]:
+                np.testing.assert_allclose(design.T @ layer, 0, atol=1e-4)
+                assert layer.std() > 1e-3
 
     def test_nuisance_that_is_there_twice_is_taken_out_once(self):
         values = np.random.default_rng(0).normal(size=(9, 2, 3))

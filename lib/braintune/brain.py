@@ -39,7 +39,7 @@ class Stimuli:
         The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
         contiguous blocks with a gap.
     nuisance : float array of shape (n_stimuli, n_regressors), or None
-        What was regressed out of the responses.
+        What was regressed out of the responses, and is to be out of the embeddings.
     """
 
     names: list[str]

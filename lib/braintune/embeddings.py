@@ -20,6 +20,7 @@ from braintune.backbones import Backbone, load_backbone, random_backbone
 from braintune.brain import BrainData, Stimuli
 from braintune.device import pick_device
 from braintune.prefix import random_prefix, zero_prefix
+from braintune.story import regress_out
 from braintune.study import BraintuneError, Representation, Study, choose, write_arrays
 from braintune.tuning import load_tuned, longest_input, reproducible
 
@@ -292,7 +293,8 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
     """Embed the stimuli of a brain data set with every representation of a study, and write one file for each.
 
     A file holds the array ``embedding`` (layers + 1, n_stimuli, width), float32; a control that is no backbone has one
-    layer. A control that the stimuli do not allow is left out, and the table says why.
+    layer. A control that the stimuli do not allow is left out, and the table says why. Nuisance regressors of the
+    stimuli are taken out of every layer.
 
     Returns
     -------
@@ -335,6 +337,8 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
                 row |= {"truncated": tokens.truncated, "cosine": _cosine(embedding[-1], untuned)}
             else:
                 embedding = source[None]
+            if brain.stimuli.nuisance is not None:  # it was taken out of the responses too
+                embedding = regress_out(embedding.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
             _write(study, brain, wanted, source, embedding)
             row |= {"layers": len(embedding), "width": embedding.shape[2], "seconds": time.perf_counter() - started}
     return pd.DataFrame(rows)

@@ -210,7 +210,8 @@ class BrainSettings(Settings):
         min_length=1,
     )
     nuisance: list[Literal["length", "log-length", "duration"]] = _parameter(
-        [], "story listening: what of a sentence is regressed out of the responses: words, their log, seconds"
+        [],
+        "story listening: what of a sentence is regressed out of responses and embeddings: words, their log, seconds",
     )
     detrend_order: int = _parameter(
         12,
