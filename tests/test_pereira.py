@@ -6,8 +6,8 @@ import pytest
 import pereira_files
 from braintune import brain, matfile, pereira
 from braintune.brain import load_brain
-from braintune.decoding import make_folds
-from braintune.study import BraintuneError, Study
+from braintune.decoding import decode_participant, make_folds
+from braintune.study import BraintuneError, Representation, Study
 from pereira_files import ATLASES, NAMES, OLDER, VOXELS, content, write
 
 ROWS = 12
@@ -340,6 +340,29 @@ def test_the_paper_profile_reads_these_files(folder):
         "M07",
         "M15",
     }
+
+
+def test_what_is_planted_in_a_file_is_decoded_from_its_region(folder):
+    """From the file to the score: one region carries the embedding, another noise; whole passages are left out."""
+    dice = np.random.default_rng(0)
+    latent = dice.normal(size=(2, 60, 3))
+    for experiment in (2, 3):
+        held = content(experiment, passages=20)
+        held["labelsPassageCategory"] = np.arange(20) % 2 + 1
+        held["responses"] = dice.normal(size=(60, VOXELS))
+        columns = np.array([c for part in ATLASES["languageRH"].values() for c in part]) - 1
+        held["responses"][:, columns] += latent[experiment - 2] @ dice.normal(size=(3, len(columns)))
+        write(folder / "P01" / NAMES[experiment], held)
+    run = study(regions=["language", "visual"], designs=["grouped"], permutations=0, device="cpu")
+    found, _ = decode_participant(
+        run,
+        load_brain(run, "pereira2018"),
+        "P01",
+        {Representation("untuned", "untuned"): np.concatenate(latent)[None].astype(np.float32)},
+    )
+    score = found.groupby("region")["pairwise"].mean()
+    assert score["language"] > 0.8
+    assert abs(score["visual"] - 0.5) < 0.15
 
 
 def test_planted_values_would_show_the_known_mistakes():
