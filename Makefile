@@ -21,13 +21,14 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 
-.PHONY: help setup book test serve lab lint bench-tuning bench-decoding clean
+.PHONY: help setup data book test serve lab lint bench-tuning bench-decoding clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make lab                     open the notebooks in JupyterLab"
+	@echo "make data SET=… [FROM=…]     tell what a brain data set is; convert the authors' files in FROM"
 	@echo "make test                    run all tests"
 	@echo "make lint                    check style and format"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
@@ -41,6 +42,9 @@ book: setup
 		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
 		     echo "  mend it and run the same command again."; exit 1; }
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+
+data: setup
+	@$(BIN)/python -m braintune.convert $(SET) $(FROM)
 
 test: setup
 	@$(BIN)/python -m pytest

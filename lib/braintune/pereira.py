@@ -53,7 +53,7 @@ def concepts(run: Study) -> BrainData:
         )
     stimuli = Stimuli(names, [s.strip() for s in table["sentence"]], rows)
 
-    files = participant_files(folder, "M[0-9]*.npz")
+    files = participant_files(folder, "[MP][0-9]*.npz")
 
     def load(participant: str) -> dict[str, np.ndarray]:
         return {"whole-brain": spread_components(read_array(folder / f"{participant}.npz", "responses"))}

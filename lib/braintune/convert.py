@@ -1,0 +1,139 @@
+"""Make a brain data set's folder from the files that its authors publish.
+
+``python -m braintune.convert SET FROM`` (``make data SET=… FROM=…``) tells what a data set is, its size and licence,
+and converts it where it has to be converted. Nothing is downloaded.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from braintune import matfile, study
+from braintune.brain import BRAINS
+from braintune.study import BraintuneError, choose
+
+#: The three ways in which a concept was shown in Experiment 1 of Pereira et al. (2018).
+PARADIGMS = ("sentences", "pictures", "wordclouds")
+
+
+def concepts(source: Path, target: Path) -> Iterator[Path]:
+    """Make the participants' files of `pereira2018-exp1` from the authors' MATLAB files, one at a time.
+
+    The responses to the three paradigms are averaged, z-scored for each voxel over the concepts, and rotated onto
+    their principal components. Voxels that are constant or not finite are left out.
+
+    Parameters
+    ----------
+    source : Path
+        Holds `<participant>/data_180concepts_{sentences,pictures,wordclouds}.mat`.
+    target : Path
+        Receives `<participant>.npz`.
+
+    Yields
+    ------
+    Path
+        A file that was written.
+
+    Raises
+    ------
+    BraintuneError
+        If no participant has all three files, or a file is not as described.
+    """
+    files = {
+        own.name: [own / f"data_180concepts_{paradigm}.mat" for paradigm in PARADIGMS]
+        for own in (sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else [])
+    }
+    complete = {who: own for who, own in files.items() if all(file.is_file() for file in own)}
+    if not complete:
+        raise BraintuneError(
+            f"no participant's folder in {source} has data_180concepts_{{{','.join(PARADIGMS)}}}.mat; found "
+            f"{', '.join(files) or 'no folder'}; FROM is the folder that holds the participants' folders"
+        )
+    for who, own in complete.items():
+        responses = principal_components([_examples(file) for file in own], who)
+        path = target / f"{who}.npz"
+        with study.atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, responses=responses.astype(np.float32))
+        yield path
+
+
+def _examples(path: Path) -> np.ndarray:
+    """Read the responses of one paradigm, concepts in the order of their numbers."""
+    shape = matfile.shapes(path).get("examples", ())
+    if len(shape) != 2:
+        raise BraintuneError(f"{path} has no matrix 'examples'; get the file again")
+    labels = np.ravel(matfile.read(path, ["labelsConcept"]).get("labelsConcept", np.arange(shape[0]) + 1))
+    order = np.argsort(labels)
+    if not np.array_equal(labels[order], np.arange(shape[0]) + 1):
+        raise BraintuneError(f"{path}: labelsConcept must hold each of 1 … {shape[0]} once; get the file again")
+    return matfile.read_columns(path, "examples", np.arange(shape[1]))[order]
+
+
+def principal_components(paradigms: list[np.ndarray], who: str, block: int = 4096) -> np.ndarray:
+    """Average, z-score over the concepts, and rotate onto the principal components.
+
+    Parameters
+    ----------
+    paradigms : list of array of shape (n_concepts, n_voxels)
+    who : str
+        Whose responses they are, for an error.
+    block : int
+        Voxels taken at a time.
+
+    Returns
+    -------
+    float64 array of shape (n_concepts, n_concepts - 1)
+        The same distances between concepts as the z-scored voxels have.
+
+    Raises
+    ------
+    BraintuneError
+        If the paradigms' shapes differ, or no voxel varies.
+    """
+    if len({own.shape for own in paradigms}) > 1:
+        shapes = ", ".join(f"{name} {own.shape}" for name, own in zip(PARADIGMS, paradigms, strict=True))
+        raise BraintuneError(f"participant {who}: the paradigms have different shapes ({shapes}); get the files again")
+    n, voxels = paradigms[0].shape
+    inner = np.zeros((n, n))
+    for start in range(0, voxels, block):
+        mean = sum(own[:, start : start + block].astype(np.float64) for own in paradigms) / len(paradigms)
+        mean = mean[:, np.isfinite(mean).all(axis=0)]
+        spread = mean.std(axis=0)
+        z = (mean - mean.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+        inner += z @ z.T
+    if not inner.any():
+        raise BraintuneError(f"participant {who}: no voxel varies over the concepts; get the files again")
+    values, vectors = np.linalg.eigh(inner)  # ascending; the smallest is 0, since the means are gone
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n)])
+    return (vectors * np.sqrt(np.maximum(values, 0)))[:, :0:-1]
+
+
+#: Data sets that have to be converted; the others are read as they are published, or told of in `data/README.md`.
+CONVERSIONS: dict[str, Callable[[Path, Path], Iterator[Path]]] = {"pereira2018-exp1": concepts}
+
+
+def main(words: list[str]) -> None:
+    """Tell what a data set is, and convert it if the folder of the authors' files is given."""
+    if not words:
+        raise BraintuneError(f"which data set? known: {', '.join(BRAINS)}")
+    name, *rest = words
+    source = choose(BRAINS, name, "brain data set")
+    print(f"{source.title}\n  size: {source.size}\n  licence: {source.licence}\n  to be had: {source.get}")
+    if name not in CONVERSIONS:
+        print("nothing to convert here; data/README.md says what goes where")
+        return
+    if not rest:
+        print("FROM=<folder of the authors' files> converts them; data/README.md says what goes where")
+        return
+    target = study.data_folder() / "brain" / source.folder
+    for path in CONVERSIONS[name](Path(rest[0]).expanduser(), target):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BraintuneError as fault:
+        sys.exit(f"make data: {fault}")
