@@ -69,6 +69,11 @@ class TestArrays:
         assert stimuli.stimulus_of.tolist() == [0, 1, 0, 1, 2, 2]
         assert stimuli.passage.tolist() == [0, 1, 2]
 
+    def test_only_the_regions_asked_for_are_read(self, folder):
+        np.savez(folder / "P02.npz", IFG=np.random.default_rng(0).normal(size=(N, 2)))
+        loaded = load_brain(study(regions=["IFG"]), "folder").load("P02")  # it has no AngG
+        assert {region: x.shape for region, x in loaded.items()} == {"IFG": (N, 2)}
+
     def test_another_folder(self, folder):
         folder.rename(folder.parent / "reading")
         assert load_brain(study(own_study="reading"), "folder").participants == ("P01", "P02")
@@ -96,6 +101,13 @@ class TestStory:
         np.testing.assert_allclose(loaded["IFG"][1, 3:], clean[inside].mean(0), atol=1e-5)
         with pytest.raises(BraintuneError, match=r"IFG: the 50 scans end after 25 s, but 1 sentences begin later"):
             load_brain(study(seconds_per_scan=0.5, detrend_order=1), "folder").load("P01")
+
+    def test_scans_come_as_arrays(self, folder):
+        (folder / "stimuli.csv").unlink()
+        (folder / "words.csv").write_text("word,sentence,onset_s,offset_s\nShe,1,0,1\n")
+        (folder / "P01_beta.nii.gz").write_bytes(b"")
+        with pytest.raises(BraintuneError, match=r"words\.csv needs scans as arrays"):
+            load_brain(study(), "folder")
 
     @pytest.mark.parametrize("times", [("soon", 3), (5, 3), ("", 3)])
     def test_times_that_are_none(self, folder, times):

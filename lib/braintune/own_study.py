@@ -1,6 +1,6 @@
 """Your own study: stimuli in a table, responses as arrays or as NIfTI images, any number of participants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -41,43 +41,46 @@ def own_study(run: Study) -> BrainData:
     """
     name = "folder"
     folder = data_set_folder(name, run.own_study)
-    tables = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
-    if len(tables) != 1:
-        raise BraintuneError(
-            f"{folder} holds {'both' if tables else 'neither'} stimuli.csv and words.csv; one is needed: "
-            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
-        )
-    timed = tables[0].name == "words.csv"
-    told = story.told_sentences(tables[0], run) if timed else None
-    if any(folder.glob("*_beta.nii*")):
-        files, regions, load, coordinates = _from_images(folder)
-        if timed:
-            raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
-    else:
-        files, regions, load = _from_arrays(folder)
+    table = _table(folder)
+    told = story.told_sentences(table, run) if table.name == "words.csv" else None
+    if not any(folder.glob("*_beta.nii*")):
+        files, regions, load = _from_arrays(folder, run.regions)
         coordinates = None
+    elif told:
+        raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
+    else:
+        files, regions, load, coordinates = _from_images(folder, run.regions)
 
     def load_timed(participant: str) -> dict[str, np.ndarray]:
-        where = f"{folder / participant}.npz"
-        return {
-            region: story.respond(told, scans, run, run.seconds_per_scan, f"{where}: {region}").reshape(
-                len(told.times), -1
-            )
-            for region, scans in load(participant).items()
-        }
+        found = {}
+        for region, scans in load(participant).items():
+            where = f"{folder / participant}.npz: {region}"
+            found[region] = story.respond(told, scans, run, run.seconds_per_scan, where).reshape(len(told.times), -1)
+        return found
 
     return BrainData(
         name,
         tuple(files),
         regions,
         {region: region for region in regions},
-        told.stimuli if told else stimuli_of(tables[0]),
+        told.stimuli if told else stimuli_of(table),
         False,
         load_timed if told else load,
         coordinates,
-        texts={tables[0].name: tables[0]},
+        texts={table.name: table},
         files=files,
     )
+
+
+def _table(folder: Path) -> Path:
+    """Return the one table of stimuli or of words."""
+    found = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
+    if len(found) != 1:
+        raise BraintuneError(
+            f"{folder} holds {'both' if found else 'neither'} stimuli.csv and words.csv; one is needed: "
+            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
+        )
+    return found[0]
 
 
 def stimuli_of(path: Path) -> Stimuli:
@@ -142,24 +145,28 @@ def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarra
 # --- responses ---------------------------------------------------------------------------------------------------
 
 
-def _from_arrays(folder: Path) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load]:
-    """Return participants, regions and loader of a folder with an .npz file for each participant."""
+def _from_arrays(folder: Path, asked: Sequence[str] | None) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load]:
+    """Return participants, regions and loader of a folder with an .npz file for each participant.
+
+    The loader reads the regions that are asked for (None asks for all).
+    """
     files = participant_files(folder, "*.npz")
     first = next(iter(files))
     regions = read_keys(folder / f"{first}.npz")
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"
-        _must_have(path, read_keys(path), regions, first)
-        return {region: read_array(path, region, finite=False) for region in regions}
+        wanted = _wanted(regions, asked)
+        _must_have(path, read_keys(path), wanted, first)
+        return {region: read_array(path, region, finite=False) for region in wanted}
 
     return files, regions, load
 
 
 def _from_images(
-    folder: Path,
+    folder: Path, asked: Sequence[str] | None
 ) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load, Mapping[str, np.ndarray] | None]:
-    """Return participants, regions, loader and places of a folder with NIfTI images."""
+    """Return participants, regions, loader and places of a folder with NIfTI images; see :func:`_from_arrays`."""
     betas = {file.name.split("_beta.nii")[0]: file for file in sorted(folder.glob("*_beta.nii*"))}
     masks = {who: images.masks(folder, who) for who in betas}
     first = next(iter(betas))
@@ -171,12 +178,17 @@ def _from_images(
         )
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        _must_have(betas[participant], masks[participant], regions, first)
-        return images.read_masked(betas[participant], {region: masks[participant][region] for region in regions})
+        wanted = _wanted(regions, asked)
+        _must_have(betas[participant], masks[participant], wanted, first)
+        return images.read_masked(betas[participant], {region: masks[participant][region] for region in wanted})
 
     files = {who: {f.name: f for f in (betas[who], *masks[who].values())} for who in betas}
     shared = all(own[region] == masks[first][region] for own in masks.values() for region in regions if region in own)
     return files, regions, load, Places(cache(lambda: images.places(masks[first]))) if shared else None
+
+
+def _wanted(regions: tuple[str, ...], asked: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(region for region in regions if asked is None or region in asked)
 
 
 def _must_have(path: Path, present: Mapping | tuple[str, ...], regions: tuple[str, ...], first: str) -> None:
