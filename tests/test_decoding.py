@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from braintune import decoding, gram
@@ -93,10 +93,11 @@ def test_equals_scikit_learn(n, v, d, standardise):
 def test_leave_one_out_error_is_exact(v):
     voxels, embedding = noisy_pair(40, v, 8)
     train, test = (torch.from_numpy(part.astype(float)) for part in (voxels[:30], voxels[30:]))
+    train, test = gram.zscore_voxels(train, test)
     ridge = gram.fit_ridge(train, test, torch.as_tensor(ALPHAS))
     target = embedding[:30].astype(float)
     inner = torch.from_numpy(embedding[:30] @ embedding.T)
-    standard = gram.zscore_voxels(train, test)[0].numpy()
+    standard = train.numpy()
     for a, alpha in enumerate(ALPHAS):
         error = 0.0
         for i in range(30):
@@ -106,6 +107,100 @@ def test_leave_one_out_error_is_exact(v):
             guess = (standard[i] - standard[rest].mean(0)) @ weights + target[rest].mean(0)
             error += ((guess - target[i]) ** 2).sum()
         assert float((ridge.left_out[a] * inner).sum()) == pytest.approx(error, rel=2e-4)
+
+
+@pytest.mark.parametrize(("n", "v"), [(60, 1), (60, 12), (60, 28), (40, 39), (40, 300)])
+def test_predictions_are_those_of_ridge(n, v):
+    voxels, embedding = noisy_pair(n, v, 9)
+    cut, target = n - 10, gram.standardised(embedding)
+    train, test = gram.zscore_voxels(*(torch.from_numpy(part.astype(float)) for part in (voxels[:cut], voxels[cut:])))
+    hats = gram.fit_ridge(train, test, torch.as_tensor(ALPHAS)).hat
+    for alpha, hat in zip(ALPHAS, hats, strict=True):
+        expected = Ridge(alpha, solver="svd").fit(train.numpy(), target[:cut]).predict(test.numpy())
+        assert np.abs(hat.numpy() @ target[:cut] - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+# --- what must not matter, and what must -------------------------------------------------------------------------
+
+
+def rotation(size, rng, fixed=None):
+    """A random rotation; with `fixed`, one that leaves that direction where it is."""
+    free = size if fixed is None else size - 1
+    turned = np.linalg.qr(rng.normal(size=(free, free)))[0]
+    if fixed is None:
+        return turned
+    basis = np.linalg.qr(np.column_stack([fixed, rng.normal(size=(size, free))]))[0]
+    return basis @ np.block([[np.ones((1, 1)), np.zeros((1, free))], [np.zeros((free, 1)), turned]]) @ basis.T
+
+
+def decode_one(voxels, embedding, folds, standardise=True):
+    return gram.decode(gram.gram_matrices([embedding], standardise), {"a": voxels}, folds, ALPHAS)
+
+
+@given(st.sampled_from([1, 2, 8, 20, 50]), st.integers(0, 999))
+@settings(max_examples=15, deadline=None)
+def test_rotating_voxels_changes_nothing(v, seed):
+    rng = np.random.default_rng(seed)
+    train, test = rng.normal(size=(24, v)), rng.normal(size=(6, v))
+    train, test, turn = train - train.mean(0), test - train.mean(0), rotation(v, rng)
+    one, other = (
+        gram.fit_ridge(torch.from_numpy(train @ by), torch.from_numpy(test @ by), torch.as_tensor(ALPHAS))
+        for by in (np.eye(v), turn)
+    )
+    np.testing.assert_allclose(one.hat, other.hat, atol=1e-5)
+    inner = rng.normal(size=(24, 5))  # the error of five dimensions: W is only ever seen through inner products
+    inner = torch.from_numpy(np.pad(inner @ inner.T, ((0, 0), (0, 6)))).float()
+    np.testing.assert_allclose((one.left_out * inner).sum((1, 2)), (other.left_out * inner).sum((1, 2)), rtol=1e-4)
+
+
+@given(st.sampled_from([4, 12, 40]), st.integers(0, 999))
+@settings(max_examples=15, deadline=None)
+def test_rotating_dimensions_changes_nothing(d, seed):
+    """Correlation takes the mean over dimensions away, so for it a rotation must leave the mean's direction."""
+    rng = np.random.default_rng(seed)
+    voxels, embedding = noisy_pair(40, 15, d, seed=seed)
+    folds = decoding.make_folds(make_stimuli(40), "shuffled", make_study())
+    plain = decode_one(voxels, embedding, folds, standardise=False)
+    for turn, names in ((rotation(d, rng), ["mse"]), (rotation(d, rng, np.ones(d)), gram.SCORES)):
+        turned = decode_one(voxels, (embedding @ turn).astype(np.float32), folds, standardise=False)
+        for name in names:
+            np.testing.assert_allclose(turned[name], plain[name], rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+@given(st.sampled_from([1, 6, 70]), st.integers(0, 999))
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_stimuli_does_not_matter(v, seed):
+    voxels, embedding = noisy_pair(40, v, 12, seed=seed)
+    order = np.random.default_rng(seed).permutation(40)
+    folds = decoding.make_folds(make_stimuli(40), "shuffled", make_study())
+    moved = [tuple(np.argsort(order)[part] for part in fold) for fold in folds]
+    one, other = decode_one(voxels, embedding, folds), decode_one(voxels[order], embedding[order], moved)
+    for name in gram.SCORES:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+@given(st.integers(0, 999))
+@settings(max_examples=10, deadline=None)
+def test_a_perfect_code_is_decoded_perfectly_and_noise_is_not(seed):
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(size=(60, 10)).astype(np.float32)
+    folds = decoding.make_folds(make_stimuli(60), "shuffled", make_study())
+    perfect = decode_one(embedding @ rng.normal(size=(10, 80)).astype(np.float32), embedding, folds)
+    np.testing.assert_array_equal(perfect["pairwise"], 1)
+    np.testing.assert_array_equal(perfect["rank"], 0)
+    codes = gram.gram_matrices([rng.normal(size=(60, 10)) for _ in range(30)])
+    noise = gram.decode(codes, {"a": rng.normal(size=(60, 80)).astype(np.float32)}, folds, ALPHAS)
+    assert noise["pairwise"].mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_rows_without_variance_are_no_fault():
+    voxels, embedding = noisy_pair(40, 20, 12)
+    folds = decoding.make_folds(make_stimuli(40), "shuffled", make_study())
+    embedding[3], voxels[5] = 0.5, 0
+    for standardise in (True, False):
+        found = decode_one(voxels, embedding, folds, standardise)
+        assert all(np.isfinite(found[name]).all() for name in gram.SCORES)
+        assert found["pairwise"].mean() > 0.7
 
 
 @given(st.integers(2, 9), st.integers(0, 999), st.booleans())

@@ -147,7 +147,7 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> 
     Parameters
     ----------
     train, test : tensors of shape (n_train, n_voxels), (n_test, n_voxels), float64
-        Responses.
+        Responses, centred on the training stimuli's mean (:func:`zscore_voxels`).
     alphas : tensor of shape (n_alphas,), float64
         Penalties, above zero.
 
@@ -156,7 +156,7 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> 
     With few voxels (fewer than half the training stimuli) the covariance is decomposed and the hat matrix has low
     rank; else the kernel is, where the residual map Q diag(α / (λ + α)) Qᵀ is formed without cancellation.
     """
-    n, (train, test) = len(train), zscore_voxels(train, test)
+    n = len(train)
     few = 2 * train.shape[1] < n
     values, vectors = torch.linalg.eigh(train.T @ train if few else train @ train.T)
     shrink = 1 / (values.clamp(min=0) + alphas[:, None])  # [n_alphas, rank]
@@ -269,7 +269,7 @@ def decode(
 
 def _fit(responses: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: torch.Tensor) -> Ridge:
     one, other = (torch.as_tensor(responses[i], dtype=torch.float64, device=alphas.device) for i in (train, test))
-    return fit_ridge(one, other, alphas)
+    return fit_ridge(*zscore_voxels(one, other), alphas)
 
 
 def _gather(
