@@ -17,6 +17,7 @@ from braintune.embeddings import (
     position_code,
     stimulus_means,
     tokenise,
+    user_vectors,
 )
 from braintune.prefix import attach_prefix, detach_prefix
 from braintune.study import BraintuneError, Study, read_arrays
@@ -360,3 +361,22 @@ def test_faults(study):
     empty.sentences[3] = " "
     with pytest.raises(BraintuneError, match="sentence 3 "):
         embed_stimuli(study, brain(empty, "faults3"))
+
+
+def test_vectors_from_a_file_are_a_control(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    stimuli = passages()
+    n = len(stimuli.names)
+    np.savez(tmp_path / "mine.npz", vectors=np.arange(4.0 * n).reshape(n, 4))
+    np.savez(tmp_path / "other.npz", vectors=np.zeros((n + 1, 4)))
+    np.savez(tmp_path / "bad.npz", vectors=np.full((n, 4), np.nan))
+    found = user_vectors("mine.npz", stimuli)
+    assert found.shape == (n, 4) and found.dtype == np.float32 and found[1, 0] == 4
+    with pytest.raises(NotAvailable, match=f"other.npz has {n + 1} rows, and there are {n} stimuli"):
+        user_vectors("other.npz", stimuli)
+    with pytest.raises(BraintuneError, match="NaN"):
+        user_vectors("bad.npz", stimuli)
+    with pytest.raises(BraintuneError, match=r"gone.npz is not a readable"):
+        user_vectors("gone.npz", stimuli)
+    run = study.model_copy(update={"vectors": {"mine": "mine.npz"}})
+    assert run.representations()[-1].name == "mine"

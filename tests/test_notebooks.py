@@ -142,6 +142,7 @@ class TestWorkflow:
                 "unknown method 'magic'; known: ",
             ),
             ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
+            ({"vectors": {"GloVe": "no.npz"}}, "vectors: GloVe: no file .*no.npz"),
             ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),
             ({"layer": 9}, "layer: 9 is not among 0 … 6, nor -1 … -7 from the last"),
             ({"participants": ["S99"]}, "S99.*S01"),

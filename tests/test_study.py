@@ -44,6 +44,8 @@ def test_every_parameter_says_what_it_means():
         ({"learning_rates": {"fine-tuned": [0.0], "prompt-tuned": [1.0]}}, "learning_rates.*above 0"),
         ({"tasks": []}, "tasks.*at least 1"),
         ({"tasks": ["ner", "ner"]}, "tasks.*twice"),
+        ({"vectors": {"passage": "x.npz"}}, "vectors: 'passage' must be a new name"),
+        ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name of letters"),
         ({"stride": 128}, r"stride: 128 must be below max_tokens \(128\)"),
         ({"alpha_exponents": [3, 1]}, "alpha_exponents.*small to large"),
         ({"passages": 10}, r"passages: 10 must be at least topics \(24\)"),

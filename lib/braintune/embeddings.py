@@ -17,11 +17,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from braintune.backbones import Backbone, load_backbone, random_backbone
-from braintune.brain import BrainData, Stimuli
+from braintune.brain import BrainData, Stimuli, read_array
 from braintune.device import pick_device
 from braintune.prefix import random_prefix, zero_prefix
 from braintune.story import regress_out
-from braintune.study import BraintuneError, Representation, Study, choose, write_arrays
+from braintune.study import BraintuneError, Representation, Study, choose, data_folder, write_arrays
 from braintune.tuning import load_tuned, longest_input, reproducible
 
 # --- sentences ---------------------------------------------------------------------------------------------------
@@ -259,6 +259,32 @@ def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
     return bumps(stimuli.position)
 
 
+def user_vectors(file: str, stimuli: Stimuli) -> np.ndarray:
+    """Read vectors of the stimuli that were made elsewhere, such as word vectors or features of another model.
+
+    Parameters
+    ----------
+    file : str
+        Path of an .npz file in the data folder; its array ``vectors`` has a row for each stimulus, in their order.
+    stimuli : Stimuli
+
+    Returns
+    -------
+    array of shape (n_stimuli, width), float32
+
+    Raises
+    ------
+    NotAvailable
+        If the file has another number of rows: it was made for another brain data set.
+    BraintuneError
+        If there is no such file, or it cannot be read.
+    """
+    vectors = read_array(data_folder() / file, "vectors")
+    if len(vectors) != len(stimuli.names):
+        raise NotAvailable(f"{file} has {len(vectors)} rows, and there are {len(stimuli.names)} stimuli")
+    return vectors.astype(np.float32)
+
+
 def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
     return random_backbone(study.backbone, study.world_seed, device=pick_device(study.device))
 
@@ -377,7 +403,8 @@ def _source(study: Study, wanted: Representation, stimuli: Stimuli, device: torc
     if wanted.method == "untuned":
         return load_backbone(study.backbone, device=device)
     if wanted.method == "control":
-        return CONTROLS[wanted.name](study, stimuli)
+        own = study.vectors.get(wanted.name)
+        return user_vectors(own, stimuli) if own else CONTROLS[wanted.name](study, stimuli)
     return load_tuned(study, wanted.task, wanted.method, wanted.seed)
 
 

@@ -7,6 +7,7 @@ rooms of the library take as arguments; a study *is* each of them, so it can be 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,6 +179,9 @@ class EmbeddingSettings(Settings):
         ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"],
         "control representations",
     )
+    vectors: dict[str, str] = _parameter(
+        {}, "your own vectors as further controls: name → .npz file in the data folder, `vectors` [stimuli, width]"
+    )
     embedding_batch: int = _parameter(64, "sentences per forward pass", "sentences", ge=1)
 
 
@@ -311,6 +315,8 @@ class Study(
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")
+        if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
+            raise ValueError(f"vectors: {bad[0]!r} must be a new name of letters, digits and . _ - only")
         if self.stride >= self.max_tokens:
             raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
         if self.passages < self.topics:
@@ -399,7 +405,7 @@ class Study(
             if method not in self.scored_only
             for seed in self.seeds
         ]
-        controls = [Representation(name, "control") for name in self.controls]
+        controls = [Representation(name, "control") for name in (*self.controls, *self.vectors)]
         return [Representation("untuned", "untuned"), *tuned, *controls]
 
     # --- where artefacts lie ---------------------------------------------------------------------------------

@@ -214,7 +214,9 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
 
         return hub.checksums(hub_tasks.entry_of(own["task"]))
     if job.step == "embeddings":  # decoding and rsa come after it
-        return {f"{own['brain']}/{file}": sha for file, sha in brain.data_checksums(run, own["brain"]).items()}
+        vectors = {file: study.checksum(study.data_folder() / file) for file in run.vectors.values()}
+        responses = brain.data_checksums(run, own["brain"])
+        return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
     return {}
 
 
@@ -235,6 +237,9 @@ def check(run: Study) -> dict[str, Any]:
         choose(tuning.METHODS, method, "method")
     for control in run.controls:
         choose(embeddings.CONTROLS, control, "control")
+    for name, file in run.vectors.items():
+        if not (study.data_folder() / file).is_file():
+            raise BraintuneError(f"vectors: {name}: no file {study.data_folder() / file}; the path starts there")
     rows = {}
     for name in run.tasks:
         data = tasks.load_task(run, name)
