@@ -125,7 +125,7 @@ class TestWorkflow:
                 "heads",
             },
             {"tuning", "embeddings"},
-            {"decoding", "gram", "rsa", "stats"},
+            {"decoding", "gram", "rsa", "stats", "voxelwise"},
             {"figures", "report", "workflow", "book"},
         ]
         floor_of = {name: i for i, names in enumerate(floors) for name in names}

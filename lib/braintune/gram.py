@@ -43,6 +43,20 @@ class Grams:
     width: torch.Tensor
 
 
+def zscored(values: np.ndarray) -> np.ndarray:
+    """Z-score each column over the rows, in float64; constant columns become 0.
+
+    Parameters
+    ----------
+    values : array of shape (n_stimuli, n_columns)
+    """
+    values = np.array(values, dtype=np.float64)
+    mean = values.mean(0)
+    values -= mean
+    spread = np.sqrt(np.einsum("nd,nd->d", values, values) / len(values))
+    return values / np.where(spread > 1e-7 * np.abs(mean), spread, np.inf)
+
+
 def standardised(embedding: np.ndarray) -> np.ndarray:
     """Z-score each dimension over the stimuli and leave out the constant ones.
 
@@ -54,12 +68,9 @@ def standardised(embedding: np.ndarray) -> np.ndarray:
     -------
     array of shape (n_stimuli, n_varying_dimensions), float64
     """
-    values = np.array(embedding, dtype=np.float64)
-    mean = values.mean(0)
-    values -= mean
-    spread = np.sqrt(np.einsum("nd,nd->d", values, values) / len(values))
-    varying = spread > 1e-7 * np.abs(mean)
-    return values / spread if varying.all() else values[:, varying] / spread[varying]
+    values = zscored(embedding)
+    varying = values.any(0)
+    return values if varying.all() else values[:, varying]
 
 
 def gram_matrices(
@@ -253,7 +264,7 @@ def decode(
     result = {name: np.full((len(folds), len(regions), n_items), np.nan) for name in names}
     penalties = torch.as_tensor(np.asarray(alphas, dtype=np.float64), device=device)
     for f, (train, test) in enumerate(folds):
-        ridges = [_fit(responses, train, test, penalties) for responses in regions.values()]
+        ridges = [fit_fold(responses, train, test, penalties) for responses in regions.values()]
         columns = torch.as_tensor(np.concatenate([train, test]), device=device)
         step = max(1, BLOCK_BYTES[device.type] // (4 * len(train) * len(columns)))
         for start in range(0, n_items, step):
@@ -267,7 +278,17 @@ def decode(
     return result
 
 
-def _fit(responses: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: torch.Tensor) -> Ridge:
+def fit_fold(responses: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: torch.Tensor) -> Ridge:
+    """Solve one region and fold: standardise columns on the training stimuli, then :func:`fit_ridge`.
+
+    Parameters
+    ----------
+    responses : array of shape (n_stimuli, n_voxels)
+        Or whatever else is regressed on.
+    train, test : index arrays
+    alphas : tensor of shape (n_alphas,), float64
+        On the device to compute on.
+    """
     one, other = (torch.as_tensor(responses[i], dtype=torch.float64, device=alphas.device) for i in (train, test))
     return fit_ridge(*zscore_voxels(one, other), alphas)
 
