@@ -61,7 +61,7 @@ lint: setup
 	@$(BIN)/ruff check lib tests notebooks
 	@$(BIN)/ruff format --check lib tests
 
-bench-decoding: setup
+bench-decoding: .venv/.bench
 	@$(BIN)/python tests/bench_decoding.py
 
 bench-tuning: setup
@@ -94,6 +94,11 @@ setup: .venv/.ready
 	@echo "installing JupyterLab into .venv …"
 	@$(PIP) -e '.[lab]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "braintune" > /dev/null
+	@touch $@
+
+.venv/.bench: .venv/.ready
+	@echo "installing himalaya, which the decoder is compared with, into .venv …"
+	@$(PIP) --no-deps himalaya==0.4.11
 	@touch $@
 
 Makefile: ;

@@ -56,6 +56,7 @@ def encode(
             )
     if (smallest := min(len(test) for _, test in folds)) < 3:
         raise BraintuneError(f"a fold tests {smallest} stimuli; correlating needs 3: lower n_folds or blocks")
+    # Voxels are z-scored over all stimuli: no correlation sees that, and in the penalty all then count the same.
     alpha = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
     targets = {name: torch.from_numpy(gram.zscored(values)).float().to(device) for name, values in regions.items()}
     total = {name: np.zeros(values.shape[1]) for name, values in regions.items()}
