@@ -20,20 +20,15 @@ from braintune.study import BraintuneError, Study
 SIMULATED = "simulated"
 
 
-def snakemake(profile, *more):
+def run_chain(profile, *options):
     """Run the workflow of a profile as `make book` does."""
-    folder = profile.parent / "snakemake"
-    folder.mkdir(exist_ok=True)
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--snakefile", str(study.REPOSITORY / "Snakefile"),
-         "--directory", str(folder), "--cores", "2", "--config", f"profile={profile}", *more],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--cores", "2", *options]
+    return subprocess.run(words, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def built(tiny_profile):
-    done = snakemake(tiny_profile, "--quiet", "all")
+    done = run_chain(tiny_profile, "--quiet", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     run = Study.load(tiny_profile)
     return SimpleNamespace(run=run, profile=tiny_profile, told=done.stdout)
@@ -64,17 +59,17 @@ class TestRun:
         assert all(facts["seconds"].values())
 
     def test_nothing_is_computed_twice(self, built):
-        done = snakemake(built.profile, "--dry-run")
+        done = run_chain(built.profile, "--dry-run")
         assert "Nothing to be done" in done.stdout + done.stderr
 
     def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built):
         values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"permutations": 6}
         whole = built.profile.read_text(encoding="utf-8")
         built.profile.write_text(yaml.safe_dump(values), encoding="utf-8")
-        done = snakemake(built.profile, "--dry-run")
+        done = run_chain(built.profile, "--dry-run")
         built.profile.write_text(whole, encoding="utf-8")
         rerun = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE))
-        assert rerun == {"decoding", "rsa", "figures", "book", "all"}
+        assert rerun == {"check", "decoding", "rsa", "figures", "book", "all"}
 
     def test_the_same_profile_gives_the_same_tables_bit_for_bit(self, built, tmp_path):
         values = yaml.safe_load(built.profile.read_text(encoding="utf-8")) | {"runs": str(tmp_path / "runs")}
@@ -83,7 +78,7 @@ class TestRun:
         target = Study.load(again)
         figures = workflow.executed_notebook(target, workflow.make_job("rsa", brain="simulated"))
         decoded = [target.decoding_file("simulated", p) for p in ("S01", "S02")]
-        done = snakemake(again, "--quiet", "all", "--", str(figures), *map(str, decoded))
+        done = run_chain(again, "--quiet", "all", "--", str(figures), *map(str, decoded))
         assert done.returncode == 0, done.stderr[-3000:]
         compared = 0
         for table in sorted([*target.folder.rglob("*.parquet"), *target.folder.rglob("*.safetensors")]):

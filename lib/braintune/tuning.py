@@ -23,8 +23,9 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 
-from braintune.backbones import Backbone, load_backbone, pick_device
+from braintune.backbones import Backbone, load_backbone
 from braintune.baselines import bag_of_words_answers, trivial_answers
+from braintune.device import pick_device
 from braintune.encoding import Encoded, encode
 from braintune.heads import TunedModel
 from braintune.methods import METHODS

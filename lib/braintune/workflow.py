@@ -419,8 +419,9 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
     os.set_inheritable(lock, True)
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
     command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
+    command += ["--config", f"profile={study.profile_path(profile).resolve()}"]
     sys.stdout.flush()
-    os.execv(command[0], [*command, *options, "--config", f"profile={study.profile_path(profile).resolve()}"])
+    os.execv(command[0], [*command, *options])
 
 
 def main(words: Iterable[str]) -> None:
