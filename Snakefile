@@ -39,18 +39,7 @@ rule all:
         str(book.html_index(RUN)),
 
 
-rule check:
-    output:
-        str(RUN.folder / "check.json"),
-    params:
-        fingerprint=list(STAMPS.values()),
-    shell:
-        "{PYTHON} -m braintune.workflow check {PROFILE}"
-
-
 rule tuning:
-    input:
-        ancient(str(RUN.folder / "check.json")),  # a check made again does not make its results stale
     output:
         [str(RUN.tuning_folder("{task}", "{method}", "{seed}") / name) for name in TUNING_FILES],
         notebook("tuning", task="{task}", method="{method}", seed="{seed}"),

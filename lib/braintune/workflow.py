@@ -223,7 +223,7 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
 # --- before any long work ----------------------------------------------------------------------------------------
 
 
-def check(run: Study) -> dict[str, Any]:
+def check(run: Study) -> None:
     """Check a profile against the registries and the data, before any long work starts.
 
     Raises
@@ -240,18 +240,11 @@ def check(run: Study) -> dict[str, Any]:
     for name, file in run.vectors.items():
         if not (study.data_folder() / file).is_file():
             raise BraintuneError(f"vectors: {name}: no file {study.data_folder() / file}; the path starts there")
-    rows = {}
     for name in run.tasks:
-        data = tasks.load_task(run, name)
-        rows[name] = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
-    brains = {name: brain.load_brain(run, name) for name in run.brains}
-    backbone = backbones.load_backbone(run.backbone)
-    decoding.analysis_layer(backbone.layers + 1, run.layer)
-    return {
-        "backbone": {"name": run.backbone, "fingerprint": backbone.fingerprint, "layers": backbone.layers},
-        "tasks": rows,
-        "brains": {k: {"participants": list(b.participants), "regions": list(b.regions)} for k, b in brains.items()},
-    }
+        tasks.load_task(run, name)
+    for name in run.brains:
+        brain.load_brain(run, name)
+    decoding.analysis_layer(backbones.load_backbone(run.backbone).layers + 1, run.layer)
 
 
 # --- executing one notebook --------------------------------------------------------------------------------------
@@ -387,7 +380,7 @@ def _git(*words: str) -> str | None:
 
 
 def run_chain(profile: str, options: Iterable[str] = ()) -> None:
-    """Become Snakemake, and run every job of a profile that is not up to date.
+    """Check a profile where something is to be done, then become Snakemake and run every job that is not up to date.
 
     The lock of a run's folder lasts exactly as long as Snakemake does, also where that is killed. (Snakemake's own
     lock would stay behind, and the next run would ask for it to be removed by hand.)
@@ -402,7 +395,7 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
     Raises
     ------
     BraintuneError
-        If the same run is going on already, or the profile is not valid.
+        If the same run is going on already, or as :func:`check`.
     """
     run = Study.load(profile)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -417,6 +410,8 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.set_inheritable(lock, True)
+    if any(stamp_of(executed_notebook(run, job)) != stamp for job, stamp in fingerprints(run).items()):
+        check(run)
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
     command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--config", f"profile={study.profile_path(profile).resolve()}"]
@@ -425,13 +420,10 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
 
 
 def main(words: Iterable[str]) -> None:
-    """Run one command: ``run PROFILE [OPTION …]``, ``check PROFILE`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
+    """Run one command: ``run PROFILE [OPTION …]`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
     command, profile, *rest = words
     if command == "run":
         run_chain(profile, rest)
-    if command == "check":
-        run = Study.load(profile)
-        study.write_json(run.folder / "check.json", check(run))
         return
     step, *pairs = rest
     execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
