@@ -81,13 +81,13 @@ def test_the_headline_says_what_was_planted(gain, words):
 def test_what_cannot_be_told_apart_is_said_so():
     wide = np.array([0.1, -0.1, 0.12, -0.09])
     pair = wide + 0.6, np.full(4, 0.6)
-    told = report.verdict(stats.paired_difference(*pair), stats.tost(*pair, 0.01))
+    told = report.verdict(stats.paired_difference(*pair, 0.05), stats.tost(*pair, 0.01, 0.05))
     assert told.startswith("neither a difference")
 
 
 def test_a_sure_but_small_difference_is_called_small():
     pair = np.array([0.702, 0.703, 0.702, 0.701]), np.full(4, 0.7)
-    told = report.verdict(stats.paired_difference(*pair), stats.tost(*pair, 0.01))
+    told = report.verdict(stats.paired_difference(*pair, 0.05), stats.tost(*pair, 0.01, 0.05))
     assert told.endswith("decoded better than fine-tuned ones, but by less than 0.01")
 
 

@@ -254,8 +254,8 @@ def arms(at_layer: pd.DataFrame, brain: str) -> tuple[np.ndarray, np.ndarray] | 
 
 def verdict(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
     """Say in words whether the methods differ, are equivalent, both, or cannot be told apart."""
-    differs = difference.p is not None and difference.p < 0.05
-    small = equivalence.p is not None and equivalence.p < 0.05
+    differs = difference.p is not None and difference.p < equivalence.alpha
+    small = equivalence.shown
     if differs:
         direction = "better" if difference.estimate > 0 else "worse"
         size = f", but by less than {equivalence.margin:g}" if small else ""
@@ -284,7 +284,11 @@ def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
             (task, pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy())
             for task, pair in pairs.groupby("task", sort=False)
         ]
-        tests = [(task, stats.paired_difference(a, b), stats.tost(a, b, run.margin)) for task, a, b in arms if task]
+        tests = [
+            (task, stats.paired_difference(a, b, run.fdr), stats.tost(a, b, run.margin, run.fdr))
+            for task, a, b in arms
+            if task
+        ]
         q = stats.fdr([difference.p for _, difference, _ in tests])
         tables.append(
             pd.DataFrame(
@@ -297,7 +301,7 @@ def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
                     "p": [d.p for _, d, _ in tests],
                     "q": q,
                     "differs": ["yes" if value < run.fdr else "not shown" for value in q],
-                    "equivalent": ["yes" if t.p is not None and t.p < 0.05 else "not shown" for _, _, t in tests],
+                    "equivalent": ["yes" if t.shown else "not shown" for _, _, t in tests],
                 }
             )
         )
@@ -317,7 +321,7 @@ def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
     pair = arms(at_layer, brain)
     if pair is None:
         return f"{where}: only one tuning method was run. {numbers}"
-    difference, equivalence = stats.paired_difference(*pair), stats.tost(*pair, run.margin)
+    difference, equivalence = stats.paired_difference(*pair, run.fdr), stats.tost(*pair, run.margin, run.fdr)
     answer = f"{where}: {verdict(difference, equivalence)}. {numbers}"
     return f"{answer} Prompt-tuned minus fine-tuned: {difference.sentence}"
 
