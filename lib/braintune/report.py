@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from braintune import stats, study
+from braintune import study
 from braintune.brain import BrainData, is_simulated, load_brain
 from braintune.decoding import analysis_layer
 from braintune.gram import GROUP_SCORES, SCORES
@@ -46,11 +46,12 @@ def facts(rows: Mapping[str, Any]) -> HTML:
     return HTML(f"<table class='facts'><tbody>{cells}</tbody></table>")
 
 
-def show(table: pd.DataFrame, digits: int = 3) -> HTML:
-    """Show a table with rounded numbers; text from data is escaped."""
+def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
+    """Show a table with rounded numbers, its caption above; text from data is escaped."""
     whole = {name: "{:,}".format for name in table.select_dtypes("integer")}
     cells = {"float_format": lambda x: f"{x:.{digits}f}", "formatters": whole, "na_rep": "–"}
-    return HTML(table.to_html(index=False, escape=True, border=0, classes="results", **cells))
+    above = f"<p class='caption'><strong>{escape(caption)}</strong></p>" if caption else ""
+    return HTML(above + table.to_html(index=False, escape=True, border=0, classes="results", **cells))
 
 
 def _text(value: Any) -> str:
@@ -246,86 +247,6 @@ def group_answer(at_layer: pd.DataFrame) -> str:
     return f"Untuned, {'; '.join(told)}." if told else "The stimuli of this run have neither topics nor passages."
 
 
-def arms(at_layer: pd.DataFrame, brain: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return each participant's prompt-tuned and fine-tuned accuracy, mean over tasks; None if an arm is missing."""
-    table = judged(at_layer, brain).pivot_table(index="participant", columns="method", values="pairwise")
-    return (table["prompt-tuned"].to_numpy(), table["fine-tuned"].to_numpy()) if set(ARMS) <= set(table) else None
-
-
-def verdict(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
-    """Say in words whether the methods differ, are equivalent, both, or cannot be told apart."""
-    differs = difference.p is not None and difference.p < equivalence.alpha
-    small = equivalence.shown
-    if differs:
-        direction = "better" if difference.estimate > 0 else "worse"
-        size = f", but by less than {equivalence.margin:g}" if small else ""
-        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones{size}"
-    if small:
-        return f"prompt-tuned and fine-tuned representations are decoded equally well, to within {equivalence.margin:g}"
-    return "neither a difference between prompt-tuned and fine-tuned representations nor their equivalence is shown"
-
-
-def task_tests(at_layer: pd.DataFrame, run: Study) -> pd.DataFrame:
-    """Test prompt-tuned minus fine-tuned task by task, in each brain's main region and design.
-
-    Returns
-    -------
-    DataFrame
-        Per brain and task: difference, 95 % interval, p (paired t), q (false-discovery rate over the tasks of a
-        brain), and whether it differs at `run.fdr` and is equivalent within `run.margin`.
-    """
-    tables = []
-    for brain in run.brains:
-        rows = judged(at_layer, brain)
-        pairs = rows.pivot_table(index=["task", "participant"], columns="method", values="pairwise", sort=False)
-        if not set(ARMS) <= set(pairs):
-            continue
-        arms = [
-            (task, pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy())
-            for task, pair in pairs.groupby("task", sort=False)
-        ]
-        tests = [
-            (task, stats.paired_difference(a, b, run.fdr), stats.tost(a, b, run.margin, run.fdr))
-            for task, a, b in arms
-            if task
-        ]
-        q = stats.fdr([difference.p for _, difference, _ in tests])
-        tables.append(
-            pd.DataFrame(
-                {
-                    "brain": brain,
-                    "task": [task for task, _, _ in tests],
-                    "difference": [d.estimate for _, d, _ in tests],
-                    "low": [d.low for _, d, _ in tests],
-                    "high": [d.high for _, d, _ in tests],
-                    "p": [d.p for _, d, _ in tests],
-                    "q": q,
-                    "differs": ["yes" if value < run.fdr else "not shown" for value in q],
-                    "equivalent": ["yes" if t.shown else "not shown" for _, _, t in tests],
-                }
-            )
-        )
-    return (
-        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"note": ["only one tuning method was run"]})
-    )
-
-
-def headline(at_layer: pd.DataFrame, run: Study, brain: str) -> str:
-    """Say in two sentences what one brain data set answers: the answer first, then its numbers."""
-    rows = judged(at_layer, brain)
-    means = rows.groupby("method")["pairwise"].mean()
-    found = ", ".join(f"{m} {means[m]:.3f}" for m in ("untuned", *ARMS) if m in means)
-    who = f"{rows['participant'].nunique()} {'simulated ' if is_simulated(brain) else ''}participants"
-    where = f"{brain} ({who}, region {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds)"
-    numbers = f"Mean pairwise accuracy: {found}; chance is {CHANCE}."
-    pair = arms(at_layer, brain)
-    if pair is None:
-        return f"{where}: only one tuning method was run. {numbers}"
-    difference, equivalence = stats.paired_difference(*pair, run.fdr), stats.tost(*pair, run.margin, run.fdr)
-    answer = f"{where}: {verdict(difference, equivalence)}. {numbers}"
-    return f"{answer} Prompt-tuned minus fine-tuned: {difference.sentence}"
-
-
 def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     """Compare the untuned representation with its permutation null, region by region.
 
@@ -428,10 +349,8 @@ def quoted(
     """Return every number and sentence that the pages quote, by name."""
     beaten = int((tuned["score"] > tuned["baseline"]).sum())
     above = null_summary(at_layer, null)
-    headlines = " ".join(headline(at_layer, run, brain) for brain in run.brains)
     simulated = [is_simulated(brain) for brain in run.brains]
     return {
-        "headline": headlines,
         "standing": SIMULATED if any(simulated) else REAL,
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(beaten),
@@ -441,9 +360,10 @@ def quoted(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
         ),
         "edge": f"{alpha_at_edge(decoded):.0%}",
-        "above_null": f"{int((above['p'] < 0.05).sum())} of {len(above)}",
+        "above_null": f"{int((above['p'] < run.fdr).sum())} of {len(above)}",
         "regions": _regions(at_layer, run),
         "silent": _silent(above, run),
+        "level": f"{run.fdr:g}",
         "permutations": str(null["permutation"].nunique()),
         "leakage": leakage_answer(at_layer),
         "topics": group_answer(at_layer),

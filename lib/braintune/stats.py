@@ -182,6 +182,15 @@ def tost(a: np.ndarray, b: np.ndarray, margin: float, alpha: float) -> MarginTes
     )
 
 
+def above(values: np.ndarray, level: float) -> float | None:
+    """Return the one-sided p-value of participants' mean lying above `level`; None where it cannot be tested."""
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
+    if len(values) < 2 or _untestable(values):
+        return None
+    return float(scipy_stats.ttest_1samp(values, level, alternative="greater").pvalue)
+
+
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:
     """Adjust a family of p-values by Benjamini and Hochberg; what could not be tested (None) stays NaN."""
     values = np.array([np.nan if p is None else p for p in p_values], dtype=float)

@@ -1,0 +1,162 @@
+"""What the verdict page says: the ledger and the failure signatures as sentences and tables."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from IPython.display import HTML
+
+from braintune import claims, report, signatures, stats
+from braintune.brain import is_simulated
+from braintune.claims import CLAIMS, INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Evidence, Ledger, Verdict
+from braintune.report import ARMS
+from braintune.signatures import Sign
+from braintune.study import Study, read_json
+
+# --- in words ----------------------------------------------------------------------------------------------------
+
+
+def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
+    """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
+    rows = report.judged(at_layer, e.brain)
+    means = rows.groupby("method")["pairwise"].mean()
+    told = ", ".join(f"{m} {means[m]:.3f}" for m in ("untuned", *ARMS) if m in means)
+    numbers = f"Mean pairwise accuracy: {told}; chance is {report.CHANCE}."
+    pair = claims.pairs(e.main, ["region"])
+    if pair.empty:
+        return f"{_where(e, rows)}: only one tuning method was run. {numbers}"
+    arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
+    difference = stats.paired_difference(*arms, e.run.fdr)
+    answer = comparison_in_words(difference, stats.tost(*arms, e.run.margin, e.run.fdr))
+    return f"{_where(e, rows)}: {answer}. {numbers} Prompt-tuned minus fine-tuned: {difference.sentence}"
+
+
+def _where(e: Evidence, rows: pd.DataFrame) -> str:
+    who = f"{rows['participant'].nunique()} {'simulated ' if is_simulated(e.brain) else ''}participants"
+    return f"{e.brain} ({who}, region {e.region}, {e.design} folds)"
+
+
+def comparison_in_words(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
+    """Say in words whether the methods differ, are equivalent, both, or cannot be told apart."""
+    if difference.p is not None and difference.p < equivalence.alpha:
+        direction = "better" if difference.estimate > 0 else "worse"
+        size = f", but by less than {equivalence.margin:g}" if equivalence.shown else ""
+        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones{size}"
+    if equivalence.shown:
+        return f"prompt-tuned and fine-tuned representations are decoded equally well, to within {equivalence.margin:g}"
+    return "neither a difference between prompt-tuned and fine-tuned representations nor their equivalence is shown"
+
+
+def answer(ledger: Ledger) -> str:
+    """Say which claims are supported, one sentence a brain data set."""
+    told = []
+    for brain, e in ledger.evidence.items():
+        groups = {
+            verdict: [v.claim for v in ledger.of(brain) if v.verdict == verdict]
+            for verdict in (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE)
+        }
+        parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items() if names)
+        told.append(f"{_where(e, e.scores)}: {parts}.")
+    return " ".join(told)
+
+
+def summary(run: Study) -> str:
+    """Say in two lines what the ledger of a run holds, read from its file."""
+    kept = read_json(claims.ledger_file(run))
+    parts = []
+    for brain, facts in kept["brains"].items():
+        found = ", ".join(f"{name} {entry['verdict']}" for name, entry in facts["claims"].items())
+        parts.append(f"{brain}{' (simulated)' if facts['simulated'] else ''}: {found}")
+    signs = [Sign(**sign) for sign in kept["signatures"]]
+    return f"claims: {'; '.join(parts)}\nchecks: {signatures.summary(signs)}"
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def claim_table(ledger: Ledger, brain: str) -> pd.DataFrame:
+    """Return one brain's ledger: claim, verdict, effect, what could have been detected, and why."""
+    columns = ["claim", "verdict", "effect", "smallest detectable", "power at the margin", "why"]
+    rows = [
+        (f"{v.claim}. {CLAIMS[v.claim].paper}", v.verdict, _effect(v), v.detectable, v.power, v.sentence)
+        for v in ledger.of(brain)
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(**{name: table[name].astype(float) for name in columns[3:5]})
+
+
+def _effect(v: Verdict) -> str:
+    f = v.finding
+    if f.estimate is None:
+        return "–"
+    interval = f" ({f.low:+.3f} to {f.high:+.3f})" if f.low is not None else ""
+    return f"{f.estimate:+.3f}{interval}: {v.measure}"
+
+
+def rule_table() -> pd.DataFrame:
+    """Return what each claim is tested by and when it is supported."""
+    rows = [(f"{name}. {claim.paper}", claim.test, claim.rule) for name, claim in CLAIMS.items()]
+    return pd.DataFrame(rows, columns=["the paper claims", "our test", "verdict"])
+
+
+def ledger_tables(ledger: Ledger) -> HTML:
+    """Show the ledger of every brain data set, a simulated one labelled so."""
+    parts = []
+    for brain, e in ledger.evidence.items():
+        title = f"{_where(e, e.scores)}{': a check of the method, not a finding' if is_simulated(brain) else ''}"
+        parts.append(report.show(claim_table(ledger, brain), caption=title).data)
+    return HTML("\n".join(parts))
+
+
+def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned by task in each main region, or by region over tasks.
+
+    `q` is the false-discovery rate over the tasks (or regions) of a brain.
+    """
+    tables = []
+    for brain, e in ledger.evidence.items():
+        cells = (
+            claims.comparisons(e.cells, ["region"], e.run) if regions else claims.comparisons(e.main, ["task"], e.run)
+        )
+        differs = cells["q"].lt(e.run.fdr).map({True: "yes", False: "not shown"})
+        marks = {
+            name: cells[p].lt(e.run.fdr).map({True: "yes", False: "not shown"})
+            for name, p in (("not worse", "p_margin"), ("equivalent", "p_equivalent"))
+        }
+        kept = cells.drop(columns=["p_margin", "p_equivalent"]).assign(differs=differs, **marks)
+        kept.insert(0, "brain", brain)
+        tables.append(kept)
+    return pd.concat(tables, ignore_index=True)
+
+
+def background_table(ledger: Ledger) -> pd.DataFrame:
+    """Return what stands behind the verdicts, sentence by sentence."""
+    rows = [(brain, told) for brain, e in ledger.evidence.items() for told in claims.background(e)]
+    return pd.DataFrame(rows, columns=["brain", "also"])
+
+
+def sign_table(signs: Sequence[Sign]) -> pd.DataFrame:
+    """Return every failure signature, where it was looked for, and what was seen."""
+    words = {True: "found", False: "no", None: "could not be looked for"}
+    rows = [(s.title.replace("`", ""), s.brain or "tuning", words[s.found], s.seen, s.meaning) for s in signs]
+    return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
+
+
+# --- numbers in prose --------------------------------------------------------------------------------------------
+
+
+def glue_all(ledger: Ledger, signs: Sequence[Sign], at_layer: pd.DataFrame) -> None:
+    """Register sentences and tables of the ledger with the book."""
+    from myst_nb import glue
+
+    told = {
+        "headline": " ".join(headline(at_layer, e) for e in ledger.evidence.values()),
+        "verdicts": answer(ledger),
+        "signs": signatures.summary(signs) + ".",
+    }
+    for name, text in told.items():
+        glue(name, text, display=True)
+    tables = {"rules": rule_table(), "background": background_table(ledger), "signs_table": sign_table(signs)}
+    for name, table in tables.items():
+        glue(name, report.show(table), display=True)
+    glue("ledger", ledger_tables(ledger), display=True)
+    glue("by_region", report.show(task_table(ledger, regions=True)), display=True)
