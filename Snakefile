@@ -98,6 +98,7 @@ rule figures:
         [str(RUN.decoding_file(b, p)) for b in RUN.brains for p in braintune_workflow.participants(RUN, b)],
     output:
         directory(str(RUN.folder / "figures")),
+        str(RUN.folder / "claims.json"),
         notebook("figures"),
     params:
         fingerprint=stamp("figures"),
@@ -108,6 +109,7 @@ rule figures:
 rule book:
     input:
         notebook("figures"),
+        str(RUN.folder / "claims.json"),
         all_of("embeddings"),
         book.sources(),
     output:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from braintune import book, study, workflow
+from braintune import book, claims, signatures, study, workflow
 from braintune.study import BraintuneError, Study
 
 SIMULATED = "simulated"
@@ -52,6 +52,12 @@ class TestRun:
         assert set(table.loc[table["method"] == "untuned", "layer"]) == set(range(7))
         assert not table.duplicated(["region", "representation", "layer", "folds", "fold"]).any()
         assert table[["pairwise", "mse"]].notna().all().all()
+
+    def test_the_ledger_is_kept_and_told(self, built):
+        kept = study.read_json(claims.ledger_file(built.run))
+        assert set(kept["brains"]["simulated"]["claims"]) == set(claims.CLAIMS)
+        assert len(kept["signatures"]) == len(signatures.SIGNATURES)
+        assert "claims: simulated (simulated): C1 " in built.told and "failure signatures found" in built.told
 
     def test_provenance_is_complete(self, built):
         facts = study.read_json(built.run.folder / "provenance.json")

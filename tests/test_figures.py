@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import figures, plots, report, simulate
+from braintune import claims, figures, plots, report, simulate, verdicts
 from braintune.figures import Caption
 from braintune.study import BraintuneError, Study, read_json
 
@@ -76,6 +76,12 @@ def tuning_tables(tasks=TASKS, methods=report.ARMS):
     return table, pd.DataFrame(epochs, columns=["task", "method", "seed", "epoch", "train_loss", "score"])
 
 
+def differences_of(at_layer):
+    judging = Study.make({"brains": list(at_layer["brain"].unique())})
+    scores = tuning_tables()[0]
+    return verdicts.task_table(claims.judge(judging, at_layer, closeness_table(at_layer), scores))
+
+
 def texts(figure):
     """Every word in a figure."""
     figure.draw_without_rendering()
@@ -102,6 +108,7 @@ def every_figure(table, run, tuned):
     yield figures.decoding_by_region(at_layer)
     yield figures.decoding_by_task(at_layer)
     yield figures.difference_map(at_layer)
+    yield figures.difference_by_task(differences_of(at_layer), run.margin)
     yield figures.task_ranking(at_layer)
     yield figures.layer_curves(table)
     yield figures.leakage(at_layer)
@@ -145,6 +152,12 @@ class TestContent:
         words = texts(figures.difference_map(at_layer))
         assert {"+2.0", "language", "IFG", *TASKS} <= words
 
+    def test_differences_stand_beside_the_margin(self, at_layer):
+        axes = figures.difference_by_task(differences_of(at_layer), 0.01).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
+        assert axes.lines[1].get_xdata() == pytest.approx([0.02] * len(TASKS), abs=1e-5)
+        assert "within the margin" in axes.get_legend_handles_labels()[1]
+
     def test_tasks_are_ranked(self, at_layer):
         at_layer.loc[at_layer["task"] == "wsd", "pairwise"] += 0.1
         axes = figures.task_ranking(at_layer).axes[0]
@@ -172,7 +185,8 @@ class TestContent:
 
     def test_a_figure_that_cannot_be_says_why(self, run):
         at_layer = report.scores(decoding_table(methods=("prompt-tuned",)), run)
-        assert "nothing to draw: only one tuning method was run" in texts(figures.difference_map(at_layer))
+        for figure in (figures.difference_map(at_layer), figures.difference_by_task(differences_of(at_layer), 0.01)):
+            assert "nothing to draw: only one tuning method was run" in texts(figure)
 
 
 class TestBrainMap:

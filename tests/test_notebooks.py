@@ -126,7 +126,7 @@ class TestWorkflow:
             },
             {"tuning", "embeddings"},
             {"decoding", "gram", "rsa", "stats", "voxelwise"},
-            {"figures", "report", "workflow", "book"},
+            {"figures", "report", "claims", "signatures", "verdicts", "workflow", "book"},
         ]
         floor_of = {name: i for i, names in enumerate(floors) for name in names}
         for path in workflow.LIBRARY.glob("*.py"):

@@ -210,9 +210,12 @@ def _render(source: Path, folder: Path) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Build the book of one profile and say where it is."""
-    page = build(Study.load(words[0]))
-    print(f"the book is built: {page}", flush=True)
+    """Build the book of one profile; say which claims hold, what looks like a failure, and where the book is."""
+    from braintune import verdicts  # here, since Snakemake imports this module for every job
+
+    run = Study.load(words[0])
+    page = build(run)
+    print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
 
 
 if __name__ == "__main__":

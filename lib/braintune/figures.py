@@ -87,6 +87,12 @@ CAPTIONS = {
         "Above zero (blue), the prompt-tuned representation is decoded better.",
         "Prompt-tuned minus fine-tuned accuracy by region and task.",
     ),
+    "difference-tasks": Caption(
+        "Prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each brain. Points are means "
+        "over participants, bars are intervals over participants; the grey band is the margin within which a "
+        "difference does not count. Right of zero, the prompt-tuned representation is decoded better.",
+        "Prompt-tuned minus fine-tuned accuracy by task with intervals, beside the margin.",
+    ),
     "task-ranking": Caption(
         f"Tasks in the order of how well their representations are decoded. {_BARS}; the grey line and band are the "
         "untuned model and its interval.",
@@ -320,6 +326,35 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
         axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths", fontsize=10, loc="left")
         axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
         axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
+    """Draw prompt-tuned minus fine-tuned accuracy with its interval, task by task, one panel a brain data set.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        Columns brain, task, difference, low, high, from :func:`braintune.verdicts.task_table`.
+    margin : float
+        Drawn as a band.
+    """
+    brains = list(tests["brain"].unique())
+    if not brains:
+        return nothing("only one tuning method was run")
+    most = int(tests.groupby("brain").size().max())
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
+    for axes, brain in zip(panels, brains, strict=True):
+        rows = tests[tests["brain"] == brain]
+        spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
+        axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
+        axes.axvline(0, color="black", linewidth=1)
+        look = {"fmt": "o", "color": "black", "markersize": 5, "capsize": 2, "label": "prompt-tuned minus fine-tuned"}
+        axes.errorbar(rows["difference"], range(len(rows)), xerr=np.nan_to_num(spread), **look)
+        name_rows(axes, rows["task"].tolist())
+        axes.set(xlabel=f"difference in {ACCURACY}")
+        axes.set_title(brain, fontsize=10, loc="left")
+    one_legend(figure, *panels)
     return figure
 
 

@@ -364,6 +364,7 @@ def quoted(
         "regions": _regions(at_layer, run),
         "silent": _silent(above, run),
         "level": f"{run.fdr:g}",
+        "margin": f"{run.margin:g}",
         "permutations": str(null["permutation"].nunique()),
         "leakage": leakage_answer(at_layer),
         "topics": group_answer(at_layer),
