@@ -29,7 +29,9 @@ def results(level=0.65, participants=5, seed=0, tasks=TASKS):
     decoded = pd.DataFrame(rows, columns=columns)
     noise = random.normal(0, 0.005, len(decoded))
     decoded = decoded.assign(pairwise=np.where(decoded["method"] == "control", 0.49, level) + noise)
-    decoded = decoded.assign(pairwise_strict=0.3, mse=1.0, rank=0.3)
+    decoded = decoded.assign(
+        pairwise_strict=0.3, mse=1.0, rank=0.3, pairwise_same_group=0.55, pairwise_different_group=0.65
+    )
     closeness = pd.DataFrame(tuned, columns=["representation", "task", "method"])
     closeness = closeness.assign(brain="simulated", seed=0, layer=2, spearman=0.8, cka=0.8)
     metrics = closeness[["task", "method", "seed"]].assign(score=0.8, baseline=0.5)
