@@ -242,6 +242,17 @@ def test_several_seeds_give_an_interval_over_seeds():
     assert "luck of single training runs" in once
 
 
+def test_intervals_over_passages_are_counted_where_there_are_some():
+    at_layer, closeness, tuned = tables()
+    prompt = closeness["method"] == "prompt-tuned"
+    apart = closeness.assign(low=np.where(prompt, 0.8, 0.4), high=np.where(prompt, 0.9, 0.7))
+    told = claims.background(claims.judge(RUN, at_layer, apart, tuned).evidence["simulated"])
+    assert any("apart on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in told)
+    without = closeness.assign(low=np.nan, high=np.nan)
+    told = claims.background(claims.judge(RUN, at_layer, without, tuned).evidence["simulated"])
+    assert not any("drawn anew" in sentence for sentence in told)
+
+
 # --- how often a verdict is wrong --------------------------------------------------------------------------------
 
 STUDIES = 300

@@ -312,7 +312,7 @@ def make_study(tmp_path):
 
     def make(**values):
         base = {"runs": str(tmp_path / "runs"), "backbone": backbone, "tasks": ["chunking"], "methods": list(METHODS),
-                "epochs": dict.fromkeys(METHODS, 1), "learning_rate": dict.fromkeys(METHODS, 1e-2), "device": "cpu",
+                "epochs": [1], "learning_rates": {m: [1e-2] for m in METHODS}, "device": "cpu",
                 "train_examples": 16, "test_examples": 10, "batch_size": 8, "prefix_length": LENGTH}  # fmt: skip
         return Study.make(base | values)
 

@@ -233,3 +233,9 @@ class TestBootstrapOverSeeds:
     def test_what_cannot_be_drawn_says_so(self, table):
         found = stats.bootstrap_mean(table, 0.05, 0)
         assert found.low is None and "cannot be drawn" in found.sentence
+
+
+def test_above_a_level_equals_scipy():
+    reference = scipy_stats.ttest_1samp(A, 0.68, alternative="greater").pvalue
+    assert stats.above(np.append(A, np.nan), 0.68) == pytest.approx(reference)
+    assert stats.above([0.7], 0.5) is stats.above([0.7, 0.7], 0.5) is None

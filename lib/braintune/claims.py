@@ -43,6 +43,8 @@ class Evidence:
     closeness, gain : DataFrames of tasks × methods
         Spearman similarity to the untuned model, and the task score as a part of the way from the trivial baseline
         to a perfect score; means over seeds, rows complete.
+    low, high : DataFrames of tasks × methods
+        The bounds of that similarity when passages are drawn anew; empty without a bootstrap.
     """
 
     run: Study
@@ -52,6 +54,8 @@ class Evidence:
     design: str
     closeness: pd.DataFrame
     gain: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -158,6 +162,7 @@ def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataF
     return Evidence(
         run, brain, rows, report.main_region(list(here["region"].unique())), design,
         _wide(close, "spearman"), _wide(gain[np.isfinite(gain["gain"])], "gain"),
+        _wide(close, "low"), _wide(close, "high"),
     )  # fmt: skip
 
 
@@ -274,7 +279,7 @@ def concept_over_form(e: Evidence) -> tuple:
     concept = [task for task in CONCEPT if task in wide]
     measure = f"{' and '.join(concept or CONCEPT)} minus {FORM}"
     if not concept or FORM not in wide:
-        return _cannot(f"it takes {FORM} and one of {', '.join(CONCEPT)} in `tasks`", measure)
+        return _cannot(f"it takes {FORM} and one of {', '.join(CONCEPT)} among the tasks of the profile", measure)
     both = wide[[*concept, FORM]].dropna().groupby("participant").mean()
     if both.empty:
         return _cannot("no participant has scores of all of them", measure)
@@ -496,6 +501,16 @@ def write(run: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
     study.write_json(ledger_file(run), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
 
 
+def _apart(e: Evidence) -> str:
+    """Say on how many tasks the methods' closeness differs by more than the choice of passages explains."""
+    prompt, fine = (int((e.low[one] > e.high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
+    return (
+        "Closeness to the untuned model with passages (or stimuli) drawn anew: the intervals of the two methods are "
+        f"apart on {prompt + fine} of {len(e.low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on "
+        f"{fine}."
+    )
+
+
 def background(e: Evidence) -> list[str]:
     """Say what stands behind the verdicts: the mixed model, where the variance lies, and what the seeds add."""
     several = e.scores["seed"].nunique() > 1
@@ -513,6 +528,8 @@ def background(e: Evidence) -> list[str]:
         told.append(stats.variance_split(cube).sentence)
         if several and e.region in whole:
             told.append(stats.bootstrap_mean(whole[e.region].to_numpy(), e.run.fdr, e.run.fold_seed).sentence)
+    if set(ARMS) <= set(e.low) & set(e.high):
+        told.append(_apart(e))
     if not several:
         told.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
     return told
