@@ -137,7 +137,7 @@ class TuningSettings(Settings):
         },
         "peak learning rates to try, by method: as many for each method",
     )
-    epochs: list[int] = _parameter([4], "lengths of training to try, the same for each method", "epochs", min_length=1)
+    epochs: list[int] = _parameter([3], "lengths of training to try, the same for each method", "epochs", min_length=1)
     search_examples: int = _parameter(
         500,
         "training examples of a trial; the trial that does best on the validation part is then run on all of them",
