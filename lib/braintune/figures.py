@@ -221,7 +221,7 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
         axes.errorbar(scores["mean"], places, xerr=scores["std"].fillna(0), label=method, zorder=3, **look)
     axes.set_yticks(range(len(tasks)), tasks)
     axes.invert_yaxis()
-    axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1))
+    axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1.02))
     one_legend(figure, axes)
     return figure
 
