@@ -225,14 +225,32 @@ class TestBootstrapOverSeeds:
     def test_seeds_that_differ_widen_the_interval(self):
         random = np.random.default_rng(0)
         noise = random.normal(0, 0.001, (10, 3))
-        calm, rough = (stats.bootstrap_mean(noise + seeds, 0.05, 0) for seeds in (0, np.array([-0.02, 0.0, 0.02])))
+        calm, rough = (stats.crossed_mean(noise + seeds, 0.05) for seeds in (0, np.array([-0.02, 0.0, 0.02])))
         assert rough.high - rough.low > 5 * (calm.high - calm.low)
-        assert calm == stats.bootstrap_mean(noise, 0.05, 0)
+
+    def test_without_luck_of_seeds_it_is_the_t_interval_over_participants(self):
+        people = np.random.default_rng(1).normal(0, 0.02, (12, 1))
+        rest = np.array([[1.0, -1.0], [-1.0, 1.0]] * 6) * 1e-4  # columns have equal means
+        found = stats.crossed_mean(people + rest, 0.05)
+        low, high = scipy_stats.ttest_1samp(people.ravel(), 0).confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
+
+    @pytest.mark.parametrize(("participants", "seeds"), [(5, 2), (5, 3), (20, 3)])
+    def test_it_covers_what_it_says(self, participants, seeds):
+        random, inside = np.random.default_rng(2), 0
+        for _ in range(400):
+            parts = (
+                sd * random.standard_normal(shape)
+                for sd, shape in ((0.02, (participants, 1)), (0.005, (1, seeds)), (0.02, (participants, seeds)))
+            )
+            found = stats.crossed_mean(0.01 + sum(parts), 0.05)
+            inside += found.low <= 0.01 <= found.high
+        assert 0.92 <= inside / 400 <= 0.995
 
     @pytest.mark.parametrize("table", [np.ones((1, 3)), np.ones((4, 1)), np.full((4, 3), np.nan)])
     def test_what_cannot_be_drawn_says_so(self, table):
-        found = stats.bootstrap_mean(table, 0.05, 0)
-        assert found.low is None and "cannot be drawn" in found.sentence
+        found = stats.crossed_mean(table, 0.05)
+        assert found.low is None and "cannot be had" in found.sentence
 
 
 def test_above_a_level_equals_scipy():

@@ -8,6 +8,7 @@ import torch
 import yaml
 from safetensors import safe_open
 
+from braintune import tuning
 from braintune.backbones import load_backbone
 from braintune.encoding import Collator, encode
 from braintune.heads import TunedModel
@@ -270,6 +271,22 @@ def test_batches_hold_every_example_once_and_pad_little():
 # --- the search --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("scores", "n", "winner"),
+    [
+        ([0.55, 0.57], 176, 0),  # within one standard error, so the first is kept
+        ([0.55, 0.65], 176, 1),
+        ([0.55, 0.57], 10_000, 1),
+        ([0.0, 0.0], 300, 0),
+        ([None, 0.4, 0.41], 300, 1),  # what diverged is never kept
+        ([None, None], 300, 0),
+        ([0.9, 1.0], 300, 1),
+    ],
+)
+def test_the_first_trial_within_one_standard_error_of_the_best_is_kept(scores, n, winner):
+    assert tuning._winner([{"score": score} for score in scores], n) == winner
+
+
 def test_every_method_gets_the_same_trials_and_the_best_is_run_on_everything(make_study):
     rates = {"fine-tuned": [3e-3, 1e38], "prompt-tuned": [1e-3, 3e-2]}
     study = make_study(methods=list(rates), learning_rates=rates, epochs=[1, 2], search_examples=16, patience=None)
@@ -280,8 +297,7 @@ def test_every_method_gets_the_same_trials_and_the_best_is_run_on_everything(mak
         assert [(t["learning_rate"], t["epochs"]) for t in trials] == recipes
         seen = [t["examples_seen"] for t in trials]
         assert seen == ([16, 32, 0, 0] if method == "fine-tuned" else [16, 32, 16, 32])
-        points = [-1 if t["score"] is None else t["score"] for t in trials]
-        best = trials[int(np.argmax(points))]
+        best = trials[tuning._winner(trials, metrics["n_validation"])]
         assert (metrics["learning_rate"], metrics["epochs"]) == (best["learning_rate"], best["epochs"])
         assert history(study, "sentiment", method, 0)["step"].iloc[-1] == 5 * best["epochs"]
         if method == "fine-tuned":  # a trial that diverges loses, and ends nothing

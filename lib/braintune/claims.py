@@ -203,7 +203,7 @@ def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFr
     rows = []
     for key, pair in pairs(cells, by).groupby(list(by), sort=False):
         a, b = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
-        found = stats.paired_difference(a, b, run.fdr)
+        found = stats.paired_difference(a, b, run.fdr, flips=False)
         margin, same = (test(a, b, run.margin, run.fdr) for test in (stats.non_inferiority, stats.tost))
         power = stats.smallest_detectable(a - b, run.fdr), stats.power_at(a - b, run.margin, run.fdr)
         rows.append((*key, found.estimate, found.low, found.high, found.p, margin.p, same.p, *power, found.n))
@@ -511,15 +511,22 @@ def _apart(e: Evidence) -> str:
     )
 
 
-def background(e: Evidence) -> list[str]:
-    """Say what stands behind the verdicts: the mixed model, where the variance lies, and what the seeds add."""
-    several = e.scores["seed"].nunique() > 1
+def by_seed(e: Evidence) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned accuracy, mean over tasks: participants × (region, seed), complete columns."""
     keys = ["participant", "region", "seed", "task"]
     wide = e.scores.pivot_table(index=keys, columns="method", values="pairwise").reindex(columns=list(ARMS)).dropna()
     difference = (wide["prompt-tuned"] - wide["fine-tuned"]).groupby(keys[:3]).mean()
+    if difference.empty:
+        return pd.DataFrame()
+    return difference.unstack(["region", "seed"]).dropna(axis=1)  # regions that every participant has
+
+
+def background(e: Evidence) -> list[str]:
+    """Say what stands behind the verdicts: the mixed model, where the variance lies, and what the seeds add."""
+    several = e.scores["seed"].nunique() > 1
     told = [stats.mixed_model(e.cells, e.run.fdr).sentence]
-    if len(difference):
-        whole = difference.unstack(["region", "seed"]).dropna(axis=1)  # regions that every participant has
+    whole = by_seed(e)
+    if len(whole):
         regions, seeds = (whole.columns.get_level_values(name).unique() for name in ("region", "seed"))
         complete = len(regions) * len(seeds) == whole.shape[1]
         cube = (
@@ -527,7 +534,7 @@ def background(e: Evidence) -> list[str]:
         )
         told.append(stats.variance_split(cube).sentence)
         if several and e.region in whole:
-            told.append(stats.bootstrap_mean(whole[e.region].to_numpy(), e.run.fdr, e.run.fold_seed).sentence)
+            told.append(stats.crossed_mean(whole[e.region].to_numpy(), e.run.fdr).sentence)
     if set(ARMS) <= set(e.low) & set(e.high):
         told.append(_apart(e))
     if not several:

@@ -140,7 +140,7 @@ class TuningSettings(Settings):
     epochs: list[int] = _parameter([3], "lengths of training to try, the same for each method", "epochs", min_length=1)
     search_examples: int = _parameter(
         500,
-        "training examples of a trial; the trial that does best on the validation part is then run on all of them",
+        "training examples of a trial; the first trial within one standard error of the best then runs on all of them",
         "examples",
         ge=10,
     )

@@ -82,7 +82,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     with reproducible(study, seed, device), _scratch(study.tuning_folder(task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
-        recipe = recipes[_winner(trials)]
+        recipe = recipes[_winner(trials, len(data.validation))]
         model = _fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         scores = score(data.task, data.test, predict(trainer, parts["test"]))
@@ -177,9 +177,16 @@ def _search(
     return trials
 
 
-def _winner(trials: list[dict[str, Any]]) -> int:
-    """Return the number of the trial with the best score, of equal ones the first."""
-    return int(np.argmax([-math.inf if trial["score"] is None else trial["score"] for trial in trials]))
+def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
+    """Return the number of the first trial within one standard error of the best.
+
+    A smaller advantage on a few hundred examples is luck, so then the recipe named first is kept. The standard error is
+    that of a share of the validation examples, which for F1 is about right.
+    """
+    scores = np.array([-math.inf if trial["score"] is None else trial["score"] for trial in trials])
+    best = scores.max()
+    error = math.sqrt(max(0.0, best * (1 - best)) / n_validation) if n_validation and np.isfinite(best) else 0.0
+    return int(np.argmax(scores >= best - error))
 
 
 def _key(
