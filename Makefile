@@ -21,7 +21,7 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 
-.PHONY: help setup data book test serve lab lint bench-tuning bench-decoding clean
+.PHONY: help setup data book test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +33,8 @@ help:
 	@echo "make lint                    check style and format"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          measure the decoder beside scikit-learn and himalaya"
+	@echo "make calibrate               how often the verdicts are wrong on known truths (about 30 minutes)"
+	@echo "make reference               run real tasks and brains with two seeds, and record the tables (about 2 hours)"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
@@ -66,6 +68,13 @@ bench-decoding: .venv/.bench
 
 bench-tuning: setup
 	@$(BIN)/python tests/bench_tuning.py
+
+calibrate: setup
+	@$(BIN)/python -m braintune.calibrate
+
+reference:
+	@$(MAKE) --no-print-directory book PROFILE=reference
+	@$(BIN)/python -m braintune.reference reference
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from braintune import gram, rsa
 from braintune.brain import BrainData, Stimuli
@@ -86,13 +86,46 @@ def test_bootstrap_equals_copying_stimuli():
     drawn = np.random.default_rng(3).multinomial(4, np.full(4, 0.25), size=6)[:, groups]
     for value, times in zip(found, drawn, strict=True):
         chosen = np.repeat(np.arange(12), times)
+        copy = np.concatenate([np.arange(t) for t in times])
         i, j = np.triu_indices(len(chosen), 1)
-        differ = chosen[i] != chosen[j]
-        i, j = chosen[i][differ], chosen[j][differ]
+        apart = (groups[chosen[i]] != groups[chosen[j]]) | ((chosen[i] != chosen[j]) & (copy[i] == copy[j]))
+        i, j = chosen[i][apart], chosen[j][apart]
         expected = spearmanr(squareform(rsa.rdm(one))[i, j], squareform(rsa.rdm(other))[i, j]).statistic
         assert value == pytest.approx(expected, abs=1e-9)
     tied = np.round(np.stack([rsa.rdm(one)]), 1)
     assert np.isfinite(rsa.bootstrap_spearman(tied, rsa.rdm(other), groups, 6, 3)).all()
+
+
+def test_the_bootstrap_lies_around_the_estimate():
+    difference = []
+    for k in range(12):
+        dice = np.random.default_rng(k)
+        groups = np.repeat(np.arange(24), 4)
+        one = dice.normal(size=(24, 20))[groups] + dice.normal(size=(96, 20))
+        rdms = rsa.rdm(one), rsa.rdm(one + dice.normal(size=one.shape))
+        drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, 60, k)
+        difference.append(drawn.mean() - rsa.spearman_rsa(*rdms)[0, 0])
+    assert abs(np.mean(difference)) < 0.004  # pairs within copies of one passage would lift it by 0.016
+
+
+def test_partial_similarity_equals_the_correlation_of_residuals():
+    one, other = (rsa.rdm(y) for y in embeddings_of(20, 2))
+    stimuli = Stimuli([f"s{i}" for i in range(20)], ["a " * (i % 5 + 1) for i in range(20)], np.arange(20),
+                      passage=np.arange(20) // 4)  # fmt: skip
+    controls = rsa.control_rdms(stimuli)
+    assert controls.shape == (2, 190) and controls[0].max() == 4 and set(controls[1]) == {0, 1}
+    design = np.column_stack([np.ones(190), *rankdata(controls, axis=1)])
+    left = [r - design @ np.linalg.lstsq(design, r, rcond=None)[0] for r in rankdata(np.stack([one, other]), axis=1)]
+    ours = rsa.without(rsa.ranks(np.stack([one, other])), controls)
+    assert ours[0] @ ours[1] == pytest.approx(np.corrcoef(left)[0, 1], abs=1e-5)
+
+
+def test_a_control_takes_itself_out_and_a_constant_one_nothing():
+    stimuli = Stimuli(["a", "b", "c", "d", "e"], ["w"] * 5, np.arange(5))
+    (constant,) = rsa.control_rdms(stimuli)
+    ranked = rsa.ranks(rsa.rdm(embeddings_of(5, 1)[0])[None])
+    np.testing.assert_allclose(rsa.without(ranked, constant[None]), ranked, atol=1e-6)
+    assert not rsa.without(ranked, ranked).any()
 
 
 def make_run(n=24, regions=("language", "visual"), participants=("P1", "P2", "P3"), **values):

@@ -165,10 +165,12 @@ class TestMixedModel:
 
         table = cells()
         found = stats.mixed_model(table, 0.05)
-        parts = {"participant": "0 + C(participant)", "region": "0 + C(region)"}
+        parts = {"participant": "0 + C(participant)", "region": "0 + C(region)", "slope": "0 + C(participant):coded"}
         reference = formula.mixedlm(
             "hundredths ~ C(method, Sum) * C(task, Sum)",
-            table.assign(hundredths=100 * table["pairwise"]),
+            table.assign(
+                hundredths=100 * table["pairwise"], coded=np.where(table["method"] == "prompt-tuned", 0.5, -0.5)
+            ),
             groups=np.ones(len(table)),
             vc_formula=parts,
         ).fit()
@@ -176,6 +178,17 @@ class TestMixedModel:
         assert found.estimate == pytest.approx(effect, abs=1e-6)
         assert found.statistic == pytest.approx(-reference.tvalues["C(method, Sum)[S.fine-tuned]"], rel=1e-3)
         assert found.low < 0.02 < found.high and found.p < 0.001
+
+    def test_participants_who_differ_in_the_effect_make_it_unsure(self):
+        table, random = cells(participants=8), np.random.default_rng(3)
+        own = dict(enumerate(random.normal(0, 0.03, 8)))
+        shifted = table["pairwise"] + table["participant"].map(own) * (table["method"] == "prompt-tuned")
+        alike, unlike = (stats.mixed_model(t, 0.05) for t in (table, table.assign(pairwise=shifted)))
+        wide = unlike.high - unlike.low
+        assert wide > 3 * (alike.high - alike.low)
+        pairs = table.assign(pairwise=shifted).groupby(["participant", "method"])["pairwise"].mean().unstack()
+        paired = stats.paired_difference(pairs["prompt-tuned"].to_numpy(), pairs["fine-tuned"].to_numpy(), 0.05)
+        assert wide == pytest.approx(paired.high - paired.low, rel=0.05)
 
     @pytest.mark.parametrize(
         ("table", "why"),
@@ -191,7 +204,10 @@ class TestMixedModel:
         assert found.p is None and why in found.sentence
 
     def test_one_region_needs_no_intercept(self):
-        assert "intercepts for participant)" in stats.mixed_model(cells(regions=("language",)), 0.05).sentence
+        assert (
+            "random: participant, participant × method)"
+            in stats.mixed_model(cells(regions=("language",)), 0.05).sentence
+        )
 
 
 class TestVarianceSplit:

@@ -512,7 +512,7 @@ def _apart(e: Evidence) -> str:
 
 
 def by_seed(e: Evidence) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned accuracy, mean over tasks: participants × (region, seed), complete columns."""
+    """Return prompt-tuned minus fine-tuned accuracy, mean over tasks: participants × (region, seed), complete ones."""
     keys = ["participant", "region", "seed", "task"]
     wide = e.scores.pivot_table(index=keys, columns="method", values="pairwise").reindex(columns=list(ARMS)).dropna()
     difference = (wide["prompt-tuned"] - wide["fine-tuned"]).groupby(keys[:3]).mean()

@@ -328,11 +328,16 @@ def closeness_answer(untuned: pd.DataFrame) -> str:
 
 
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> pd.DataFrame:
-    """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling."""
+    """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling.
+
+    Columns that end in `, partial` are without what length and passage explain.
+    """
     rows = at_analysis_layer(table, run)
-    means = rows.pivot_table(index="region", columns="method", values="spearman", sort=False)
+    means, partial = (
+        rows.pivot_table(index="region", columns="method", values=name, sort=False) for name in ("spearman", "partial")
+    )
     bounds = ceiling.set_index("region")[["lower", "upper"]].add_prefix("ceiling ")
-    return means.join(bounds).reset_index().rename_axis(columns=None)
+    return means.join(partial.add_suffix(", partial")).join(bounds).reset_index().rename_axis(columns=None)
 
 
 # --- numbers in prose --------------------------------------------------------------------------------------------

@@ -111,6 +111,53 @@ def spearman_rsa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return ranks(a) @ ranks(b).T
 
 
+def control_rdms(stimuli: Stimuli) -> np.ndarray:
+    """Return the dissimilarities that stimuli have without being understood.
+
+    Parameters
+    ----------
+    stimuli : Stimuli
+
+    Returns
+    -------
+    array of shape (n_controls, n_pairs)
+        Differences in length (words; of several sentences, their mean), and, where there are groups, whether two
+        stimuli come from different passages (topics where no passages are known).
+    """
+    one, other = np.triu_indices(len(stimuli.names), 1)
+    words = [len(sentence.split()) for sentence in stimuli.sentences]
+    length = np.bincount(stimuli.stimulus_of, weights=words) / np.bincount(stimuli.stimulus_of)
+    found = [np.abs(length[one] - length[other])]
+    groups = stimuli.topic if stimuli.passage is None else stimuli.passage
+    if groups is not None:
+        groups = np.asarray(groups)
+        found.append((groups[one] != groups[other]).astype(float))
+    return np.stack(found)
+
+
+def without(ranked: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Take control RDMs out of ranked ones, so that products of the rest are partial Spearman correlations.
+
+    Parameters
+    ----------
+    ranked : array of shape (n_rdms, n_pairs)
+        From :func:`ranks`.
+    controls : array of shape (n_controls, n_pairs)
+        RDMs; one without any differences takes nothing out.
+
+    Returns
+    -------
+    array of shape (n_rdms, n_pairs), float32
+        Of unit length; zero where nothing is left.
+    """
+    given = ranks(controls).astype(np.float64)
+    left, size, _ = np.linalg.svd(given.T, full_matrices=False)
+    basis = left[:, size > 1e-6]
+    rest = ranked - (ranked @ basis) @ basis.T
+    norms = np.linalg.norm(rest, axis=1, keepdims=True)
+    return np.where(norms > 1e-4, rest / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+
+
 def debiased_cka(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return debiased linear centred kernel alignment between two stacks of Gram matrices.
 
@@ -166,8 +213,8 @@ def bootstrap_spearman(
 ) -> np.ndarray:
     """Return Spearman similarities to a reference RDM when groups of stimuli are drawn anew.
 
-    A pair of stimuli counts as often as both were drawn; a stimulus paired with its own copy does not count. Ranks
-    are those within the sample.
+    A pair of stimuli counts as often as both were drawn. Nothing is paired with its own copy, neither a stimulus nor
+    its group, which would give pairs within a group more weight than they have. Ranks are those within the sample.
 
     Parameters
     ----------
@@ -188,10 +235,11 @@ def bootstrap_spearman(
     one, other = np.triu_indices(len(groups), 1)
     dice = np.random.default_rng(seed)
     drawn = dice.multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)[:, member]
+    within = member[one] == member[other]
     classes = [np.unique(r, return_inverse=True)[1] for r in (reference, *rdms)]
     result = np.empty((len(rdms), samples))
     for s, times in enumerate(drawn.astype(np.float64)):
-        weight = times[one] * times[other]
+        weight = np.where(within, times[one], times[one] * times[other])
         standard = [_weighted_ranks(tied, weight) for tied in classes]
         shared = weight * standard[0]
         for r, ranked in enumerate(standard[1:]):
@@ -231,11 +279,15 @@ def rsa_tables(study: Study, brain: BrainData, embeddings: Embeddings) -> dict[s
     dict of tidy tables
         ``representations``: every pair at the analysis layer: spearman, cka.
         ``untuned``: every representation and layer with the untuned model at the same layer (a representation with
-        a single layer: with the untuned model's analysis layer): spearman, cka, and at the analysis layer the 95 %
-        bootstrap interval of spearman, `low` … `high`.
-        ``brain``: every participant, region, representation and layer: spearman.
+        a single layer: with the untuned model's analysis layer): spearman, partial, cka, and at the analysis layer the
+        95 % bootstrap interval of spearman, `low` … `high`.
+        ``brain``: every participant, region, representation and layer: spearman, partial.
         ``ceiling``: every region: what the participants' agreement allows [1]_. `upper`: mean similarity of a
         participant with the mean of all; `lower`: with the mean of the others.
+
+    Notes
+    -----
+    `partial` is the Spearman correlation without what length and passage explain (:func:`control_rdms`).
 
     References
     ----------
@@ -244,12 +296,18 @@ def rsa_tables(study: Study, brain: BrainData, embeddings: Embeddings) -> dict[s
     grams, items = layer_grams(embeddings, len(brain.stimuli.names), study)
     rdms = gram_rdms(grams)
     ranked, centred = ranks(rdms), u_centred(grams.inner.cpu().numpy())
-    similarity = {"spearman": (ranked @ ranked.T).astype(float), "cka": centred @ centred.T}
+    controls = control_rdms(brain.stimuli)
+    rest = without(ranked, controls)
+    similarity = {
+        "spearman": (ranked @ ranked.T).astype(float),
+        "partial": (rest @ rest.T).astype(float),
+        "cka": centred @ centred.T,
+    }
     regions = _region_ranks(brain)
     return {
         "representations": _pair_table(brain.name, items, similarity),
         "untuned": _untuned_table(study, brain, items, similarity, rdms),
-        "brain": _brain_table(brain.name, items, ranked, regions),
+        "brain": _brain_table(brain.name, items, {"spearman": ranked, "partial": rest}, regions, controls),
         "ceiling": _ceiling_table(brain.name, regions),
     }
 
@@ -306,13 +364,18 @@ def _region_ranks(brain: BrainData) -> dict[str, tuple[Sequence[str], np.ndarray
 
 
 def _brain_table(
-    brain: str, items: pd.DataFrame, ranked: np.ndarray, regions: Mapping[str, tuple[Sequence[str], np.ndarray]]
+    brain: str,
+    items: pd.DataFrame,
+    ranked: Mapping[str, np.ndarray],
+    regions: Mapping[str, tuple[Sequence[str], np.ndarray]],
+    controls: np.ndarray,
 ) -> pd.DataFrame:
     parts = []
     for region, (participants, stack) in regions.items():
-        values = (stack @ ranked.T).astype(float)
-        for participant, row in zip(participants, values, strict=True):
-            part = items.drop(columns="analysis").assign(spearman=row)
+        theirs = {"spearman": stack, "partial": without(stack, controls)}
+        values = {name: (theirs[name] @ ranked[name].T).astype(float) for name in theirs}
+        for place, participant in enumerate(participants):
+            part = items.drop(columns="analysis").assign(**{name: rows[place] for name, rows in values.items()})
             part.insert(0, "region", region)
             part.insert(0, "participant", participant)
             parts.append(part)

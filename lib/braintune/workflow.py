@@ -217,6 +217,11 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
         vectors = {file: study.checksum(study.data_folder() / file) for file in run.vectors.values()}
         responses = brain.data_checksums(run, own["brain"])
         return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
+    if job.step == "figures":  # the pages show the recorded results beside the run's own
+        recorded = study.REPOSITORY / "data" / "reference"
+        return {
+            f"reference/{file.relative_to(recorded)}": study.checksum(file) for file in recorded.glob("*/*.parquet")
+        }
     return {}
 
 
@@ -345,6 +350,18 @@ def provenance(run: Study) -> dict[str, Any]:
     """Return what made a run: parameters, code, versions, machine, data, fingerprints, seconds per job."""
     executed = {job: executed_notebook(run, job) for job in jobs(run)}
     notes = {j: study.read_json(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
+    return {
+        "profile": run.model_dump(mode="json"),
+        **code_and_versions(),
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "data": {file: sha for job in executed for file, sha in _job_data(run, job).items()},
+        "fingerprints": {job.label: stamp for job, stamp in fingerprints(run).items()},
+        "seconds": {job.label: note.get("seconds") for job, note in notes.items()},
+    }
+
+
+def code_and_versions() -> dict[str, Any]:
+    """Return the commit, whether files were changed since, and the versions of the libraries that compute."""
     packages = (
         "torch",
         "transformers",
@@ -357,13 +374,8 @@ def provenance(run: Study) -> dict[str, Any]:
         "snakemake",
     )
     return {
-        "profile": run.model_dump(mode="json"),
         "code": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "data": {file: sha for job in executed for file, sha in _job_data(run, job).items()},
-        "fingerprints": {job.label: stamp for job, stamp in fingerprints(run).items()},
-        "seconds": {job.label: note.get("seconds") for job, note in notes.items()},
     }
 
 
