@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import claims, figures, plots, report, simulate, verdicts
+from braintune import claims, figures, plots, relations, report, simulate, verdicts
 from braintune.figures import Caption
 from braintune.study import BraintuneError, Study, read_json
 
@@ -112,7 +112,8 @@ def every_figure(table, run, tuned):
     yield figures.task_ranking(at_layer)
     yield figures.layer_curves(table)
     yield figures.leakage(at_layer)
-    yield figures.closeness_and_decoding(at_layer, closeness_table(at_layer))
+    yield relations.closeness_and_decoding(at_layer, closeness_table(at_layer))
+    yield relations.score_and_decoding(at_layer, scores)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ class TestBrainMap:
     def test_voxels_show_the_score_of_their_region(self, run):
         data = simulate.simulate(run)
         scores = pd.Series({"language": 0.7, "IFG": 0.9, "visual": 0.4})
-        image = figures._score_image(data, scores)
+        image = figures._region_image(data, scores.clip(lower=report.CHANCE + 1e-3))
         values = image.get_fdata()
         drawn = {round(float(v), 3): int((np.abs(values - v) < 1e-4).sum()) for v in np.unique(values)}
         assert drawn[0.9] == 10
@@ -204,6 +205,17 @@ class TestBrainMap:
         figure = figures.brain_map(simulate.simulate(run), report.scores(decoding_table(), run))
         words = texts(figure)
         assert all(f"{method}: pairwise accuracy (grouped folds)" in words for method in ("untuned", *report.ARMS))
+
+    def test_the_difference_has_both_signs(self, run):
+        table = decoding_table()
+        worse = (table["region"] == "visual") & (table["method"] == "prompt-tuned")
+        table.loc[worse, "pairwise"] -= 0.1
+        figure = figures.brain_difference(simulate.simulate(run), report.scores(table, run))
+        assert "prompt-tuned minus fine-tuned pairwise accuracy (grouped folds)" in texts(figure)
+        alone = report.scores(decoding_table(methods=("prompt-tuned",)), run)
+        assert "nothing to draw: only one tuning method was run" in texts(
+            figures.brain_difference(simulate.simulate(run), alone)
+        )
 
     def test_unknown_places_are_told(self, run):
         from dataclasses import replace

@@ -273,3 +273,26 @@ def test_above_a_level_equals_scipy():
     reference = scipy_stats.ttest_1samp(A, 0.68, alternative="greater").pvalue
     assert stats.above(np.append(A, np.nan), 0.68) == pytest.approx(reference)
     assert stats.above([0.7], 0.5) is stats.above([0.7, 0.7], 0.5) is None
+
+
+def test_a_family_holds_the_numbers_of_single_tests():
+    random = np.random.default_rng(0)
+    values = random.normal(0.01, 0.02, (6, 9))
+    values[1, 4:] = np.nan  # fewer participants
+    values[2, 1:] = np.nan  # one participant
+    values[3] = 0.02  # no variance
+    table = stats.paired_family(values, 0.01, 0.05)
+    assert table["n"].tolist() == [9, 4, 1, 9, 9, 9]
+    for row, found in zip(values, table.itertuples(), strict=True):
+        row = row[np.isfinite(row)]
+        single = stats.paired_difference(row, np.zeros_like(row), 0.05)
+        assert found.difference == pytest.approx(single.estimate)
+        if single.p is None:
+            assert np.isnan([found.low, found.p, found.q, found.p_margin, found.p_equivalent, found.power]).all()
+            continue
+        assert (found.low, found.high, found.p) == pytest.approx((single.low, single.high, single.p))
+        margins = [test(row, np.zeros_like(row), 0.01, 0.05).p for test in (stats.non_inferiority, stats.tost)]
+        assert [found.p_margin, found.p_equivalent] == pytest.approx(margins)
+        assert found.detectable == stats.smallest_detectable(row, 0.05)
+    tested = table["p"].notna()
+    assert table.loc[tested, "q"].to_numpy() == pytest.approx(stats.fdr(table.loc[tested, "p"]))

@@ -368,7 +368,7 @@ def _covered(participants: int, number: int) -> dict[str, bool]:
     arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
     lucky = _evidence(Truth(participants, seeds=3, difference=planted, luck=LUCK), dice)
     found = (
-        stats.paired_difference(*arms, alpha, flips=False),
+        stats.paired_difference(*arms, alpha),
         stats.tost(*arms, MARGIN, alpha),
         stats.mixed_model(plain.main, alpha),
         stats.crossed_mean(claims.by_seed(lucky)[lucky.region].to_numpy(), alpha),

@@ -157,11 +157,9 @@ def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataF
     design = report.main_design(here["folds"])
     rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
     close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    room = 1 - tuned["baseline"]
-    gain = tuned.assign(gain=(tuned["score"] - tuned["baseline"]) / room.where(room > 0))
     return Evidence(
         run, brain, rows, report.main_region(list(here["region"].unique())), design,
-        _wide(close, "spearman"), _wide(gain[np.isfinite(gain["gain"])], "gain"),
+        _wide(close, "spearman"), _wide(report.gain(tuned), "gain"),
         _wide(close, "low"), _wide(close, "high"),
     )  # fmt: skip
 
@@ -200,18 +198,10 @@ def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFr
         `q` (false-discovery rate over the groups), `p_margin` (non-inferiority), `p_equivalent`, `detectable`,
         `power` (at the margin) and `n` participants. Untestable values are NaN.
     """
-    rows = []
-    for key, pair in pairs(cells, by).groupby(list(by), sort=False):
-        a, b = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
-        found = stats.paired_difference(a, b, run.fdr, flips=False)
-        margin, same = (test(a, b, run.margin, run.fdr) for test in (stats.non_inferiority, stats.tost))
-        power = stats.smallest_detectable(a - b, run.fdr), stats.power_at(a - b, run.margin, run.fdr)
-        rows.append((*key, found.estimate, found.low, found.high, found.p, margin.p, same.p, *power, found.n))
-    names = ["difference", "low", "high", "p", "p_margin", "p_equivalent", "detectable", "power", "n"]
-    table = pd.DataFrame(rows, columns=[*by, *names])
-    table[names[:-1]] = table[names[:-1]].astype(float)
-    table.insert(len(by) + 4, "q", stats.fdr(table["p"].replace(np.nan, None)))
-    return table
+    pair = pairs(cells, by)
+    wide = (pair["prompt-tuned"] - pair["fine-tuned"]).unstack("participant", sort=False)
+    found = stats.paired_family(wide.to_numpy(), run.margin, run.fdr)
+    return pd.concat([wide.index.to_frame(index=False), found], axis=1)
 
 
 # --- the rules ---------------------------------------------------------------------------------------------------

@@ -114,6 +114,31 @@ CAPTIONS = {
         "untuned model.",
         "Decoding accuracy against closeness to the untuned model, by task and method.",
     ),
+    "task-score": Caption(
+        "Each point is one task tuned by one method: how far its task score has come from the trivial baseline to a "
+        "perfect score, and how well its representation is decoded, mean over participants. A line joins the two "
+        "methods of a task.",
+        "Decoding accuracy against task score, by task and method.",
+    ),
+    "recorded-difference": Caption(
+        "The recorded real run: prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each "
+        "brain data set. Points are means over participants and seeds, bars are intervals over participants; the grey "
+        "band is the margin within which a difference does not count.",
+        "Recorded real run: prompt-tuned minus fine-tuned accuracy by task with intervals, beside the margin.",
+        brain=False,
+    ),
+    "power": Caption(
+        "How often a planted difference is found in simulated tables of scores, by its size and the number of "
+        "participants. C1 and C2 can be wrong in two ways, so both sides are shown: prompt-tuning better by the "
+        "difference (supported) and fine-tuning better by it (not supported). The dashed line is 80 %.",
+        "Share of simulated studies that reach each verdict, by planted difference and number of participants.",
+        brain=False,
+    ),
+    "brain-difference": Caption(
+        "Prompt-tuned minus fine-tuned pairwise accuracy of each region in MNI space, mean over participants and "
+        "tasks, seen through a glass brain. In blue regions the prompt-tuned representation is decoded better.",
+        "Glass brain with the regions coloured by the difference between the two tuning methods.",
+    ),
     "brain-map": Caption(
         "Regions in MNI space, seen through a glass brain, coloured by pairwise accuracy (mean over participants and "
         "tasks) of each method's representations.",
@@ -434,7 +459,7 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
 def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     """Draw a brain data set's regions through a glass brain, coloured by accuracy, one row a method.
 
-    A region within a network covers that network.
+    Below chance is drawn as chance; a region within a network covers that network.
     """
     rows = _main_design(at_layer[at_layer["brain"] == data.name])
     methods = [m for m in ("untuned", *report.ARMS) if m in set(rows["method"])]
@@ -450,23 +475,48 @@ def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(methods), hspace=0.15)
     for axes, method in zip(panels[:, 0], methods, strict=True):
         axes.set_axis_off()
+        image = _region_image(data, scores.loc[method].clip(lower=report.CHANCE + 1e-3))
         plotting.plot_glass_brain(
-            _score_image(data, scores.loc[method]), display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
+            image, display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
             vmin=report.CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
         )  # fmt: skip
         axes.set_title(f"{method}: {ACCURACY} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     return figure
 
 
-def _score_image(data: BrainData, scores: pd.Series) -> Any:
-    """Return a NIfTI image in which every voxel has its region's score; below chance is drawn as chance."""
+def brain_difference(data: BrainData, at_layer: pd.DataFrame) -> Figure:
+    """Draw prompt-tuned minus fine-tuned accuracy of a brain data set's regions through a glass brain."""
+    if data.coordinates is None:
+        return nothing(f"the voxels of {data.name} have no known places")
+    rows = _main_design(at_layer[at_layer["brain"] == data.name])
+    arms = rows.pivot_table(index="region", columns="method", values="pairwise", sort=False)
+    if not set(report.ARMS) <= set(arms):
+        return nothing("only one tuning method was run")
+    from nilearn import plotting
+
+    difference = arms["prompt-tuned"] - arms["fine-tuned"]
+    limit = max(float(difference.abs().max()), 0.005)
+    figure, axes = plt.subplots(figsize=(7.4, 2.2))
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=0.88)
+    axes.set_axis_off()
+    plotting.plot_glass_brain(
+        _region_image(data, difference), display_mode="lyrz", axes=axes, cmap="RdBu", colorbar=True, vmin=-limit,
+        vmax=limit, plot_abs=False, symmetric_cbar=True, threshold=0, annotate=False, cbar_tick_format="%+.3f",
+    )  # fmt: skip
+    title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
+    axes.set_title(title, fontsize=10, loc="left")
+    return figure
+
+
+def _region_image(data: BrainData, values: pd.Series) -> Any:
+    """Return a NIfTI image in which every voxel has its region's value; a region within a network covers it."""
     import nibabel
 
-    index, shape, affine = voxel_grid({region: data.coordinates[region] for region in scores.index})
-    values = np.zeros(shape, dtype=np.float32)
-    for region in sorted(scores.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network
-        values[tuple(index[region].T)] = max(float(scores[region]), report.CHANCE + 1e-3)
-    return nibabel.Nifti1Image(values, affine)
+    index, shape, affine = voxel_grid({region: data.coordinates[region] for region in values.index})
+    image = np.zeros(shape, dtype=np.float32)
+    for region in sorted(values.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network
+        image[tuple(index[region].T)] = values[region] or 1e-6  # a zero would be drawn as no region
+    return nibabel.Nifti1Image(image, affine)
 
 
 # --- similarity --------------------------------------------------------------------------------------------------
@@ -513,50 +563,6 @@ def closeness(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="Spearman RSA to the untuned model (bars: 95 % bootstrap interval)", xlim=(None, 1.02))
     one_legend(figure, axes)
     return figure
-
-
-def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
-    """Draw decoding accuracy against similarity to the untuned model, one point a task and method."""
-    brains = list(at_layer["brain"].unique())
-    keys = [key for key in ("brain", "representation") if key in untuned]
-    close = untuned.groupby(keys)["spearman"].mean()
-    if not at_layer["method"].isin(report.ARMS).any():
-        return nothing("no tuned representation was decoded")
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 2.8))
-    for axes, brain in zip(panels, brains, strict=True):
-        rows = report.judged(at_layer, brain)
-        here = {"x": 1.0, "y": rows.loc[rows["method"] == "untuned", "pairwise"].mean()}
-        axes.scatter(**here, color=COLOURS["untuned"], marker=MARKERS["untuned"], label="untuned", zorder=3)
-        rows = rows[rows["method"].isin(report.ARMS)].assign(brain=brain)
-        points = (
-            rows.groupby([*keys, "task", "method"], sort=False)["pairwise"].mean().reset_index().join(close, on=keys)
-        )
-        points = points.groupby(["task", "method"], sort=False)[["spearman", "pairwise"]].mean().reset_index("method")
-        for _, pair in points.groupby("task"):
-            axes.plot(pair["spearman"], pair["pairwise"], color="#cccccc", linewidth=1, zorder=1)
-        for method in report.ARMS:
-            group = points[points["method"] == method]
-            style = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
-            axes.scatter(group["spearman"], group["pairwise"], label=method if len(group) else None, **style)
-        axes.grid(axis="y")
-        axes.set(xlabel="Spearman RSA to the untuned model", ylabel=ACCURACY)
-        axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
-        axes.margins(0.1)
-        _label_tasks(axes, points)
-    one_legend(figure, *panels)
-    return figure
-
-
-def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
-    """Write the tasks' names in a column at the right, each beside a thin line from its rightmost point."""
-    ends = points.sort_values("spearman").groupby(level="task").last().sort_values("pairwise")
-    low, high = axes.get_ylim()
-    heights = np.linspace(low, high, len(ends) + 2)[1:-1]
-    for (task, end), height in zip(ends.iterrows(), heights, strict=True):
-        axes.annotate(
-            task, (end["spearman"], end["pairwise"]), (1.03, height), textcoords=("axes fraction", "data"), fontsize=8,
-            va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
-        )  # fmt: skip
 
 
 # --- parts -------------------------------------------------------------------------------------------------------

@@ -142,6 +142,13 @@ def tuning_costs(table: pd.DataFrame) -> pd.DataFrame:
     return means.round(0).astype(int).rename(columns=columns).reset_index()
 
 
+def gain(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the task score as a part of the way from the trivial baseline to a perfect score, column ``gain``."""
+    room = 1 - table["baseline"]
+    found = table.assign(gain=(table["score"] - table["baseline"]) / room.where(room > 0))
+    return found[np.isfinite(found["gain"])]
+
+
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
     """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
     recipes = table.apply(lambda run: f"{run['learning_rate']:g}, {run['epochs']} epochs", axis=1)

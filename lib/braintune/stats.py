@@ -66,7 +66,7 @@ class PairedDifference(Finding):
     Attributes
     ----------
     p_sign_flip : float or None
-        Two-sided sign-flip test, where asked for; with n pairs it cannot be below 2 / 2ⁿ.
+        Two-sided sign-flip test; with n pairs it cannot be below 2 / 2ⁿ.
     """
 
     p_sign_flip: float | None = None
@@ -93,9 +93,7 @@ class MarginTest(Finding):
 # --- paired differences ------------------------------------------------------------------------------------------
 
 
-def paired_difference(
-    a: np.ndarray, b: np.ndarray, alpha: float, units: str = "participants", flips: bool = True
-) -> PairedDifference:
+def paired_difference(a: np.ndarray, b: np.ndarray, alpha: float, units: str = "participants") -> PairedDifference:
     """Compare two conditions, paired over participants (or tasks), by t test and exact sign flips.
 
     Parameters
@@ -105,8 +103,6 @@ def paired_difference(
         The interval covers 1 - alpha.
     units : str
         What is paired, for the sentence.
-    flips : bool
-        Also flip signs, which takes most of the time; a large family of comparisons does without.
 
     Raises
     ------
@@ -119,15 +115,14 @@ def paired_difference(
         return PairedDifference(estimate=estimate, n=n, sentence=f"{estimate:+.3f}, which cannot be tested: {reason}.")
     test = scipy_stats.ttest_1samp(difference, 0.0)
     low, high = (float(bound) for bound in test.confidence_interval(1 - alpha))
-    p_flips = sign_flip_p(difference) if flips else None
-    flipped = f"; sign flips {p_text(p_flips)}" if flips else ""
+    flips = sign_flip_p(difference)
     sentence = (
         f"{estimate:+.3f} ({_percent(1 - alpha)} interval {low:+.3f} to {high:+.3f}; t({n - 1}) = {test.statistic:.2f},"
-        f" {p_text(test.pvalue)}{flipped}; {n} {units})."
+        f" {p_text(test.pvalue)}; sign flips {p_text(flips)}; {n} {units})."
     )
     return PairedDifference(
         estimate=estimate, low=low, high=high, statistic=float(test.statistic), p=float(test.pvalue), n=n,
-        p_sign_flip=p_flips, sentence=sentence,
+        p_sign_flip=flips, sentence=sentence,
     )  # fmt: skip
 
 
@@ -185,6 +180,42 @@ def tost(a: np.ndarray, b: np.ndarray, margin: float, alpha: float) -> MarginTes
     return MarginTest(
         **shared, low=float(low), high=float(high), statistic=float(nearer.statistic), p=p, sentence=sentence
     )
+
+
+def paired_family(differences: np.ndarray, margin: float, alpha: float) -> pd.DataFrame:
+    """Test many paired differences at once: the numbers of :func:`paired_difference` and of the margin tests.
+
+    Parameters
+    ----------
+    differences : array of shape (n_groups, n_units)
+        NaN where a group lacks a unit.
+    margin, alpha : float
+
+    Returns
+    -------
+    DataFrame
+        One row a group: `difference` with its interval `low` … `high`, `p` (two-sided), `q` (false-discovery rate over
+        the groups), `p_margin` (non-inferiority), `p_equivalent`, `detectable`, `power` (at the margin) and `n`. What
+        cannot be tested is NaN.
+    """
+    values, margin = np.asarray(differences, dtype=float), _not_negative(margin)
+    table = pd.DataFrame({"difference": np.nanmean(values, axis=1), "n": np.isfinite(values).sum(axis=1)})
+    numbers = ["low", "high", "p", "q", "p_margin", "p_equivalent", "detectable", "power"]
+    table[numbers] = np.nan
+    whole = [row[np.isfinite(row)] for row in values]
+    testable = np.array([len(row) > 1 and not _untestable(row) for row in whole], dtype=bool)
+    for n in table.loc[testable, "n"].unique():
+        at = np.flatnonzero(testable & (table["n"] == n))
+        rows = np.stack([whole[i] for i in at])
+        test = scipy_stats.ttest_1samp(rows, 0.0, axis=1)
+        bounds = test.confidence_interval(1 - alpha)
+        low = scipy_stats.ttest_1samp(rows, -margin, axis=1, alternative="greater").pvalue
+        high = scipy_stats.ttest_1samp(rows, margin, axis=1, alternative="less").pvalue
+        power = [(smallest_detectable(row, alpha), power_at(row, margin, alpha)) for row in rows]
+        found = [bounds.low, bounds.high, test.pvalue, low, np.maximum(low, high), *np.transpose(power)]
+        table.loc[at, [name for name in numbers if name != "q"]] = np.transpose(found)
+    table["q"] = fdr(table["p"].replace(np.nan, None))
+    return table[["difference", *numbers, "n"]]
 
 
 def above(values: np.ndarray, level: float) -> float | None:

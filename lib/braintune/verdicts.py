@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 from IPython.display import HTML
 
-from braintune import claims, report, signatures, stats
+from braintune import claims, reference, report, signatures, stats
 from braintune.brain import is_simulated
 from braintune.claims import CLAIMS, INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Evidence, Ledger, Verdict
+from braintune.reference import Recorded
 from braintune.report import ARMS
 from braintune.signatures import Sign
 from braintune.study import Study, read_json
@@ -141,6 +142,45 @@ def sign_table(signs: Sequence[Sign]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
 
 
+# --- what is recorded --------------------------------------------------------------------------------------------
+
+
+def recorded_ledger(recorded: Recorded) -> Ledger:
+    """Judge the claims on the recorded real run."""
+    return claims.judge(recorded.run, recorded.at_layer, recorded.closeness, recorded.tuned)
+
+
+def recorded_standing(recorded: Recorded) -> str:
+    """Say what the recorded real run is, and what it is not."""
+    people = recorded.at_layer.groupby("brain", sort=False)["participant"].nunique()
+    told = " and ".join(f"{count} participants of {brain}" for brain, count in people.items())
+    return (
+        f"The recorded real run: {recorded.run.backbone}, {recorded.tuned['task'].nunique()} real tasks, "
+        f"{recorded.tuned['seed'].nunique()} seeds, real fMRI of {told}. These are not the paper's own data: "
+        "pereira2018-exp1 are readers of single word concepts (whole brain), alice2016 are listeners to a story (six "
+        "language regions)."
+    )
+
+
+def calibration_answer(rates: pd.DataFrame) -> str:
+    """Say how many wrong verdicts come more often than they may."""
+    limited = rates[rates["allowed"].notna()]
+    over = limited[limited["rate"] - 2 * limited["error"] > limited["allowed"]]
+    told = f"Of {len(limited)} error rates with a limit, {len(over)} lie above it by more than two standard errors"
+    named = "; ".join(f"{r.claim} {r.verdict} under {r.scenario!r}: {r.rate:.3f}" for r in over.itertuples())
+    return f"{told}{f' ({named})' if named else ''}."
+
+
+def calibration_tables() -> dict[str, pd.DataFrame]:
+    """Return the recorded calibration as tables for a page: wrong verdicts, power, coverage of intervals."""
+    found = reference.tables("calibration")
+    rates = found["rates"].rename(columns={"verdict": "wrong verdict", "error": "± (simulation)", "level": "on"})
+    coverage = found["coverage"].rename(columns={"error": "± (simulation)"})
+    people = coverage["participants"]
+    coverage["participants"] = people.astype("Int64").where(people > 0)
+    return {"rates": rates, "power": found["power"], "coverage": coverage}
+
+
 # --- numbers in prose --------------------------------------------------------------------------------------------
 
 
@@ -160,3 +200,27 @@ def glue_all(ledger: Ledger, signs: Sequence[Sign], at_layer: pd.DataFrame) -> N
         glue(name, report.show(table), display=True)
     glue("ledger", ledger_tables(ledger), display=True)
     glue("by_region", report.show(task_table(ledger, regions=True)), display=True)
+
+
+def glue_recorded(recorded: Recorded, ledger: Ledger) -> None:
+    """Register what is recorded with the book: the real run and its ledger, and the calibration."""
+    from myst_nb import glue
+
+    calibration = calibration_tables()
+    told = {
+        "recorded_standing": recorded_standing(recorded),
+        "recorded_headline": " ".join(headline(recorded.at_layer, e) for e in ledger.evidence.values()),
+        "recorded_verdicts": answer(ledger),
+        "calibration_answer": calibration_answer(reference.tables("calibration")["rates"]),
+    }
+    for name, text in told.items():
+        glue(name, text, display=True)
+    glue("recorded_ledger", ledger_tables(ledger), display=True)
+    shown = {
+        "recorded_by_region": task_table(ledger, regions=True),
+        "recorded_background": background_table(ledger),
+        "recorded_null": recorded.null,
+        "recorded_tuning": report.tuning_summary(recorded.tuned),
+    } | {f"calibration_{name}": table for name, table in calibration.items()}
+    for name, table in shown.items():
+        glue(name, report.show(table), display=True)
