@@ -21,6 +21,14 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 
+# Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
+define run_chain
+$(BIN)/python -m braintune.workflow run $(1) --cores $(CORES) $(2) --quiet rules reason host progress 2>&1 \
+	| { grep --line-buffered -vE '$(CHATTER)' || true; } \
+	|| { echo "make $@: not finished; the message above names the cause. What is done is kept:"; \
+	     echo "  mend it and run the same command again."; exit 1; }
+endef
+
 .PHONY: help setup data book test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
@@ -38,11 +46,7 @@ help:
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
-	@$(BIN)/python -m braintune.workflow run $(FILE) --cores $(CORES) $(OPTIONS) \
-		--quiet rules reason host progress 2>&1 \
-		| { grep --line-buffered -vE '$(CHATTER)' || true; } \
-		|| { echo "make book: not finished; the message above names the cause. What is done is kept:"; \
-		     echo "  mend it and run the same command again."; exit 1; }
+	@$(call run_chain,$(FILE),$(OPTIONS))
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
 
 data: setup
@@ -72,8 +76,8 @@ bench-tuning: setup
 calibrate: setup
 	@$(BIN)/python -m braintune.calibrate
 
-reference:
-	@$(MAKE) --no-print-directory book PROFILE=reference
+reference: setup
+	@$(call run_chain,reference,$(OPTIONS) --until decoding rsa)
 	@$(BIN)/python -m braintune.reference reference
 
 clean:

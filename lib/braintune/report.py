@@ -146,7 +146,7 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
     """Add the task score as a part of the way from the trivial baseline to a perfect score, column ``gain``."""
     room = 1 - table["baseline"]
     found = table.assign(gain=(table["score"] - table["baseline"]) / room.where(room > 0))
-    return found[np.isfinite(found["gain"])]
+    return found[np.isfinite(found["gain"].astype(float))]
 
 
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,103 @@
+"""The recorded results: what comes with the repository is whole, small, and says where it comes from."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from braintune import claims, reference, verdicts
+from braintune.brain import is_simulated
+from braintune.report import ARMS
+from braintune.study import BraintuneError, Study
+
+
+class TestRecordedRealRun:
+    @pytest.fixture(scope="class")
+    def recorded(self):
+        return reference.recorded()
+
+    def test_it_is_the_reference_profile_on_real_brains(self, recorded):
+        assert recorded.run.profile == "reference" and not any(map(is_simulated, recorded.run.brains))
+        assert len(recorded.run.seeds) >= 2 and recorded.run.task_source == "folder"
+        wanted = Study.load("reference")
+        assert recorded.run.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
+
+    def test_every_cell_is_there(self, recorded):
+        rows = recorded.at_layer[recorded.at_layer["method"].isin(ARMS)]
+        counts = rows.groupby(["brain", "folds", "participant", "region"]).size()
+        assert set(counts) == {len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)}
+        people = rows.groupby("brain")["participant"].nunique()
+        assert people.to_dict() == {"pereira2018-exp1": 10, "alice2016": 20}
+        assert set(rows.loc[rows["brain"] == "alice2016", "folds"]) == {"shuffled", "grouped"}
+        assert len(recorded.tuned) == len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)
+        assert recorded.at_layer["pairwise"].between(0, 1).all()
+
+    def test_its_provenance_names_code_and_data(self):
+        facts = reference.provenance("real")
+        assert len(facts["code"]["commit"]) == 40
+        assert {"torch", "transformers", "numpy"} <= set(facts["versions"])
+        assert any(name.startswith("alice2016/") for name in facts["data"])
+        assert any(name.startswith("nlu/wsd/") for name in facts["data"])
+        assert all(len(sha) == 64 for sha in facts["data"].values())
+
+    def test_the_claims_can_be_judged_on_it(self, recorded):
+        ledger = verdicts.recorded_ledger(recorded)
+        assert {(v.brain, v.claim) for v in ledger.verdicts} == {
+            (brain, claim) for brain in recorded.run.brains for claim in claims.CLAIMS
+        }
+        assert "20 participants of alice2016" in verdicts.recorded_standing(recorded)
+
+
+class TestRecordedCalibration:
+    def test_it_is_whole(self):
+        found = reference.tables("calibration")
+        assert set(found) == {"rates", "power", "coverage"}
+        rates = found["rates"]
+        assert rates.loc[rates["level"] == "table", "studies"].min() >= 1000
+        assert rates.loc[(rates["level"] == "chain") & rates["allowed"].notna(), "studies"].min() >= 100
+        assert set(found["power"]["participants"]) == {5, 20, 50}
+        assert {0.005, 0.01, 0.02, 0.05} <= set(found["power"]["difference"])
+
+    def test_no_error_rate_is_clearly_above_its_limit(self):
+        rates = reference.tables("calibration")["rates"]
+        over = rates[rates["rate"] - 3 * rates["error"] > rates["allowed"]]
+        assert over.empty, over.to_string()
+
+    def test_no_interval_covers_clearly_too_little(self):
+        coverage = reference.tables("calibration")["coverage"]
+        short = coverage[coverage["coverage"] + 3 * coverage["error"] < coverage["nominal"] - 0.01]
+        assert short.empty, short.to_string()
+
+
+class TestKeeping:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(reference, "FOLDER", tmp_path)
+
+    def test_what_is_kept_comes_back(self):
+        table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+        reference.keep("calibration", {"t": table}, {"seconds": 3})
+        pd.testing.assert_frame_equal(reference.tables("calibration")["t"], table)
+        assert reference.provenance("calibration")["seconds"] == 3
+
+    def test_what_is_missing_or_altered_is_told_with_the_remedy(self):
+        with pytest.raises(BraintuneError, match=r"no recorded results .*real; `make reference` makes them"):
+            reference.recorded()
+        folder = reference.keep("real", {"t": pd.DataFrame({"a": [1]})}, {})
+        pd.DataFrame({"a": [2]}).to_parquet(folder / "t.parquet")
+        with pytest.raises(BraintuneError, match="is not the table that was recorded; `make reference` makes it anew"):
+            reference.tables("real")
+
+    def test_a_set_that_is_too_large_is_refused(self, monkeypatch):
+        monkeypatch.setattr(reference, "LIMIT_BYTES", 100)
+        with pytest.raises(BraintuneError, match=r"allowed are .* keep fewer rows"):
+            reference.keep("real", {"t": pd.DataFrame({"a": range(1000)})}, {})
+
+    def test_a_simulated_run_is_refused(self):
+        with pytest.raises(BraintuneError, match="'simulated'; what is recorded is a run on real brains"):
+            reference.keep_run(Study())
+
+    def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):
+        reference.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})
+        facts = json.loads((tmp_path / "real" / "provenance.json").read_text())
+        assert set(facts) == {"profile", "tables"}
