@@ -1,13 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 
-from braintune import microworld, simulate
+from braintune import decoding, embeddings, microworld, simulate
 from braintune.brain import load_brain
 from braintune.images import save_nifti
 from braintune.story import standardise
-from braintune.study import BraintuneError, Study
+from braintune.study import BraintuneError, Representation, Study
 
 SMALL = {
     "topics": 8,
@@ -126,6 +127,22 @@ def test_passage_drift_is_the_same_for_a_whole_passage():
     drift = (drifting - still).reshape(60, 3, -1)
     np.testing.assert_allclose(drift[:, 0], drift[:, 2], atol=1e-5)
     assert drift[:, 0].std() == pytest.approx(2, rel=0.1)
+
+
+def test_drift_without_content_leaks_into_shuffled_folds_and_not_into_grouped_ones():
+    run = study(signal={}, passage_drift=1.0, permutations=0, bootstrap=0)
+    data = simulate.simulate(run)
+    world = microworld.stimuli(run)
+    codes = {
+        Representation("untuned", "untuned"): world.concepts,  # what sentences say, which nothing in this brain codes
+        Representation("passage", "control"): embeddings.CONTROLS["passage"](run, data.stimuli),
+    }
+    codes = {name: np.asarray(code, dtype=np.float32)[None] for name, code in codes.items()}
+    tables = [decoding.decode_participant(run, data, who, codes)[0] for who in data.participants]
+    found = pd.concat(tables).groupby(["folds", "representation"])["pairwise"].mean()
+    assert found["shuffled", "passage"] > 0.95 and found["shuffled", "untuned"] > 0.6
+    assert found["grouped", "passage"] == pytest.approx(0.5, abs=0.03)
+    assert found["grouped", "untuned"] == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize(
