@@ -190,6 +190,20 @@ class TestContent:
             assert "nothing to draw: only one tuning method was run" in texts(figure)
 
 
+def test_power_curves_show_every_verdict_and_number_of_participants():
+    power = pd.DataFrame(
+        {
+            "participants": [5, 5, 20, 20], "difference": [0.0, 0.02] * 2, "found": [0.05, 0.3, 0.05, 0.9],
+            "equivalent": [0.0] * 4, "C1 supported": [0.0, 0.1, 0.2, 0.6], "studies": [100] * 4,
+        }
+    )  # fmt: skip
+    figure = relations.power_curves(power)
+    words = texts(figure)
+    assert {"difference found", "C1 supported"} <= set(words) and "equivalent" not in words
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
+    assert lines["20 participants"] == [0.05, 0.9] and lines["5 participants"] == [0.05, 0.3]
+
+
 class TestBrainMap:
     def test_voxels_show_the_score_of_their_region(self, run):
         data = simulate.simulate(run)

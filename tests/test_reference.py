@@ -101,3 +101,13 @@ class TestKeeping:
         reference.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})
         facts = json.loads((tmp_path / "real" / "provenance.json").read_text())
         assert set(facts) == {"profile", "tables"}
+
+
+def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):
+    kept = reference.recorded()
+    names = ("at_layer", "closeness", "tuned", "null", "layers", "ceiling")
+    facts = reference.provenance("real")
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    reference.keep("real", {name: getattr(kept, name) for name in names}, {"profile": facts["profile"]})
+    text = reference.draw_picture().read_text(encoding="utf-8")
+    assert text.count("<svg") == 1 and all(task in text for task in kept.run.tasks)

@@ -149,8 +149,21 @@ def keep_run(run: Study) -> Path:
     return keep("real", found, workflow.provenance(run))
 
 
+def draw_picture() -> Path:
+    """Draw the difference between the methods in the recorded real run, for whoever reads the README."""
+    from braintune import figures, verdicts  # they show what is recorded, so they import this module
+
+    real = recorded()
+    tests = verdicts.task_table(verdicts.recorded_ledger(real))
+    path = FOLDER / "real" / "difference.svg"
+    with study.atomic(path) as temporary:
+        figures.difference_by_task(tests, real.run.margin).savefig(temporary, format="svg", metadata={"Date": None})
+    return path
+
+
 if __name__ == "__main__":
     try:
         print(f"recorded: {keep_run(Study.load(sys.argv[1]))}")
+        print(f"drawn: {draw_picture()}")
     except BraintuneError as error:
         sys.exit(f"braintune: {error}")
