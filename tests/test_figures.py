@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import matplotlib
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import claims, figures, plots, relations, report, simulate, verdicts
+from braintune import claims, figures, maps, plots, relations, report, simulate, verdicts
 from braintune.figures import Caption
 from braintune.study import BraintuneError, Study, read_json
 
@@ -208,7 +209,7 @@ class TestBrainMap:
     def test_voxels_show_the_score_of_their_region(self, run):
         data = simulate.simulate(run)
         scores = pd.Series({"language": 0.7, "IFG": 0.9, "visual": 0.4})
-        image = figures._region_image(data, scores.clip(lower=report.CHANCE + 1e-3))
+        image = maps.region_image(data, scores.clip(lower=report.CHANCE + 1e-3))
         values = image.get_fdata()
         drawn = {round(float(v), 3): int((np.abs(values - v) < 1e-4).sum()) for v in np.unique(values)}
         assert drawn[0.9] == 10
@@ -216,7 +217,7 @@ class TestBrainMap:
         assert drawn[0.501] == 20, "below chance is drawn as chance"
 
     def test_one_row_a_method(self, run):
-        figure = figures.brain_map(simulate.simulate(run), report.scores(decoding_table(), run))
+        figure = maps.brain_map(simulate.simulate(run), report.scores(decoding_table(), run))
         words = texts(figure)
         assert all(f"{method}: pairwise accuracy (grouped folds)" in words for method in ("untuned", *report.ARMS))
 
@@ -224,18 +225,30 @@ class TestBrainMap:
         table = decoding_table()
         worse = (table["region"] == "visual") & (table["method"] == "prompt-tuned")
         table.loc[worse, "pairwise"] -= 0.1
-        figure = figures.brain_difference(simulate.simulate(run), report.scores(table, run))
+        figure = maps.brain_difference(simulate.simulate(run), report.scores(table, run))
         assert "prompt-tuned minus fine-tuned pairwise accuracy (grouped folds)" in texts(figure)
         alone = report.scores(decoding_table(methods=("prompt-tuned",)), run)
         assert "nothing to draw: only one tuning method was run" in texts(
-            figures.brain_difference(simulate.simulate(run), alone)
+            maps.brain_difference(simulate.simulate(run), alone)
         )
+
+    def test_the_surface_has_one_row_a_method_and_both_sides(self, run):
+        figure = maps.brain_surface(simulate.simulate(run), report.scores(decoding_table(), run))
+        assert len(figure.axes) == 2 * 3 + 1
+        assert "prompt-tuned: pairwise accuracy (grouped folds)" in texts(figure)
+
+    def test_the_view_is_one_page_without_a_link_to_another_host(self, run):
+        data, at_layer = simulate.simulate(run), report.scores(decoding_table(), run)
+        shown = maps.brain_view(data, at_layer, "prompt-tuned").data
+        assert "title='simulated, prompt-tuned: pairwise accuracy by region (grouped folds)'" in shown
+        assert not re.search(r"(src|href)=.{0,6}https?:", shown) and len(shown) < 3e6
+        assert "lora was not decoded" in maps.brain_view(data, at_layer, "lora").data
 
     def test_unknown_places_are_told(self, run):
         from dataclasses import replace
 
         data = replace(simulate.simulate(run), coordinates=None)
-        words = texts(figures.brain_map(data, report.scores(decoding_table(), run)))
+        words = texts(maps.brain_map(data, report.scores(decoding_table(), run)))
         assert any("no known places" in word for word in words)
 
 

@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from braintune import report, study
-from braintune.brain import BrainData, is_simulated
-from braintune.images import voxel_grid
+from braintune.brain import is_simulated
 from braintune.plots import (
     ACCURACY,
     COLOURS,
@@ -133,6 +132,11 @@ CAPTIONS = {
         "difference (supported) and fine-tuning better by it (not supported). The dashed line is 80 %.",
         "Share of simulated studies that reach each verdict, by planted difference and number of participants.",
         brain=False,
+    ),
+    "brain-surface": Caption(
+        "The regions on the surface of the brain (fsaverage), seen from the left and the right, coloured by pairwise "
+        "accuracy (mean over participants and tasks) of each method's representations.",
+        "Brain surfaces with the regions coloured by decoding accuracy, one row a method.",
     ),
     "brain-difference": Caption(
         "Prompt-tuned minus fine-tuned pairwise accuracy of each region in MNI space, mean over participants and "
@@ -277,7 +281,7 @@ def movement(table: pd.DataFrame) -> Figure:
 def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
     """Draw accuracy by region and method, one panel a brain data set, in its main fold design."""
     brains = list(at_layer["brain"].unique())
-    rows = pd.concat([_main_design(at_layer[at_layer["brain"] == brain]) for brain in brains])
+    rows = pd.concat([report.in_main_design(at_layer[at_layer["brain"] == brain]) for brain in brains])
     rows = rows[rows["method"] != "control"]
     heights = [rows.loc[rows["brain"] == brain, "region"].nunique() for brain in brains]
     figure, panels = plt.subplots(
@@ -303,7 +307,7 @@ def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
     """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
     panels_of = []
     for brain in at_layer["brain"].unique():
-        rows = _main_design(at_layer[at_layer["brain"] == brain])
+        rows = report.in_main_design(at_layer[at_layer["brain"] == brain])
         regions = list(rows["region"].unique())
         panels_of += [(brain, rows[rows["region"] == r]) for r in [r for r in regions if r in NETWORKS] or regions]
     tasks = [t for t in at_layer.loc[at_layer["method"].isin(report.ARMS), "task"].unique() if t]
@@ -330,7 +334,9 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
     tables = {}
     for brain, rows in at_layer.groupby("brain", sort=False):
-        arms = _main_design(rows).pivot_table(index=["region", "task"], columns="method", values="pairwise", sort=False)
+        arms = report.in_main_design(rows).pivot_table(
+            index=["region", "task"], columns="method", values="pairwise", sort=False
+        )
         if set(report.ARMS) <= set(arms):
             difference = 100 * (arms["prompt-tuned"] - arms["fine-tuned"])
             tables[brain] = difference.dropna().unstack("task", sort=False)
@@ -456,69 +462,6 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
     return figure
 
 
-def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
-    """Draw a brain data set's regions through a glass brain, coloured by accuracy, one row a method.
-
-    Below chance is drawn as chance; a region within a network covers that network.
-    """
-    rows = _main_design(at_layer[at_layer["brain"] == data.name])
-    methods = [m for m in ("untuned", *report.ARMS) if m in set(rows["method"])]
-    if data.coordinates is None:
-        return nothing(f"the voxels of {data.name} have no known places")
-    if not methods:
-        return nothing("neither the untuned nor a tuned representation was decoded")
-    from nilearn import plotting
-
-    scores = rows.groupby(["method", "region"])["pairwise"].mean()
-    top = max(float(scores.loc[methods].max()), report.CHANCE + 0.05)
-    figure, panels = plt.subplots(len(methods), 1, figsize=(7.4, 2.1 * len(methods)), squeeze=False)
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(methods), hspace=0.15)
-    for axes, method in zip(panels[:, 0], methods, strict=True):
-        axes.set_axis_off()
-        image = _region_image(data, scores.loc[method].clip(lower=report.CHANCE + 1e-3))
-        plotting.plot_glass_brain(
-            image, display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
-            vmin=report.CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
-        )  # fmt: skip
-        axes.set_title(f"{method}: {ACCURACY} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
-    return figure
-
-
-def brain_difference(data: BrainData, at_layer: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy of a brain data set's regions through a glass brain."""
-    if data.coordinates is None:
-        return nothing(f"the voxels of {data.name} have no known places")
-    rows = _main_design(at_layer[at_layer["brain"] == data.name])
-    arms = rows.pivot_table(index="region", columns="method", values="pairwise", sort=False)
-    if not set(report.ARMS) <= set(arms):
-        return nothing("only one tuning method was run")
-    from nilearn import plotting
-
-    difference = arms["prompt-tuned"] - arms["fine-tuned"]
-    limit = max(float(difference.abs().max()), 0.005)
-    figure, axes = plt.subplots(figsize=(7.4, 2.2))
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=0.88)
-    axes.set_axis_off()
-    plotting.plot_glass_brain(
-        _region_image(data, difference), display_mode="lyrz", axes=axes, cmap="RdBu", colorbar=True, vmin=-limit,
-        vmax=limit, plot_abs=False, symmetric_cbar=True, threshold=0, annotate=False, cbar_tick_format="%+.3f",
-    )  # fmt: skip
-    title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
-    axes.set_title(title, fontsize=10, loc="left")
-    return figure
-
-
-def _region_image(data: BrainData, values: pd.Series) -> Any:
-    """Return a NIfTI image in which every voxel has its region's value; a region within a network covers it."""
-    import nibabel
-
-    index, shape, affine = voxel_grid({region: data.coordinates[region] for region in values.index})
-    image = np.zeros(shape, dtype=np.float32)
-    for region in sorted(values.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network
-        image[tuple(index[region].T)] = values[region] or 1e-6  # a zero would be drawn as no region
-    return nibabel.Nifti1Image(image, affine)
-
-
 # --- similarity --------------------------------------------------------------------------------------------------
 
 
@@ -563,10 +506,3 @@ def closeness(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="Spearman RSA to the untuned model (bars: 95 % bootstrap interval)", xlim=(None, 1.02))
     one_legend(figure, axes)
     return figure
-
-
-# --- parts -------------------------------------------------------------------------------------------------------
-
-
-def _main_design(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["folds"] == report.main_design(rows["folds"])]

@@ -204,11 +204,16 @@ def main_design(designs: Sequence[str]) -> str:
     return "grouped" if "grouped" in set(designs) else "shuffled"
 
 
+def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the design that claims are judged on."""
+    return rows[rows["folds"] == main_design(rows["folds"])]
+
+
 def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
     """Return one brain's scores in its main region and main design."""
     rows = at_layer[at_layer["brain"] == brain]
     rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
-    return rows[rows["folds"] == main_design(rows["folds"])]
+    return in_main_design(rows)
 
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
