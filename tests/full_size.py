@@ -33,11 +33,11 @@ OVERRIDES = {
     "profile": "paper-size",
     "backbone": "all-MiniLM-L6-v2",
     "task_source": "microworld",
-    "train_examples": 200,
-    "test_examples": 100,
+    "train_examples": 60,
+    "test_examples": 30,
     "seeds": [0],
     "learning_rates": {"fine-tuned": [1e-4], "prompt-tuned": [1e-2]},
-    "epochs": [2],
+    "epochs": [1],
     "participants": ["P01"],
 }
 

@@ -111,3 +111,19 @@ def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, t
     reference.keep("real", {name: getattr(kept, name) for name in names}, {"profile": facts["profile"]})
     text = reference.draw_picture().read_text(encoding="utf-8")
     assert text.count("<svg") == 1 and all(task in text for task in kept.run.tasks)
+
+
+def test_wrong_verdicts_stand_in_one_row_a_truth_with_their_limit():
+    rates = pd.DataFrame(
+        {
+            "level": "table", "scenario": ["same", "same", "luck"], "claim": ["C1", "C2", "C1"], "studies": 1000,
+            "verdict": "not supported", "rate": [0.02, 0.01, 0.4], "error": [0.004, 0.003, 0.016],
+            "allowed": [0.05, 0.05, float("nan")], "supported": 0.0,
+        }
+    )  # fmt: skip
+    table = verdicts.wrong_verdicts(rates)
+    assert table["C1"].tolist() == ["0.020 ± 0.004 (≤ 0.05)", "0.400 ± 0.016"]
+    assert table["C2"].tolist() == ["0.010 ± 0.003 (≤ 0.05)", ""]
+    assert "Of 2 error rates with a limit, 0 lie above it" in verdicts.calibration_answer(rates)
+    worse = verdicts.calibration_answer(rates.assign(rate=0.2))
+    assert "2 lie above it" in worse and "C1 not supported under 'same': 0.200" in worse

@@ -27,14 +27,15 @@ def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
         return nothing(reason)
     from nilearn import plotting
 
-    scores, methods, design = _scores(data, at_layer)
+    images, top, design = _images(data, at_layer)
+    methods = list(images)
     figure, panels = plt.subplots(len(methods), 1, figsize=(7.4, 2.1 * len(methods)), squeeze=False)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(methods), hspace=0.15)
     for axes, method in zip(panels[:, 0], methods, strict=True):
         axes.set_axis_off()
         plotting.plot_glass_brain(
-            region_image(data, scores.loc[method]), display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
-            vmin=CHANCE, vmax=_top(scores), plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
+            images[method], display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
+            vmin=CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
         )  # fmt: skip
         axes.set_title(f"{method}: {ACCURACY} ({design} folds)", fontsize=10, loc="left")
     return figure
@@ -72,7 +73,8 @@ def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     from nilearn.image import resample_to_img
     from nilearn.surface import SurfaceImage
 
-    scores, methods, design = _scores(data, at_layer)
+    images, top, design = _images(data, at_layer)
+    methods = list(images)
     template = datasets.load_mni152_template(resolution=4)
     meshes = datasets.load_fsaverage("fsaverage5")
     folds = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")
@@ -82,17 +84,17 @@ def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     figure.subplots_adjust(left=0, right=0.9, bottom=0, top=1 - 0.14 / len(methods), wspace=0, hspace=0.1)
     for row, method in zip(panels, methods, strict=True):
         image = resample_to_img(
-            region_image(data, scores.loc[method]), template, interpolation="nearest", force_resample=True,
-            copy_header=True,
-        )  # fmt: skip
+            images[method], template, interpolation="nearest", force_resample=True, copy_header=True
+        )
         surface = SurfaceImage.from_volume(meshes["pial"], image, interpolation="nearest_most_frequent")
         for axes, side in zip(row, ("left", "right"), strict=True):
             plotting.plot_surf_stat_map(
                 stat_map=surface, surf_mesh=meshes["inflated"], hemi=side, view="lateral", bg_map=folds, axes=axes,
-                figure=figure, cmap="viridis", threshold=1e-3, vmin=CHANCE, vmax=_top(scores), colorbar=False,
+                figure=figure, cmap="viridis", threshold=1e-3, vmin=CHANCE, vmax=top, colorbar=False,
             )  # fmt: skip
+            axes.set_box_aspect(None, zoom=1.5)
         row[0].set_title(f"{method}: {ACCURACY} ({design} folds)", fontsize=10, loc="left")
-    scale = plt.cm.ScalarMappable(plt.Normalize(CHANCE, _top(scores)), "viridis")
+    scale = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
     figure.colorbar(scale, cax=figure.add_axes((0.93, 0.3, 0.015, 0.4)), format="%.2f")
     return figure
 
@@ -103,11 +105,11 @@ def brain_view(data: BrainData, at_layer: pd.DataFrame, method: str) -> HTML:
         return HTML(f"<p>Nothing to show: {escape(reason)}.</p>")
     from nilearn import plotting
 
-    scores, methods, design = _scores(data, at_layer)
-    if method not in methods:
+    images, top, design = _images(data, at_layer)
+    if method not in images:
         return HTML(f"<p>Nothing to show: {escape(method)} was not decoded.</p>")
     view = plotting.view_img(
-        region_image(data, scores.loc[method]), cmap="viridis", vmin=CHANCE, vmax=_top(scores), threshold=1e-3,
+        images[method], cmap="viridis", vmin=CHANCE, vmax=top, threshold=1e-3,
         symmetric_cmap=False, resampling_interpolation="nearest", width_view=640,
     )  # fmt: skip
     title = escape(f"{data.name}, {method}: {ACCURACY} by region ({design} folds)")
@@ -133,17 +135,14 @@ def _here(data: BrainData, at_layer: pd.DataFrame) -> pd.DataFrame:
     return report.in_main_design(at_layer[at_layer["brain"] == data.name])
 
 
-def _scores(data: BrainData, at_layer: pd.DataFrame) -> tuple[pd.Series, list[str], str]:
-    """Return accuracy by method and region (at least just above chance), the methods in order, and the design."""
+def _images(data: BrainData, at_layer: pd.DataFrame) -> tuple[dict[str, Any], float, str]:
+    """Return the image of each method's accuracies, what the colours end at, and the design."""
     rows = _here(data, at_layer)
+    scores = rows.groupby(["method", "region"])["pairwise"].mean().clip(lower=CHANCE + 1e-3)
     methods = [m for m in ("untuned", *report.ARMS) if m in set(rows["method"])]
-    scores = rows.groupby(["method", "region"])["pairwise"].mean().loc[methods]
-    return scores.clip(lower=CHANCE + 1e-3), methods, rows["folds"].iloc[0]
-
-
-def _top(scores: pd.Series) -> float:
-    """Upper end of the colours: the best score, and not too near chance."""
-    return max(float(scores.max()), CHANCE + 0.05)
+    images = {method: region_image(data, scores.loc[method]) for method in methods}
+    seen = max(float(image.get_fdata().max()) for image in images.values())  # a network may lie under its parts
+    return images, max(seen, CHANCE + 0.05), rows["folds"].iloc[0]
 
 
 def _nothing_to_map(data: BrainData, at_layer: pd.DataFrame) -> str:

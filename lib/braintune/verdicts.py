@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -156,7 +157,7 @@ def recorded_standing(recorded: Recorded) -> str:
     told = " and ".join(f"{count} participants of {brain}" for brain, count in people.items())
     return (
         f"The recorded real run: {recorded.run.backbone}, {recorded.tuned['task'].nunique()} real tasks, "
-        f"{recorded.tuned['seed'].nunique()} seeds, real fMRI of {told}. These are not the paper's own data: "
+        f"{recorded.tuned['seed'].nunique()} seeds for each, real fMRI of {told}. These are not the paper's own data: "
         "pereira2018-exp1 are readers of single word concepts (whole brain), alice2016 are listeners to a story (six "
         "language regions)."
     )
@@ -174,11 +175,20 @@ def calibration_answer(rates: pd.DataFrame) -> str:
 def calibration_tables() -> dict[str, pd.DataFrame]:
     """Return the recorded calibration as tables for a page: wrong verdicts, power, coverage of intervals."""
     found = reference.tables("calibration")
-    rates = found["rates"].rename(columns={"verdict": "wrong verdict", "error": "± (simulation)", "level": "on"})
     coverage = found["coverage"].rename(columns={"error": "± (simulation)"})
     people = coverage["participants"]
     coverage["participants"] = people.astype("Int64").where(people > 0)
-    return {"rates": rates, "power": found["power"], "coverage": coverage}
+    return {"rates": wrong_verdicts(found["rates"]), "power": found["power"], "coverage": coverage}
+
+
+def wrong_verdicts(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each claim gets a wrong verdict: a row a truth, a column a claim, the limit in brackets."""
+    limit = rates["allowed"].map(lambda most: f" (≤ {most:g})" if np.isfinite(most) else "")
+    cells = rates["rate"].map("{:.3f}".format) + " ± " + rates["error"].map("{:.3f}".format) + limit
+    keys = ["level", "scenario", "studies"]
+    wide = rates.assign(cell=cells).pivot_table(index=keys, columns="claim", values="cell", aggfunc="first", sort=False)
+    names = {"level": "on", "scenario": "what is true"}
+    return wide[sorted(wide)].fillna("").reset_index().rename(columns=names).rename_axis(columns=None)
 
 
 # --- numbers in prose --------------------------------------------------------------------------------------------
