@@ -37,6 +37,7 @@ help:
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make lab                     open the notebooks in JupyterLab"
 	@echo "make data SET=… [FROM=…]     tell what a brain data set is; convert the authors' files in FROM"
+	@echo "make data SET=… FETCH=yes    download a brain data set from its official addresses, and convert it"
 	@echo "make test                    run all tests"
 	@echo "make lint                    check style and format"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
@@ -50,7 +51,7 @@ book: setup
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
 
 data: setup
-	@$(BIN)/python -m braintune.convert $(SET) $(FROM)
+	@$(BIN)/python -m braintune.convert $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
 test: setup
 	@$(BIN)/python -m pytest

@@ -66,8 +66,10 @@ def test_what_is_made_is_what_the_loader_reads(published, tmp_path, capsys):
 
 
 def test_what_needs_no_conversion_is_told(capsys):
-    convert.main(["alice2016"])
-    assert "licence: CC BY 4.0" in (told := capsys.readouterr().out) and "nothing to convert" in told
+    convert.main(["pereira2018"])
+    assert "licence: none stated" in (told := capsys.readouterr().out) and "nothing to convert" in told
+    convert.main(["simulated"])
+    assert "nothing to convert" in (told := capsys.readouterr().out) and "addresses" not in told
     convert.main(["pereira2018-exp1"])
     assert "FROM=<folder of the authors' files>" in capsys.readouterr().out
 

@@ -113,7 +113,7 @@ class TestWorkflow:
             "study device",
             "tasks hub hub_tasks backbones prefix shallow methods baselines encoding heads simulate "
             "microworld microworld_grammar microworld_kinds microworld_lexicon microworld_tasks "
-            "brain story pereira pereira_hub matfile images own_study convert",
+            "brain story pereira pereira_hub matfile images own_study convert convert_story download",
             "training tuning embeddings",
             "decoding gram rsa stats voxelwise",
             "plots figures maps relations report claims signatures verdicts workflow reference calibrate book",

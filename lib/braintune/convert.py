@@ -1,24 +1,27 @@
 """Make a brain data set's folder from the files that its authors publish.
 
 ``python -m braintune.convert SET FROM`` (``make data SET=… FROM=…``) tells what a data set is, its size and licence,
-and converts it where it has to be converted. Nothing is downloaded.
+and where it is published, and converts it where it has to be converted. ``--fetch yes`` (``FETCH=yes``) fetches it
+first; without it, nothing is downloaded.
 """
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from braintune import matfile, study
+from braintune import download, matfile, study
 from braintune.brain import BRAINS
+from braintune.convert_story import story
 from braintune.study import BraintuneError, choose
 
 #: The three ways in which a concept was shown in Experiment 1 of Pereira et al. (2018).
 PARADIGMS = ("sentences", "pictures", "wordclouds")
 
 
-def concepts(source: Path, target: Path) -> Iterator[Path]:
+def concepts(source: Path, target: Path) -> Iterator[str]:
     """Make the participants' files of `pereira2018-exp1` from the authors' MATLAB files, one at a time.
 
     The responses to the three paradigms are averaged, z-scored for each voxel over the concepts, and rotated onto
@@ -33,8 +36,8 @@ def concepts(source: Path, target: Path) -> Iterator[Path]:
 
     Yields
     ------
-    Path
-        A file that was written.
+    str
+        What was written.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def concepts(source: Path, target: Path) -> Iterator[Path]:
         path = target / f"{who}.npz"
         with study.atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, responses=responses.astype(np.float32))
-        yield path
+        yield f"wrote {path}"
 
 
 def _examples(path: Path) -> np.ndarray:
@@ -111,25 +114,39 @@ def principal_components(paradigms: list[np.ndarray], who: str, block: int = 409
 
 
 #: Data sets that have to be converted; the others are read as they are published, or told of in `data/README.md`.
-CONVERSIONS: dict[str, Callable[[Path, Path], Iterator[Path]]] = {"pereira2018-exp1": concepts}
+CONVERSIONS: dict[str, Callable[[Path, Path], Iterator[str]]] = {"pereira2018-exp1": concepts, "alice2016": story}
 
 
 def main(words: list[str]) -> None:
-    """Tell what a data set is, and convert it if the folder of the authors' files is given."""
-    if not words:
-        raise BraintuneError(f"which data set? known: {', '.join(BRAINS)}")
-    name, *rest = words
-    source = choose(BRAINS, name, "brain data set")
+    """Tell what a data set is; fetch it if that is asked for; convert it if its files are there."""
+    parser = argparse.ArgumentParser(prog="python -m braintune.convert", description=main.__doc__)
+    parser.add_argument("name", nargs="?", help="name of the data set")
+    parser.add_argument("source", nargs="?", help="folder of the authors' files")
+    parser.add_argument("--fetch", default="", help="yes: download it from its official addresses")
+    asked = parser.parse_args(words)
+    if not asked.name:
+        raise BraintuneError(f"which data set? SET=<name>; known: {', '.join(BRAINS)}")
+    source = choose(BRAINS, asked.name, "brain data set")
+    if asked.fetch not in ("", "yes"):
+        raise BraintuneError(f"FETCH={asked.fetch}: only FETCH=yes downloads; leave it out to download nothing")
+    if asked.fetch and asked.source:
+        raise BraintuneError("give FETCH=yes, which downloads, or FROM=<folder> for files that are there, not both")
     print(f"{source.title}\n  size: {source.size}\n  licence: {source.licence}\n  to be had: {source.get}")
-    if name not in CONVERSIONS:
+    for line in () if asked.source else download.addresses(asked.name):
+        print(line, flush=True)
+    folder = asked.source
+    if asked.fetch:
+        for line in download.fetch(asked.name):
+            print(line, flush=True)
+        folder = download.place(asked.name)
+    if asked.name not in CONVERSIONS:
         print("nothing to convert here; data/README.md says what goes where")
-        return
-    if not rest:
+    elif not folder:
         print("FROM=<folder of the authors' files> converts them; data/README.md says what goes where")
-        return
-    target = study.data_folder() / "brain" / source.folder
-    for path in CONVERSIONS[name](Path(rest[0]).expanduser(), target):
-        print(f"wrote {path}")
+    else:
+        target = study.data_folder() / "brain" / source.folder
+        for line in CONVERSIONS[asked.name](Path(folder).expanduser(), target):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
