@@ -64,3 +64,15 @@ def test_serving_a_book_that_is_not_built_names_the_command(fresh):
     code, told = make(fresh, "serve", "PROFILE=quick")
     assert code != 0
     assert "no book of 'quick' yet: make book PROFILE=quick" in told
+
+
+def test_data_hands_on_its_words(fresh):
+    python = fresh / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    python.chmod(0o755)
+    (fresh / ".venv" / ".ready").touch()
+    begin = "<-m><braintune.convert>"
+    assert make(fresh, "data") == (0, begin)
+    assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<alice2016><a folder>")
+    assert make(fresh, "data", "SET=pereira2018", "FETCH=yes") == (0, f"{begin}<pereira2018><--fetch><yes>")
