@@ -216,6 +216,12 @@ class TestFaults:
         with pytest.raises(BraintuneError, match=r"P01.tar has none of one.mat, two.mat; it has three.mat"):
             list(download.fetch("pereira2018"))
 
+    def test_an_archive_with_a_file_twice(self, published, server):
+        server.files["/P01"] = tar_of({"new/one.mat": b"3", "old/one.mat": b"4"})
+        with pytest.raises(BraintuneError, match=r"P01.tar has a file more than once \(new/one.mat, old/one.mat\)"):
+            list(download.fetch("pereira2018"))
+        assert files_of(published) == {"downloads/pereira2018/P01.tar"}
+
     def test_an_archive_that_ends_early(self, published, server):
         whole = server.files["/P01"]
         server.files["/P01"] = whole[:1024]
@@ -227,10 +233,11 @@ class TestFaults:
         list(download.fetch("pereira2018"))  # the remedy
         assert files_of(published) == DOWNLOADS | UNPACKED
 
-    def test_damaged_checksums(self, published):
+    @pytest.mark.parametrize("content", ["{", "[1]"])
+    def test_damaged_checksums(self, published, content):
         path = published / "downloads/pereira2018/checksums.json"
         path.parent.mkdir(parents=True)
-        path.write_text("{")
+        path.write_text(content)
         with pytest.raises(BraintuneError, match=r"checksums.json is damaged .*delete it"):
             list(download.fetch("pereira2018"))
 

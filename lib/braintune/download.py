@@ -61,7 +61,7 @@ class Published:
     members : tuple of str
         Names of the files that are taken out of each archive.
     by_hand : tuple of (str, str)
-        Address of a page, and what is to be taken from there by hand: no address of the file itself is known.
+        Address, and what is to be taken from there by hand: a page, or an archive that is not unpacked here.
     hub : callable or None
         Returns the entry of a data set of the hub, whose client fetches it.
     checked : str
@@ -253,10 +253,9 @@ def _kept(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise BraintuneError(f"{path} is damaged ({error}); delete it, and the checksums are taken again") from None
-    return dict(kept)
 
 
 def unpack(path: Path, members: tuple[str, ...], target: Path, again: bool = False) -> Iterator[str]:
@@ -279,12 +278,18 @@ def unpack(path: Path, members: tuple[str, ...], target: Path, again: bool = Fal
     Raises
     ------
     BraintuneError
-        If the archive is damaged or has none of them.
+        If the archive is damaged, has none of them, or one twice.
     """
     try:
         with tarfile.open(path) as archive:
             files = [entry for entry in archive if entry.isfile()]
-            wanted = {Path(entry.name).name: entry for entry in files if Path(entry.name).name in members}
+            found = [entry for entry in files if Path(entry.name).name in members]
+            wanted = {Path(entry.name).name: entry for entry in found}
+            if len(wanted) < len(found):
+                raise BraintuneError(
+                    f"{path} has a file more than once ({', '.join(entry.name for entry in found)}); unpack by hand "
+                    f"those that are wanted into {target}"
+                )
             for name, entry in wanted.items():
                 own = target / name
                 if not again and own.is_file() and own.stat().st_size == entry.size:
@@ -295,9 +300,9 @@ def unpack(path: Path, members: tuple[str, ...], target: Path, again: bool = Fal
     except (tarfile.TarError, EOFError) as error:
         raise BraintuneError(f"{path} is no whole archive ({error}); delete it, and run this again") from None
     if not wanted:
-        found = ", ".join(sorted(Path(entry.name).name for entry in files)[:10]) or "nothing"
+        others = ", ".join(sorted(Path(entry.name).name for entry in files)[:10]) or "nothing"
         raise BraintuneError(
-            f"{path} has none of {', '.join(members)}; it has {found}. Unpack by hand what is wanted into {target}"
+            f"{path} has none of {', '.join(members)}; it has {others}. Unpack by hand what is wanted into {target}"
         )
 
 
