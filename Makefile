@@ -29,12 +29,13 @@ $(BIN)/python -m braintune.workflow run $(1) --cores $(CORES) $(2) --quiet rules
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup data book test serve lab lint bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup data book verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
+	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
 	@echo "make lab                     open the notebooks in JupyterLab"
 	@echo "make data SET=… [FROM=…]     tell what a brain data set is; convert the authors' files in FROM"
 	@echo "make data SET=… FETCH=yes    download a brain data set from its official addresses, and convert it"
@@ -49,6 +50,9 @@ help:
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+
+verify: setup
+	@$(BIN)/python -m braintune.verify $(FILE)
 
 data: setup
 	@$(BIN)/python -m braintune.convert $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from braintune import book, claims, signatures, study, workflow
+from braintune import book, claims, signatures, study, verify, workflow
 from braintune.study import BraintuneError, Study
 
 SIMULATED = "simulated"
@@ -63,6 +63,14 @@ class TestRun:
         facts = study.read_json(built.run.folder / "provenance.json")
         assert set(facts) == {"profile", "code", "versions", "machine", "data", "fingerprints", "seconds"}
         assert all(facts["seconds"].values())
+
+    def test_every_file_is_recorded_and_as_it_was_made(self, built):
+        found = verify.verify(built.run)
+        assert [str(finding) for finding in found if finding.state != "as made"] == []
+        made = {finding.file for finding in found}
+        kept = [p for suffix in ("parquet", "safetensors", "svg", "png") for p in built.run.folder.rglob(f"*.{suffix}")]
+        kept = {p.relative_to(built.run.folder).as_posix() for p in kept}
+        assert {name for name in kept if not name.startswith("book/")} <= made
 
     def test_nothing_is_computed_twice(self, built):
         done = run_chain(built.profile, "--dry-run")

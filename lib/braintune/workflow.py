@@ -120,9 +120,55 @@ def executed_notebook(run: Study, job: Job) -> Path:
 
 def stamp_of(path: Path) -> str | None:
     """Return the fingerprint stamped into an executed notebook; None where it has none or is not there."""
-    if not path.is_file():
-        return None
-    return study.read_json(path)["metadata"].get("braintune", {}).get("fingerprint")
+    return read_notebook(path)["metadata"].get("braintune", {}).get("fingerprint") if path.is_file() else None
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Read an executed notebook.
+
+    Raises
+    ------
+    BraintuneError
+        If it is not a whole notebook.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"metadata": dict(content["metadata"]), "cells": list(content["cells"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BraintuneError(
+            f"{path} is not a whole notebook ({type(error).__name__}: {error}); delete it and run `make book` again"
+        ) from None
+
+
+def page_checksum(notebook: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over the cells of an executed notebook: its text, its code and what came out."""
+    return hashlib.sha256(json.dumps(notebook["cells"], sort_keys=True).encode()).hexdigest()
+
+
+def artefacts(run: Study, job: Job) -> list[Path]:
+    """Return the files and folders that a job makes, beside its executed notebook."""
+    own = dict(job.parameters)
+    if job.step == "tuning":
+        folder = run.tuning_folder(**own)
+        return [folder / name for name in ("weights.safetensors", "metrics.json", "history.parquet")]
+    if job.step == "decoding":
+        return [run.decoding_file(**own), run.null_file(**own)]
+    if job.step == "figures":
+        return [run.folder / "figures", run.folder / "claims.json"]
+    return [run.folder / job.step / own["brain"]]
+
+
+def outputs(run: Study, job: Job) -> dict[str, str]:
+    """Return path (relative to the run's folder) → SHA-256 of the files that are there of a job's artefacts."""
+    found = {}
+    for place in artefacts(run, job):
+        files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+        found |= {
+            file.relative_to(run.folder).as_posix(): study.checksum(file)
+            for file in sorted(files)
+            if not file.name.startswith(".")  # what a killed process was writing
+        }
+    return found
 
 
 # --- what makes a job stale --------------------------------------------------------------------------------------
@@ -299,17 +345,26 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
             f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
-    notebook.metadata["braintune"] = {
-        "fingerprint": stamp,
-        "profile": run.profile,
-        "simulated": any(brain.is_simulated(name) for name in run.brains),
-        "seconds": round(time.monotonic() - begun, 1),
-    }
-    with study.atomic(target) as temporary:
-        temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    keep(run, job, notebook, stamp, time.monotonic() - begun)
     failed.unlink()
     if tell:
         _tell(run, job, time.monotonic() - begun)
+    return target
+
+
+def keep(run: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seconds: float) -> Path:
+    """Write an executed notebook, stamped with its job's fingerprint and the checksums of its page and its files."""
+    target = executed_notebook(run, job)
+    notebook["metadata"]["braintune"] = {
+        "fingerprint": stamp,
+        "page": page_checksum(notebook),
+        "outputs": outputs(run, job),
+        "profile": run.profile,
+        "simulated": any(brain.is_simulated(name) for name in run.brains),
+        "seconds": round(seconds, 1),
+    }
+    with study.atomic(target) as temporary:
+        temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
 
 
@@ -349,7 +404,7 @@ def _tell(run: Study, job: Job, seconds: float) -> None:
 def provenance(run: Study) -> dict[str, Any]:
     """Return what made a run: parameters, code, versions, machine, data, fingerprints, seconds per job."""
     executed = {job: executed_notebook(run, job) for job in jobs(run)}
-    notes = {j: study.read_json(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
+    notes = {j: read_notebook(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
     return {
         "profile": run.model_dump(mode="json"),
         **code_and_versions(),
