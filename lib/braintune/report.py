@@ -34,8 +34,8 @@ MEAN_OVER_FOLDS = [
 
 
 def say(*sentences: str) -> Markdown:
-    """Show sentences as one paragraph of Markdown."""
-    return Markdown(" ".join(sentences))
+    """Show sentences as one paragraph of Markdown; markup and links that a name from data holds stay text."""
+    return Markdown(" ".join(sentences).replace("<", "&lt;").replace("[", "\\["))
 
 
 def facts(rows: Mapping[str, Any]) -> HTML:
