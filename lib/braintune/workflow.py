@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -85,8 +86,21 @@ def make_job(step: str, **parameters: Any) -> Job:
 
 
 def parse_job(step: str, words: Mapping[str, str]) -> Job:
-    """Return a job from its parameters as text, as a rule's wildcards or the command line give them."""
-    return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in STEPS[step].own})
+    """Return a job from its parameters as text, as a rule's wildcards or the command line give them.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown step, a parameter that is missing or not the step's own, and a seed that is no number.
+    """
+    own = choose(STEPS, step, "step").own
+    wanted = " ".join(f"{name}=…" for name in own) or "none"
+    if differing := [name for name in own if name not in words] + [name for name in words if name not in own]:
+        fault = "missing" if differing[0] in own else "unknown"
+        raise BraintuneError(f"parameter {differing[0]!r} is {fault}; {step} takes {wanted}")
+    if not words.get("seed", "0").isdecimal():
+        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number from 0")
+    return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in own})
 
 
 def jobs(run: Study) -> list[Job]:
@@ -324,7 +338,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     run = Study.load(profile)
     target = executed_notebook(run, job)
     failed = target.with_suffix(".failed.ipynb")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8"))
     os.environ.update(_thread_limits(run.threads))
     logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
@@ -366,6 +380,25 @@ def keep(run: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seco
     with study.atomic(target) as temporary:
         temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that files can be written to.
+
+    Raises
+    ------
+    BraintuneError
+        If it cannot be made, or nothing can be written there: a disk that is full or read-only, or a file in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"-")
+    except OSError as error:
+        raise BraintuneError(
+            f"cannot write to {folder}: {error.strerror or error}; make room or give rights there, or name another "
+            "folder with `runs`"
+        ) from None
 
 
 class _Progress:
@@ -465,7 +498,7 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
         If the same run is going on already, or as :func:`check`.
     """
     run = Study.load(profile)
-    run.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run.folder)
     lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -488,12 +521,13 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
 
 def main(words: Iterable[str]) -> None:
     """Run one command: ``run PROFILE [OPTION …]`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
-    command, profile, *rest = words
-    if command == "run":
-        run_chain(profile, rest)
-        return
-    step, *pairs = rest
-    execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
+    match list(words):
+        case ["run", profile, *options]:
+            run_chain(profile, options)
+        case ["execute", profile, step, *pairs] if all("=" in pair for pair in pairs):
+            execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
+        case _:
+            raise BraintuneError("give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`")
 
 
 if __name__ == "__main__":
