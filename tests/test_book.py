@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from html.parser import HTMLParser
 from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 import pytest
@@ -234,3 +236,142 @@ def test_every_executed_notebook_can_be_downloaded(built):
     html = book.html_index(built.run).parent
     for job in workflow.jobs(built.run):
         assert (html / "_sources" / f"{book._page(job)}.ipynb").is_file()
+
+
+# --- what a reader does ------------------------------------------------------------------------------------------
+
+A_NOTEBOOK = "book/results/decoding/simulated_S01.html"
+
+
+def wait_for(browser, script, *words):
+    """The first true value that a script gives within ten seconds."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 10).until(lambda b: b.execute_script(f"return {script}", *words), script)
+
+
+def click(browser, selector):
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
+def column(browser, table, index):
+    """What the visible rows of a table show in one column."""
+    script = (
+        "return [...arguments[0].tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[arguments[1]].textContent)"
+    )
+    return browser.execute_script(script, table, index)
+
+
+def test_a_table_sorts_by_number_and_by_word(built, served, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    table = max(browser.find_elements(By.CSS_SELECTOR, "table.results"), key=lambda t: len(column(browser, t, 0)))
+    headings = table.find_elements(By.TAG_NAME, "th")
+    number = [h.text.strip() for h in headings].index("all pairs")
+    before = sorted(column(browser, table, number))
+    for direction, sign in (("ascending", 1), ("descending", -1)):
+        headings[number].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)  # by the keyboard
+        assert headings[number].get_attribute("aria-sort") == direction
+        shown = [sign * float(text) for text in column(browser, table, number) if text != "–"]
+        assert shown == sorted(shown) and len(set(shown)) > 5
+    assert sorted(column(browser, table, number)) == before  # no row is lost
+    headings[0].find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
+    assert headings[number].get_attribute("aria-sort") is None
+    assert column(browser, table, 0) == sorted(column(browser, table, 0), key=str.lower)
+
+
+def test_numbers_sort_by_value_and_empty_cells_come_last(built, served, browser):
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    cells = ["12 %", "–", "1,234", "word", "-0.5", "9", ""]
+    for sign, expected in (
+        (1, ["-0.5", "9", "12 %", "1,234", "word", "–", ""]),
+        (-1, ["1,234", "12 %", "9", "-0.5", "word", "–", ""]),
+    ):
+        script = "return arguments[0].sort((a, b) => compareCells(a, b, arguments[1]))"
+        assert browser.execute_script(script, cells, sign) == expected
+
+
+def test_a_long_table_filters(built, served, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    bar = browser.find_element(By.CSS_SELECTOR, ".table-filter")
+    table = bar.find_element(By.XPATH, "following-sibling::table")
+    every = len(column(browser, table, 0))
+    assert every > 15
+    field = bar.find_element(By.TAG_NAME, "input")
+    field.send_keys("VISUAL grouped")
+    assert set(column(browser, table, 0)) == {"visual"}
+    left = len(column(browser, table, 0))
+    assert 0 < left < every and bar.text == f"{left} of {every} rows"
+    field.send_keys(Keys.CONTROL, "a", Keys.BACKSPACE)
+    assert len(column(browser, table, 0)) == every
+
+
+def test_a_hidden_answer_opens(built, served, browser):
+    for page in ("fmri", "tasks", "rsa"):
+        browser.get(f"{served}/book/foundations-{page}.html")
+        answer = "document.querySelector('details.sd-dropdown .sd-card-text').checkVisibility()"
+        assert browser.execute_script(f"return {answer}") is False
+        click(browser, "details.sd-dropdown summary")
+        assert wait_for(browser, answer)
+
+
+def test_code_of_a_picture_is_hidden_until_asked_for(built, served, browser):
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    code = "document.querySelector('.tag_hide-input details .highlight').checkVisibility()"
+    assert browser.execute_script(f"return {code}") is False
+    click(browser, ".tag_hide-input details summary")
+    assert wait_for(browser, code)
+
+
+def test_dark_mode_switches(built, served, browser):
+    browser.get(f"{served}/book/trust.html")
+    seen = set()
+    for _ in range(3):  # light, dark, as the system has it
+        click(browser, ".theme-switch-button")
+        seen.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert len(seen) == 2
+
+
+def test_the_search_finds_a_term(built, served, browser):
+    browser.get(f"{served}/search.html?q=haemodynamic")
+    found = wait_for(browser, "[...document.querySelectorAll('#search-results li a')].map(a => a.pathname)")
+    assert any("foundations-fmri" in path for path in found)
+
+
+class _Links(HTMLParser):
+    """The targets and the anchors of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.anchors = [], {"", "top"}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.anchors.add(given.get("id") or given.get("name") or "")
+        self.targets += [given[k] for k in ("href", "src") if given.get(k)]
+
+
+def test_every_internal_link_leads_somewhere(built):
+    html = book.html_index(built.run).parent
+    pages = {path.resolve(): _Links(path.read_text(encoding="utf-8")) for path in html.rglob("*.html")}
+    followed, dead = 0, []
+    for path, links in pages.items():
+        if "_static" in path.parts:
+            continue
+        for target in links.targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            to = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            known = pages[to].anchors if to in pages else {unquote(parts.fragment)}
+            if not to.exists() or unquote(parts.fragment) not in known:
+                dead.append(f"{path.relative_to(html.resolve())} → {target}")
+            followed += 1
+    assert followed > 500
+    assert not dead, "\n".join(sorted(set(dead)))

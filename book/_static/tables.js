@@ -1,0 +1,77 @@
+/* Tables of results sort by a click on a heading, and long ones filter by a word. Without this script they are plain
+   tables. Text is moved and compared, never made into HTML. */
+"use strict";
+
+/* The number that a cell shows ("1,234", "12 %", "−0.3"), or NaN where it shows words or nothing. */
+function numberIn(text) {
+  const plain = text.replace(/,(?=\d{3})/g, "").replace("−", "-").replace(/\s*%$/, "");
+  return plain === "" ? NaN : Number(plain);
+}
+
+/* Compare two cells: numbers by value, words by letters; numbers before words, empty cells ("–") last. */
+function compareCells(a, b, sign) {
+  const empty = (text) => text === "" || text === "–";
+  if (empty(a) || empty(b)) return empty(a) - empty(b);
+  const [x, y] = [numberIn(a), numberIn(b)];
+  if (isNaN(x) !== isNaN(y)) return isNaN(x) - isNaN(y);
+  return sign * (isNaN(x) ? a.localeCompare(b, "en", { numeric: true }) : x - y);
+}
+
+function sortBy(table, column) {
+  const headings = [...table.tHead.rows[0].cells];
+  const sign = headings[column].getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  const text = (row) => row.cells[column].textContent.trim();
+  const rows = [...table.tBodies[0].rows].sort((a, b) => compareCells(text(a), text(b), sign));
+  table.tBodies[0].append(...rows);
+  headings.forEach((heading) => heading.removeAttribute("aria-sort"));
+  headings[column].setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+}
+
+function makeSortable(table) {
+  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    if (!button.textContent.trim()) return;
+    button.addEventListener("click", () => sortBy(table, column));
+    heading.append(button);
+  });
+}
+
+function makeFilterable(table) {
+  const rows = [...table.tBodies[0].rows];
+  const [bar, field, count] = ["div", "input", "span"].map((name) => document.createElement(name));
+  bar.className = "table-filter";
+  field.type = "search";
+  field.placeholder = "Filter rows";
+  field.setAttribute("aria-label", "Show only the rows of the table below that contain these words");
+  count.setAttribute("role", "status");
+  const show = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const cells = (row) => [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+    rows.forEach((row) => (row.hidden = !words.every((word) => cells(row).includes(word))));
+    count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  };
+  field.addEventListener("input", show);
+  bar.append(field, count);
+  table.before(bar);
+  show();
+}
+
+/* What scrolls within itself must be reached by the keyboard. */
+function letKeysScroll() {
+  for (const box of document.querySelectorAll(".bd-article table, .bd-article mjx-container[display='true']")) {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.results")) {
+    if (table.tHead?.rows.length !== 1 || table.tBodies.length !== 1) continue;
+    const rows = table.tBodies[0].rows.length;
+    if (rows > 2) makeSortable(table);
+    if (rows > 15) makeFilterable(table);
+  }
+  letKeysScroll();
+  window.addEventListener("resize", letKeysScroll);
+});
