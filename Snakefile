@@ -23,7 +23,7 @@ def all_of(step):
 
 def stamp(step):
     """The fingerprint of the job that a rule's wildcards name."""
-    return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, wildcards)]
+    return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, dict(wildcards.items()))]
 
 
 wildcard_constraints:
