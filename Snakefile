@@ -47,7 +47,7 @@ rule tuning:
         fingerprint=stamp("tuning"),
     threads: RUN.threads
     shell:
-        "{PYTHON} -m braintune.workflow execute {PROFILE} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
+        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
 
 rule embeddings:
@@ -60,7 +60,7 @@ rule embeddings:
         fingerprint=stamp("embeddings"),
     threads: RUN.threads
     shell:
-        "{PYTHON} -m braintune.workflow execute {PROFILE} embeddings brain={wildcards.brain}"
+        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} embeddings brain={wildcards.brain}"
 
 
 rule decoding:
@@ -74,7 +74,7 @@ rule decoding:
         fingerprint=stamp("decoding"),
     threads: RUN.threads
     shell:
-        "{PYTHON} -m braintune.workflow execute {PROFILE} decoding brain={wildcards.brain} participant={wildcards.participant}"
+        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} decoding brain={wildcards.brain} participant={wildcards.participant:q}"
 
 
 rule rsa:
@@ -87,7 +87,7 @@ rule rsa:
         fingerprint=stamp("rsa"),
     threads: RUN.threads
     shell:
-        "{PYTHON} -m braintune.workflow execute {PROFILE} rsa brain={wildcards.brain}"
+        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} rsa brain={wildcards.brain}"
 
 
 rule figures:
@@ -103,7 +103,7 @@ rule figures:
     params:
         fingerprint=stamp("figures"),
     shell:
-        "{PYTHON} -m braintune.workflow execute {PROFILE} figures"
+        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} figures"
 
 
 rule book:
@@ -117,4 +117,4 @@ rule book:
     params:
         fingerprint=stamp("figures"),
     shell:
-        "{PYTHON} -m braintune.book {PROFILE}"
+        "{PYTHON:q} -m braintune.book {PROFILE:q}"
