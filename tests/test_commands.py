@@ -1,5 +1,6 @@
 """What the commands say when something is missing."""
 
+import os
 import shutil
 import subprocess
 
@@ -17,7 +18,11 @@ def fresh(tmp_path):
 
 
 def make(folder, *words):
-    done = subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True)
+    """Run make as a user does, also where make runs these tests: it hands its options on by the environment."""
+    surroundings = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    done = subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, env=surroundings)
     return done.returncode, done.stdout + done.stderr
 
 
