@@ -340,6 +340,43 @@ class TestPage:
         assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
 
 
+def ledger_of(gain, brain="alice2016", **more):
+    return claims.judge(Study.make({"brains": [brain]}), *tables({(None, None): gain}, brain=brain, **more))
+
+
+class TestBrief:
+    def test_every_sentence_says_what_its_verdict_is(self):
+        ledger = ledger_of(0.05)
+        told = verdicts.brief(ledger)
+        assert told["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: alice")
+        for verdict in ledger.verdicts:
+            if verdict.claim in verdicts.SAID:
+                subject, says = verdicts.SAID[verdict.claim]
+                assert told[verdict.claim].lower().startswith(f"{subject} {says[verdict.verdict]}: alice2016")
+                assert f"{verdict.finding.estimate:+.3f}" in told[verdict.claim]
+
+    def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self):
+        alike, other = ledger_of(0.05), ledger_of(-0.05, brain="pereira2018-exp1")
+        both = claims.Ledger(alike.evidence | other.evidence, (*alike.verdicts, *other.verdicts))
+        told = verdicts.brief(both)["methods"]
+        assert told.count("decoded better") == told.count("decoded worse") == 1 and "; and " in told
+        same = ledger_of(0.06, brain="pereira2018-exp1")
+        both = claims.Ledger(alike.evidence | same.evidence, (*alike.verdicts, *same.verdicts))
+        assert verdicts.brief(both)["methods"].count("decoded better") == 1
+
+    def test_one_method_and_one_participant_are_said_so(self):
+        few = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in tables()))
+        assert verdicts.brief(few)["methods"] == "Only one tuning method was run: simulated."
+        alone_ = claims.judge(RUN, *tables(participants=1))
+        assert "neither a difference" in verdicts.brief(alone_)["methods"].lower()
+
+    def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
+        simulated, real = claims.judge(RUN, *tables()), ledger_of(0.0)
+        recorded = ledger_of(0.05, brain="pereira2018-exp1")
+        assert verdicts.answering(simulated, recorded) is recorded
+        assert verdicts.answering(real, recorded) is real
+
+
 def headline_of(found, run=RUN):
     return verdicts.headline(found[0], claims.judge(run, *found).evidence["simulated"])
 

@@ -113,6 +113,8 @@ def every_figure(table, run, tuned):
     yield figures.task_ranking(at_layer)
     yield figures.layer_curves(table)
     yield figures.leakage(at_layer)
+    yield figures.closeness(closeness_table(at_layer))
+    yield relations.closeness_by_layer(closeness_table(at_layer))
     yield relations.closeness_and_decoding(at_layer, closeness_table(at_layer))
     yield relations.score_and_decoding(at_layer, scores)
 
@@ -159,6 +161,21 @@ class TestContent:
         assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
         assert axes.lines[1].get_xdata() == pytest.approx([0.02] * len(TASKS), abs=1e-5)
         assert "within the margin" in axes.get_legend_handles_labels()[1]
+
+    def test_closeness_is_drawn_task_by_task_with_its_bootstrap_interval(self, at_layer):
+        axes = figures.closeness(closeness_table(at_layer)).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
+        bars = {container.get_label(): container for container in axes.containers}
+        assert bars["prompt-tuned"][0].get_xdata() == pytest.approx([0.9] * len(TASKS))
+        low, high = bars["prompt-tuned"][2][0].get_segments()[0][:, 0]
+        assert (low, high) == pytest.approx((0.8, 0.95))
+
+    def test_closeness_by_layer_shows_both_methods_and_the_controls_that_learned_nothing(self, at_layer):
+        rows = closeness_table(at_layer)
+        zero = rows[rows["method"] == "untuned"].assign(representation="zero-prefix", method="control", spearman=0.98)
+        axes = relations.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
+        drawn = {line.get_label(): line.get_ydata().round(9).tolist() for line in axes.lines}
+        assert drawn == {"fine-tuned": [0.7, 0.7], "prompt-tuned": [0.9, 0.9], "zero-prefix": [0.98]}
 
     def test_tasks_are_ranked(self, at_layer):
         at_layer.loc[at_layer["task"] == "wsd", "pairwise"] += 0.1

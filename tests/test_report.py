@@ -78,6 +78,21 @@ def test_text_from_data_is_escaped():
     assert "<script>" not in report.show(pd.DataFrame({"a": ["<script>"]})).data
 
 
+def test_what_a_step_took_is_summed_over_its_jobs():
+    seconds = {"tuning": [60.0, 120.0, 30.0], "rsa": [42.0], "figures": []}
+    table = report.cost_table(seconds).set_index("step")
+    assert table.loc["tuning"].tolist() == [3, 3.5, 60.0] and "figures" not in table.index
+    told = report.cost_answers(seconds)
+    assert told["took_tuning"] == "3.5 minutes (3 jobs)" and told["took_rsa"] == "0.7 minutes (1 job)"
+    assert told["took_figures"] == "a time that was not recorded"
+
+
+def test_the_distance_names_methods_and_prefixes_that_learned_nothing():
+    rows = [("a", "fine-tuned", 0.5), ("b", "fine-tuned", 0.7), ("zero-prefix", "control", 0.98)]
+    told = report.distance_answer(pd.DataFrame(rows, columns=["representation", "method", "spearman"]))
+    assert told.endswith("fine-tuned 0.600, a zero prefix 0.980.") and "prompt-tuned" not in told
+
+
 class TestTuning:
     def runs(self, seeds=(0, 1)):
         rows = [

@@ -452,6 +452,11 @@ class Ledger:
     evidence: dict[str, Evidence]
     verdicts: tuple[Verdict, ...]
 
+    @property
+    def run(self) -> Study:
+        """The run that is judged."""
+        return next(iter(self.evidence.values())).run
+
     def of(self, brain: str) -> list[Verdict]:
         """Return the verdicts of one brain data set."""
         return [verdict for verdict in self.verdicts if verdict.brain == brain]

@@ -107,6 +107,20 @@ CAPTIONS = {
         "content-free code reaches with shuffled folds is leakage.",
         "Decoding accuracy of the controls and the untuned model under shuffled and grouped folds.",
     ),
+    "closeness-tasks": Caption(
+        "Representational similarity (Spearman) of each tuned model to the untuned one, by task, over the stimuli of "
+        "each brain data set. Points are means over seeds, bars 95 % bootstrap intervals over passages (or stimuli). "
+        "At 1, tuning has left the order of all distances as it was.",
+        "Similarity to the untuned model by task and tuning method, with bootstrap intervals.",
+        brain=False,
+    ),
+    "closeness-layers": Caption(
+        "Representational similarity (Spearman) to the untuned model at the same layer, mean over tasks, seeds and the "
+        "stimuli of all brain data sets. The prefix controls have learned nothing: what they lack to 1 is the price of "
+        "attending to a prefix. Layer 0 holds the token embeddings.",
+        "Similarity to the untuned model by layer, for both tuning methods and three controls.",
+        brain=False,
+    ),
     "closeness": Caption(
         "Each point is one task tuned by one method: how close its representation stays to the untuned model, and how "
         "well it is decoded, mean over participants. A line joins the two methods of a task; the diamond is the "
@@ -118,6 +132,14 @@ CAPTIONS = {
         "perfect score, and how well its representation is decoded, mean over participants. A line joins the two "
         "methods of a task.",
         "Decoding accuracy against task score, by task and method.",
+    ),
+    "answer": Caption(
+        "Real brains: prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each brain data "
+        "set. Points are means over participants and seeds, bars are intervals over participants; the grey band is the "
+        "margin within which a difference does not count. Right of zero, the prompt-tuned representation is decoded "
+        "better.",
+        "Prompt-tuned minus fine-tuned decoding accuracy by task on real brains, with intervals, beside the margin.",
+        brain=False,
     ),
     "recorded-difference": Caption(
         "The recorded real run: prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each "
@@ -484,25 +506,27 @@ def similarity_matrix(table: pd.DataFrame) -> Figure:
 
 
 def closeness(table: pd.DataFrame) -> Figure:
-    """Draw similarity to the untuned model by task and method at one layer, with bootstrap intervals."""
+    """Draw similarity to the untuned model by task and method at one layer, one panel a brain data set.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
+    """
     rows = table[table["method"].isin(report.ARMS)]
-    tasks = list(dict.fromkeys(rows["task"]))
-    figure, axes = plt.subplots(figsize=(7, 0.34 * len(tasks) + 1.2), layout="constrained")
-    for offset, method in offsets(list(dict.fromkeys(rows["method"])), 0.2):
-        here = rows[rows["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
-        spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
-        places = np.arange(len(tasks)) + offset
-        axes.errorbar(
-            here["spearman"],
-            places,
-            xerr=spread,
-            fmt=MARKERS[method],
-            color=COLOURS[method],
-            label=method,
-            capsize=2,
-        )
-    axes.set_yticks(range(len(tasks)), tasks)
-    axes.invert_yaxis()
-    axes.set(xlabel="Spearman RSA to the untuned model (bars: 95 % bootstrap interval)", xlim=(None, 1.02))
-    one_legend(figure, axes)
+    tasks, brains = list(dict.fromkeys(rows["task"])), list(rows["brain"].unique())
+    if not tasks:
+        return nothing("no model was tuned")
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)
+    for axes, brain in zip(panels, brains, strict=True):
+        for offset, method in offsets(list(dict.fromkeys(rows["method"])), 0.2):
+            here = rows[(rows["brain"] == brain) & (rows["method"] == method)]
+            here = here.groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
+            spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
+            look = {"fmt": MARKERS[method], "color": COLOURS[method], "capsize": 2, "markersize": 5}
+            axes.errorbar(here["spearman"], np.arange(len(tasks)) + offset, xerr=spread, label=method, **look)
+        name_rows(axes, tasks)
+        axes.set(xlabel="Spearman RSA to the untuned model", xlim=(None, 1.02))
+        axes.set_title(brain, fontsize=10, loc="left")
+    one_legend(figure, *panels)
     return figure

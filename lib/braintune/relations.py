@@ -1,14 +1,18 @@
-"""Figures of what goes with what: closeness and task score with decoding, planted differences with verdicts."""
+"""Figures of what goes with what: closeness with layers, closeness and task score with decoding, size with power."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from braintune import report
 from braintune.plots import ACCURACY, COLOURS, MARKERS, grid_of_panels, nothing, one_legend
 from braintune.stats import POWER
+
+#: Controls that are drawn by layer, and their lines.
+CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
 
 
 def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
@@ -24,6 +28,32 @@ def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Fig
     keys = [key for key in ("brain", "task", "method") if key in untuned]
     close = untuned.groupby(keys)["spearman"].mean().rename("x").reset_index()
     return _against(at_layer, close, "Spearman RSA to the untuned model", untuned_at=1.0)
+
+
+def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
+    """Draw similarity to the untuned model by layer: both arms, and the controls that have learned nothing.
+
+    Parameters
+    ----------
+    untuned : DataFrame
+        The RSA table ``untuned``, all layers.
+    """
+    lines = {method: untuned[untuned["method"] == method] for method in report.ARMS}
+    lines |= {name: untuned[untuned["representation"] == name] for name in CONTROL_LINES}
+    if not any(map(len, lines.values())):
+        return nothing("no model was tuned")
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    for name, rows in lines.items():
+        means = rows.groupby("layer")["spearman"].mean()
+        if len(means):
+            style = {"color": COLOURS["control"], "linestyle": CONTROL_LINES[name]} if name in CONTROL_LINES else {}
+            style = style or {"color": COLOURS[name], "marker": MARKERS[name], "markersize": 5}
+            axes.plot(means.index, means, label=name, **style)
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axes.grid(axis="y")
+    axes.set(xlabel="layer", ylabel="Spearman RSA to the untuned model", ylim=(None, 1.02))
+    one_legend(figure, axes)
+    return figure
 
 
 def score_and_decoding(at_layer: pd.DataFrame, tuned: pd.DataFrame) -> Figure:

@@ -19,6 +19,7 @@ from braintune.study import Study
 from braintune.tasks import TaskData
 
 ARMS = ("fine-tuned", "prompt-tuned")
+PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
 MEAN_OVER_FOLDS = [
     "brain",
@@ -339,6 +340,16 @@ def closeness_answer(untuned: pd.DataFrame) -> str:
     )
 
 
+def distance_answer(untuned: pd.DataFrame) -> str:
+    """Say how close to the untuned model each method and each prefix that learned nothing stays, analysis layer."""
+    named = {method: untuned["method"] == method for method in ARMS}
+    named |= {f"a {name.replace('-', ' ')}": untuned["representation"] == name for name in PREFIXES}
+    told = [f"{name} {untuned.loc[rows, 'spearman'].mean():.3f}" for name, rows in named.items() if rows.any()]
+    if not told:
+        return "Nothing but the untuned model was embedded."
+    return f"Similarity to the untuned model (Spearman RSA, 1 where nothing has moved): {', '.join(told)}."
+
+
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> pd.DataFrame:
     """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling.
 
@@ -376,6 +387,7 @@ def quoted(
         "closeness": " ".join(
             f"{brain}: {closeness_answer(closeness[closeness['brain'] == brain])}" for brain in run.brains
         ),
+        "distance": distance_answer(closeness),
         "edge": f"{alpha_at_edge(decoded):.0%}",
         "above_null": f"{int((above['p'] < run.fdr).sum())} of {len(above)}",
         "regions": _regions(at_layer, run),
@@ -429,6 +441,35 @@ def leakage_answer(at_layer: pd.DataFrame) -> str:
         f"A code that knows only which passage a sentence belongs to reaches {means['shuffled']:.3f} with shuffled "
         f"folds and {means['grouped']:.3f} with grouped folds; chance is {CHANCE}."
     )
+
+
+def cost_table(seconds: Mapping[str, Sequence[float]]) -> pd.DataFrame:
+    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one.
+
+    Parameters
+    ----------
+    seconds : mapping
+        Step → seconds of each job, from :func:`braintune.workflow.job_seconds`.
+    """
+    rows = [(step, len(jobs), sum(jobs) / 60, float(np.median(jobs))) for step, jobs in seconds.items() if jobs]
+    return pd.DataFrame(rows, columns=["step", "jobs", "minutes, all jobs", "seconds, median job"])
+
+
+def cost_answers(seconds: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Return step → what its jobs took in this run, in words."""
+    told = {}
+    for step, jobs in seconds.items():
+        number = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}"
+        told[f"took_{step}"] = f"{sum(jobs) / 60:.1f} minutes ({number})" if jobs else "a time that was not recorded"
+    return told
+
+
+def glue_costs(seconds: Mapping[str, Sequence[float]]) -> None:
+    """Register with the book what each step took."""
+    from myst_nb import glue
+
+    for name, text in cost_answers(seconds).items():
+        glue(name, text, display=True)
 
 
 def glue_all(run: Study, **tables: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from braintune.claims import CLAIMS, INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Evi
 from braintune.reference import Recorded
 from braintune.report import ARMS
 from braintune.signatures import Sign
+from braintune.stats import Finding
 from braintune.study import Study, read_json
 
 # --- in words ----------------------------------------------------------------------------------------------------
@@ -59,6 +60,91 @@ def answer(ledger: Ledger) -> str:
         parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items() if names)
         told.append(f"{_where(e, e.scores)}: {parts}.")
     return " ".join(told)
+
+
+#: Claim → what it is about, and what each verdict says of it.
+SAID = {
+    "C3": (
+        "tasks about the meaning of concepts (word sense, coreference)",
+        {
+            SUPPORTED: "are decoded better than chunking",
+            NOT_SUPPORTED: "are decoded no better than chunking",
+            INCONCLUSIVE: "cannot be told apart from chunking",
+        },
+    ),
+    "C4": (
+        "prompt-tuned representations",
+        {
+            SUPPORTED: "stay closer to the untuned model",
+            NOT_SUPPORTED: "do not stay closer to the untuned model",
+            INCONCLUSIVE: "are not shown to stay closer to the untuned model",
+        },
+    ),
+    "C5": (
+        "representations that stay closer to the untuned model",
+        {
+            SUPPORTED: "are decoded better",
+            NOT_SUPPORTED: "are not decoded better",
+            INCONCLUSIVE: "are not shown to be decoded better",
+        },
+    ),
+}
+
+
+def brief(ledger: Ledger) -> dict[str, str]:
+    """Say in one sentence each which method is decoded better, and how C3, C4 and C5 fare, over all brains.
+
+    Returns
+    -------
+    dict of str to str
+        ``methods``, ``C3``, ``C4``, ``C5`` → sentence. Brains with the same answer share its clause.
+    """
+    told = {"methods": _one_sentence([_methods(e) for e in ledger.evidence.values()])}
+    for claim, (subject, says) in SAID.items():
+        parts = [(says[v.verdict], _numbers(v.brain, v.finding)) for v in ledger.verdicts if v.claim == claim]
+        told[claim] = _one_sentence(parts, subject)
+    return told
+
+
+def _methods(e: Evidence) -> tuple[str, str]:
+    """Return the clause that compares the two methods in one brain, and its numbers."""
+    pair = claims.pairs(e.main, ["region"])
+    if pair.empty:
+        return "only one tuning method was run", e.brain
+    arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
+    difference = stats.paired_difference(*arms, e.run.fdr)
+    return comparison_in_words(difference, stats.tost(*arms, e.run.margin, e.run.fdr)), _numbers(e.brain, difference)
+
+
+def _numbers(brain: str, found: Finding) -> str:
+    """Return an effect with its interval, and whose it is."""
+    if found.estimate is None:
+        return brain
+    interval = f" ({found.low:+.3f} to {found.high:+.3f})" if None not in (found.low, found.high) else ""
+    return f"{brain} {found.estimate:+.3f}{interval}"
+
+
+def _one_sentence(parts: Sequence[tuple[str, str]], subject: str = "") -> str:
+    """Join what is said, each with its numbers, to one sentence; numbers of the same answer stand together."""
+    said: dict[str, list[str]] = {}
+    for answered, numbers in parts:
+        said.setdefault(answered, []).append(numbers)
+    told = "; and ".join(f"{answered}: {', '.join(numbers)}" for answered, numbers in said.items())
+    told = f"{subject} {told}".strip()
+    return f"{told[:1].upper()}{told[1:]}."
+
+
+def answering(own: Ledger, recorded: Ledger) -> Ledger:
+    """Return the ledger that answers the book's question: the run's own, or the recorded one where it is simulated."""
+    return recorded if any(map(is_simulated, own.evidence)) else own
+
+
+def answer_source(own: Ledger, recorded: Recorded) -> str:
+    """Say whose data answer the book's question."""
+    if any(map(is_simulated, own.evidence)):
+        return recorded_standing(recorded)
+    run = own.run
+    return f"The answer is that of this run, {run.profile}: {run.backbone}, real fMRI of {', '.join(run.brains)}."
 
 
 def summary(run: Study) -> str:
@@ -203,6 +289,7 @@ def glue_all(ledger: Ledger, signs: Sequence[Sign], at_layer: pd.DataFrame) -> N
         "verdicts": answer(ledger),
         "signs": signatures.summary(signs) + ".",
     }
+    told |= {f"brief_{name}": text for name, text in brief(ledger).items()}
     for name, text in told.items():
         glue(name, text, display=True)
     tables = {"rules": rule_table(), "background": background_table(ledger), "signs_table": sign_table(signs)}
@@ -210,6 +297,15 @@ def glue_all(ledger: Ledger, signs: Sequence[Sign], at_layer: pd.DataFrame) -> N
         glue(name, report.show(table), display=True)
     glue("ledger", ledger_tables(ledger), display=True)
     glue("by_region", report.show(task_table(ledger, regions=True)), display=True)
+
+
+def glue_answer(own: Ledger, recorded: Recorded, real: Ledger) -> None:
+    """Register the answer to the book's question, and whose data give it."""
+    from myst_nb import glue
+
+    told = {f"answer_{name}": text for name, text in brief(answering(own, real)).items()}
+    for name, text in (told | {"answer_source": answer_source(own, recorded)}).items():
+        glue(name, text, display=True)
 
 
 def glue_recorded(recorded: Recorded, ledger: Ledger) -> None:

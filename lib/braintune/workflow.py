@@ -448,6 +448,16 @@ def provenance(run: Study) -> dict[str, Any]:
     }
 
 
+def job_seconds(run: Study) -> dict[str, list[float]]:
+    """Return step → seconds of each of its jobs, as recorded in the executed notebooks; others are left out."""
+    found: dict[str, list[float]] = {step: [] for step in STEPS}
+    for job in jobs(run):
+        path = executed_notebook(run, job)
+        note = read_notebook(path)["metadata"].get("braintune", {}) if path.is_file() else {}
+        found[job.step] += [note["seconds"]] if "seconds" in note else []
+    return found
+
+
 def code_and_versions() -> dict[str, Any]:
     """Return the commit, whether files were changed since, and the versions of the libraries that compute."""
     packages = (
