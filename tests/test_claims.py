@@ -348,12 +348,13 @@ class TestBrief:
     def test_every_sentence_says_what_its_verdict_is(self):
         ledger = ledger_of(0.05)
         told = verdicts.brief(ledger)
-        assert told["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: alice")
+        assert told["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: +0.05")
         for verdict in ledger.verdicts:
             if verdict.claim in verdicts.SAID:
                 subject, says = verdicts.SAID[verdict.claim]
-                assert told[verdict.claim].lower().startswith(f"{subject} {says[verdict.verdict]}: alice2016")
-                assert f"{verdict.finding.estimate:+.3f}" in told[verdict.claim]
+                assert told[verdict.claim].lower().startswith(f"{subject} {says[verdict.verdict]}: ")
+                assert f"{verdict.finding.estimate:+.3f} (" in told[verdict.claim]
+                assert told[verdict.claim].endswith(" in 8 listeners to a story.")
 
     def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self):
         alike, other = ledger_of(0.05), ledger_of(-0.05, brain="pereira2018-exp1")
@@ -366,7 +367,7 @@ class TestBrief:
 
     def test_one_method_and_one_participant_are_said_so(self):
         few = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in tables()))
-        assert verdicts.brief(few)["methods"] == "Only one tuning method was run: simulated."
+        assert verdicts.brief(few)["methods"] == "Only one tuning method was run: 8 simulated participants."
         alone_ = claims.judge(RUN, *tables(participants=1))
         assert "neither a difference" in verdicts.brief(alone_)["methods"].lower()
 

@@ -45,7 +45,7 @@ class TestRecordedRealRun:
         assert {(v.brain, v.claim) for v in ledger.verdicts} == {
             (brain, claim) for brain in recorded.run.brains for claim in claims.CLAIMS
         }
-        assert "20 participants of alice2016" in verdicts.recorded_standing(recorded)
+        assert "20 listeners to a story (alice2016)" in verdicts.recorded_standing(recorded)
 
 
 class TestRecordedCalibration:

@@ -115,6 +115,8 @@ class BrainSource:
         ``make(study)`` returns its BrainData.
     folder : str
         Folder under `brain` in the data folder; empty where there is none.
+    people : str
+        Who its participants are, as a sentence names them.
     """
 
     title: str
@@ -125,6 +127,7 @@ class BrainSource:
     get: str
     simulated: bool = False
     folder: str = ""
+    people: str = "participants"
 
 
 # --- the data sets -----------------------------------------------------------------------------------------------
@@ -178,6 +181,7 @@ BRAINS: dict[str, BrainSource] = {
         citation="",
         get="nothing to get: generated from `simulation_seed`",
         simulated=True,
+        people="simulated participants",
     ),
     "pereira2018-exp1": BrainSource(
         title="Pereira et al. (2018), Experiment 1: reading 180 concepts, each with six sentences",
@@ -187,6 +191,7 @@ BRAINS: dict[str, BrainSource] = {
         citation="pereira2018",
         get=_FOLDER.format("pereira2018_exp1"),
         folder="pereira2018_exp1",
+        people="readers of word concepts",
     ),
     "pereira2018": BrainSource(
         title="Pereira et al. (2018), Experiments 2 and 3: reading 627 sentences in passages",
@@ -196,6 +201,7 @@ BRAINS: dict[str, BrainSource] = {
         citation="pereira2018",
         get="the authors' MATLAB files, in `brain/pereira2018/<participant>` of the data folder; see `data/README.md`",
         folder="pereira2018",
+        people="readers of passages",
     ),
     "pereira2018-hub": BrainSource(
         title="Pereira et al. (2018), Experiment 2: reading 384 sentences in passages; a copy on the hub",
@@ -204,6 +210,7 @@ BRAINS: dict[str, BrainSource] = {
         licence="none stated",
         citation="pereira2018",
         get="from huggingface.co (helena-balabin/pereira_fMRI_sentences), fetched when a run first needs it",
+        people="readers of passages",
     ),
     "alice2016": BrainSource(
         title="Brennan et al. (2016): listening to chapter 1 of Alice in Wonderland",
@@ -213,6 +220,7 @@ BRAINS: dict[str, BrainSource] = {
         citation="brennan2016",
         get=_FOLDER.format("alice2016"),
         folder="alice2016",
+        people="listeners to a story",
     ),
     "folder": BrainSource(
         title="A study of your own",
@@ -228,6 +236,11 @@ BRAINS: dict[str, BrainSource] = {
 def is_simulated(name: str) -> bool:
     """Tell whether a brain data set is generated rather than measured."""
     return choose(BRAINS, name, "brain data set").simulated
+
+
+def people_of(name: str) -> str:
+    """Return who the participants of a brain data set are, in words."""
+    return choose(BRAINS, name, "brain data set").people
 
 
 def sources_table() -> pd.DataFrame:

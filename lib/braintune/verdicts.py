@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from braintune import claims, reference, report, signatures, stats
-from braintune.brain import is_simulated
+from braintune.brain import is_simulated, people_of
 from braintune.claims import CLAIMS, INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Evidence, Ledger, Verdict
 from braintune.reference import Recorded
 from braintune.report import ARMS
@@ -34,7 +34,7 @@ def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
 
 
 def _where(e: Evidence, rows: pd.DataFrame) -> str:
-    who = f"{rows['participant'].nunique()} {'simulated ' if is_simulated(e.brain) else ''}participants"
+    who = f"{rows['participant'].nunique()} {people_of(e.brain)}"
     return f"{e.brain} ({who}, region {e.region}, {e.design} folds)"
 
 
@@ -101,7 +101,8 @@ def brief(ledger: Ledger) -> dict[str, str]:
     """
     told = {"methods": _one_sentence([_methods(e) for e in ledger.evidence.values()])}
     for claim, (subject, says) in SAID.items():
-        parts = [(says[v.verdict], _numbers(v.brain, v.finding)) for v in ledger.verdicts if v.claim == claim]
+        found = [v for v in ledger.verdicts if v.claim == claim]
+        parts = [(says[v.verdict], _numbers(ledger.evidence[v.brain], v.finding)) for v in found]
         told[claim] = _one_sentence(parts, subject)
     return told
 
@@ -110,18 +111,22 @@ def _methods(e: Evidence) -> tuple[str, str]:
     """Return the clause that compares the two methods in one brain, and its numbers."""
     pair = claims.pairs(e.main, ["region"])
     if pair.empty:
-        return "only one tuning method was run", e.brain
+        return "only one tuning method was run", _people(e)
     arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
     difference = stats.paired_difference(*arms, e.run.fdr)
-    return comparison_in_words(difference, stats.tost(*arms, e.run.margin, e.run.fdr)), _numbers(e.brain, difference)
+    return comparison_in_words(difference, stats.tost(*arms, e.run.margin, e.run.fdr)), _numbers(e, difference)
 
 
-def _numbers(brain: str, found: Finding) -> str:
+def _people(e: Evidence) -> str:
+    return f"{e.scores['participant'].nunique()} {people_of(e.brain)}"
+
+
+def _numbers(e: Evidence, found: Finding) -> str:
     """Return an effect with its interval, and whose it is."""
     if found.estimate is None:
-        return brain
+        return _people(e)
     interval = f" ({found.low:+.3f} to {found.high:+.3f})" if None not in (found.low, found.high) else ""
-    return f"{brain} {found.estimate:+.3f}{interval}"
+    return f"{found.estimate:+.3f}{interval} in {_people(e)}"
 
 
 def _one_sentence(parts: Sequence[tuple[str, str]], subject: str = "") -> str:
@@ -144,7 +149,8 @@ def answer_source(own: Ledger, recorded: Recorded) -> str:
     if any(map(is_simulated, own.evidence)):
         return recorded_standing(recorded)
     run = own.run
-    return f"The answer is that of this run, {run.profile}: {run.backbone}, real fMRI of {', '.join(run.brains)}."
+    told = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
+    return f"The answer is that of this run, {run.profile}: {run.backbone}, real fMRI of {told}."
 
 
 def summary(run: Study) -> str:
@@ -240,12 +246,10 @@ def recorded_ledger(recorded: Recorded) -> Ledger:
 def recorded_standing(recorded: Recorded) -> str:
     """Say what the recorded real run is, and what it is not."""
     people = recorded.at_layer.groupby("brain", sort=False)["participant"].nunique()
-    told = " and ".join(f"{count} participants of {brain}" for brain, count in people.items())
+    told = " and ".join(f"{count} {people_of(brain)} ({brain})" for brain, count in people.items())
     return (
         f"The recorded real run: {recorded.run.backbone}, {recorded.tuned['task'].nunique()} real tasks, "
-        f"{recorded.tuned['seed'].nunique()} seeds for each, real fMRI of {told}. These are not the paper's own data: "
-        "pereira2018-exp1 are readers of single word concepts (whole brain), alice2016 are listeners to a story (six "
-        "language regions)."
+        f"{recorded.tuned['seed'].nunique()} seeds for each, real fMRI of {told}. These are not the paper's own data."
     )
 
 
