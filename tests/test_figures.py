@@ -35,19 +35,7 @@ def decoding_table(
         for design in designs
         for fold in range(2)
     ]
-    columns = [
-        "brain",
-        "participant",
-        "region",
-        "representation",
-        "task",
-        "method",
-        "seed",
-        "layer",
-        "folds",
-        "fold",
-        "alpha",
-    ]
+    columns = [*report.MEAN_OVER_FOLDS, "fold", "alpha"]
     table = pd.DataFrame(rows, columns=columns)
     level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
     level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))

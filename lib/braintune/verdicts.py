@@ -76,7 +76,7 @@ SAID = {
         "prompt-tuned representations",
         {
             SUPPORTED: "stay closer to the untuned model",
-            NOT_SUPPORTED: "do not stay closer to the untuned model",
+            NOT_SUPPORTED: "stay less close to the untuned model than fine-tuned ones",
             INCONCLUSIVE: "are not shown to stay closer to the untuned model",
         },
     ),
@@ -84,7 +84,7 @@ SAID = {
         "representations that stay closer to the untuned model",
         {
             SUPPORTED: "are decoded better",
-            NOT_SUPPORTED: "are not decoded better",
+            NOT_SUPPORTED: "are decoded worse",
             INCONCLUSIVE: "are not shown to be decoded better",
         },
     ),
