@@ -10,6 +10,9 @@ PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 RUN = Study.load(PROFILE)
 STAMPS = braintune_workflow.fingerprints(RUN)
+# A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
+JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune."
+EXECUTE = JOB + "workflow execute {PROFILE:q} "
 TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
@@ -47,7 +50,7 @@ rule tuning:
         fingerprint=stamp("tuning"),
     threads: RUN.threads
     shell:
-        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
+        EXECUTE + "tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
 
 rule embeddings:
@@ -60,7 +63,7 @@ rule embeddings:
         fingerprint=stamp("embeddings"),
     threads: RUN.threads
     shell:
-        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} embeddings brain={wildcards.brain}"
+        EXECUTE + "embeddings brain={wildcards.brain}"
 
 
 rule decoding:
@@ -74,7 +77,7 @@ rule decoding:
         fingerprint=stamp("decoding"),
     threads: RUN.threads
     shell:
-        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} decoding brain={wildcards.brain} participant={wildcards.participant:q}"
+        EXECUTE + "decoding brain={wildcards.brain} participant={wildcards.participant:q}"
 
 
 rule rsa:
@@ -87,7 +90,7 @@ rule rsa:
         fingerprint=stamp("rsa"),
     threads: RUN.threads
     shell:
-        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} rsa brain={wildcards.brain}"
+        EXECUTE + "rsa brain={wildcards.brain}"
 
 
 rule figures:
@@ -103,7 +106,7 @@ rule figures:
     params:
         fingerprint=stamp("figures"),
     shell:
-        "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} figures"
+        EXECUTE + "figures"
 
 
 rule book:
@@ -117,4 +120,4 @@ rule book:
     params:
         fingerprint=stamp("figures"),
     shell:
-        "{PYTHON:q} -m braintune.book {PROFILE:q}"
+        JOB + "book {PROFILE:q}"

@@ -53,16 +53,18 @@ def build(run: Study) -> Path:
         Jupyter Book reports a warning.
     """
     executed = collect(run)
-    study.write_json(run.folder / "provenance.json", workflow.provenance(run))
-    folder = run.folder / "book"
-    source = folder / "source"
-    shutil.rmtree(source, ignore_errors=True)
-    stage(run, executed, source)
-    _render(source, folder)
-    html = html_index(run).parent
-    shutil.rmtree(html, ignore_errors=True)
-    shutil.move(folder / "_build" / "html", html)
-    shutil.rmtree(folder / "_build")
+    with workflow.alone(run, "book") as lock:
+        study.write_json(run.folder / "provenance.json", workflow.provenance(run))
+        folder = run.folder / "book"
+        source = folder / "source"
+        shutil.rmtree(source, ignore_errors=True)
+        shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
+        stage(run, executed, source)
+        _render(source, folder, lock)
+        html = html_index(run).parent
+        shutil.rmtree(html, ignore_errors=True)
+        shutil.move(folder / "_build" / "html", html)
+        shutil.rmtree(folder / "_build")
     return html_index(run)
 
 
@@ -195,11 +197,11 @@ def _mathjax() -> Path:
     return Path(str(found[0].locate()))
 
 
-def _render(source: Path, folder: Path) -> None:
-    """Run Jupyter Book with warnings as errors."""
+def _render(source: Path, folder: Path, lock: int) -> None:
+    """Run Jupyter Book with warnings as errors; it inherits the lock, so it keeps that also where it is left alone."""
     tool = Path(sys.executable).parent / "jupyter-book"
     command = [str(tool), "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, pass_fds=[lock])
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode or not (folder / "_build" / "html" / "index.html").is_file():
@@ -220,6 +222,9 @@ def main(words: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
+        workflow.end_with_parent()
         main(sys.argv[1:])
     except BraintuneError as error:
         sys.exit(f"braintune: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

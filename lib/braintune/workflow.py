@@ -13,11 +13,14 @@ import json
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -332,20 +335,32 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     BraintuneError
         If a cell fails; the message names the kept notebook.
     """
-    import papermill
-    import yaml
-
     run = Study.load(profile)
     target = executed_notebook(run, job)
-    failed = target.with_suffix(".failed.ipynb")
     make_folder(target.parent)
+    with alone(run, f"{job.step}_{job.name}"):
+        begun = time.monotonic()
+        stamp = fingerprints(run).get(job)  # None for a participant or a task that is not part of the run
+        failed = target.with_suffix(".failed.ipynb")
+        notebook = _execute(profile, run, job, failed)
+        keep(run, job, notebook, stamp, time.monotonic() - begun)
+        failed.unlink()
+    if tell:
+        _tell(run, job, time.monotonic() - begun)
+    return target
+
+
+def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]:
+    """Return the notebook of a job with what came out; as long as it is not whole it is kept as `failed`."""
+    import papermill
+    import yaml
+    from nbclient.exceptions import DeadKernelError
+
     values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8"))
     os.environ.update(_thread_limits(run.threads))
     logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
-    begun = time.monotonic()
-    stamp = fingerprints(run).get(job)  # None for a participant or a task that is not part of the run
     try:
-        notebook = papermill.execute_notebook(
+        return papermill.execute_notebook(
             str(NOTEBOOKS / f"{job.step}.ipynb"),
             str(failed),
             parameters=values | dict(job.parameters),
@@ -359,11 +374,11 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
             f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
-    keep(run, job, notebook, stamp, time.monotonic() - begun)
-    failed.unlink()
-    if tell:
-        _tell(run, job, time.monotonic() - begun)
-    return target
+    except DeadKernelError:
+        raise BraintuneError(
+            f"{job.label}: its process was killed from outside, which a system does that runs out of memory; close "
+            "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
+        ) from None
 
 
 def keep(run: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seconds: float) -> Path:
@@ -399,6 +414,50 @@ def make_folder(folder: Path) -> None:
             f"cannot write to {folder}: {error.strerror or error}; make room or give rights there, or name another "
             "folder with `runs`"
         ) from None
+
+
+@contextmanager
+def alone(run: Study, name: str) -> Iterator[int]:
+    """Hold the lock of one job: no two processes ever write its files.
+
+    Another may still be at it, where Snakemake was killed and what it had started was not; then this one waits.
+
+    Yields
+    ------
+    lock : int
+        A file descriptor. A process that inherits it keeps the lock for as long as it lasts.
+    """
+    folder = run.folder / ".locks"
+    make_folder(folder)
+    lock = os.open(folder / name, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"          {name}: an earlier run is still at it; waiting for its end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def end_with_parent(every: float = 1.0) -> None:
+    """End this process soon after the one whose id stands in ``BRAINTUNE_PARENT``, as Ctrl-C would.
+
+    Snakemake ends nothing that it has started where it is killed itself, and a job that went on would compute beside
+    the same job of the next run.
+    """
+    if not (parent := os.environ.pop("BRAINTUNE_PARENT", "")):
+        return  # started by hand
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            time.sleep(every)
+        os.kill(os.getpid(), signal.SIGINT)  # a kernel or a build is ended with it
+        time.sleep(10 * every)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Progress:
@@ -535,6 +594,7 @@ def main(words: Iterable[str]) -> None:
         case ["run", profile, *options]:
             run_chain(profile, options)
         case ["execute", profile, step, *pairs] if all("=" in pair for pair in pairs):
+            end_with_parent()
             execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
         case _:
             raise BraintuneError("give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`")
@@ -545,3 +605,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except BraintuneError as error:
         sys.exit(f"braintune: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
