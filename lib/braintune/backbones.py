@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from braintune.device import pick_device as pick_device
-from braintune.study import BraintuneError
+from braintune.study import REPOSITORY, BraintuneError
 
 #: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
 FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "model*.safetensors*")
@@ -139,6 +139,8 @@ BACKBONES: dict[str, Entry] = {
 def locate(name: str) -> Path:
     """Return the folder with a backbone's files: of a registered name, a folder, or a hub id.
 
+    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+
     Raises
     ------
     BraintuneError
@@ -146,7 +148,7 @@ def locate(name: str) -> Path:
     """
     if name in BACKBONES:
         return BACKBONES[name].locate()
-    folder = Path(name).expanduser()
+    folder = REPOSITORY / Path(name).expanduser()
     if name and folder.is_dir():
         return folder
     if name.count("/") == 1 and name[0] not in "./~" and name[-1] != "/":

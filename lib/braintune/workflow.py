@@ -269,13 +269,8 @@ def _brain(job: Job) -> str | None:
 def _job_data(run: Study, job: Job) -> dict[str, str]:
     """File → SHA-256 of the data that one job reads."""
     own = dict(job.parameters)
-    if job.step == "tuning" and run.task_source == "folder":
-        folder = study.data_folder() / "nlu" / own["task"]
-        return {f"nlu/{own['task']}/{file.name}": study.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
-    if job.step == "tuning" and run.task_source == "hub":
-        from braintune import hub, hub_tasks
-
-        return hub.checksums(hub_tasks.entry_of(own["task"]))
+    if job.step == "tuning":
+        return _task_data(run, own["task"]) | _backbone_data(run)
     if job.step == "embeddings":  # decoding and rsa come after it
         vectors = {file: study.checksum(study.data_folder() / file) for file in run.vectors.values()}
         responses = brain.data_checksums(run, own["brain"])
@@ -286,6 +281,24 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
             f"reference/{file.relative_to(recorded)}": study.checksum(file) for file in recorded.glob("*/*.parquet")
         }
     return {}
+
+
+def _task_data(run: Study, task: str) -> dict[str, str]:
+    if run.task_source == "folder":
+        folder = study.data_folder() / "nlu" / task
+        return {f"nlu/{task}/{file.name}": study.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
+    if run.task_source == "hub":
+        from braintune import hub, hub_tasks
+
+        return hub.checksums(hub_tasks.entry_of(task))
+    return {}
+
+
+def _backbone_data(run: Study) -> dict[str, str]:
+    """Files of a backbone that the profile names by its folder; what a registered name stands for does not change."""
+    folder = study.REPOSITORY / Path(run.backbone).expanduser()
+    files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
+    return {f"backbone/{file.name}": study.checksum(file) for file in files}
 
 
 # --- before any long work ----------------------------------------------------------------------------------------
