@@ -1,16 +1,13 @@
-import re
 from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from braintune import brain, images, simulate
 from braintune.brain import load_brain
-from braintune.decoding import make_folds
-from braintune.study import REPOSITORY, BraintuneError, Study
+from braintune.study import BraintuneError, Study
 
 N = 6
 
@@ -243,18 +240,3 @@ class TestFaults:
         path.write_bytes(path.read_bytes()[:-30])
         with pytest.raises(BraintuneError, match=r"P01\.npz is not a readable \.npz file"):
             load_brain(study(), "folder")
-
-
-def test_the_worked_example_of_the_book(tmp_path, monkeypatch):
-    """What the page on extending shows runs, and is read as it says."""
-    page = (REPOSITORY / "book" / "extend.md").read_text(encoding="utf-8").split("## Your own brain data")[1]
-    example, profile = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)[1] for kind in ("python", "yaml"))
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, "extend.md", "exec"), {})
-    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path / "data" / "raw"))
-    run = Study.make(yaml.safe_load(profile))
-    data = load_brain(run, "folder")
-    assert data.participants == ("P01", "P02", "P03")
-    assert {region: x.shape for region, x in data.load("P03").items()} == {"IFG": (24, 150), "AngG": (24, 90)}
-    for train, test in make_folds(data.stimuli, "grouped", run):
-        assert not set(data.stimuli.passage[train]) & set(data.stimuli.passage[test])
