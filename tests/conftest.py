@@ -1,7 +1,10 @@
 """What the tests share: a tiny profile whose whole chain takes about a minute on one core."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -46,3 +49,19 @@ def tiny_profile(tmp_path_factory):
     path = folder / "tiny.yml"
     path.write_text(yaml.safe_dump(TINY | {"runs": str(folder / "runs")}), encoding="utf-8")
     return path
+
+
+def run_chain(profile, *options):
+    """Run the workflow of a profile as `make book` does."""
+    words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--cores", "2", *options]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def built(tiny_profile):
+    """The whole run of the tiny profile, and what it told."""
+    from braintune.study import Study
+
+    done = run_chain(tiny_profile, "--quiet", "all")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return SimpleNamespace(run=Study.load(tiny_profile), profile=tiny_profile, told=done.stdout)

@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,17 @@ import pandas as pd
 import psutil
 import yaml
 
-from braintune import study, verify, workflow
+from braintune import book, study, verify, workflow
 from braintune.study import REPOSITORY, BraintuneError, Study
 
 #: What differs between two runs of the same, in tables and in facts.
 TIMING = {"seconds", "examples_per_s", "peak_memory_mb"}
+#: What a run does one after the other.
+PHASES = (*workflow.STEPS, "book")
 #: Ways to kill, and how often each is drawn.
 WAYS = {"everything": 5, "Snakemake alone": 3, "one job alone": 2, "one kernel alone": 2, "Ctrl-C": 2}
+#: Way to kill one process alone → which; where there is none of them yet, everything is killed.
+KINDS = {"Snakemake alone": "Snakemake", "one job alone": "job", "one kernel alone": "kernel"}
 #: Seconds within which nothing that a run has started may be left; within which a run that lost a process is watched.
 PATIENCE, WATCH = 60.0, 20.0
 #: Seconds that a start may take before its first job, and a book.
@@ -192,14 +197,11 @@ def kill(root: subprocess.Popen, way: str, dice: random.Random) -> list[Part]:
     if way == "Ctrl-C":
         os.killpg(root.pid, signal.SIGINT)  # a terminal's foreground
         return found
-    kind = {"Snakemake alone": "Snakemake", "one job alone": "job", "one kernel alone": "kernel"}.get(way)
-    aims = [part for part in found if part.kind == kind] if kind else found
-    for part in [dice.choice(aims)] if kind and aims else aims:
-        try:
+    aims = [part for part in found if part.kind == KINDS.get(way)]
+    for part in [dice.choice(aims)] if aims else found:
+        with suppress(psutil.NoSuchProcess):
             part.process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    if kind == "Snakemake" or not kind:
+    if root.pid in [part.process.pid for part in aims or found]:
         root.wait()
     return found
 
@@ -293,7 +295,10 @@ class Campaign:
 
     def undo(self) -> str:
         """Take away the notebook of a job of the step that was hit least, so that a finished run has work again."""
-        step = min(workflow.STEPS, key=lambda name: self.hit[name])
+        step = min(PHASES, key=lambda name: self.hit[name])
+        if step == "book":
+            book.html_index(self.run).unlink(missing_ok=True)
+            return step
         job = self.dice.choice([job for job in self.jobs() if job.step == step])
         workflow.executed_notebook(self.run, job).unlink(missing_ok=True)
         return job.label
@@ -315,7 +320,7 @@ class Campaign:
                 print(f"     finished before the kill; {self.undo()} is to be done again", flush=True)
                 continue
             left -= 1
-            self.hit.update({word for word in re.findall(r"\w+", before) if word in workflow.STEPS})
+            self.hit.update({word for word in re.findall(r"\w+", before) if word in PHASES})
             told = self.outlived()
             self.orphans = found
             yield delay, way, before, [*told, *([fault] if fault else []), *faults(self.wanted.folder, self.run)]

@@ -5,11 +5,8 @@ import http.server
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
@@ -18,22 +15,9 @@ import yaml
 
 from braintune import book, claims, signatures, study, verify, workflow
 from braintune.study import BraintuneError, Study
+from conftest import run_chain
 
 SIMULATED = "simulated"
-
-
-def run_chain(profile, *options):
-    """Run the workflow of a profile as `make book` does."""
-    words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--cores", "2", *options]
-    return subprocess.run(words, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def built(tiny_profile):
-    done = run_chain(tiny_profile, "--quiet", "all")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    run = Study.load(tiny_profile)
-    return SimpleNamespace(run=run, profile=tiny_profile, told=done.stdout)
 
 
 class TestRun:

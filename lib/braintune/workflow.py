@@ -8,6 +8,7 @@ so the book can refuse a page of another run.
 
 import ast
 import fcntl
+import glob
 import hashlib
 import json
 import logging
@@ -352,6 +353,7 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     target = executed_notebook(run, job)
     make_folder(target.parent)
     with alone(run, f"{job.step}_{job.name}"):
+        _sweep(run, job)
         begun = time.monotonic()
         stamp = fingerprints(run).get(job)  # None for a participant or a task that is not part of the run
         failed = target.with_suffix(".failed.ipynb")
@@ -361,6 +363,13 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
     if tell:
         _tell(run, job, time.monotonic() - begun)
     return target
+
+
+def _sweep(run: Study, job: Job) -> None:
+    """Remove what a killed process had begun to write of a job's files, under temporary names."""
+    for place in (executed_notebook(run, job), *artefacts(run, job)):
+        for begun in place.parent.glob(f".{glob.escape(place.name)}.*"):
+            begun.unlink()
 
 
 def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]:
