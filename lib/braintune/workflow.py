@@ -451,7 +451,7 @@ def alone(run: Study, name: str) -> Iterator[int]:
     """
     folder = run.folder / ".locks"
     make_folder(folder)
-    lock = os.open(folder / name, os.O_RDWR | os.O_CREAT)
+    lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -590,7 +590,7 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
     """
     run = Study.load(profile)
     make_folder(run.folder)
-    lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT)
+    lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
