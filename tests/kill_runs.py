@@ -39,7 +39,7 @@ WAYS = {"everything": 5, "Snakemake alone": 3, "one job alone": 2, "one kernel a
 #: Way to kill one process alone → which; where there is none of them yet, everything is killed.
 KINDS = {"Snakemake alone": "Snakemake", "one job alone": "job", "one kernel alone": "kernel"}
 #: Seconds within which nothing that a run has started may be left; within which a run that lost a process is watched.
-PATIENCE, WATCH = 60.0, 20.0
+PATIENCE, WATCH = 120.0, 20.0
 #: Seconds that a start may take before its first job, and a book.
 START, BOOK = 12.0, 30.0
 

@@ -21,7 +21,7 @@ from braintune.study import BraintuneError, Study
 JOB = workflow.make_job("decoding", brain="simulated", participant="S01")
 
 
-def when(root, step, seconds=120):
+def when(root, step, seconds=600):
     """Wait until a run has a kernel for a step."""
     until = time.monotonic() + seconds
     while not any(part.kind == "kernel" and part.job.startswith(step) for part in kill_runs.parts(root.pid)):
