@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import kill_runs
-from braintune import study, workflow
+from braintune import processes, study, workflow
 from braintune.study import BraintuneError, Study
 
 JOB = workflow.make_job("decoding", brain="simulated", participant="S01")
@@ -100,15 +100,15 @@ def run(tmp_path):
 
 def test_a_job_waits_for_the_same_job_of_an_earlier_run(run, capfd):
     code = (
-        "import sys, time; from braintune import workflow; from braintune.study import Study\n"
-        "with workflow.alone(Study.make({'runs': sys.argv[1]}), 'rsa'):\n"
+        "import sys, time; from braintune import processes; from braintune.study import Study\n"
+        "with processes.alone(Study.make({'runs': sys.argv[1]}), 'rsa'):\n"
         "    print('first has it', flush=True); sys.stdin.read(); print('first is done', flush=True)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, run.runs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as first:
         assert first.stdout.readline() == "first has it\n"
-        with workflow.alone(run, "decoding"):  # another job need not wait
+        with processes.alone(run, "decoding"):  # another job need not wait
             assert capfd.readouterr().out == ""
         second = subprocess.Popen([sys.executable, "-c", code, run.runs], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert b"rsa: an earlier run is still at it" in second.stdout.readline()
@@ -120,7 +120,9 @@ def test_a_job_waits_for_the_same_job_of_an_earlier_run(run, capfd):
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_job_ends_with_the_run_that_started_it(deaf):
     ears = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);" if deaf else ""
-    code = f"{ears}import time; from braintune import workflow; workflow.end_with_parent(0.1); print(1); time.sleep(99)"
+    code = (
+        f"{ears}import time; from braintune import processes; processes.end_with_parent(0.1); print(1); time.sleep(99)"
+    )
     shell = f"export BRAINTUNE_PARENT=$$; '{sys.executable}' -u -c '{code}' & echo $!; wait"
     with subprocess.Popen(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL) as root:
         job = psutil.Process(int(root.stdout.readline()))
@@ -135,7 +137,7 @@ def test_a_job_ends_with_the_run_that_started_it(deaf):
 def test_a_job_that_is_started_by_hand_minds_no_parent(monkeypatch):
     monkeypatch.delenv("BRAINTUNE_PARENT", raising=False)
     before = {thread.ident for thread in threading.enumerate()}
-    workflow.end_with_parent()
+    processes.end_with_parent()
     assert {thread.ident for thread in threading.enumerate()} == before
 
 

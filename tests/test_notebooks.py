@@ -110,7 +110,7 @@ class TestWorkflow:
 
     def test_lower_rooms_never_import_higher_ones(self):
         floors = [
-            "study device",
+            "study device processes",
             "tasks hub hub_tasks backbones prefix shallow methods baselines encoding heads simulate "
             "microworld microworld_grammar microworld_kinds microworld_lexicon microworld_tasks "
             "brain story pereira pereira_hub matfile images own_study convert convert_story download",

@@ -103,10 +103,8 @@ def pieces() -> Iterator[tuple[str, str]]:
                 yield f"notebooks/{path.name}, cell {i}", cell.source
 
 
-#: Tests that run code of this repository itself: the parameter cell of a notebook, the worked example of a page.
-ALLOWED = {"tests/test_notebooks.py: exec runs text", "tests/test_own_study.py: exec runs text"} | {
-    "tests/test_own_study.py: compile runs text"
-}
+#: Tests that run code of this repository itself: the parameter cell of a notebook.
+ALLOWED = {"tests/test_notebooks.py: exec runs text"}
 
 
 def test_nothing_in_the_project_runs_what_it_reads():

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from braintune import brain, study, workflow
+from braintune import brain, processes, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -53,7 +53,7 @@ def build(run: Study) -> Path:
         Jupyter Book reports a warning.
     """
     executed = collect(run)
-    with workflow.alone(run, "book") as lock:
+    with processes.alone(run, "book") as lock:
         study.write_json(run.folder / "provenance.json", workflow.provenance(run))
         folder = run.folder / "book"
         source = folder / "source"
@@ -222,7 +222,7 @@ def main(words: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        workflow.end_with_parent()
+        processes.end_with_parent()
         main(sys.argv[1:])
     except BraintuneError as error:
         sys.exit(f"braintune: {error}")
