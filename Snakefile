@@ -1,8 +1,9 @@
 # The order of the notebooks and the grid of their jobs; nothing is computed here.
 # Run through `make book`, or by hand: snakemake --cores 2 --config profile=quick
+# On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
 
-from braintune import book
+from braintune import book, cost
 from braintune import workflow as braintune_workflow
 from braintune.study import Study
 
@@ -10,6 +11,7 @@ PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 RUN = Study.load(PROFILE)
 STAMPS = braintune_workflow.fingerprints(RUN)
+GPU_STEPS = config.get("gpu_steps", "").split(",")
 TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
@@ -24,6 +26,19 @@ def all_of(step):
 def stamp(step):
     """The fingerprint of the job that a rule's wildcards name."""
     return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, dict(wildcards.items()))]
+
+
+def asks(step, what):
+    """Memory or minutes that a rule's job asks a cluster for: what the model of cost says, and more at every attempt."""
+    return lambda wildcards, attempt: attempt * cost.request(
+        RUN, braintune_workflow.parse_job(step, dict(wildcards.items())), gpu=step in GPU_STEPS
+    )[what]
+
+
+# The pages are written where the command was given: it takes a minute, and it tells the verdicts on the terminal.
+localrules:
+    all,
+    book,
 
 
 wildcard_constraints:
@@ -46,6 +61,9 @@ rule tuning:
     params:
         fingerprint=stamp("tuning"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("tuning", "mem_mb"),
+        runtime=asks("tuning", "runtime"),
     shell:
         "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
@@ -59,6 +77,9 @@ rule embeddings:
     params:
         fingerprint=stamp("embeddings"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("embeddings", "mem_mb"),
+        runtime=asks("embeddings", "runtime"),
     shell:
         "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} embeddings brain={wildcards.brain}"
 
@@ -73,6 +94,9 @@ rule decoding:
     params:
         fingerprint=stamp("decoding"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("decoding", "mem_mb"),
+        runtime=asks("decoding", "runtime"),
     shell:
         "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} decoding brain={wildcards.brain} participant={wildcards.participant:q}"
 
@@ -86,6 +110,9 @@ rule rsa:
     params:
         fingerprint=stamp("rsa"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("rsa", "mem_mb"),
+        runtime=asks("rsa", "runtime"),
     shell:
         "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} rsa brain={wildcards.brain}"
 
@@ -102,6 +129,9 @@ rule figures:
         notebook("figures"),
     params:
         fingerprint=stamp("figures"),
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
     shell:
         "{PYTHON:q} -m braintune.workflow execute {PROFILE:q} figures"
 

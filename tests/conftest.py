@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -46,3 +47,14 @@ def tiny_profile(tmp_path_factory):
     path = folder / "tiny.yml"
     path.write_text(yaml.safe_dump(TINY | {"runs": str(folder / "runs")}), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def built(tiny_profile):
+    """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`."""
+    from braintune.study import Study
+    from chain import run_chain
+
+    done = run_chain(tiny_profile, "--quiet", "all")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return SimpleNamespace(run=Study.load(tiny_profile), profile=tiny_profile, told=done.stdout)
