@@ -1,7 +1,7 @@
 # The commands of the project. `make help` lists them.
 #
 #   PROFILE      which run: a name in notebooks/profiles, or the path of a .yml file   (default quick)
-#   ENGINE       where jobs run: slurm, or the path of an engine's .yml file             (default this machine)
+#   ENGINE       where jobs run: slurm, or the path of an engine's .yml file           (default this machine)
 #   CORES        cores to use on this machine                                          (default all)
 #   OPTIONS      further options of Snakemake, for example --dry-run
 #   PYTHON       the Python that makes .venv, 3.11 or newer                            (default python3)

@@ -62,10 +62,16 @@ def jobs(run: Study) -> list[Job]:
         for seed in run.seeds
     ]
     for name in run.brains:
-        people = run.participants or [f"P{i + 1:02d}" for i in range(cost.brain_size(run, name).participants)]
         found += [workflow.make_job("embeddings", brain=name), workflow.make_job("rsa", brain=name)]
-        found += [workflow.make_job("decoding", brain=name, participant=who) for who in people]
+        found += [workflow.make_job("decoding", brain=name, participant=who) for who in _people(run, name)]
     return [*found, workflow.make_job("figures")]
+
+
+def _people(run: Study, name: str) -> Sequence[str]:
+    try:
+        return workflow.participants(run, name)
+    except BraintuneError:  # the data are not there, or not for all of them
+        return run.participants or [f"P{i + 1:02d}" for i in range(cost.brain_size(run, name).participants)]
 
 
 def forecast(run: Study, gpu_steps: Iterable[str] = ()) -> pd.DataFrame:
@@ -162,7 +168,7 @@ def pages() -> dict[str, str]:
         "check": _check(),
         "profiles": _profiles(),
         "wider": _wider(),
-        "gpu": f"{cost.GPU_FACTOR:g}\n",
+        "gpu": _gpu(),
     }
 
 
@@ -187,6 +193,15 @@ def _check() -> str:
             for _, r in check_table().iterrows()
         ),
     )  # fmt: skip
+
+
+def _gpu() -> str:
+    return (
+        f"What is measured are one core and two. **No GPU was available**, and no cluster of more than one node. The "
+        f"columns with a GPU suppose that the work marked in the first table goes {cost.GPU_FACTOR:g} times as fast "
+        f"there as on one core, and the rest no faster. The cluster's column supposes {PLACES[2].jobs} jobs at a time, "
+        f"and {PLACES[2].queue:.0f} seconds of waiting for each.\n"
+    )
 
 
 def _profiles() -> str:
