@@ -30,6 +30,16 @@ class TestPrediction:
         assert used == set(cost.COEFFICIENTS)
         assert all(c.seconds > 0 and c.unit and c.source for c in cost.COEFFICIENTS.values())
 
+    def test_a_run_is_recorded_for_the_check(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(plan, "RECORDS", tmp_path / "cost")
+        facts = {"profile": Study.make({"profile": "mine"}).model_dump(mode="json"), "seconds": {"figures": 90.0}}
+        study.write_json(tmp_path / "provenance.json", facts | dict.fromkeys(("code", "machine", "versions", "data")))
+        plan.main(["--record", str(tmp_path)])
+        monkeypatch.setattr(plan, "recorded", lambda: {"mine": study.read_json(tmp_path / "cost" / "mine.json")})
+        (row,) = plan.check_table().to_dict("records")
+        assert (row["run"], row["jobs"], row["measured"]) == ("mine", 1, 90.0)
+        assert row["predicted"] == cost.COEFFICIENTS["figures"].seconds
+
 
 class TestWork:
     @pytest.fixture

@@ -8,6 +8,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -17,6 +18,8 @@ from braintune.workflow import Job
 
 #: Steps whose jobs run at the same time; each group waits for the one before.
 GROUPS = (("tuning",), ("embeddings",), ("decoding", "rsa"), ("figures",))
+#: Where the seconds of runs are kept that the predictions are checked against.
+RECORDS = study.REPOSITORY / "data" / "reference" / "cost"
 #: Seconds of the book at the end, and of each of its executed notebooks.
 BOOK, PAGE = 30.0, 0.4
 
@@ -119,10 +122,23 @@ def _side_by_side(lengths: Sequence[float], workers: int) -> float:
 
 def recorded() -> dict[str, dict]:
     """Return name → what a recorded run took (`profile`, `seconds` of each job): files of `data/reference`."""
-    folder = study.REPOSITORY / "data" / "reference"
-    files = {"reference": folder / "real" / "provenance.json"}
-    files |= {path.stem: path for path in sorted((folder / "cost").glob("*.json"))}
+    files = {"reference": RECORDS.parent / "real" / "provenance.json"}
+    files |= {path.stem: path for path in sorted(RECORDS.glob("*.json"))}
     return {name: study.read_json(path) for name, path in files.items()}
+
+
+def record(folder: Path) -> Path:
+    """Keep what the jobs of a finished run took, for the check on the size page.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run, with its `provenance.json`.
+    """
+    facts = study.read_json(folder / "provenance.json")
+    target = RECORDS / f"{facts['profile']['profile']}.json"
+    study.write_json(target, {name: facts[name] for name in ("profile", "seconds", "code", "machine", "versions")})
+    return target
 
 
 def check_table() -> pd.DataFrame:
@@ -280,8 +296,10 @@ def _asked(run: Study, gpu_steps: Iterable[str]) -> list[str]:
 
 
 def main(words: Sequence[str]) -> None:
-    """Run the command: ``PROFILE [--cores N] [--engine ENGINE]``."""
+    """Run the command: ``PROFILE [--cores N]``, ``PROFILE --engine ENGINE`` or ``--record FOLDER``."""
     match list(words):
+        case ["--record", folder]:
+            print(record(Path(folder)))
         case [profile]:
             print(tell(Study.load(profile)))
         case [profile, "--cores", cores] if cores.isdecimal():
@@ -289,7 +307,7 @@ def main(words: Sequence[str]) -> None:
         case [profile, "--engine", engine]:
             print(tell(Study.load(profile), engine=engine))
         case _:
-            raise BraintuneError("give `PROFILE [--cores N]` or `PROFILE --engine ENGINE`")
+            raise BraintuneError("give `PROFILE [--cores N]`, `PROFILE --engine ENGINE` or `--record FOLDER OF A RUN`")
 
 
 if __name__ == "__main__":
