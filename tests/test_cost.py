@@ -93,6 +93,16 @@ class TestWork:
             assert (size.stimuli, size.sentences) == (len(data.stimuli.names), len(data.stimuli.sentences))
             assert size.voxels == pytest.approx(sum(r.shape[1] for r in found.values()), rel=0.05)
 
+    def test_what_has_been_added_to_a_registry_is_given_a_usual_size(self):
+        """An extension must run without an entry here: Snakemake asks for what every job needs."""
+        run = Study.make({"tasks": ["humour"], "backbone": "/my/model", "brains": ["mice"], "task_source": "folder"})
+        jobs = [
+            workflow.make_job("tuning", task="humour", method="prompt-tuned", seed=0),
+            workflow.make_job("decoding", brain="mice", participant="m1"),
+            workflow.make_job("rsa", brain="mice"),
+        ]
+        assert all(cost.request(run, job)["runtime"] > 0 for job in jobs)
+
     @pytest.mark.parametrize("changed", [{"n_folds": 10}, {"permutations": 5000}, {"controls": []}, {"n_alphas": 40}])
     def test_decoding_grows_with_what_is_decoded(self, changed):
         job = workflow.make_job("decoding", brain="simulated", participant="S01")

@@ -98,6 +98,9 @@ TASK_SIZES: dict[str, dict[str, TaskSize]] = {
     "microworld": {task: TaskSize(1000, 1000, tokens) for task, tokens in _GENERATED.items()},
 }
 
+#: A task that has been added and is not listed above.
+UNLISTED_TASK = TaskSize(3000, 1000, 40.0)
+
 
 @dataclass(frozen=True)
 class BrainSize:
@@ -112,7 +115,8 @@ class BrainSize:
     bytes: float = 1e6
 
 
-#: Brain data set → its size; `pereira2018` is what the release describes and has not been counted here.
+#: Brain data set → its size. `pereira2018` is what the release describes and has not been counted here; one that is not
+#: listed is taken to be like `folder`.
 BRAIN_SIZES: dict[str, BrainSize] = {
     "simulated": BrainSize(5, 12, 384, 384, 13.1, voxels=2640, bytes=0),
     "pereira2018-exp1": BrainSize(10, 1, 180, 1080, 10.7, voxels=256),
@@ -155,7 +159,7 @@ def backbone_size(run: Study) -> BackboneSize:
 
 def task_size(run: Study, task: str) -> TaskSize:
     """Return the size of a task as a run learns it; rows of the data folder are counted where they are there."""
-    listed = choose(TASK_SIZES[run.task_source], task, "task")
+    listed = TASK_SIZES[run.task_source].get(task, UNLISTED_TASK)
     rows = {part: getattr(listed, part) for part in ("train", "test")}
     if run.task_source == "folder":
         files = {part: study.data_folder() / "nlu" / task / f"{part}.jsonl" for part in rows}
@@ -175,7 +179,7 @@ def _lines(file: Path) -> int:
 
 def brain_size(run: Study, name: str) -> BrainSize:
     """Return the size of a brain data set as a run decodes it: its chosen participants and regions."""
-    listed = choose(BRAIN_SIZES, name, "brain data set")
+    listed = BRAIN_SIZES.get(name, BRAIN_SIZES["folder"])
     people = len(run.participants) if run.participants else _participants(run, name, listed.participants)
     regions = len(run.regions) if run.regions else listed.regions
     changed = {"participants": people, "regions": regions}
