@@ -148,8 +148,7 @@ def check_table() -> pd.DataFrame:
     -------
     DataFrame
         One row a run, step and part: jobs, predicted and measured (seconds of all its jobs), and `low` and `high`, the
-        range of predicted over measured for nine jobs in ten. The tuning jobs that the coefficients were fitted to are
-        a part of their own.
+        range of predicted over measured for nine jobs in ten. Jobs that coefficients were fitted to are marked.
     """
     rows = []
     for name, facts in recorded().items():
@@ -171,10 +170,12 @@ def check_table() -> pd.DataFrame:
 
 
 def _part(name: str, job: Job) -> str:
-    if name == "reference" and job.step == "tuning":
-        fitted = dict(job.parameters)["seed"] == 0
-        return "tuning, seed 0 (fitted to these)" if fitted else "tuning, other seed"
-    return job.step
+    """Step of a job, and whether coefficients were fitted to it."""
+    if name != "reference":
+        return job.step
+    if job.step == "tuning":
+        return "tuning, seed 0 (fitted)" if dict(job.parameters)["seed"] == 0 else "tuning, seed 1"
+    return f"{job.step} (fitted)"
 
 
 def pages() -> dict[str, str]:
