@@ -1,8 +1,9 @@
 # The commands of the project. `make help` lists them.
 #
 #   PROFILE      which run: a name in notebooks/profiles, or the path of a .yml file   (default quick)
-#   CORES        cores to use                                                          (default all)
-#   OPTIONS      further options of Snakemake, for example --executor slurm
+#   ENGINE       where jobs run: slurm, or the path of an engine's .yml file           (default this machine)
+#   CORES        cores to use on this machine                                          (default all)
+#   OPTIONS      further options of Snakemake, for example --dry-run
 #   PYTHON       the Python that makes .venv, 3.11 or newer                            (default python3)
 #   TORCH_INDEX  package index to take torch from, for example one with CPU-only builds
 
@@ -20,20 +21,25 @@ BIN  := .venv/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
+# On an engine, its file says how many jobs run at a time, and what is done is told.
+WHERE := $(if $(ENGINE),--engine "$(ENGINE)",--cores $(CORES))
+QUIET := rules reason host $(if $(ENGINE),,progress)
 
 # Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
 define run_chain
-$(BIN)/python -m braintune.workflow run $(1) --cores $(CORES) $(2) --quiet rules reason host progress 2>&1 \
+$(BIN)/python -m braintune.workflow run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 	| { grep --line-buffered -vE '$(CHATTER)' || true; } \
 	|| { echo "make $@: not finished; the message above names the cause. What is done is kept:"; \
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup data book verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup plan data book verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
+	@echo "make book   ENGINE=slurm     the same, every job on a cluster (also ENGINE=path/to/my-cluster.yml)"
+	@echo "make plan   [PROFILE=quick]  predict the minutes, memory and disk of a run before it starts"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
 	@echo "make lab                     open the notebooks in JupyterLab"
@@ -50,6 +56,9 @@ help:
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+
+plan: setup
+	@$(BIN)/python -m braintune.plan $(FILE) $(WHERE)
 
 verify: setup
 	@$(BIN)/python -m braintune.verify $(FILE)

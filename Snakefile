@@ -1,8 +1,9 @@
 # The order of the notebooks and the grid of their jobs; nothing is computed here.
 # Run through `make book`, or by hand: snakemake --cores 2 --config profile=quick
+# On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
 
-from braintune import book
+from braintune import book, cost
 from braintune import workflow as braintune_workflow
 from braintune.study import Study
 
@@ -13,6 +14,7 @@ STAMPS = braintune_workflow.fingerprints(RUN)
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
 JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune."
 EXECUTE = JOB + "workflow execute {PROFILE:q} "
+GPU_STEPS = config.get("gpu_steps", "").split(",")
 TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
@@ -27,6 +29,19 @@ def all_of(step):
 def stamp(step):
     """The fingerprint of the job that a rule's wildcards name."""
     return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, dict(wildcards.items()))]
+
+
+def asks(step, what):
+    """Memory or minutes that a rule's job asks a cluster for: what the model of cost says, and more at every attempt."""
+    return lambda wildcards, attempt: attempt * cost.request(
+        RUN, braintune_workflow.parse_job(step, dict(wildcards.items())), gpu=step in GPU_STEPS
+    )[what]
+
+
+# The pages are written where the command was given: it takes a minute, and it tells the verdicts on the terminal.
+localrules:
+    all,
+    book,
 
 
 wildcard_constraints:
@@ -49,6 +64,9 @@ rule tuning:
     params:
         fingerprint=stamp("tuning"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("tuning", "mem_mb"),
+        runtime=asks("tuning", "runtime"),
     shell:
         EXECUTE + "tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
@@ -62,6 +80,9 @@ rule embeddings:
     params:
         fingerprint=stamp("embeddings"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("embeddings", "mem_mb"),
+        runtime=asks("embeddings", "runtime"),
     shell:
         EXECUTE + "embeddings brain={wildcards.brain}"
 
@@ -76,6 +97,9 @@ rule decoding:
     params:
         fingerprint=stamp("decoding"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("decoding", "mem_mb"),
+        runtime=asks("decoding", "runtime"),
     shell:
         EXECUTE + "decoding brain={wildcards.brain} participant={wildcards.participant:q}"
 
@@ -89,6 +113,9 @@ rule rsa:
     params:
         fingerprint=stamp("rsa"),
     threads: RUN.threads
+    resources:
+        mem_mb=asks("rsa", "mem_mb"),
+        runtime=asks("rsa", "runtime"),
     shell:
         EXECUTE + "rsa brain={wildcards.brain}"
 
@@ -105,6 +132,9 @@ rule figures:
         notebook("figures"),
     params:
         fingerprint=stamp("figures"),
+    resources:
+        mem_mb=asks("figures", "mem_mb"),
+        runtime=asks("figures", "runtime"),
     shell:
         EXECUTE + "figures"
 

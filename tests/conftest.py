@@ -1,8 +1,6 @@
 """What the tests share: a tiny profile whose whole chain takes about a minute on one core."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,16 +49,11 @@ def tiny_profile(tmp_path_factory):
     return path
 
 
-def run_chain(profile, *options):
-    """Run the workflow of a profile as `make book` does."""
-    words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--cores", "2", *options]
-    return subprocess.run(words, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="session")
 def built(tiny_profile):
-    """The whole run of the tiny profile, and what it told."""
+    """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`."""
     from braintune.study import Study
+    from chain import run_chain
 
     done = run_chain(tiny_profile, "--quiet", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

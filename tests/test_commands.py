@@ -81,3 +81,18 @@ def test_data_hands_on_its_words(fresh):
     assert make(fresh, "data") == (0, begin)
     assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<alice2016><a folder>")
     assert make(fresh, "data", "SET=pereira2018", "FETCH=yes") == (0, f"{begin}<pereira2018><--fetch><yes>")
+
+
+def test_an_engine_is_handed_on(fresh):
+    python = fresh / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"; echo\n')
+    python.chmod(0o755)
+    (fresh / ".venv" / ".ready").touch()
+    here = make(fresh, "book", "PROFILE=paper", "CORES=3")[1]
+    assert "<run><paper><--cores><3>" in here and "<--quiet><rules><reason><host><progress>" in here
+    there = make(fresh, "book", "PROFILE=paper", "ENGINE=my cluster.yml")[1]
+    assert "<run><paper><--engine><my cluster.yml>" in there
+    assert "--cores" not in there and "<host>\n" in there
+    assert "<braintune.plan><paper><--cores><3>" in make(fresh, "plan", "PROFILE=paper", "CORES=3")[1]
+    assert "<braintune.plan><paper><--engine><slurm>" in make(fresh, "plan", "PROFILE=paper", "ENGINE=slurm")[1]

@@ -14,7 +14,7 @@ import pytest
 from braintune import backbones, brain, study, tasks, workflow
 from braintune.study import BraintuneError, Study
 
-KNOWN = ", ".join(sorted(path.stem for path in (study.REPOSITORY / "notebooks" / "profiles").glob("*.yml")))
+KNOWN = ", ".join(sorted(path.stem for path in study.PROFILES.glob("*.yml") if not study.is_engine(path)))
 PARAMETERS = ", ".join(Study.model_fields)
 
 

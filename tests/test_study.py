@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from braintune import study
 from braintune.study import BraintuneError, Study
 
-PROFILES = sorted((study.REPOSITORY / "notebooks" / "profiles").glob("*.yml"))
+PROFILES = sorted(path for path in study.PROFILES.glob("*.yml") if not study.is_engine(path))
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)
@@ -67,6 +67,12 @@ def test_several_faults_are_told_at_once():
 def test_unknown_profile_lists_the_known():
     with pytest.raises(BraintuneError, match="no profile 'slow'; known: paper, quick, real"):
         Study.load("slow")
+
+
+def test_an_engine_is_no_profile():
+    message = "'slurm' is an engine's file: .* one of paper, quick, .*: make book PROFILE=quick ENGINE=slurm"
+    with pytest.raises(BraintuneError, match=message):
+        Study.load("slurm")
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "\x00", ""])

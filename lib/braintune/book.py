@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from braintune import brain, processes, study, workflow
+from braintune import brain, plan, processes, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -104,6 +104,9 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     for facts in sorted((results / "figures").glob("*.json")):
         facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
     (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
+    (results / "size").mkdir()
+    for name, table in plan.pages().items():
+        (results / "size" / f"{name}.md").write_text(table, encoding="utf-8")
     # Not under `_static`: Jupyter Book would add every script there to every page.
     shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
     contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))

@@ -52,6 +52,8 @@ def alone(run: Study, name: str) -> Iterator[int]:
         except BlockingIOError:
             print(f"          {name}: an earlier run is still at it; waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # some shared file systems know no locks; the run has said so
+            pass
         yield lock
     finally:
         os.close(lock)

@@ -440,14 +440,32 @@ class Study(
         return self.folder / "figures" / f"{name}.{suffix}"
 
 
+PROFILES = REPOSITORY / "notebooks" / "profiles"
+
+
 def profile_path(profile: str | Path) -> Path:
-    """Return the file of a profile given by name or by path."""
-    folder = REPOSITORY / "notebooks" / "profiles"
-    known = sorted(p.stem for p in folder.glob("*.yml"))
-    path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else folder / f"{profile}.yml"
+    """Return the file of a profile given by name or by path.
+
+    Raises
+    ------
+    BraintuneError
+        If there is none, or it is an engine's file.
+    """
+    path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else PROFILES / f"{profile}.yml"
+    known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml") if not is_engine(p)))
     if not path.is_file():
-        raise BraintuneError(f"no profile {str(profile)!r}; known: {', '.join(known)}, or give the path of a .yml file")
+        raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
+    if is_engine(path):
+        raise BraintuneError(
+            f"{str(profile)!r} is an engine's file: it says where jobs run, not what is computed. Name a profile as "
+            f"well, one of {known}: make book PROFILE=quick ENGINE={profile}"
+        )
     return path
+
+
+def is_engine(path: Path) -> bool:
+    """Return whether a YAML file is an engine's: options of Snakemake, of which one names the executor."""
+    return any(line.startswith(b"executor:") for line in path.read_bytes().splitlines())
 
 
 def data_folder() -> Path:
@@ -470,16 +488,39 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
     return f"{key}: {error['msg']}; got {error['input']!r} ({meaning})"
 
 
+#: State of a file (path, size, time of change) → its SHA-256.
+_CHECKSUMS: dict[str, str] = {}
+
+
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, computed once for each state of it."""
+    """Return the SHA-256 of a file, computed once for each state of it: here, or by the run that this is a job of."""
     stat = path.stat()
-    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+    state = f"{path}, {stat.st_size} bytes, {stat.st_mtime_ns}"
+    if state not in _CHECKSUMS:
+        _CHECKSUMS[state] = _handed_on().get(state) or _sha256(path)
+    return _CHECKSUMS[state]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:  # some are larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hand_on_checksums(file: Path, least: int = 2**20) -> None:
+    """Keep the checksums of large files, and name them to the processes that this one starts.
+
+    Every job works out its fingerprint; it need not read gigabytes of data for that, once for itself and once for
+    Snakemake, from a folder that a hundred others read as well.
+    """
+    large = {state: sha for state, sha in _CHECKSUMS.items() if int(state.rsplit(", ", 2)[1].split()[0]) >= least}
+    write_json(file, large)
+    os.environ["BRAINTUNE_CHECKSUMS"] = str(file)
 
 
 @cache
-def _checksum(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:  # some are larger than memory
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _handed_on() -> dict[str, str]:
+    file = Path(os.environ.get("BRAINTUNE_CHECKSUMS", ""))
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 # --- reading and writing -----------------------------------------------------------------------------------------

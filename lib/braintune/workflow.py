@@ -24,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from braintune import brain, study
+from braintune import brain, engines, study
 from braintune.processes import alone, end_with_parent, make_folder
 from braintune.study import BraintuneError, Study, choose
 
@@ -386,7 +386,8 @@ def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]
             kernel_name="python3",
             progress_bar=False,
             stdout_file=_Progress(),
-            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            # No history: it is one database in the home folder, and many kernels at once would wait for each other.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL", "--HistoryManager.enabled=False"],
         )
     except papermill.PapermillExecutionError as error:
         raise BraintuneError(
@@ -504,7 +505,7 @@ def _git(*words: str) -> str | None:
 # --- command line ------------------------------------------------------------------------------------------------
 
 
-def run_chain(profile: str, options: Iterable[str] = ()) -> None:
+def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
     """Check a profile where something is to be done, then become Snakemake and run every job that is not up to date.
 
     The lock of a run's folder lasts exactly as long as Snakemake does, also where that is killed. (Snakemake's own
@@ -515,15 +516,31 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
     profile : str
         Name or path.
     options : iterable of str
-        Further options of Snakemake, such as ``--cores 2`` or ``--executor slurm``.
+        Further options of Snakemake, such as ``--cores 2`` or ``--dry-run``.
+    engine : str
+        Where jobs run: name or path of an engine's file, see :mod:`braintune.engines`; nothing for this machine.
 
     Raises
     ------
     BraintuneError
-        If the same run is going on already, or as :func:`check`.
+        If there is no such engine, if the same run is going on already, or as :func:`check`.
     """
     run = Study.load(profile)
+    where, config = engines.options_for(engine) if engine else ([], [])
     make_folder(run.folder)
+    _take_lock(run)
+    if any(stamp_of(executed_notebook(run, job)) != stamp for job, stamp in fingerprints(run).items()):
+        check(run)
+    study.hand_on_checksums(run.folder / ".checksums.json")
+    command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
+    command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
+    command += ["--config", f"profile={study.profile_path(profile).resolve()}", *config]
+    sys.stdout.flush()
+    os.execv(command[0], [*command, *where, *options])
+
+
+def _take_lock(run: Study) -> None:
+    """Lock a run's folder for this process and for the Snakemake that it becomes."""
     lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -532,28 +549,27 @@ def run_chain(profile: str, options: Iterable[str] = ()) -> None:
             f"a run of profile {run.profile!r} is going on in {run.folder}; wait for it, or stop it (kill "
             f"{os.pread(lock, 20, 0).decode()}) and run the same command again: what is done is kept"
         ) from None
+    except OSError as error:  # some shared file systems know no locks
+        print(f"{run.folder} cannot be locked ({error.strerror}): see to it that this run is started only once")
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.set_inheritable(lock, True)
-    if any(stamp_of(executed_notebook(run, job)) != stamp for job, stamp in fingerprints(run).items()):
-        check(run)
-    command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
-    command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
-    command += ["--config", f"profile={study.profile_path(profile).resolve()}"]
-    sys.stdout.flush()
-    os.execv(command[0], [*command, *options])
 
 
 def main(words: Iterable[str]) -> None:
-    """Run one command: ``run PROFILE [OPTION …]`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
+    """Run one command: ``run PROFILE [--engine ENGINE] [OPTION …]`` or ``execute PROFILE STEP [NAME=VALUE …]``."""
     match list(words):
+        case ["run", profile, "--engine", engine, *options]:
+            run_chain(profile, options, engine)
         case ["run", profile, *options]:
             run_chain(profile, options)
         case ["execute", profile, step, *pairs] if all("=" in pair for pair in pairs):
             end_with_parent()
             execute(profile, parse_job(step, dict(pair.split("=", 1) for pair in pairs)))
         case _:
-            raise BraintuneError("give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`")
+            raise BraintuneError(
+                "give `run PROFILE [--engine ENGINE] [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"
+            )
 
 
 if __name__ == "__main__":
