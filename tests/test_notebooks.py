@@ -116,7 +116,7 @@ class TestWorkflow:
             "brain story pereira pereira_hub matfile images own_study convert convert_story download",
             "training tuning embeddings",
             "decoding gram rsa stats voxelwise",
-            "plots figures maps relations report claims signatures verdicts workflow verify reference calibrate book",
+            "plots figures maps relations report claims signatures verdicts workflow verify reference calibrate book pages diagram rendering",
         ]
         floor_of = {name: i for i, names in enumerate(floors) for name in names.split()}
         assert set(floor_of) | {"__init__"} == {path.stem for path in workflow.LIBRARY.glob("*.py")}

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic.fields import FieldInfo
 
-from braintune import brain, study, workflow
+from braintune import brain, diagram, pages, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -37,14 +36,14 @@ def html_index(run: Study) -> Path:
 
 
 def sources() -> list[str]:
-    """Return the files of the repository that the pages are made of."""
-    pages = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
-    own = [Path(__file__), study.REPOSITORY / "_config.yml", study.REPOSITORY / "_toc.yml"]
-    return [str(p) for p in sorted([*pages, *own])]
+    """Return the files of the repository that the pages are made of; the library's are its reference."""
+    prose = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    root = [study.REPOSITORY / name for name in ("_config.yml", "_toc.yml", "Snakefile")]
+    return [str(p) for p in sorted([*prose, *root, *pages.library()])]
 
 
-def build(run: Study) -> Path:
-    """Stage and render the book of a run; return its front page.
+def build(profile: str) -> Path:
+    """Stage and render the book of a profile's run; return its front page.
 
     Raises
     ------
@@ -52,12 +51,14 @@ def build(run: Study) -> Path:
         If an executed notebook is missing or belongs to another state of the profile, the data or the code, or if
         Jupyter Book reports a warning.
     """
+    run = Study.load(profile)
     executed = collect(run)
     study.write_json(run.folder / "provenance.json", workflow.provenance(run))
     folder = run.folder / "book"
     source = folder / "source"
     shutil.rmtree(source, ignore_errors=True)
     stage(run, executed, source)
+    draw_workflow(profile, source)
     _render(source, folder)
     html = html_index(run).parent
     shutil.rmtree(html, ignore_errors=True)
@@ -101,16 +102,27 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     shutil.copytree(run.folder / "figures", results / "figures")
     for facts in sorted((results / "figures").glob("*.json")):
         facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
-    (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
+    for page, text in ({"book/parameters.md": pages.parameter_page()} | pages.api_pages()).items():
+        _write(source / page, text)
     # Not under `_static`: Jupyter Book would add every script there to every page.
     shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
     contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((study.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
-    (source / "_toc.yml").write_text(
-        yaml.safe_dump(_with_results(contents, executed), sort_keys=False), encoding="utf-8"
-    )
+    (source / "_toc.yml").write_text(yaml.safe_dump(_with_made(contents, executed), sort_keys=False), encoding="utf-8")
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+
+
+def draw_workflow(profile: str, source: Path) -> None:
+    """Put the picture of the workflow into the sources of a book, for `{include} results/figures/workflow.md`."""
+    folder = source / "book" / "results" / "figures"
+    facts = diagram.write(diagram.workflow_of(profile), "workflow", folder)
+    _write(folder / "workflow.md", _figure_block("workflow", facts))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _page(job: Job) -> str:
@@ -133,14 +145,14 @@ def _titled(job: Job, notebook: dict[str, Any]) -> str:
     return json.dumps(notebook, ensure_ascii=False)
 
 
-def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
-    """Put the executed notebooks below the chapters of their steps."""
+def _with_made(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
+    """Put the executed notebooks below the chapters of their steps, and the library's pages below theirs."""
+    below = {chapter: [_page(job) for job in executed if job.step == step] for chapter, step in CHAPTERS.items()}
+    below["book/api"] = [f"book/api/{room.name}" for room in pages.ROOMS]
     for part in contents["parts"]:
         for chapter in part["chapters"]:
-            step = CHAPTERS.get(chapter["file"])
-            pages = [{"file": _page(job)} for job in executed if job.step == step]
-            if pages:
-                chapter["sections"] = [*chapter.get("sections", []), *pages]
+            if below.get(chapter["file"]):
+                chapter["sections"] = [{"file": page} for page in below[chapter["file"]]]
     return contents
 
 
@@ -153,37 +165,6 @@ def banner(run: Study) -> str:
         f"Run <strong>{run.profile}</strong> · {Path(run.backbone).name} · brain: {', '.join(run.brains)} · "
         f"{when:%Y-%m-%d}{note}"
     )
-
-
-def parameter_page() -> str:
-    """Return the parameter reference, generated from the settings classes."""
-    lines = [
-        "# Parameters of a run",
-        "",
-        "Every key of a profile, with its default and what it means. A profile is a YAML file with these keys; "
-        "a key that it leaves out takes the default. An unknown key is an error.",
-        "",
-    ]
-    for group in Study.__bases__:
-        title = group.__name__.removesuffix("Settings")
-        lines += [
-            f"## {title}",
-            "",
-            (group.__doc__ or "").strip(),
-            "",
-            "| key | default | unit | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        lines += [_parameter_row(name, field) for name, field in group.model_fields.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _parameter_row(name: str, field: FieldInfo) -> str:
-    default = yaml.safe_dump(field.get_default(call_default_factory=True), default_flow_style=True, width=1000)
-    shown = default.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
-    unit = (field.json_schema_extra or {}).get("unit", "")
-    return f"| `{name}` | `{shown}` | {unit} | {field.description} |"
 
 
 def _mathjax() -> Path:
@@ -214,7 +195,7 @@ def main(words: list[str]) -> None:
     from braintune import verdicts  # here, since Snakemake imports this module for every job
 
     run = Study.load(words[0])
-    page = build(run)
+    page = build(words[0])
     print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
 
 
