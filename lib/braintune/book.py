@@ -59,7 +59,7 @@ def build(profile: str) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     stage(run, executed, source)
     draw_workflow(profile, source)
-    _render(source, folder)
+    render(source, folder)
     html = html_index(run).parent
     shutil.rmtree(html, ignore_errors=True)
     shutil.move(folder / "_build" / "html", html)
@@ -176,14 +176,20 @@ def _mathjax() -> Path:
     return Path(str(found[0].locate()))
 
 
-def _render(source: Path, folder: Path) -> None:
-    """Run Jupyter Book with warnings as errors."""
+def render(source: Path, folder: Path, builder: str = "html") -> None:
+    """Run Jupyter Book with warnings as errors; the pages come to lie in `_build/<builder>` of a folder.
+
+    Raises
+    ------
+    BraintuneError
+        If it reports a warning, naming the log.
+    """
     tool = Path(sys.executable).parent / "jupyter-book"
-    command = [str(tool), "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [str(tool), "build", str(source), "--path-output", str(folder), "--builder", builder]
+    done = subprocess.run([*command, "-W", "-n", "--keep-going"], capture_output=True, text=True)
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode or not (folder / "_build" / "html" / "index.html").is_file():
+    if done.returncode or not list((folder / "_build" / builder).rglob("index.html")):
         told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
         raise BraintuneError(
             "Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"

@@ -143,9 +143,10 @@ def draw(workflow: Workflow) -> Figure:
 
 def write(workflow: Workflow, name: str, folder: Path) -> dict[str, str]:
     """Draw a workflow as `<name>.svg` in a folder; return its caption and what it shows in words."""
-    figure = draw(workflow)
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-    plt.close(figure)
+    with plt.rc_context(plots.STYLE):
+        figure = draw(workflow)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        plt.close(figure)
     return {
         "caption": "The steps of this run in the order of the Snakefile, each with its number of jobs. A step waits "
         "for all that its arrows come from; jobs of one step do not wait for each other.",

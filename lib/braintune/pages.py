@@ -61,7 +61,7 @@ ROOMS = (
     _room(4, "results", "Verdicts, tables, figures", "claims signatures verdicts report figures maps relations plots"),
     _room(
         4, "workflow", "Running, recording, checking",
-        "workflow verify reference calibrate book pages diagram rendering",
+        "workflow verify reference calibrate book pages diagram rendering pdf",
     ),
 )  # fmt: skip
 
@@ -89,11 +89,14 @@ def _overview() -> str:
         "The notebooks call functions of `braintune`; these pages list them, from the docstrings in the code. The "
         "modules stand on floors, and none imports a module of a higher floor.",
         "",
-        "| floor | module | what it is for |",
-        "| --- | --- | --- |",
+        "| floor | page | module | what it is for |",
+        "| --- | --- | --- | --- |",
     ]
     for room in ROOMS:
-        lines += [f"| {room.floor} | {{py:mod}}`{m} <braintune.{m}>` | {_purpose(m)} |" for m in room.modules]
+        begin = f"{room.floor} | [{room.title}](api/{room.name}.rst)"
+        for module in room.modules:
+            lines.append(f"| {begin} | {{py:mod}}`{module} <braintune.{module}>` | {_purpose(module)} |")
+            begin = "|"
     return "\n".join([*lines, ""])
 
 
