@@ -106,7 +106,7 @@ class TestPages:
         link = '<a class="current reference internal" href="#">Tuning <code>x</code> now</a>'
         html = f'<div class="bd-sidebar-primary bd">{link}<details open="open"><summary>{toggle}</summary>'
         mended = rendering.mend(html)
-        assert '<summary aria-label="Pages below:  now">' in mended
+        assert '<summary aria-label="Pages below: now">' in mended
         assert '<div role="region" aria-label="Title, search and contents" class="bd-sidebar-primary bd">' in mended
         assert rendering.mend(mended) == mended
 
@@ -124,7 +124,7 @@ class TestPages:
 class TestPdf:
     def test_without_a_browser_the_remedy_is_named(self, monkeypatch, tiny_profile):
         monkeypatch.setattr(pdf.shutil, "which", lambda name: None)
-        with pytest.raises(BraintuneError, match="none of chromium, .* is there; .*apt install chromium"):
+        with pytest.raises(BraintuneError, match=r"none of chromium, .* is there; .*apt install chromium"):
             pdf.build(str(tiny_profile))
 
     def test_one_notebook_of_each_step_is_printed(self):

@@ -19,7 +19,7 @@ LONGEST = 1000
 _CITED = re.compile(r"(?<!\w)\[(\d+)\]_")
 _SIDE_BAR = 'role="region" aria-label="Title, search and contents"'
 #: The arrow that unfolds the pages below a chapter, in the contents at the side; before it, the chapter's link.
-_ARROW = re.compile(r'([^<>"]*)(</a>\s*<details[^>]*>)<summary>(?=<span class="toctree-toggle")')
+_ARROW = re.compile(r'>([^<>]*)(</a>\s*<details[^>]*>)<summary>(?=<span class="toctree-toggle")')
 _KEPT = re.compile(r'figures\.draw\(\w+, "([\w-]+)"')
 _DRAWN = re.compile(r"\b(figures|maps|relations)\.(?!draw\b)(\w+)\(")
 _DEFINED = re.compile(r"^(\s*)\.\. \[(\d+)\]")
@@ -134,5 +134,5 @@ def mend_pages(app: Any, fault: Exception | None) -> None:
 
 def mend(html: str) -> str:
     """Return a page in which the arrows of the contents have names, and the side bar is a region with a name."""
-    html = _ARROW.sub(r'\1\2<summary aria-label="Pages below: \1">', html)
+    html = _ARROW.sub(lambda found: f'>{found[1]}{found[2]}<summary aria-label="Pages below: {found[1].strip()}">', html)
     return html.replace('<div class="bd-sidebar-primary', f'<div {_SIDE_BAR} class="bd-sidebar-primary')
