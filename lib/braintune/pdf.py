@@ -47,7 +47,8 @@ def build(profile: str) -> Path:
         book.stage(run, chosen, source)
         book.draw_workflow(profile, source)
         book.render(source, Path(folder), "singlehtml")
-        page = next((Path(folder) / "_build" / "singlehtml").rglob("index.html"))
+        made = (Path(folder) / "_build" / "singlehtml").rglob("index.html")
+        page = max(made, key=lambda path: path.stat().st_size)  # the other one only leads to it
         whole = assemble(page.read_text(encoding="utf-8"), run, len(executed) - len(chosen))
         printed = Path(folder) / target.name
         _print(browser, whole, page, printed)

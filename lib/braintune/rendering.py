@@ -134,5 +134,7 @@ def mend_pages(app: Any, fault: Exception | None) -> None:
 
 def mend(html: str) -> str:
     """Return a page in which the arrows of the contents have names, and the side bar is a region with a name."""
-    html = _ARROW.sub(lambda found: f'>{found[1]}{found[2]}<summary aria-label="Pages below: {found[1].strip()}">', html)
+    html = _ARROW.sub(
+        lambda found: f'>{found[1]}{found[2]}<summary aria-label="Pages below: {found[1].strip()}">', html
+    )
     return html.replace('<div class="bd-sidebar-primary', f'<div {_SIDE_BAR} class="bd-sidebar-primary')
