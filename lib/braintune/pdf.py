@@ -47,13 +47,13 @@ def build(profile: str) -> Path:
         book.stage(run, chosen, source)
         book.draw_workflow(profile, source)
         book.render(source, Path(folder), "singlehtml")
-        made = (Path(folder) / "_build" / "singlehtml").rglob("index.html")
-        page = max(made, key=lambda path: path.stat().st_size)  # the other one only leads to it
+        root = Path(folder) / "_build" / "singlehtml"
+        page = max(root.rglob("index.html"), key=lambda path: path.stat().st_size)  # the other one only leads to it
         whole = assemble(page.read_text(encoding="utf-8"), run, len(executed) - len(chosen))
         printed = Path(folder) / target.name
-        _print(browser, whole, page, printed)
+        _print(browser, whole, root, printed)
         _number(whole, _pages_of_chapters(printed))
-        _print(browser, whole, page, printed)
+        _print(browser, whole, root, printed)
         printed.replace(target)
     return target
 
@@ -144,9 +144,9 @@ def _contents(article: Tag) -> str:
     return f"<nav class='contents'><p class='contents-title'>Contents</p><ol>{''.join(lines)}</ol></nav>"
 
 
-def _print(browser: str, whole: BeautifulSoup, page: Path, target: Path) -> None:
-    """Let the browser print a page that stands beside the one that Sphinx made, so that pictures are found."""
-    beside = page.with_name("print.html")
+def _print(browser: str, whole: BeautifulSoup, root: Path, target: Path) -> None:
+    """Let the browser print a page from the folder that its pictures and styles are named from."""
+    beside = root / "print.html"
     beside.write_text(str(whole), encoding="utf-8")
     words = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
     words += ["--disable-background-networking", "--virtual-time-budget=60000", "--no-pdf-header-footer"]
