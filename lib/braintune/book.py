@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic.fields import FieldInfo
 
-from braintune import brain, plan, processes, study, workflow
+from braintune import brain, diagram, pages, plan, processes, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -37,14 +36,14 @@ def html_index(run: Study) -> Path:
 
 
 def sources() -> list[str]:
-    """Return the files of the repository that the pages are made of."""
-    pages = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
-    own = [Path(__file__), study.REPOSITORY / "_config.yml", study.REPOSITORY / "_toc.yml"]
-    return [str(p) for p in sorted([*pages, *own])]
+    """Return the files of the repository that the pages are made of; the library's are its reference."""
+    prose = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    root = [study.REPOSITORY / name for name in ("_config.yml", "_toc.yml", "Snakefile")]
+    return [str(p) for p in sorted([*prose, *root, *pages.library()])]
 
 
-def build(run: Study) -> Path:
-    """Stage and render the book of a run; return its front page.
+def build(profile: str) -> Path:
+    """Stage and render the book of a profile's run; return its front page.
 
     Raises
     ------
@@ -52,6 +51,7 @@ def build(run: Study) -> Path:
         If an executed notebook is missing or belongs to another state of the profile, the data or the code, or if
         Jupyter Book reports a warning.
     """
+    run = Study.load(profile)
     executed = collect(run)
     with processes.alone(run, "book") as lock:
         study.write_json(run.folder / "provenance.json", workflow.provenance(run))
@@ -60,7 +60,8 @@ def build(run: Study) -> Path:
         shutil.rmtree(source, ignore_errors=True)
         shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
         stage(run, executed, source)
-        _render(source, folder, lock)
+        draw_workflow(profile, source)
+        render(source, folder, lock=lock)
         html = html_index(run).parent
         shutil.rmtree(html, ignore_errors=True)
         shutil.move(folder / "_build" / "html", html)
@@ -103,7 +104,8 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     shutil.copytree(run.folder / "figures", results / "figures")
     for facts in sorted((results / "figures").glob("*.json")):
         facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
-    (source / "book" / "parameters.md").write_text(parameter_page(), encoding="utf-8")
+    for page, text in ({"book/parameters.md": pages.parameter_page()} | pages.api_pages()).items():
+        _write(source / page, text)
     (results / "size").mkdir()
     for name, table in plan.pages().items():
         (results / "size" / f"{name}.md").write_text(table, encoding="utf-8")
@@ -112,10 +114,20 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     contents = yaml.safe_load((study.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((study.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
-    (source / "_toc.yml").write_text(
-        yaml.safe_dump(_with_results(contents, executed), sort_keys=False), encoding="utf-8"
-    )
+    (source / "_toc.yml").write_text(yaml.safe_dump(_with_made(contents, executed), sort_keys=False), encoding="utf-8")
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+
+
+def draw_workflow(profile: str, source: Path) -> None:
+    """Put the picture of the workflow into the sources of a book, for `{include} results/figures/workflow.md`."""
+    folder = source / "book" / "results" / "figures"
+    facts = diagram.write(diagram.workflow_of(profile), "workflow", folder)
+    _write(folder / "workflow.md", _figure_block("workflow", facts))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _page(job: Job) -> str:
@@ -138,14 +150,14 @@ def _titled(job: Job, notebook: dict[str, Any]) -> str:
     return json.dumps(notebook, ensure_ascii=False)
 
 
-def _with_results(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
-    """Put the executed notebooks below the chapters of their steps."""
+def _with_made(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
+    """Put the executed notebooks below the chapters of their steps, and the library's pages below theirs."""
+    below = {chapter: [_page(job) for job in executed if job.step == step] for chapter, step in CHAPTERS.items()}
+    below["book/api"] = [f"book/api/{room.name}" for room in pages.ROOMS]
     for part in contents["parts"]:
         for chapter in part["chapters"]:
-            step = CHAPTERS.get(chapter["file"])
-            pages = [{"file": _page(job)} for job in executed if job.step == step]
-            if pages:
-                chapter["sections"] = [*chapter.get("sections", []), *pages]
+            if below.get(chapter["file"]):
+                chapter["sections"] = [{"file": page} for page in below[chapter["file"]]]
     return contents
 
 
@@ -160,37 +172,6 @@ def banner(run: Study) -> str:
     )
 
 
-def parameter_page() -> str:
-    """Return the parameter reference, generated from the settings classes."""
-    lines = [
-        "# Parameters of a run",
-        "",
-        "Every key of a profile, with its default and what it means. A profile is a YAML file with these keys; "
-        "a key that it leaves out takes the default. An unknown key is an error.",
-        "",
-    ]
-    for group in Study.__bases__:
-        title = group.__name__.removesuffix("Settings")
-        lines += [
-            f"## {title}",
-            "",
-            (group.__doc__ or "").strip(),
-            "",
-            "| key | default | unit | meaning |",
-            "| --- | --- | --- | --- |",
-        ]
-        lines += [_parameter_row(name, field) for name, field in group.model_fields.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _parameter_row(name: str, field: FieldInfo) -> str:
-    default = yaml.safe_dump(field.get_default(call_default_factory=True), default_flow_style=True, width=1000)
-    shown = default.removesuffix("\n").removesuffix("\n...").replace("|", "\\|")
-    unit = (field.json_schema_extra or {}).get("unit", "")
-    return f"| `{name}` | `{shown}` | {unit} | {field.description} |"
-
-
 def _mathjax() -> Path:
     """Return MathJax as it comes with its package, so that formulas need no other host."""
     files = distribution("sphinx-mathjax-offline").files or []
@@ -200,14 +181,24 @@ def _mathjax() -> Path:
     return Path(str(found[0].locate()))
 
 
-def _render(source: Path, folder: Path, lock: int) -> None:
-    """Run Jupyter Book with warnings as errors; it inherits the lock, so it keeps that also where it is left alone."""
+def render(source: Path, folder: Path, builder: str = "html", lock: int | None = None) -> None:
+    """Run Jupyter Book with warnings as errors; the pages come to lie in `_build/<builder>` of a folder.
+
+    It inherits a `lock`, so it keeps that also where it is left alone.
+
+    Raises
+    ------
+    BraintuneError
+        If it reports a warning, naming the log.
+    """
     tool = Path(sys.executable).parent / "jupyter-book"
-    command = [str(tool), "build", str(source), "--path-output", str(folder), "-W", "-n", "--keep-going"]
-    done = subprocess.run(command, capture_output=True, text=True, pass_fds=[lock])
+    command = [str(tool), "build", str(source), "--path-output", str(folder), "--builder", builder]
+    done = subprocess.run(
+        [*command, "-W", "-n", "--keep-going"], capture_output=True, text=True, pass_fds=[] if lock is None else [lock]
+    )
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode or not (folder / "_build" / "html" / "index.html").is_file():
+    if done.returncode or not list((folder / "_build" / builder).rglob("index.html")):
         told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
         raise BraintuneError(
             "Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"
@@ -219,7 +210,7 @@ def main(words: list[str]) -> None:
     from braintune import verdicts  # here, since Snakemake imports this module for every job
 
     run = Study.load(words[0])
-    page = build(run)
+    page = build(words[0])
     print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
 
 

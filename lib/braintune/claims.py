@@ -89,7 +89,7 @@ class Verdict:
     ----------
     claim, brain : str
     verdict : {"supported", "not supported", "inconclusive"}
-    finding : Finding
+    finding : braintune.stats.Finding
         Effect with its interval, and the test that decides.
     measure : str
         What the effect is, in words.
