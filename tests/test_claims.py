@@ -1,6 +1,7 @@
 """The rules of the ledger on made-up tables: every verdict of every claim, and how often a verdict is wrong."""
 
 import json
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -324,10 +325,13 @@ class TestPage:
         assert verdicts.answer(ledger).startswith(
             "simulated (8 simulated participants, region language, grouped folds)"
         )
-        html = verdicts.ledger_tables(ledger).data
-        assert "a check of the method, not a finding" in html and html.count("<tr") == 1 + len(claims.CLAIMS)
+        html = verdicts.ledger_list(ledger).data
+        assert "a check of the method, not a finding" in html and html.count("<dt>") == len(claims.CLAIMS)
+        for verdict in ledger.verdicts:
+            mark = f"<span class='verdict {verdict.verdict.replace(' ', '-')}'>{verdict.verdict}</span></dt>"
+            assert f"{claims.CLAIMS[verdict.claim].paper} {mark}<dd><p>{escape(verdict.sentence)}</p>" in html
         real = claims.judge(Study.make({"brains": ["alice2016"]}), *tables(brain="alice2016"))
-        assert "simulated" not in verdicts.ledger_tables(real).data
+        assert "simulated" not in verdicts.ledger_list(real).data
 
     def test_every_claim_has_its_words(self):
         table = verdicts.rule_table()

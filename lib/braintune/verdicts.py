@@ -1,6 +1,7 @@
 """What the verdict page says: the ledger and the failure signatures as sentences and tables."""
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -167,15 +168,31 @@ def summary(run: Study) -> str:
 # --- tables ------------------------------------------------------------------------------------------------------
 
 
-def claim_table(ledger: Ledger, brain: str) -> pd.DataFrame:
-    """Return one brain's ledger: claim, verdict, effect, what could have been detected, and why."""
-    columns = ["claim", "verdict", "effect", "smallest detectable", "power at the margin", "why"]
-    rows = [
-        (f"{v.claim}. {CLAIMS[v.claim].paper}", v.verdict, _effect(v), v.detectable, v.power, v.sentence)
-        for v in ledger.of(brain)
-    ]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(**{name: table[name].astype(float) for name in columns[3:5]})
+def rule_table() -> pd.DataFrame:
+    """Return what each claim is tested by and when it is supported."""
+    rows = [(f"{name}. {claim.paper}", claim.test, claim.rule) for name, claim in CLAIMS.items()]
+    return pd.DataFrame(rows, columns=["the paper claims", "our test", "verdict"])
+
+
+def ledger_list(ledger: Ledger) -> HTML:
+    """Show the ledger of every brain data set, claim by claim; a simulated brain is labelled so."""
+    parts = []
+    for brain, e in ledger.evidence.items():
+        note = ": a check of the method, not a finding" if is_simulated(brain) else ""
+        title = escape(f"{_where(e, e.scores)}{note}")
+        entries = "".join(map(_entry, ledger.of(brain)))
+        parts.append(f"<p class='caption'><strong>{title}</strong></p><dl class='ledger'>{entries}</dl>")
+    return HTML("\n".join(parts))
+
+
+def _entry(v: Verdict) -> str:
+    """Return one claim of a ledger: what the paper says, the verdict, why, and the numbers behind it."""
+    numbers = [f"effect {_effect(v)}"]
+    numbers += [f"smallest detectable {v.detectable:.3f}"] if v.detectable is not None else []
+    numbers += [f"power at the margin {v.power:.0%}"] if v.power is not None else []
+    mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
+    said = f"<dt>{v.claim}. {escape(CLAIMS[v.claim].paper)} {mark}</dt>"
+    return f"{said}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape('; '.join(numbers))}</p></dd>"
 
 
 def _effect(v: Verdict) -> str:
@@ -183,22 +200,7 @@ def _effect(v: Verdict) -> str:
     if f.estimate is None:
         return "–"
     interval = f" ({f.low:+.3f} to {f.high:+.3f})" if f.low is not None else ""
-    return f"{f.estimate:+.3f}{interval}: {v.measure}"
-
-
-def rule_table() -> pd.DataFrame:
-    """Return what each claim is tested by and when it is supported."""
-    rows = [(f"{name}. {claim.paper}", claim.test, claim.rule) for name, claim in CLAIMS.items()]
-    return pd.DataFrame(rows, columns=["the paper claims", "our test", "verdict"])
-
-
-def ledger_tables(ledger: Ledger) -> HTML:
-    """Show the ledger of every brain data set, a simulated one labelled so."""
-    parts = []
-    for brain, e in ledger.evidence.items():
-        title = f"{_where(e, e.scores)}{': a check of the method, not a finding' if is_simulated(brain) else ''}"
-        parts.append(report.show(claim_table(ledger, brain), caption=title).data)
-    return HTML("\n".join(parts))
+    return f"{f.estimate:+.3f}{interval}, {v.measure}"
 
 
 def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
@@ -299,7 +301,7 @@ def glue_all(ledger: Ledger, signs: Sequence[Sign], at_layer: pd.DataFrame) -> N
     tables = {"rules": rule_table(), "background": background_table(ledger), "signs_table": sign_table(signs)}
     for name, table in tables.items():
         glue(name, report.show(table), display=True)
-    glue("ledger", ledger_tables(ledger), display=True)
+    glue("ledger", ledger_list(ledger), display=True)
     glue("by_region", report.show(task_table(ledger, regions=True)), display=True)
 
 
@@ -325,7 +327,7 @@ def glue_recorded(recorded: Recorded, ledger: Ledger) -> None:
     }
     for name, text in told.items():
         glue(name, text, display=True)
-    glue("recorded_ledger", ledger_tables(ledger), display=True)
+    glue("recorded_ledger", ledger_list(ledger), display=True)
     shown = {
         "recorded_by_region": task_table(ledger, regions=True),
         "recorded_background": background_table(ledger),
