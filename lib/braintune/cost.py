@@ -39,19 +39,19 @@ class Coefficient:
 
 
 _FITTED = "fitted to the tuning jobs of seed 0 in `data/reference/real`, by `tests/fit_cost.py`"
-_REST = "`data/reference/real`: what these jobs took, less the work counted below"
+_REST = "between `data/reference/real` and `real`: what these jobs took, less the work below"
 
 #: One thread of a shared cloud machine (x86-64, AVX-512), PyTorch 2.13 without a GPU, two jobs on two cores.
 COEFFICIENTS: dict[str, Coefficient] = {
-    "tuning": Coefficient(8.0, "a notebook of tuning", "the time in which a kernel starts and imports torch"),
-    "embeddings": Coefficient(8.0, "a notebook of embeddings", "as tuning"),
-    "decoding": Coefficient(13.0, "a notebook of decoding", _REST),
-    "rsa": Coefficient(15.0, "a notebook of similarity", _REST),
-    "figures": Coefficient(45.0, "the notebook of figures", "one run of `real`"),
+    "tuning": Coefficient(7.0, "a notebook of tuning", "the time in which a kernel starts and imports torch"),
+    "embeddings": Coefficient(7.0, "a notebook of embeddings", "as tuning"),
+    "decoding": Coefficient(10.0, "a notebook of decoding", _REST),
+    "rsa": Coefficient(11.0, "a notebook of similarity", _REST),
+    "figures": Coefficient(35.0, "the notebook of figures", "`real`"),
     "tokens": Coefficient(19.6, "10¹² tokens × weights of the layers × passes", _FITTED, gpu=True),
     "weights": Coefficient(0.33, "10⁹ trained weights × steps of the optimiser", _FITTED, gpu=True),
-    "steps": Coefficient(45.0, "1,000 steps of a model of six layers", _FITTED),
-    "loading": Coefficient(70.0, "10⁹ weights loaded, checked and tuned", "`data/reference/real`, embeddings"),
+    "steps": Coefficient(46.0, "1,000 steps of a model of six layers", _FITTED),
+    "loading": Coefficient(55.0, "10⁹ weights loaded, checked and tuned", _REST),
     "products": Coefficient(25.0, "10¹² operations in Gram space", "the decoder alone, 84 to 627 stimuli", gpu=True),
     "ranking": Coefficient(8.0, "10⁹ pairs of stimuli ranked in the bootstrap", "that alone, 84 to 384 stimuli"),
     "reading": Coefficient(10.0, "10⁹ bytes of voxel responses", "assumed: 100 MB a second from a shared folder"),
@@ -297,16 +297,17 @@ def memory(run: Study, job: Job) -> float:
     own, model = dict(job.parameters), backbone_size(run)
     numbers = 0.0  # of four bytes
     if job.step == "tuning":
-        copies = 5 if own["method"] == "fine-tuned" else 1.5  # weights, gradients, two moments, the best ones
-        tokens = run.batch_size * min(task_size(run, own["task"]).tokens * 1.6, run.max_tokens)
-        numbers = copies * model.millions * 1e6 + tokens * model.layers * model.width * 20
+        copies = 5 if own["method"] == "fine-tuned" else 1  # weights, gradients, two moments, the best ones
+        tokens = run.batch_size * min(3 * task_size(run, own["task"]).tokens, run.max_tokens)  # the longest batch
+        kept = 15 if own["method"] == "head-only" else 60  # numbers for each unit of a layer: some go backward
+        numbers = copies * model.millions * 1e6 + tokens * model.layers * model.width * kept
     elif job.step == "embeddings":
         numbers = 2 * model.millions * 1e6 + run.embedding_batch * 64 * model.width * 20
     elif job.step in ("decoding", "rsa"):
         size, items = brain_size(run, own["brain"]), _items(run)
         grams, vectors = items * size.stimuli**2, items * size.stimuli * model.width
         numbers = vectors + grams * (2 if job.step == "decoding" else 5) + 3 * size.voxels * size.stimuli
-    return 1400 + 4 * numbers / 2**20
+    return 1100 + 4 * numbers / 2**20
 
 
 def disk(run: Study) -> float:

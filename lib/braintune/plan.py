@@ -171,11 +171,11 @@ def check_table() -> pd.DataFrame:
 
 def _part(name: str, job: Job) -> str:
     """Step of a job, and whether coefficients were fitted to it."""
+    if job.step != "tuning":
+        return f"{job.step} (fitted)" if name in ("reference", "real") else job.step
     if name != "reference":
         return job.step
-    if job.step == "tuning":
-        return "tuning, seed 0 (fitted)" if dict(job.parameters)["seed"] == 0 else "tuning, seed 1"
-    return f"{job.step} (fitted)"
+    return "tuning, seed 0 (fitted)" if dict(job.parameters)["seed"] == 0 else "tuning, seed 1"
 
 
 def pages() -> dict[str, str]:
