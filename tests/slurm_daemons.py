@@ -142,7 +142,7 @@ def loopback_slurm(folder, cpus=2, memory=8000):
 def loopback_engine(path):
     """Write the engine's file of the project, changed to what this SLURM has: no GPU, no accounts, two jobs, no waiting."""
     options = yaml.safe_load((study.PROFILES / "slurm.yml").read_text(encoding="utf-8"))
-    options["set-resources"] = {}
+    del options["set-resources"]
     options |= {
         "jobs": 2,
         "latency-wait": 10,

@@ -44,6 +44,11 @@ class TestFile:
         ("text", "message"),
         [
             ("executor: slurm\njobs: [1", "mine.yml is not valid YAML"),
+            (
+                "executor: local\nset-resources:\n  tuning:\n",
+                "mine.yml: set-resources: tuning: None must hold .* `tuning:`",
+            ),
+            ("executor: local\nset-resources:\n", "mine.yml: set-resources: None must hold .* remove `set-resources:`"),
             ("executor: flux\n", "executor: 'flux' needs snakemake-executor-plugin-flux, which is not installed"),
         ],
     )

@@ -76,7 +76,20 @@ def read_engine(path: Path, must_run: bool = True) -> dict[str, Any]:
             f"{path.name}: executor: {executor!r} needs {_plugin(executor).replace('_', '-')}, which is not installed; "
             f"install it: .venv/bin/pip install {_plugin(executor).replace('_', '-')}"
         )
+    _require_resources(path, options)
     return options
+
+
+def _require_resources(path: Path, options: Mapping[str, Any]) -> None:
+    """Refuse a block of resources that has lost its lines: Snakemake's message would not name it."""
+    blocks = {key: options[key] for key in ("default-resources", "set-resources") if key in options}
+    blocks |= {f"set-resources: {rule}": lines for rule, lines in (options.get("set-resources") or {}).items()}
+    for name, lines in blocks.items():
+        if not isinstance(lines, Mapping) or not lines:
+            raise BraintuneError(
+                f"{path.name}: {name}: {lines!r} must hold `name: value` lines; where there are none left, remove "
+                f"`{name.split(': ')[-1]}:` as well"
+            )
 
 
 def gpu_steps(options: Mapping[str, Any]) -> tuple[str, ...]:
