@@ -134,10 +134,17 @@ class Part:
 
 
 def start(profile: Path, log: Path, *options: str) -> subprocess.Popen:
-    """Start a run in a session of its own, as a terminal would."""
+    """Start a run in a session of its own, as a terminal would; it listens to Ctrl-C, also where we do not."""
     words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--quiet", "all", *options]
     with log.open("a", encoding="utf-8") as file:
-        return subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_listen
+        )
+
+
+def _listen() -> None:
+    """Let Ctrl-C do what it does by default: what a shell starts in the background is told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def parts(root: int) -> list[Part]:

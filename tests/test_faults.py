@@ -363,11 +363,12 @@ def test_a_full_disk_leaves_earlier_results_intact(tmp_path):
 # --- commands ----------------------------------------------------------------------------------------------------
 
 #: Words after `python -m braintune.workflow` → message.
+USAGE = "give `run PROFILE [--engine ENGINE] [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"
 COMMANDS = {
-    "nothing": ([], "give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"),
-    "an unknown command": (["walk", "quick"], "give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"),
-    "no profile": (["run"], "give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"),
-    "no step": (["execute", "quick"], "give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`"),
+    "nothing": ([], USAGE),
+    "an unknown command": (["walk", "quick"], USAGE),
+    "no profile": (["run"], USAGE),
+    "no step": (["execute", "quick"], USAGE),
     "an unknown step": (
         ["execute", "quick", "dance"],
         "unknown step 'dance'; known: tuning, embeddings, decoding, rsa, figures",
@@ -382,7 +383,7 @@ COMMANDS = {
     ),
     "no equals sign": (
         ["execute", "quick", "rsa", "simulated"],
-        "give `run PROFILE [OPTION …]` or `execute PROFILE STEP [NAME=VALUE …]`",
+        USAGE,
     ),
     "a seed that is none": (
         ["execute", "quick", "tuning", "task=ner", "method=fine-tuned", "seed=zero"],

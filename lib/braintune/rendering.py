@@ -133,8 +133,12 @@ def mend_pages(app: Any, fault: Exception | None) -> None:
 
 
 def mend(html: str) -> str:
-    """Return a page in which the arrows of the contents have names, and the side bar is a region with a name."""
+    """Return a page in which the arrows of the contents have names, and the side bar is a region with a name.
+
+    The bibliography is no list to those who hear it: docutils calls it one and its entries something else.
+    """
     html = _ARROW.sub(
         lambda found: f'>{found[1]}{found[2]}<summary aria-label="Pages below: {found[1].strip()}">', html
     )
+    html = html.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     return html.replace('<div class="bd-sidebar-primary', f'<div {_SIDE_BAR} class="bd-sidebar-primary')
