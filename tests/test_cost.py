@@ -12,11 +12,11 @@ RECORDED = plan.check_table()
 
 
 class TestPrediction:
-    """A step of a recorded run within a third, a job within a factor of two: what the page promises."""
+    """A step of a recorded run within a factor of 1.7, a job within one of two: what the page promises."""
 
     @pytest.mark.parametrize("row", RECORDED.to_dict("records"), ids=lambda row: f"{row['run']}, {row['jobs of']}")
     def test_it_holds_for_recorded_runs(self, row):
-        assert 2 / 3 < row["predicted"] / row["measured"] < 1.5
+        assert 1 / 1.7 < row["predicted"] / row["measured"] < 1.7
         assert row["low"] > 0.5 and row["high"] < 2
 
     def test_there_is_something_that_was_not_fitted_to(self):
