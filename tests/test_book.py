@@ -451,6 +451,13 @@ def test_code_of_a_picture_is_hidden_until_asked_for(built, served, browser):
     assert wait_for(browser, code)
 
 
+def test_the_parameters_of_the_profile_are_folded_away(built, served, browser):
+    browser.get(f"{served}/{A_NOTEBOOK}")
+    cells = "[...document.querySelectorAll('.tag_injected-parameters')].map(c => [c.textContent.includes('S01'),"
+    shown = browser.execute_script(f"return {cells} c.querySelector('.highlight').checkVisibility()])")
+    assert shown == [[True, False]]
+
+
 def test_dark_mode_switches(built, served, browser):
     browser.get(f"{served}/book/trust.html")
     seen = set()

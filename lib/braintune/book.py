@@ -100,7 +100,7 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     for job, path in executed.items():
         page = source / f"{_page(job)}.ipynb"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_titled(job, study.read_json(path)), encoding="utf-8")
+        page.write_text(_as_page(job, study.read_json(path)), encoding="utf-8")
     shutil.copytree(run.folder / "figures", results / "figures")
     for facts in sorted((results / "figures").glob("*.json")):
         facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
@@ -141,12 +141,15 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
     return f"{head}\n\n{facts['caption']}\n```\n"
 
 
-def _titled(job: Job, notebook: dict[str, Any]) -> str:
-    """Put what was executed into the first heading, so that no two pages have the same title."""
+def _as_page(job: Job, notebook: dict[str, Any]) -> str:
+    """Return a notebook as the book shows it: its title names what was executed, the profile's parameters are folded."""
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")
     first["source"] = text if what == job.step else text.replace("\n", f": {what}\n", 1)
+    for cell in notebook["cells"]:
+        if "injected-parameters" in (tags := cell["metadata"].get("tags", [])):
+            cell["metadata"]["tags"] = [*tags, "hide-input"]
     return json.dumps(notebook, ensure_ascii=False)
 
 
