@@ -142,7 +142,7 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
 
 
 def _as_page(job: Job, notebook: dict[str, Any]) -> str:
-    """Return a notebook as the book shows it: its title names what was executed, the profile's parameters are folded."""
+    """Return a notebook as the book shows it: titled by what was executed, the profile's parameters folded."""
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")

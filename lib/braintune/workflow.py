@@ -386,6 +386,7 @@ def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]
             kernel_name="python3",
             progress_bar=False,
             stdout_file=_Progress(),
+            start_timeout=300,  # importing takes long where many start at once, or from a slow shared folder
             # No history: it is one database in the home folder, and many kernels at once would wait for each other.
             extra_arguments=["--IPKernelApp.log_level=CRITICAL", "--HistoryManager.enabled=False"],
         )
