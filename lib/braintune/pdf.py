@@ -132,11 +132,15 @@ def _cover(title: str, run: Study, left_out: int) -> str:
 
 
 def _contents(article: Tag) -> str:
-    """List the chapters, each linked and with room for its page."""
+    """List the chapters, each linked and with room for its page.
+
+    The mark of a chapter is put into its heading: before it, it would stand at the end of the page before.
+    """
     lines = []
     for mark in article.select("span[id^='document-']"):
         heading = mark.find_next(["h1", "h2", "h3", "h4"])
         depth = len(mark.find_parents("section"))
+        heading.insert(0, mark.extract())
         lines.append(
             f"<li class='depth-{depth}'><a href='#{escape(mark['id'])}'>{escape(heading.get_text(strip=True))}"
             f"<span class='page' data-of='{escape(mark['id'])}'></span></a></li>"
