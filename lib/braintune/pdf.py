@@ -140,7 +140,7 @@ def _contents(article: Tag) -> str:
     for mark in article.select("span[id^='document-']"):
         heading = mark.find_next(["h1", "h2", "h3", "h4"])
         depth = len(mark.find_parents("section"))
-        heading.insert(0, mark.extract())
+        heading.insert(0, mark)
         lines.append(
             f"<li class='depth-{depth}'><a href='#{escape(mark['id'])}'>{escape(heading.get_text(strip=True))}"
             f"<span class='page' data-of='{escape(mark['id'])}'></span></a></li>"
