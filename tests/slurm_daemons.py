@@ -157,20 +157,11 @@ def loopback_engine(path):
     return path
 
 
-def copy_of(profile, runs):
-    """The file of a profile whose results go to another folder."""
-    values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8")) | {"runs": str(runs)}
-    runs.mkdir(parents=True, exist_ok=True)
-    path = runs / f"{Study.load(profile).profile}.yml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return path
-
-
 def main(profile="quick", kept=None):
     """Run a profile through SLURM, and compare every table and array with its run here, made where it is not there."""
     folder = Path(kept or tempfile.mkdtemp(prefix="slurm-")).resolve()
     here = kill_runs.undisturbed(profile, folder / "here", ("--cores", str(os.cpu_count())))
-    path = copy_of(profile, folder / "slurm")
+    path = kill_runs.copy_of(profile, folder / "slurm")
     with loopback_slurm(folder / "daemons", cpus=os.cpu_count()):
         begun = time.monotonic()
         done = run_chain(path, "--quiet", "rules", "reason", "host", engine=loopback_engine(folder / "loopback.yml"))

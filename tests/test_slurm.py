@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import kill_runs
 import slurm_daemons
 from braintune import workflow
 from braintune.study import Study
@@ -27,7 +28,7 @@ def slurm():
 
 def test_the_tables_are_those_of_a_local_run_bit_for_bit(built, slurm, tmp_path):
     """Decoding and similarity, and all that they need: eight jobs, each one of SLURM's."""
-    profile = slurm_daemons.copy_of(built.profile, tmp_path / "runs")
+    profile = kill_runs.copy_of(str(built.profile), tmp_path / "runs")
     target = Study.load(profile)
     jobs = [job for job in workflow.jobs(target) if job.step in ("rsa", "decoding")]
     wanted = [str(workflow.executed_notebook(target, job)) for job in jobs]

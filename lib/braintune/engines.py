@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from braintune import study
 from braintune.study import BraintuneError
 
@@ -64,12 +62,7 @@ def read_engine(path: Path, must_run: bool = True) -> dict[str, Any]:
     BraintuneError
         If it is not valid YAML, or Snakemake's plugin for its executor is not installed.
     """
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
-    if not isinstance(options, dict):
-        raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(options).__name__}")
+    options = study.read_settings(path)
     executor = str(options["executor"])
     if must_run and not installed(executor):
         raise BraintuneError(

@@ -351,13 +351,7 @@ class Study(
             If there is no such profile, or it is not a valid one.
         """
         path = profile_path(profile)
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
-        if not isinstance(values, dict):
-            raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
-        made = cls.make(values, path.name)
+        made = cls.make(read_settings(path), path.name)
         if made.profile != path.stem:
             raise BraintuneError(f"{path.name}: profile: {made.profile!r} must be the file's name, {path.stem!r}")
         return made
@@ -461,6 +455,23 @@ def profile_path(profile: str | Path) -> Path:
             f"well, one of {known}: make book PROFILE=quick ENGINE={profile}"
         )
     return path
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the `key: value` lines of a YAML file.
+
+    Raises
+    ------
+    BraintuneError
+        If it is not valid YAML, or holds something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
+    return values
 
 
 def is_engine(path: Path) -> bool:

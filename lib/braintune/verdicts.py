@@ -27,16 +27,15 @@ def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
     numbers = f"Mean pairwise accuracy: {told}; chance is {report.CHANCE}."
     pair = claims.pairs(e.main, ["region"])
     if pair.empty:
-        return f"{_where(e, rows)}: only one tuning method was run. {numbers}"
+        return f"{_where(e)}: only one tuning method was run. {numbers}"
     arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
     difference = stats.paired_difference(*arms, e.run.fdr)
     answer = comparison_in_words(difference, stats.tost(*arms, e.run.margin, e.run.fdr))
-    return f"{_where(e, rows)}: {answer}. {numbers} Prompt-tuned minus fine-tuned: {difference.sentence}"
+    return f"{_where(e)}: {answer}. {numbers} Prompt-tuned minus fine-tuned: {difference.sentence}"
 
 
-def _where(e: Evidence, rows: pd.DataFrame) -> str:
-    who = f"{rows['participant'].nunique()} {people_of(e.brain)}"
-    return f"{e.brain} ({who}, region {e.region}, {e.design} folds)"
+def _where(e: Evidence) -> str:
+    return f"{e.brain} ({_people(e)}, region {e.region}, {e.design} folds)"
 
 
 def comparison_in_words(difference: stats.PairedDifference, equivalence: stats.MarginTest) -> str:
@@ -59,7 +58,7 @@ def answer(ledger: Ledger) -> str:
             for verdict in (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE)
         }
         parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in groups.items() if names)
-        told.append(f"{_where(e, e.scores)}: {parts}.")
+        told.append(f"{_where(e)}: {parts}.")
     return " ".join(told)
 
 
@@ -179,7 +178,7 @@ def ledger_list(ledger: Ledger) -> HTML:
     parts = []
     for brain, e in ledger.evidence.items():
         note = ": a check of the method, not a finding" if is_simulated(brain) else ""
-        title = escape(f"{_where(e, e.scores)}{note}")
+        title = escape(f"{_where(e)}{note}")
         entries = "".join(map(_entry, ledger.of(brain)))
         parts.append(f"<p class='caption'><strong>{title}</strong></p><dl class='ledger'>{entries}</dl>")
     return HTML("\n".join(parts))
