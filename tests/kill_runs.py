@@ -121,6 +121,13 @@ def faults(undisturbed: Path, run: Study) -> list[str]:
     return told
 
 
+def differences(undisturbed: Path, run: Study) -> list[str]:
+    """Return what of a finished run is missing, or is not as in another of the same, or not as its pages record it."""
+    missing = [f"{name} is missing" for name in kept(undisturbed).keys() - kept(run.folder).keys()]
+    stale = [str(found) for found in verify.verify(run) if found.state != "as made"]
+    return missing + faults(undisturbed, run) + stale
+
+
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
@@ -341,9 +348,7 @@ class Campaign:
         """Let the run come to its end; return what of it is not as in the undisturbed one."""
         if code := start(self.profile, self.log, *self.options).wait():
             return [f"the last start ended with {code}; its log: {self.log}"]
-        missing = kept(self.wanted.folder).keys() - kept(self.run.folder).keys()
-        told = [f"{name} is missing" for name in missing] + faults(self.wanted.folder, self.run) + self.outlived()
-        return told + [str(found) for found in verify.verify(self.run) if found.state != "as made"]
+        return [*differences(self.wanted.folder, self.run), *self.outlived()]
 
 
 def main(words: list[str]) -> int:

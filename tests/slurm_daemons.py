@@ -24,7 +24,7 @@ import yaml
 import kill_runs
 from braintune import study
 from braintune.study import Study
-from chain import compare, run_chain
+from chain import run_chain
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 MARK = "# written by the tests of braintune; they remove it again"
@@ -169,8 +169,13 @@ def main(profile="quick", kept=None):
     print(done.stdout[-2000:], done.stderr[-2000:], f"exit {done.returncode}", sep="\n")
     if done.returncode:
         sys.exit(f"the run is kept in {folder}")
-    compared, jobs = compare(here, Study.load(path)), done.stderr.count("has been submitted with SLURM jobid")
-    print(f"{compared} tables and arrays are equal bit for bit; {jobs} jobs, {spent:.0f} s; kept in {folder}")
+    run, jobs = Study.load(path), done.stderr.count("has been submitted with SLURM jobid")
+    if told := kill_runs.differences(here.folder, run):
+        sys.exit("\n".join([*told, f"the run is kept in {folder}"]))
+    files = len(kill_runs.kept(run.folder))
+    print(
+        f"{files} files as in the run here, bit for bit but for seconds; {jobs} jobs, {spent:.0f} s; kept in {folder}"
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braintune import claims, figures, maps, plots, relations, report, simulate, verdicts
+from braintune import book, claims, figures, maps, plots, relations, report, simulate, verdicts
 from braintune.figures import Caption
 from braintune.study import BraintuneError, Study, read_json
 
@@ -287,6 +287,17 @@ class TestKeeping:
         for _ in range(2):
             figures.save_figure(run, figure, "twice", Caption("A caption.", "What is seen."))
         assert run.figure_file("twice").read_bytes().count(b">simulated brain</text>") == 1
+
+    def test_where_nothing_is_drawn_the_reason_is_kept_and_no_picture(self, run):
+        figures.draw(run, "difference", figures.tuning_scores(tuning_tables()[0]))
+        figures.draw(run, "difference", plots.nothing("only one tuning method was run"))
+        facts = read_json(run.figure_file("difference", "json"))
+        assert facts["nothing"] == "only one tuning method was run"
+        assert not [s for s in ("svg", "png") if run.figure_file("difference", s).exists()]
+        block = book._figure_block("difference", facts)
+        assert (
+            block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
+        )
 
     def test_a_figure_needs_words(self, run):
         figure = figures.tuning_scores(tuning_tables()[0])

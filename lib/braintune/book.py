@@ -136,7 +136,12 @@ def _page(job: Job) -> str:
 
 
 def _figure_block(name: str, facts: dict[str, Any]) -> str:
-    """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`)."""
+    """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`).
+
+    Where there was nothing to draw, a sentence says so.
+    """
+    if reason := facts.get("nothing"):
+        return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
     head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
     return f"{head}\n\n{facts['caption']}\n```\n"
 

@@ -32,6 +32,7 @@ from braintune.plots import (
     offsets,
     one_legend,
     untuned_line,
+    why_nothing,
 )
 from braintune.study import BraintuneError, Study, choose
 
@@ -182,6 +183,8 @@ def draw(run: Study, name: str, figure: Figure) -> None:
 def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None:
     """Write a figure as SVG (text as text) and PNG, and its caption as JSON; a simulated brain is named in a corner.
 
+    Where there was nothing to draw, the reason is written in the place of the pictures, and stale ones are removed.
+
     Parameters
     ----------
     run : Study
@@ -197,15 +200,18 @@ def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None
     """
     if not (caption.text.strip() and caption.alt.strip()):
         raise BraintuneError(f"figure {name!r} needs a caption and an alternative text")
-    simulated = caption.brain and any(is_simulated(brain) for brain in run.brains)
-    if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
+    facts = {"caption": caption.text, "alt": caption.alt, "nothing": why_nothing(figure)}
+    facts["simulated"] = caption.brain and any(is_simulated(brain) for brain in run.brains)
+    if facts["simulated"] and "simulated" not in {text.get_gid() for text in figure.texts}:
         tag = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
         figure.text(1, 0, "simulated brain", **tag)  # hangs below the figure, where it covers nothing
     for suffix in ("svg", "png"):
+        if facts["nothing"]:
+            run.figure_file(name, suffix).unlink(missing_ok=True)
+            continue
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
         with study.atomic(run.figure_file(name, suffix)) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
-    facts = {"caption": caption.text, "alt": caption.alt, "simulated": simulated}
     study.write_json(run.figure_file(name, "json"), facts)
 
 

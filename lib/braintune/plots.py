@@ -39,6 +39,7 @@ DESIGNS = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
 #: Regions that are whole networks; others are parts of one.
 NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
+_NOTHING = "nothing to draw: "
 
 STYLE = {
     "figure.facecolor": "white",
@@ -133,5 +134,11 @@ def nothing(reason: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure, axes = plt.subplots(figsize=(5, 1))
     axes.set_axis_off()
-    axes.text(0.5, 0.5, f"nothing to draw: {reason}", ha="center", va="center")
+    axes.text(0.5, 0.5, f"{_NOTHING}{reason}", ha="center", va="center", gid="nothing")
     return figure
+
+
+def why_nothing(figure: Figure) -> str:
+    """Return why there was nothing to draw; empty for a figure that shows something."""
+    texts = [text for axes in figure.axes for text in axes.texts if text.get_gid() == "nothing"]
+    return texts[0].get_text().removeprefix(_NOTHING) if texts else ""
