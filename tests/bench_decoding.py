@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from braintune import gram
-from braintune.study import REPOSITORY, write_json
+from braintune.store import write_json
+from braintune.study import REPOSITORY
 
 ALPHAS = np.logspace(0, 6, 20)
 FOLDS = 5

@@ -20,7 +20,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from braintune.study import REPOSITORY, Study, write_json
+from braintune.store import write_json
+from braintune.study import REPOSITORY, Study
 
 # The arms import torch by themselves: on Linux a process inherits the peak memory of the one that starts it, so that
 # one stays small.

@@ -27,7 +27,7 @@ import pandas as pd
 import psutil
 import yaml
 
-from braintune import book, study, verify, workflow
+from braintune import book, store, study, verify, workflow
 from braintune.study import REPOSITORY, BraintuneError, Study
 
 #: What differs between two runs of the same, in tables and in facts.
@@ -100,7 +100,7 @@ def _page(path: Path) -> list[Any]:
 _READERS: dict[str, Callable[[Path], Any]] = {
     ".parquet": _table,
     ".json": _facts,
-    ".safetensors": lambda path: {name: array.tobytes() for name, array in study.read_arrays(path).items()},
+    ".safetensors": lambda path: {name: array.tobytes() for name, array in store.read_arrays(path).items()},
     ".ipynb": _page,
 }
 

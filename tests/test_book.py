@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import kill_runs
-from braintune import book, claims, pages, pdf, signatures, study, verify, workflow
+from braintune import book, claims, pages, pdf, signatures, store, study, verify, workflow
 from braintune.study import BraintuneError, Study
 from chain import run_chain
 
@@ -30,7 +30,7 @@ class TestRun:
         assert not list(built.run.folder.rglob("*.failed.ipynb"))
 
     def test_decoding_tables_are_tidy_and_complete(self, built):
-        table = study.read_table(built.run.decoding_file("simulated", "S01"))
+        table = store.read_table(built.run.decoding_file("simulated", "S01"))
         assert {"brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds",
                 "fold", "alpha", "pairwise", "pairwise_strict", "mse", "rank"} <= set(table.columns)  # fmt: skip
         assert set(table["representation"]) == {r.name for r in built.run.representations()}
@@ -40,13 +40,13 @@ class TestRun:
         assert table[["pairwise", "mse"]].notna().all().all()
 
     def test_the_ledger_is_kept_and_told(self, built):
-        kept = study.read_json(claims.ledger_file(built.run))
+        kept = store.read_json(claims.ledger_file(built.run))
         assert set(kept["brains"]["simulated"]["claims"]) == set(claims.CLAIMS)
         assert len(kept["signatures"]) == len(signatures.SIGNATURES)
         assert "claims: simulated (simulated): C1 " in built.told and "failure signatures found" in built.told
 
     def test_provenance_is_complete(self, built):
-        facts = study.read_json(built.run.folder / "provenance.json")
+        facts = store.read_json(built.run.folder / "provenance.json")
         assert set(facts) == {"profile", "code", "versions", "machine", "data", "fingerprints", "seconds"}
         assert all(facts["seconds"].values())
 

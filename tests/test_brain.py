@@ -7,7 +7,8 @@ import pytest
 
 from braintune import brain, embeddings, images, pereira, story
 from braintune.brain import BrainData, Stimuli, load_brain
-from braintune.study import BraintuneError, Study, read_arrays
+from braintune.store import read_arrays
+from braintune.study import BraintuneError, Study
 
 SCANS, PARTS = 60, ("LATL", "RATL")
 

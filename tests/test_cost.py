@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from braintune import backbones, cost, plan, study, workflow
+from braintune import backbones, cost, plan, store, study, workflow
 from braintune.study import BraintuneError, Study
 
 RECORDED = plan.check_table()
@@ -34,9 +34,9 @@ class TestPrediction:
     def test_a_run_is_recorded_for_the_check(self, tmp_path, monkeypatch):
         monkeypatch.setattr(plan, "RECORDS", tmp_path / "cost")
         facts = {"profile": Study.make({"profile": "mine"}).model_dump(mode="json"), "seconds": {"figures": 90.0}}
-        study.write_json(tmp_path / "provenance.json", facts | dict.fromkeys(("code", "machine", "versions", "data")))
+        store.write_json(tmp_path / "provenance.json", facts | dict.fromkeys(("code", "machine", "versions", "data")))
         plan.main(["--record", str(tmp_path)])
-        monkeypatch.setattr(plan, "recorded", lambda: {"mine": study.read_json(tmp_path / "cost" / "mine.json")})
+        monkeypatch.setattr(plan, "recorded", lambda: {"mine": store.read_json(tmp_path / "cost" / "mine.json")})
         (row,) = plan.check_table().to_dict("records")
         assert (row["run"], row["jobs"], row["measured"]) == ("mine", 1, 90.0)
         assert row["predicted"] == cost.COEFFICIENTS["figures"].seconds

@@ -492,7 +492,7 @@ def test_word_vectors_decode_as_an_independent_script_found(shared_data, monkeyp
 
 
 def test_embeddings_are_read_from_the_run(tmp_path):
-    from braintune.study import write_arrays
+    from braintune.store import write_arrays
 
     run = make_study(runs=str(tmp_path), tasks=["wsd"], controls=[])
     for place, representation in enumerate(run.representations()):
@@ -507,7 +507,7 @@ def test_embeddings_are_read_from_the_run(tmp_path):
 
 
 def test_a_control_that_the_stimuli_do_not_allow_is_left_out(tmp_path):
-    from braintune.study import write_arrays
+    from braintune.store import write_arrays
 
     run = make_study(runs=str(tmp_path), tasks=["wsd"], controls=["passage", "length"])
     for representation in run.representations():

@@ -15,7 +15,8 @@ from braintune import convert, download, hub
 from braintune.brain import BRAINS
 from braintune.download import Published, Remote
 from braintune.pereira_hub import ENTRY
-from braintune.study import BraintuneError, checksum
+from braintune.store import checksum
+from braintune.study import BraintuneError
 
 MEMBERS = ("one.mat", "two.mat")
 

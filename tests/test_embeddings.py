@@ -20,7 +20,8 @@ from braintune.embeddings import (
     user_vectors,
 )
 from braintune.prefix import attach_prefix, detach_prefix
-from braintune.study import BraintuneError, Study, read_arrays
+from braintune.store import read_arrays
+from braintune.study import BraintuneError, Study
 from braintune.tuning import tune
 from tiny_models import TOKENIZERS, save_tiny_bert
 

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from braintune import cost, engines, study, workflow
+from braintune import cost, engines, store, study, workflow
 from braintune.study import BraintuneError, Study
 from chain import run_chain
 from test_commands import make
@@ -112,13 +112,13 @@ class TestChecksums:
     def test_a_job_does_not_read_again_what_its_run_has_read(self, tmp_path, monkeypatch):
         data, kept = tmp_path / "large.npz", tmp_path / "kept.json"
         data.write_bytes(b"x" * 2000)
-        monkeypatch.setattr(study, "_CHECKSUMS", {})
+        monkeypatch.setattr(store, "_CHECKSUMS", {})
         monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
-        true = study.checksum(data)
-        study.hand_on_checksums(kept, least=1000)
-        (state,) = study.read_json(kept)
-        study.write_json(kept, {state: "known"})
-        told = "from braintune import study; from pathlib import Path; import sys; print(study.checksum(Path(sys.argv[1])))"
+        true = store.checksum(data)
+        store.hand_on_checksums(kept, least=1000)
+        (state,) = store.read_json(kept)
+        store.write_json(kept, {state: "known"})
+        told = "from braintune import store; from pathlib import Path; import sys; print(store.checksum(Path(sys.argv[1])))"
 
         def in_a_job():
             words = [sys.executable, "-c", told]
@@ -129,12 +129,12 @@ class TestChecksums:
         assert in_a_job() not in ("known", true)
 
     def test_small_files_are_left_out(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(study, "_CHECKSUMS", {})
+        monkeypatch.setattr(store, "_CHECKSUMS", {})
         monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
         (tmp_path / "small").write_bytes(b"x")
-        study.checksum(tmp_path / "small")
-        study.hand_on_checksums(tmp_path / "kept.json")
-        assert study.read_json(tmp_path / "kept.json") == {}
+        store.checksum(tmp_path / "small")
+        store.hand_on_checksums(tmp_path / "kept.json")
+        assert store.read_json(tmp_path / "kept.json") == {}
 
 
 class TestImage:

@@ -1,7 +1,7 @@
 """What a user sees, fault by fault: profiles, task files, brain files, environment, folders, notebooks, commands.
 
 One fault a row, with the whole message. Faults of the authors' MATLAB files stand in `test_brain_faults.py`, those of
-the hub's data sets in `test_hub.py`, those of files that a run has written itself in `test_damaged_files.py`.
+the hub's data sets in `test_hub.py`.
 """
 
 import subprocess
@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from braintune import backbones, brain, study, tasks, workflow
+from braintune import backbones, brain, store, study, tasks, workflow
 from braintune.study import BraintuneError, Study
 
 KNOWN = ", ".join(sorted(path.stem for path in study.PROFILES.glob("*.yml") if not study.is_engine(path)))
@@ -344,20 +344,44 @@ def test_results_that_cannot_be_written(tmp_path, fault):
 def test_a_full_disk_leaves_earlier_results_intact(tmp_path):
     """A limit on the size of files stands for the disk: a write beyond it fails as on a full one."""
     code = (
-        "import resource, sys, numpy as np; from pathlib import Path; from braintune import study\n"
+        "import resource, sys, numpy as np; from pathlib import Path; from braintune import store, study\n"
         "path = Path(sys.argv[1])\n"
-        "study.write_arrays(path, {'x': np.zeros(8)})\n"
+        "store.write_arrays(path, {'x': np.zeros(8)})\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "for write, what in ((study.write_json, list(range(9999))),):\n"
+        "for write, what in ((store.write_json, list(range(9999))),):\n"
         "    try: write(path, what)\n"
         "    except study.BraintuneError as error: print(error)\n"
-        "print(study.read_arrays(path)['x'].shape, sorted(p.name for p in path.parent.iterdir()))\n"
+        "print(store.read_arrays(path)['x'].shape, sorted(p.name for p in path.parent.iterdir()))\n"
     )
     path = tmp_path / "kept.safetensors"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert lines[0] == f"cannot write {path}: File too large; earlier results are untouched", done.stderr
     assert lines[-1] == "(8,) ['kept.safetensors']"
+
+
+#: A result of the run's own that is torn: its name, and what stands in it → what is said of it.
+RESULTS = {
+    "a table cut short": ("decoding.parquet", b"PAR1" + b"x" * 20, "ArrowInvalid"),
+    "a table that is empty": ("null.parquet", b"", "ArrowInvalid"),
+    "facts cut short": ("metrics.json", b'{"score": 0.', "JSONDecodeError"),
+    "facts that are no text": ("claims.json", b"\xff\xfe\x00", "UnicodeDecodeError"),
+    "arrays cut short": ("0.safetensors", b"\x40\x00\x00\x00\x00\x00\x00\x00{", "SafetensorError"),
+    "arrays that claim more memory than there is": ("1.safetensors", b"\xff" * 8 + b"{}", "SafetensorError"),
+    "weights cut short": ("weights.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", "SafetensorError"),
+}
+READERS = {"parquet": store.read_table, "json": store.read_json, "safetensors": store.read_arrays}
+
+
+@pytest.mark.parametrize("fault", RESULTS)
+def test_a_result_that_is_torn(tmp_path, fault):
+    name, content, kind = RESULTS[fault]
+    path = tmp_path / name
+    path.write_bytes(content)
+    read = store.read_tensors if name == "weights.safetensors" else READERS[path.suffix[1:]]
+    message = told(read, path)
+    assert message.startswith(f"{path} is damaged ({kind}: "), message
+    assert message.endswith("; `make verify PROFILE=…` names the job that makes it, and says how to compute it again")
 
 
 # --- commands ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 
 from braintune import book, claims, figures, maps, plots, relations, report, simulate, verdicts
 from braintune.figures import Caption
-from braintune.study import BraintuneError, Study, read_json
+from braintune.store import read_json
+from braintune.study import BraintuneError, Study
 
 SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
 TASKS = ("ner", "wsd", "sentiment")

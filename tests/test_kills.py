@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import kill_runs
-from braintune import processes, study, workflow
+from braintune import processes, store, workflow
 from braintune.study import BraintuneError, Study
 
 JOB = workflow.make_job("decoding", brain="simulated", participant="S01")
@@ -63,9 +63,9 @@ class TestComparing:
         """Two runs of the same, seconds aside."""
         for name, seconds in (("first", 1.0), ("second", 2.0)):
             folder = tmp_path / name / "rsa"
-            study.write_table(folder / "a.parquet", pd.DataFrame({"x": [1.0, np.nan], "n": "ab", "seconds": seconds}))
-            study.write_json(folder / "a.json", {"score": 0.5, "seconds": seconds, "trials": [{"seconds": seconds}]})
-            study.write_arrays(folder / "a.safetensors", {"w": np.eye(3)})
+            store.write_table(folder / "a.parquet", pd.DataFrame({"x": [1.0, np.nan], "n": "ab", "seconds": seconds}))
+            store.write_json(folder / "a.json", {"score": 0.5, "seconds": seconds, "trials": [{"seconds": seconds}]})
+            store.write_arrays(folder / "a.safetensors", {"w": np.eye(3)})
             (folder / ".a.parquet.4711").write_text("half")
             (folder / "a.failed.ipynb").write_text("half")
         return tmp_path / "first", tmp_path / "second"
@@ -83,9 +83,9 @@ class TestComparing:
 
     def test_the_smallest_difference_is_seen(self, files):
         first, second = (folder / "rsa" for folder in files)
-        study.write_table(second / "a.parquet", pd.DataFrame({"x": [np.nextafter(1, 2), np.nan], "n": "ab"}))
-        study.write_json(second / "a.json", {"score": 0.5, "trials": [{"score": 1}]})
-        study.write_arrays(second / "a.safetensors", {"w": np.eye(3) * np.nextafter(1, 2)})
+        store.write_table(second / "a.parquet", pd.DataFrame({"x": [np.nextafter(1, 2), np.nan], "n": "ab"}))
+        store.write_json(second / "a.json", {"score": 0.5, "trials": [{"score": 1}]})
+        store.write_arrays(second / "a.safetensors", {"w": np.eye(3) * np.nextafter(1, 2)})
         for name in ("a.parquet", "a.json", "a.safetensors"):
             assert kill_runs.difference(first / name, second / name) == "differs"
 

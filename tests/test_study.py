@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braintune import study
+from braintune import store, study
 from braintune.study import BraintuneError, Study
 
 PROFILES = sorted(path for path in study.PROFILES.glob("*.yml") if not study.is_engine(path))
@@ -112,21 +112,21 @@ def test_representations_name_every_member_of_the_grid_once():
 class TestFiles:
     def test_a_failed_write_leaves_the_earlier_file_whole(self, tmp_path):
         path = tmp_path / "facts.json"
-        study.write_json(path, {"a": 1})
-        with pytest.raises(RuntimeError), study.atomic(path) as temporary:
+        store.write_json(path, {"a": 1})
+        with pytest.raises(RuntimeError), store.atomic(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
-        assert study.read_json(path) == {"a": 1}
+        assert store.read_json(path) == {"a": 1}
         assert list(tmp_path.iterdir()) == [path]
 
     def test_a_read_only_folder_is_told(self, tmp_path):
         (tmp_path / "file").write_text("")
         with pytest.raises(BraintuneError, match="cannot write"):
-            study.write_json(tmp_path / "file" / "facts.json", {})
+            store.write_json(tmp_path / "file" / "facts.json", {})
 
     def test_a_missing_artefact_names_the_remedy(self, tmp_path):
         with pytest.raises(BraintuneError, match="make book"):
-            study.read_table(tmp_path / "none.parquet")
+            store.read_table(tmp_path / "none.parquet")
 
     @given(st.lists(st.floats(width=32), max_size=20))
     def test_arrays_survive_bit_for_bit(self, values):
@@ -136,13 +136,13 @@ class TestFiles:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "a.safetensors"
             array = np.array(values, dtype=np.float32)
-            study.write_arrays(path, {"x": array}, {"note": "n"})
-            assert study.read_arrays(path)["x"].tobytes() == array.tobytes()
+            store.write_arrays(path, {"x": array}, {"note": "n"})
+            assert store.read_arrays(path)["x"].tobytes() == array.tobytes()
 
     def test_tables_survive(self, tmp_path):
         table = pd.DataFrame({"a": ["x", "ü"], "b": [1.5, np.nan]})
-        study.write_table(tmp_path / "t.parquet", table)
-        pd.testing.assert_frame_equal(study.read_table(tmp_path / "t.parquet"), table)
+        store.write_table(tmp_path / "t.parquet", table)
+        pd.testing.assert_frame_equal(store.read_table(tmp_path / "t.parquet"), table)
 
 
 def test_the_data_folder_is_named_by_the_environment(monkeypatch, tmp_path):

@@ -12,7 +12,8 @@ from braintune import tuning
 from braintune.backbones import load_backbone
 from braintune.encoding import Collator, encode
 from braintune.heads import TunedModel
-from braintune.study import BraintuneError, Study, read_json
+from braintune.store import read_json
+from braintune.study import BraintuneError, Study
 from braintune.tasks import KINDS, TASKS, load_task
 from braintune.training import ByLength
 from braintune.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
@@ -437,9 +438,7 @@ def test_another_backbone_is_refused(make_study, tmp_path):
 
 def test_faults_name_the_remedy(make_study):
     study = make_study()
-    with pytest.raises(
-        BraintuneError, match=r"weights\.safetensors is not there; `make book` makes it, or tune\(study, 'sentiment'"
-    ):
+    with pytest.raises(BraintuneError, match=r"weights\.safetensors is not there; `make book` makes it"):
         load_tuned(study, "sentiment", "fine-tuned", 3)
     with pytest.raises(BraintuneError, match="unknown method 'magic'; known: fine-tuned, prompt-tuned"):
         tune(study, "sentiment", "magic", 0)

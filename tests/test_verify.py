@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from braintune import book, study, verify, workflow
+from braintune import book, store, verify, workflow
 from braintune.study import BraintuneError, Study
 
 VALUES = {
@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
     page = book.html_index(run)
     page.parent.mkdir(parents=True)
     page.write_text("<h1>The book</h1>", encoding="utf-8")
-    study.write_json(
+    store.write_json(
         run.folder / "provenance.json", {"fingerprints": {job.label: stamp for job, stamp in stamps.items()}}
     )
     return run

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from braintune import brain, diagram, pages, plan, processes, study, workflow
+from braintune import brain, diagram, pages, plan, processes, store, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -54,7 +54,7 @@ def build(profile: str) -> Path:
     run = Study.load(profile)
     executed = collect(run)
     with processes.alone(run, "book") as lock:
-        study.write_json(run.folder / "provenance.json", workflow.provenance(run))
+        store.write_json(run.folder / "provenance.json", workflow.provenance(run))
         folder = run.folder / "book"
         source = folder / "source"
         shutil.rmtree(source, ignore_errors=True)
@@ -100,10 +100,10 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     for job, path in executed.items():
         page = source / f"{_page(job)}.ipynb"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_as_page(job, study.read_json(path)), encoding="utf-8")
+        page.write_text(_as_page(job, store.read_json(path)), encoding="utf-8")
     shutil.copytree(run.folder / "figures", results / "figures")
     for facts in sorted((results / "figures").glob("*.json")):
-        facts.with_suffix(".md").write_text(_figure_block(facts.stem, study.read_json(facts)), encoding="utf-8")
+        facts.with_suffix(".md").write_text(_figure_block(facts.stem, store.read_json(facts)), encoding="utf-8")
     for page, text in ({"book/parameters.md": pages.parameter_page()} | pages.api_pages()).items():
         _write(source / page, text)
     (results / "size").mkdir()

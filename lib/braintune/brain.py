@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from braintune import study
-from braintune.study import BraintuneError, Study, checksum, choose
+from braintune.store import checksum
+from braintune.study import BraintuneError, Study, choose
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from braintune import report, stats, study
+from braintune import report, stats, store
 from braintune.brain import is_simulated
 from braintune.report import ARMS
 from braintune.stats import Finding
@@ -493,7 +493,7 @@ def write(run: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
         for brain, e in ledger.evidence.items()
     }
     settings = {"alpha": run.fdr, "margin": run.margin}
-    study.write_json(ledger_file(run), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
+    store.write_json(ledger_file(run), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
 
 
 def _apart(e: Evidence) -> str:

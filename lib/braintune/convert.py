@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from braintune import download, matfile, study
+from braintune import download, matfile, store, study
 from braintune.brain import BRAINS
 from braintune.convert_story import story
 from braintune.study import BraintuneError, choose
@@ -57,7 +57,7 @@ def concepts(source: Path, target: Path) -> Iterator[str]:
     for who, own in complete.items():
         responses = principal_components([_examples(file) for file in own], who)
         path = target / f"{who}.npz"
-        with study.atomic(path) as temporary, temporary.open("wb") as file:
+        with store.atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, responses=responses.astype(np.float32))
         yield f"wrote {path}"
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from braintune import study
+from braintune import store
 from braintune.brain import read_csv
 from braintune.story import SECONDS_PER_SCAN
 from braintune.study import BraintuneError
@@ -82,12 +82,12 @@ def story(source: Path, target: Path) -> Iterator[str]:
     yield f"the {len(starts)} pieces of audio begin at {', '.join(f'{s:.1f}' for s in starts)} s of the predictors"
     yield from (f"left out {who}: {rows} of {n_scans} scans" for who, rows in short.items())
     for name, text in _texts(words, starts, predictors).items():
-        with study.atomic(target / name) as temporary:
+        with store.atomic(target / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
         yield f"wrote {target / name}"
     for who, arrays in people.items():
         path = target / f"{who}.npz"
-        with study.atomic(path) as temporary, temporary.open("wb") as file:
+        with store.atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
         yield f"wrote {path}"
 

@@ -9,7 +9,8 @@ import pandas as pd
 from braintune import gram
 from braintune.brain import BrainData, Stimuli
 from braintune.device import pick_device
-from braintune.study import BraintuneError, DecodingSettings, Representation, Study, read_arrays
+from braintune.store import read_arrays
+from braintune.study import BraintuneError, DecodingSettings, Representation, Study
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 Embeddings = Mapping[Representation, np.ndarray]

@@ -15,10 +15,11 @@ from pathlib import Path
 import pooch
 import requests
 
-from braintune import hub, study
+from braintune import hub, store, study
 from braintune.brain import BRAINS
 from braintune.hub import HubData
-from braintune.study import BraintuneError, checksum
+from braintune.store import checksum
+from braintune.study import BraintuneError
 
 CHECKSUMS = "checksums.json"
 #: Seconds without a byte after which a server is given up.
@@ -194,7 +195,7 @@ def fetch(name: str) -> Iterator[str]:
         yield f"fetched {path}" if new else f"{path} is there already"
         yield from unpack(path, own.members, place(name) / archive.name, new)
         if not archive.sha256:
-            study.write_json(path.parent / CHECKSUMS, _kept(path.parent) | {path.name: checksum(path)})
+            store.write_json(path.parent / CHECKSUMS, _kept(path.parent) | {path.name: checksum(path)})
 
 
 # --- from an address ---------------------------------------------------------------------------------------------
@@ -294,7 +295,7 @@ def unpack(path: Path, members: tuple[str, ...], target: Path, again: bool = Fal
                 own = target / name
                 if not again and own.is_file() and own.stat().st_size == entry.size:
                     continue
-                with study.atomic(own) as temporary, temporary.open("wb") as out:
+                with store.atomic(own) as temporary, temporary.open("wb") as out:
                     shutil.copyfileobj(archive.extractfile(entry), out)
                 yield f"unpacked {own}"
     except (tarfile.TarError, EOFError) as error:
@@ -319,4 +320,4 @@ def _fetch_from_hub(entry: HubData, folder: Path) -> Iterator[str]:
                 f"`{entry.command} --force-download`, or, if the new one is wanted, delete {folder / CHECKSUMS}"
             )
         yield f"{file} is in the hub cache, with SHA-256 {now}"
-    study.write_json(folder / CHECKSUMS, kept | found)
+    store.write_json(folder / CHECKSUMS, kept | found)

@@ -20,8 +20,9 @@ from braintune.backbones import Backbone, load_backbone, random_backbone
 from braintune.brain import BrainData, Stimuli, read_array
 from braintune.device import pick_device
 from braintune.prefix import random_prefix, zero_prefix
+from braintune.store import write_arrays
 from braintune.story import regress_out
-from braintune.study import BraintuneError, Representation, Study, choose, data_folder, write_arrays
+from braintune.study import BraintuneError, Representation, Study, choose, data_folder
 from braintune.tuning import load_tuned, longest_input, reproducible
 
 # --- sentences ---------------------------------------------------------------------------------------------------

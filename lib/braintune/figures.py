@@ -16,7 +16,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from braintune import report, study
+from braintune import report, store
 from braintune.brain import is_simulated
 from braintune.plots import (
     ACCURACY,
@@ -210,9 +210,9 @@ def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None
             run.figure_file(name, suffix).unlink(missing_ok=True)
             continue
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        with study.atomic(run.figure_file(name, suffix)) as temporary:
+        with store.atomic(run.figure_file(name, suffix)) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
-    study.write_json(run.figure_file(name, "json"), facts)
+    store.write_json(run.figure_file(name, "json"), facts)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------

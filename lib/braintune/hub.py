@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import snapshot_download
 
-from braintune.study import BraintuneError, checksum
+from braintune.store import checksum
+from braintune.study import BraintuneError
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from braintune import study
+from braintune import store
 from braintune.brain import BrainData
 from braintune.study import BraintuneError
 
@@ -89,7 +89,7 @@ def _write_image(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
 
     image = nibabel.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm")
-    with study.atomic(path) as temporary:
+    with store.atomic(path) as temporary:
         temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=4, mtime=0))
 
 

@@ -45,7 +45,7 @@ def _room(floor: int, name: str, title: str, modules: str) -> Room:
 
 #: Every module of the library, from the ground up.
 ROOMS = (
-    _room(0, "run", "A run and the machine", "study device processes"),
+    _room(0, "run", "A run and the machine", "study store device processes"),
     _room(1, "tasks", "Tasks", "tasks hub hub_tasks baselines"),
     _room(1, "models", "Models and ways to tune them", "backbones methods prefix shallow heads encoding"),
     _room(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from braintune import cost, engines, study, workflow
+from braintune import cost, engines, store, study, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -124,7 +124,7 @@ def recorded() -> dict[str, dict]:
     """Return name → what a recorded run took (`profile`, `seconds` of each job): files of `data/reference`."""
     files = {"reference": RECORDS.parent / "real" / "provenance.json"}
     files |= {path.stem: path for path in sorted(RECORDS.glob("*.json"))}
-    return {name: study.read_json(path) for name, path in files.items()}
+    return {name: store.read_json(path) for name, path in files.items()}
 
 
 def record(folder: Path) -> Path:
@@ -135,9 +135,9 @@ def record(folder: Path) -> Path:
     folder : Path
         Of the run, with its `provenance.json`.
     """
-    facts = study.read_json(folder / "provenance.json")
+    facts = store.read_json(folder / "provenance.json")
     target = RECORDS / f"{facts['profile']['profile']}.json"
-    study.write_json(target, {name: facts[name] for name in ("profile", "seconds", "code", "machine", "versions")})
+    store.write_json(target, {name: facts[name] for name in ("profile", "seconds", "code", "machine", "versions")})
     return target
 
 

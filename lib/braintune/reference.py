@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from braintune import report, study, tuning, workflow
+from braintune import report, store, study, tuning, workflow
 from braintune.brain import is_simulated
 from braintune.study import BraintuneError, Study
 
@@ -47,14 +47,14 @@ def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]
     """
     folder = FOLDER / name
     for table, rows in tables.items():
-        study.write_table(folder / f"{table}.parquet", rows)
-    files = {f"{table}.parquet": study.checksum(folder / f"{table}.parquet") for table in tables}
+        store.write_table(folder / f"{table}.parquet", rows)
+    files = {f"{table}.parquet": store.checksum(folder / f"{table}.parquet") for table in tables}
     size = sum((folder / file).stat().st_size for file in files)
     if size > LIMIT_BYTES:
         raise BraintuneError(
             f"{folder}: {size / 2**20:.1f} MiB, allowed are {LIMIT_BYTES / 2**20:.0f}; keep fewer rows"
         )
-    study.write_json(folder / "provenance.json", dict(facts) | {"tables": files})
+    store.write_json(folder / "provenance.json", dict(facts) | {"tables": files})
     return folder
 
 
@@ -63,7 +63,7 @@ def provenance(name: str) -> dict[str, Any]:
     file = FOLDER / name / "provenance.json"
     if not file.is_file():
         raise BraintuneError(f"no recorded results {file.parent}; `{MADE_BY[name]}` makes them")
-    return study.read_json(file)
+    return store.read_json(file)
 
 
 def tables(name: str) -> dict[str, pd.DataFrame]:
@@ -77,9 +77,9 @@ def tables(name: str) -> dict[str, pd.DataFrame]:
     found = {}
     for file, checksum in provenance(name)["tables"].items():
         path = FOLDER / name / file
-        if not path.is_file() or study.checksum(path) != checksum:
+        if not path.is_file() or store.checksum(path) != checksum:
             raise BraintuneError(f"{path} is not the table that was recorded; `{MADE_BY[name]}` makes it anew")
-        found[path.stem] = study.read_table(path)
+        found[path.stem] = store.read_table(path)
     return found
 
 
@@ -156,7 +156,7 @@ def draw_picture() -> Path:
     real = recorded()
     tests = verdicts.task_table(verdicts.recorded_ledger(real))
     path = FOLDER / "real" / "difference.svg"
-    with study.atomic(path) as temporary:
+    with store.atomic(path) as temporary:
         figures.difference_by_task(tests, real.run.margin).savefig(temporary, format="svg", metadata={"Date": None})
     return path
 

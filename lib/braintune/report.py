@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from braintune import study
+from braintune import store
 from braintune.brain import BrainData, is_simulated, load_brain
 from braintune.decoding import analysis_layer
 from braintune.gram import GROUP_SCORES, SCORES
@@ -180,7 +180,7 @@ def collect(run: Study, what: str) -> pd.DataFrame:
             files += [per_participant[what](brain, name) for name in load_brain(run, brain).participants]
         else:
             files.append(run.rsa_file(brain, what))
-    return pd.concat([study.read_table(file) for file in files], ignore_index=True)
+    return pd.concat([store.read_table(file) for file in files], ignore_index=True)
 
 
 def at_analysis_layer(table: pd.DataFrame, run: Study) -> pd.DataFrame:

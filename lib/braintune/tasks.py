@@ -21,7 +21,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from braintune import hub
 from braintune.hub_tasks import entry_of
 from braintune.microworld import READERS, task_rows
-from braintune.study import BraintuneError, Study, checksum, choose, data_folder
+from braintune.store import checksum
+from braintune.study import BraintuneError, Study, choose, data_folder
 
 Row = dict[str, Any]
 

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
 
 from braintune.backbones import Backbone, load_backbone
 from braintune.baselines import bag_of_words_answers, trivial_answers
@@ -29,19 +28,8 @@ from braintune.device import pick_device
 from braintune.encoding import Encoded, encode
 from braintune.heads import TunedModel
 from braintune.methods import METHODS
-from braintune.study import (
-    GRID,
-    BraintuneError,
-    Study,
-    TaskSettings,
-    TuningSettings,
-    choose,
-    read_json,
-    read_table,
-    write_arrays,
-    write_json,
-    write_table,
-)
+from braintune.store import read_json, read_table, read_tensors, write_arrays, write_json, write_table
+from braintune.study import GRID, BraintuneError, Study, TaskSettings, TuningSettings, choose
 from braintune.tasks import TASKS, TaskData, load_task, score
 from braintune.training import Conditions, Diverged, Recipe, best_epoch, half_precision, predict, reproducible, train
 
@@ -289,21 +277,14 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
     Raises
     ------
     BraintuneError
-        If the tuning has not been run, or was run on other weights than the study's backbone has.
+        If the tuning has not been run or its file is damaged, or it was run on other weights than the backbone's.
     """
     entry = choose(METHODS, method, "method")
     file = study.tuning_folder(task, method, seed) / "weights.safetensors"
-    if not file.is_file():
-        raise BraintuneError(f"{file} is not there; `make book` makes it, or tune(study, {task!r}, {method!r}, {seed})")
+    tensors, facts = read_tensors(file)
+    state = {name.removeprefix("backbone."): of for name, of in tensors.items() if name.startswith("backbone.")}
     device = pick_device(study.device)
     backbone = load_backbone(study.backbone, device=device)
-    with safe_open(file, framework="pt") as weights:
-        facts = weights.metadata()
-        state = {
-            name.removeprefix("backbone."): weights.get_tensor(name)
-            for name in weights.keys()  # noqa: SIM118 (a handle, not a dictionary)
-            if name.startswith("backbone.")
-        }
     if facts["fingerprint"] != backbone.fingerprint:
         raise BraintuneError(
             f"{file} was tuned on {facts['backbone']} ({facts['fingerprint'][:12]}), but the study's backbone is "

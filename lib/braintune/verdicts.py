@@ -14,7 +14,8 @@ from braintune.reference import Recorded
 from braintune.report import ARMS
 from braintune.signatures import Sign
 from braintune.stats import Finding
-from braintune.study import Study, read_json
+from braintune.store import read_json
+from braintune.study import Study
 
 # --- in words ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from braintune import book, study, workflow
+from braintune import book, store, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -115,7 +115,7 @@ def _book(run: Study, stamps: dict[Job, str]) -> Finding:
         gone = name if not page.is_file() else facts.name
         return Finding("missing", "book", gone)
     try:
-        built = study.read_json(facts)["fingerprints"]
+        built = store.read_json(facts)["fingerprints"]
     except (ValueError, KeyError, TypeError, BraintuneError):
         return Finding("altered", "book", facts.name, "it is not whole")
     if differing := [job.label for job, stamp in stamps.items() if built.get(job.label) != stamp]:

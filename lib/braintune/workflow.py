@@ -24,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from braintune import brain, engines, study
+from braintune import brain, engines, store, study
 from braintune.processes import alone, end_with_parent, make_folder
 from braintune.study import BraintuneError, Study, choose
 
@@ -179,7 +179,7 @@ def outputs(run: Study, job: Job) -> dict[str, str]:
     for place in artefacts(run, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
         found |= {
-            file.relative_to(run.folder).as_posix(): study.checksum(file)
+            file.relative_to(run.folder).as_posix(): store.checksum(file)
             for file in sorted(files)
             if not file.name.startswith(".")  # what a killed process was writing
         }
@@ -241,7 +241,7 @@ def fingerprints(run: Study) -> dict[Job, str]:
     task, a brain data set or a participant that joins the run leaves the others' results alone.
     """
     found: dict[Job, str] = {}
-    files = {step: [study.checksum(file) for file in notebook_files(step)] for step in STEPS}
+    files = {step: [store.checksum(file) for file in notebook_files(step)] for step in STEPS}
     for job in jobs(run):  # in the order of the chain, so what is upstream is there
         entry, own = STEPS[job.step], dict(job.parameters)
         settings = run.values(*entry.groups, study.MachineSettings).items()
@@ -270,13 +270,13 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
     if job.step == "tuning":
         return _task_data(run, own["task"]) | _backbone_data(run)
     if job.step == "embeddings":  # decoding and rsa come after it
-        vectors = {file: study.checksum(study.data_folder() / file) for file in run.vectors.values()}
+        vectors = {file: store.checksum(study.data_folder() / file) for file in run.vectors.values()}
         responses = brain.data_checksums(run, own["brain"])
         return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
     if job.step == "figures":  # the pages show the recorded results beside the run's own
         recorded = study.REPOSITORY / "data" / "reference"
         return {
-            f"reference/{file.relative_to(recorded)}": study.checksum(file) for file in recorded.glob("*/*.parquet")
+            f"reference/{file.relative_to(recorded)}": store.checksum(file) for file in recorded.glob("*/*.parquet")
         }
     return {}
 
@@ -284,7 +284,7 @@ def _job_data(run: Study, job: Job) -> dict[str, str]:
 def _task_data(run: Study, task: str) -> dict[str, str]:
     if run.task_source == "folder":
         folder = study.data_folder() / "nlu" / task
-        return {f"nlu/{task}/{file.name}": study.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
+        return {f"nlu/{task}/{file.name}": store.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
     if run.task_source == "hub":
         from braintune import hub, hub_tasks
 
@@ -296,7 +296,7 @@ def _backbone_data(run: Study) -> dict[str, str]:
     """Files of a backbone that the profile names by its folder; what a registered name stands for does not change."""
     folder = study.REPOSITORY / Path(run.backbone).expanduser()
     files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
-    return {f"backbone/{file.name}": study.checksum(file) for file in files}
+    return {f"backbone/{file.name}": store.checksum(file) for file in files}
 
 
 # --- before any long work ----------------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ def keep(run: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seco
         "simulated": any(brain.is_simulated(name) for name in run.brains),
         "seconds": round(seconds, 1),
     }
-    with study.atomic(target) as temporary:
+    with store.atomic(target) as temporary:
         temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
 
@@ -532,7 +532,7 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     _take_lock(run)
     if any(stamp_of(executed_notebook(run, job)) != stamp for job, stamp in fingerprints(run).items()):
         check(run)
-    study.hand_on_checksums(run.folder / ".checksums.json")
+    store.hand_on_checksums(run.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(study.REPOSITORY / "Snakefile")]
     command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--config", f"profile={study.profile_path(profile).resolve()}", *config]
