@@ -141,8 +141,19 @@ def test_a_job_that_is_started_by_hand_minds_no_parent(monkeypatch):
     assert {thread.ident for thread in threading.enumerate()} == before
 
 
-def test_a_kernel_that_is_killed_is_told_in_words(tmp_path, monkeypatch):
-    """As a system does that has no memory left."""
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        # as a system does that has no memory left
+        (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", r"its process was killed .*CORES=1"),
+        (
+            "raise OSError(28, 'No space left on device')",
+            r"failed in cell \d+: OSError: \[Errno 28\] No space left on device; the disk is full: make room, then run "
+            r"the same command\nthe notebook with its traceback is kept: .*seed-0.failed.ipynb",
+        ),
+    ],
+)
+def test_what_ends_a_notebook_is_told_in_words(tmp_path, monkeypatch, cell, message):
     profile = tmp_path / "killed.yml"
     values = {"profile": "killed", "runs": str(tmp_path), "tasks": ["wsd"], "train_examples": 64}
     profile.write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -152,14 +163,14 @@ def test_a_kernel_that_is_killed_is_told_in_words(tmp_path, monkeypatch):
     (left := page.with_name(f".{page.name}.4711")).write_text("half")
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
-    source = (workflow.NOTEBOOKS / "tuning.ipynb").read_text(encoding="utf-8")
-    end = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
-    cells = {"cell_type": "code", "execution_count": None, "id": "x", "metadata": {}, "outputs": [], "source": end}
-    notebook = json.loads(source)
-    notebook["cells"].insert(2, cells)
+    notebook = json.loads((workflow.NOTEBOOKS / "tuning.ipynb").read_text(encoding="utf-8"))
+    notebook["cells"].insert(
+        2, {"cell_type": "code", "execution_count": None, "id": "x", "metadata": {}, "outputs": [], "source": cell}
+    )
     (notebooks / "tuning.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     monkeypatch.setattr(workflow, "NOTEBOOKS", notebooks)
     monkeypatch.setattr(workflow, "fingerprints", lambda run: {})
-    with pytest.raises(BraintuneError, match=r"wsd · fine-tuned · seed 0: its process was killed .*CORES=1"):
+    with pytest.raises(BraintuneError, match=f"wsd · fine-tuned · seed 0:? {message}"):
         workflow.execute(str(profile), job)
     assert not page.exists() and not left.exists()
+    assert page.with_suffix(".failed.ipynb").is_file()

@@ -7,6 +7,7 @@ so the book can refuse a page of another run.
 """
 
 import ast
+import errno
 import fcntl
 import glob
 import hashlib
@@ -391,8 +392,10 @@ def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]
             extra_arguments=["--IPKernelApp.log_level=CRITICAL", "--HistoryManager.enabled=False"],
         )
     except papermill.PapermillExecutionError as error:
+        full = os.strerror(errno.ENOSPC) in error.evalue
+        hint = "; the disk is full: make room, then run the same command" if full else ""
         raise BraintuneError(
-            f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+            f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
     except DeadKernelError:
