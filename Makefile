@@ -19,7 +19,6 @@ SHELL   := bash
 
 BIN  := .venv/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
-RUN  := runs/$(basename $(notdir $(PROFILE)))
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 # On an engine, its file says how many jobs run at a time, and what is done is told.
 WHERE := $(if $(ENGINE),--engine "$(ENGINE)",--cores $(CORES))
@@ -56,7 +55,7 @@ help:
 
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
-	@echo "the book: $(abspath $(RUN))/book/html/index.html   (make serve PROFILE=$(PROFILE) shows it)"
+	@$(if $(OPTIONS),true,$(BIN)/python -m braintune.serve $(FILE))
 
 plan: setup
 	@$(BIN)/python -m braintune.plan $(FILE) $(WHERE)
@@ -74,9 +73,7 @@ test: setup
 	@$(BIN)/python -m pytest
 
 serve: setup
-	@test -f $(RUN)/book/html/index.html || { echo "no book of '$(PROFILE)' yet: make book PROFILE=$(PROFILE)"; exit 1; }
-	@echo "http://127.0.0.1:$(PORT)/   (Ctrl-C ends)"
-	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(RUN)/book/html $(PORT)
+	@$(BIN)/python -m braintune.serve $(FILE) $(PORT)
 
 lab: .venv/.lab
 	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks

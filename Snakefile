@@ -54,7 +54,7 @@ wildcard_constraints:
 
 rule all:
     input:
-        str(book.html_index(RUN)),
+        str(RUN.book_page),
 
 
 rule tuning:
@@ -146,7 +146,7 @@ rule book:
         all_of("embeddings"),
         book.sources(),
     output:
-        str(book.html_index(RUN)),
+        str(RUN.book_page),
     params:
         fingerprint=stamp("figures"),
     shell:

@@ -27,7 +27,7 @@ import pandas as pd
 import psutil
 import yaml
 
-from braintune import book, store, study, verify, workflow
+from braintune import store, study, verify, workflow
 from braintune.study import REPOSITORY, BraintuneError, Study
 
 #: What differs between two runs of the same, in tables and in facts.
@@ -311,7 +311,7 @@ class Campaign:
         """Take away the notebook of a job of the step that was hit least, so that a finished run has work again."""
         step = min(PHASES, key=lambda name: self.hit[name])
         if step == "book":
-            book.html_index(self.run).unlink(missing_ok=True)
+            self.run.book_page.unlink(missing_ok=True)
             return step
         job = self.dice.choice([job for job in self.jobs() if job.step == step])
         workflow.executed_notebook(self.run, job).unlink(missing_ok=True)

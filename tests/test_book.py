@@ -119,7 +119,7 @@ class TestMixture:
 
 
 def pages_of(run):
-    html = book.html_index(run).parent
+    html = run.book_page.parent
     found = [p.relative_to(html).as_posix() for p in sorted(html.rglob("*.html"))]
     other = ("index.html", "genindex.html", "py-modindex.html", "search.html")  # the first one leads to book/index.html
     return [p for p in found if not p.startswith("_") and p not in other]
@@ -132,7 +132,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def served(built):
-    handler = functools.partial(Quiet, directory=book.html_index(built.run).parent)
+    handler = functools.partial(Quiet, directory=built.run.book_page.parent)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -239,7 +239,7 @@ def test_no_page_shuts_anyone_out(built, served, browser, axe, scheme):
 
 
 def test_every_picture_says_what_it_shows(built):
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     seen, silent = 0, []
     for page in pages_of(built.run):
         for tag, given in _Tags((html / page).read_text(encoding="utf-8")).found:
@@ -254,7 +254,7 @@ def test_every_picture_says_what_it_shows(built):
 
 def test_no_file_of_the_book_names_another_host(built):
     """What a page loads by itself; a link that a reader may follow is another matter."""
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     loads = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
     abroad, seen = [], 0
     for page in html.rglob("*.html"):
@@ -275,7 +275,7 @@ def test_no_file_of_the_book_names_another_host(built):
 
 
 def test_the_front_door_leads_to_the_front_page(built):
-    door = book.html_index(built.run).read_text(encoding="utf-8")
+    door = built.run.book_page.read_text(encoding="utf-8")
     assert "url=book/index.html" in door
     assert "book/index.html" in pages_of(built.run)  # where headings and banner are looked at
 
@@ -283,7 +283,7 @@ def test_the_front_door_leads_to_the_front_page(built):
 def test_the_reference_holds_every_public_function_once(built):
     import ast
 
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     pages_there = [p for p in (html / "book" / "api").glob("*.html")]
     assert {p.stem for p in pages_there} == {room.name for room in pages.ROOMS}
     ids = [given.get("id") for p in pages_there for _, given in _Tags(p.read_text(encoding="utf-8")).found]
@@ -296,7 +296,7 @@ def test_the_reference_holds_every_public_function_once(built):
 
 
 def test_the_workflow_is_drawn_as_snakemake_tells_it(built):
-    page = (book.html_index(built.run).parent / "book" / "run.html").read_text(encoding="utf-8")
+    page = (built.run.book_page.parent / "book" / "run.html").read_text(encoding="utf-8")
     shown = next(given["alt"] for tag, given in _Tags(page).found if tag == "img" and "workflow" in given["src"])
     assert "tuning (4 jobs)" in shown and "decoding (2 jobs) after embeddings" in shown
     assert "figures (1 job) after decoding and rsa" in shown
@@ -336,7 +336,7 @@ def test_the_book_is_printed(built):
 
 
 def test_every_quoted_number_reaches_its_page(built):
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     roles = 0
     for page in sorted((study.REPOSITORY / "book").glob("*.md")):
         wanted = len(re.findall(r"\{glue:text\}", page.read_text(encoding="utf-8")))
@@ -347,13 +347,13 @@ def test_every_quoted_number_reaches_its_page(built):
 
 
 def test_pages_stay_below_their_budget(built):
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     sizes = {page: (html / page).stat().st_size for page in pages_of(built.run)}
     assert max(sizes.values()) < 5e6, max(sizes, key=sizes.get)
 
 
 def test_every_executed_notebook_can_be_downloaded(built):
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     for job in workflow.jobs(built.run):
         assert (html / "_sources" / f"{book._page(job)}.ipynb").is_file()
 
@@ -512,7 +512,7 @@ class _Links(HTMLParser):
 
 
 def test_every_internal_link_leads_somewhere(built):
-    html = book.html_index(built.run).parent
+    html = built.run.book_page.parent
     read = {path.resolve(): _Links(path.read_text(encoding="utf-8")) for path in html.rglob("*.html")}
     followed, dead = 0, []
     for path, links in read.items():

@@ -63,33 +63,33 @@ def test_a_failed_installation_says_what_to_do(fresh):
     assert not (fresh / ".venv" / ".ready").exists()
 
 
-def test_serving_a_book_that_is_not_built_names_the_command(fresh):
-    (fresh / ".venv").mkdir()
-    (fresh / ".venv" / ".ready").touch()
-    code, told = make(fresh, "serve", "PROFILE=quick")
-    assert code != 0
-    assert "no book of 'quick' yet: make book PROFILE=quick" in told
-
-
-def test_data_hands_on_its_words(fresh):
-    python = fresh / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
-    python.chmod(0o755)
-    (fresh / ".venv" / ".ready").touch()
-    begin = "<-m><braintune.convert>"
-    assert make(fresh, "data") == (0, begin)
-    assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<alice2016><a folder>")
-    assert make(fresh, "data", "SET=pereira2018", "FETCH=yes") == (0, f"{begin}<pereira2018><--fetch><yes>")
-
-
-def test_an_engine_is_handed_on(fresh):
-    python = fresh / ".venv" / "bin" / "python"
+def parrot(folder):
+    """Put a python into the environment of a folder that says the words it is given, a line each time."""
+    python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nprintf "<%s>" "$@"; echo\n')
     python.chmod(0o755)
-    (fresh / ".venv" / ".ready").touch()
+    (folder / ".venv" / ".ready").touch()
+
+
+def test_data_hands_on_its_words(fresh):
+    parrot(fresh)
+    begin, end = "<-m><braintune.convert>", "\n"
+    assert make(fresh, "data") == (0, begin + end)
+    assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<alice2016><a folder>{end}")
+    assert make(fresh, "data", "SET=pereira2018", "FETCH=yes") == (0, f"{begin}<pereira2018><--fetch><yes>{end}")
+
+
+def test_with_options_no_book_is_promised(fresh):
+    parrot(fresh)
+    code, told = make(fresh, "book", "OPTIONS=--dry-run")
+    assert code == 0 and "<--dry-run>" in told and "braintune.serve" not in told
+
+
+def test_an_engine_is_handed_on(fresh):
+    parrot(fresh)
     here = make(fresh, "book", "PROFILE=paper", "CORES=3")[1]
+    assert here.splitlines()[-1] == "<-m><braintune.serve><paper>"  # tells where the book is
     assert "<run><paper><--cores><3>" in here and "<--quiet><rules><reason><host><progress>" in here
     there = make(fresh, "book", "PROFILE=paper", "ENGINE=my cluster.yml")[1]
     assert "<run><paper><--engine><my cluster.yml>" in there

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from braintune import book, store, verify, workflow
+from braintune import store, verify, workflow
 from braintune.study import BraintuneError, Study
 
 VALUES = {
@@ -45,7 +45,7 @@ def whole(tmp_path_factory):
                 file.write_text(f"{job.label}: {file.name}", encoding="utf-8")
         cells = [{"cell_type": "markdown", "metadata": {}, "source": f"# {job.label}"}]
         workflow.keep(run, job, {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, stamp, 1.5)
-    page = book.html_index(run)
+    page = run.book_page
     page.parent.mkdir(parents=True)
     page.write_text("<h1>The book</h1>", encoding="utf-8")
     store.write_json(

@@ -30,11 +30,6 @@ CHAPTERS = {
 }
 
 
-def html_index(run: Study) -> Path:
-    """Return the path of the front page of a run's book."""
-    return run.folder / "book" / "html" / "index.html"
-
-
 def sources() -> list[str]:
     """Return the files of the repository that the pages are made of; the library's are its reference."""
     prose = [p for p in (study.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
@@ -62,11 +57,11 @@ def build(profile: str) -> Path:
         stage(run, executed, source)
         draw_workflow(profile, source)
         render(source, folder, lock=lock)
-        html = html_index(run).parent
+        html = run.book_page.parent
         shutil.rmtree(html, ignore_errors=True)
         shutil.move(folder / "_build" / "html", html)
         shutil.rmtree(folder / "_build")
-    return html_index(run)
+    return run.book_page
 
 
 def collect(run: Study) -> dict[Job, Path]:

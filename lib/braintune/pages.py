@@ -61,7 +61,7 @@ ROOMS = (
     _room(4, "results", "Verdicts, tables, figures", "claims signatures verdicts report figures maps relations plots"),
     _room(
         4, "workflow", "Running, recording, checking",
-        "workflow engines cost plan verify reference calibrate book pages diagram rendering pdf",
+        "workflow engines cost plan verify reference calibrate book pages diagram rendering pdf serve",
     ),
 )  # fmt: skip
 

@@ -423,6 +423,11 @@ class Study(
         """Tidy table of the similarity analysis."""
         return self.folder / "rsa" / brain / f"{table}.parquet"
 
+    @property
+    def book_page(self) -> Path:
+        """The front page of the book."""
+        return self.folder / "book" / "html" / "index.html"
+
     def figure_file(self, name: str, suffix: str = "svg") -> Path:
         """One figure."""
         return self.folder / "figures" / f"{name}.{suffix}"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from braintune import book, store, workflow
+from braintune import store, workflow
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -108,7 +108,7 @@ def _files(run: Study, job: Job, recorded: dict[str, str] | None) -> Iterator[Fi
 
 def _book(run: Study, stamps: dict[Job, str]) -> Finding:
     """Return whether the built book is there and was built from notebooks of the present state."""
-    page = book.html_index(run)
+    page = run.book_page
     name = page.relative_to(run.folder).as_posix()
     facts = run.folder / "provenance.json"
     if not page.is_file() or not facts.is_file():
