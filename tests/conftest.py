@@ -1,6 +1,7 @@
 """What the tests share: a tiny profile whose whole chain takes about a minute on one core."""
 
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,3 +59,21 @@ def built(tiny_profile):
     done = run_chain(tiny_profile, "--quiet", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return SimpleNamespace(run=Study.load(tiny_profile), profile=tiny_profile, told=done.stdout)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium that logs what its pages say and ask for; tests are skipped where it is not there."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("headless Chromium is not there: on Debian, apt install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                     "--disable-component-update", "--disable-sync", "--no-first-run"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()

@@ -277,11 +277,11 @@ def page(tmp_path_factory):
     words = [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(folder), str(folder / "html")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return (folder / "html" / "index.html").read_text(encoding="utf-8")
+    return folder / "html" / "index.html"
 
 
 def test_a_page_holds_no_markup_and_no_script_from_data(page):
-    body = Tags(page.split('id="hostile-text">')[1].split("</section>")[0])
+    body = Tags(page.read_text(encoding="utf-8").split('id="hostile-text">')[1].split("</section>")[0])
     assert not {"script", "img", "svg", "iframe", "style"} & set(body.tags)
     assert {value for tag, name, value in body.attributes if (tag, name) == ("a", "href")} == {"#hostile-text"}
     assert not [a for a in body.attributes if a[1].startswith("on") or "javascript:" in a[2]]
@@ -293,6 +293,30 @@ def test_the_pages_test_would_see_it():
     open_page = Tags("".join(HOSTILE))
     assert {"script", "img", "svg", "iframe", "style", "a"} <= set(open_page.tags)
     assert [a for a in open_page.attributes if a[1].startswith("on")]
+
+
+def looked_at(browser, page):
+    """What a browser makes of a page: an alert, or its title, how its body is displayed, and its links to scripts."""
+    from selenium.common.exceptions import NoAlertPresentException
+
+    browser.get(page.as_uri())
+    try:
+        browser.switch_to.alert.accept()
+        return "an alert"
+    except NoAlertPresentException:
+        return browser.execute_script(
+            "return [document.title, getComputedStyle(document.body).display,"
+            " [...document.links].map(link => link.href).filter(href => href.startsWith('javascript'))]"
+        )
+
+
+def test_a_browser_runs_nothing_that_stands_in_the_data(page, browser, tmp_path):
+    title, display, links = looked_at(browser, page)
+    assert title.startswith("Hostile text") and display == "block" and links == []
+    for text, seen in ((HOSTILE[0], "taken"), (HOSTILE[2], "an alert"), (HOSTILE[10], "none")):  # as it would be
+        bare = tmp_path / "bare.html"
+        bare.write_text(f"<title>Bare</title><table><tr><td>{text}", encoding="utf-8")
+        assert seen in looked_at(browser, bare)
 
 
 # --- archives ----------------------------------------------------------------------------------------------------
