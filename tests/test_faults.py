@@ -523,6 +523,10 @@ STUDIES = {
         lambda f: np.savez(f / "P01.npz", IFG=np.full((3, 2), np.inf)),
         "folder, participant P01, region IFG: 6 of 6 values are NaN or infinite; leave the participant or the region out (`participants`, `regions`), make its file again, or set non_finite: zero, which leaves out such voxels",
     ),
+    "a participant whose name is markup": (
+        lambda f: (f / "P01.npz").rename(f / "P<b>01.npz"),
+        "brain data 'folder': participant 'P<b>01' must be named by letters, digits, spaces and `_ . + -` alone, since files are named by it; rename the participant's files",
+    ),
     "an empty image": (
         lambda f: (f / "P01_beta.nii.gz").write_bytes(b""),
         "{folder}: no mask for participant P01; a region's mask is mask-<region>.nii.gz (of all participants) or P01_mask-<region>.nii.gz",

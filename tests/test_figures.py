@@ -300,6 +300,11 @@ class TestKeeping:
             block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
         )
 
+    def test_a_dollar_in_a_name_is_a_dollar(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0].replace({"task": {"sentiment": r"$\frac$"}}))
+        figures.save_figure(run, figure, "dollar", Caption("A caption.", "What is seen."))
+        assert r">$\frac$</text>" in run.figure_file("dollar").read_text(encoding="utf-8")
+
     def test_a_figure_needs_words(self, run):
         figure = figures.tuning_scores(tuning_tables()[0])
         with pytest.raises(BraintuneError, match="'bare' needs a caption and an alternative text"):

@@ -6,6 +6,7 @@ Every data set is one entry of :data:`BRAINS`. A measured one is read from `brai
 :mod:`braintune.own_study`.
 """
 
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -259,11 +260,17 @@ def load_brain(run: Study, name: str) -> BrainData:
     Raises
     ------
     BraintuneError
-        For an unknown data set, data that are not there, and a participant or region that it does not hold. Loading
-        a participant raises it for a corrupt file, a wrong number of stimuli, and responses that are not finite or
-        all constant.
+        For an unknown data set, data that are not there, a participant whose name can name no file, and a participant
+        or region that it does not hold. Loading a participant raises it for a corrupt file, a wrong number of stimuli,
+        and responses that are not finite or all constant.
     """
     data = choose(BRAINS, name, "brain data set").make(run)
+    for participant in data.participants:
+        if not re.fullmatch(r"\w[\w .+-]*", participant):
+            raise BraintuneError(
+                f"brain data {name!r}: participant {participant!r} must be named by letters, digits, spaces and "
+                "`_ . + -` alone, since files are named by it; rename the participant's files"
+            )
     participants = _chosen(run, data, "participants")
     regions = _chosen(run, data, "regions")
     chosen = replace(data, participants=participants, regions=regions)

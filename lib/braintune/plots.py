@@ -53,6 +53,7 @@ STYLE = {
     "font.size": 10,
     "legend.frameon": False,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names come from data, and a dollar in one is a dollar
     "svg.hashsalt": "braintune",
 }
 plt.rcParams.update(STYLE)
