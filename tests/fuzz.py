@@ -1,14 +1,15 @@
 """Hostile input for the readers of files: ``python tests/fuzz.py READER [SECONDS]``.
 
 Hypothesis draws files: valid ones that are damaged, and such as are made to be odd. A reader may read a file or raise
-BraintuneError. Anything else that comes out, a call that does not end, and memory that grows out of proportion are
-findings; the smallest file of each is told, and the command ends with an error.
+BraintuneError. Anything else that comes out, a call that does not end or that ends the process, and memory that grows out
+of proportion are findings; the smallest file of each is told, and kept, and the command ends with an error.
 """
 
 import gzip
 import io
 import json
 import logging
+import os
 import resource
 import signal
 import sys
@@ -58,6 +59,7 @@ class Report:
     read: int = 0
     slowest: float = 0.0
     findings: dict[str, bytes] = field(default_factory=dict)
+    last: Path | None = None  # where a file is kept while it is read
 
     def add(self, finding: str, content: bytes) -> None:
         """Keep the smallest file of a finding."""
@@ -348,6 +350,8 @@ def patience() -> Iterator[None]:
 def once(reader: Callable[[Path], None], content: bytes, report: Report) -> None:
     """Read one file, and report what comes out."""
     report.executions += 1
+    if report.last:
+        report.last.write_bytes(content)
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -390,6 +394,28 @@ def fuzz(name: str, number: int, report: Report, executions: int = ROUND) -> Non
     run()
 
 
+def round_apart(name: str, number: int, folder: Path, report: Report) -> None:
+    """Fuzz with one seed in a process of its own, and add up what it reports; that it is killed is a finding."""
+    told, last = folder / "told", folder / "last"
+    told.unlink(missing_ok=True)
+    if not (child := os.fork()):
+        own = Report(last=last)
+        fuzz(name, number, own)
+        findings = {finding: content.hex() for finding, content in own.findings.items()}
+        told.write_text(json.dumps([own.executions, own.read, own.slowest, findings]), encoding="utf-8")
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        end = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        report.add(f"the process ends by {end}", last.read_bytes())
+        return
+    executions, read, slowest, findings = json.loads(told.read_text(encoding="utf-8"))
+    report.executions, report.read = report.executions + executions, report.read + read
+    report.slowest = max(report.slowest, slowest)
+    for finding, content in findings.items():
+        report.add(finding, bytes.fromhex(content))
+
+
 def main(words: list[str]) -> int:
     """Fuzz one reader for some seconds; tell what was found."""
     if not words or words[0] not in READERS:
@@ -398,15 +424,18 @@ def main(words: list[str]) -> int:
     in_use = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + LIMIT_MB * 2**20,) * 2)
     report, started, number = Report(), time.monotonic(), int(time.time())
-    while time.monotonic() - started < seconds:
-        fuzz(name, number, report)
-        number += 1
+    with tempfile.TemporaryDirectory() as folder:
+        while time.monotonic() - started < seconds:
+            round_apart(name, number, Path(folder), report)
+            number += 1
     print(
         f"{name}: {report.executions} executions in {time.monotonic() - started:.0f} s, {report.read} files read, "
         f"slowest {report.slowest:.2f} s of processor time, {len(report.findings)} findings"
     )
     for finding, content in report.findings.items():
-        print(f"  {finding}\n    {len(content)} bytes, checksum {zlib.crc32(content):08x}: {content[:160]!r}")
+        kept = Path(tempfile.gettempdir()) / f"fuzz-{name}-{zlib.crc32(content):08x}"
+        kept.write_bytes(content)
+        print(f"  {finding}\n    {len(content)} bytes, kept as {kept}: {content[:160]!r}")
     return int(bool(report.findings))
 
 

@@ -400,6 +400,27 @@ def test_a_table_sorts_by_number_and_by_word(built, served, browser):
     assert column(browser, table, 0) == sorted(column(browser, table, 0), key=str.lower)
 
 
+def test_a_table_of_words_is_stacked_on_a_telephone(built, served, browser):
+    narrow = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        browser.get(f"{served}/book/parameters.html")
+        look = browser.execute_script(
+            "return [...document.querySelectorAll('table.stackable tbody td')].map(cell => { const box ="
+            " cell.getBoundingClientRect(); return [box.left, box.right, cell.textContent.trim(),"
+            " getComputedStyle(cell, '::before').content, cell.getAttribute('role')]; })"
+        )
+        seen = [cell for cell in look if cell[1] > cell[0]]
+        assert len(seen) > 100 and all(left >= 0 and right <= 390 for left, right, *_ in seen)
+        assert all(text and role == "cell" for *_, text, _, role in seen)  # what is empty is left out
+        assert {heading for *_, heading, _ in seen} >= {'"default" ": "', '"unit" ": "', '"meaning" ": "'}
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(f"{served}/book/parameters.html")
+    wide = browser.execute_script("return getComputedStyle(document.querySelector('table.stackable td')).display")
+    assert wide == "table-cell"
+
+
 def test_numbers_sort_by_value_and_empty_cells_come_last(built, served, browser):
     browser.get(f"{served}/{A_NOTEBOOK}")
     cells = ["12 %", "–", "1,234", "word", "-0.5", "9", ""]

@@ -104,7 +104,6 @@ FAULTS = {
     ),
 }
 WHOLE = "compare its size with that at its source, and get it again"
-SOME = "examples_passages, examples_passagesentences"
 # damage -> (what becomes of the bytes, the messages for version 5 and for version 7.3)
 DAMAGES = {
     "empty file": (
@@ -114,7 +113,7 @@ DAMAGES = {
     ),
     "cut short": (
         lambda content: content[: len(content) // 2],
-        f"{FILE} has no variable 'keySentences'; it has {SOME}; if it is cut short, {AGAIN}",
+        f"{FILE} is not a whole MATLAB file (279 bytes are missing at the end); {WHOLE}",
         f"{FILE} is not a whole MATLAB file (Unable to synchronously open file (truncated file: eof = ",
     ),
     "another kind of file": (

@@ -22,7 +22,7 @@ BLOCKS = re.findall(
 USE = """
 import json, os, sys
 import numpy as np
-from braintune import backbones, brain, decoding, embeddings, study, tuning, workflow
+from braintune import backbones, brain, decoding, embeddings, store, study, tuning, workflow
 from braintune.study import Study
 
 profiles = {name: Study.load(name) for name in sys.argv[1:]}

@@ -1,5 +1,5 @@
-/* Tables of results sort by a click on a heading, and long ones filter by a word. Without this script they are plain
-   tables. Text is moved and compared, never made into HTML. */
+/* Tables of results sort by a click on a heading, and long ones filter by a word; wide tables of words can be stacked.
+   Without this script they are plain tables. Text is moved and compared, never made into HTML. */
 "use strict";
 
 /* The number that a cell shows ("1,234", "12 %", "−0.3"), or NaN where it shows words or nothing. */
@@ -58,6 +58,23 @@ function makeFilterable(table) {
   show();
 }
 
+/* On a narrow page the style stacks the cells of a row, each below the heading of its column. That they are cells must
+   then be said: a browser forgets it of what is not laid out as a table. */
+function makeStackable(table) {
+  const headings = [...table.tHead.rows[0].cells].map((heading) => heading.textContent.trim());
+  table.classList.add("stackable");
+  table.setAttribute("role", "table");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, column) => {
+      const isHeading = row.parentElement === table.tHead;
+      cell.setAttribute("role", isHeading ? "columnheader" : "cell");
+      if (!isHeading && column > 0) cell.dataset.heading = cell.textContent.trim() && headings[column];
+    });
+  }
+  for (const part of [table.tHead, ...table.tBodies]) part.setAttribute("role", "rowgroup");
+}
+
 /* What scrolls within itself must be reached by the keyboard. */
 function letKeysScroll() {
   for (const box of document.querySelectorAll(".bd-article table, .bd-article mjx-container[display='true']")) {
@@ -71,6 +88,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const rows = table.tBodies[0].rows.length;
     if (rows > 2) makeSortable(table);
     if (rows > 15) makeFilterable(table);
+  }
+  for (const table of document.querySelectorAll(".bd-article table.table")) {
+    if (table.tHead?.rows[0].cells.length > 2) makeStackable(table);
   }
   letKeysScroll();
   window.addEventListener("resize", letKeysScroll);

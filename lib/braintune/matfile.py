@@ -6,6 +6,7 @@ shape they have in MATLAB. Nothing in a file is executed.
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import h5py
 import numpy as np
 from scipy import io
 
+from braintune import mattags
 from braintune.study import BraintuneError
 
 #: Voxels read at a time from a file of version 7.3.
 BLOCK = 4096
+#: How much smaller than its values a compressed array can be at most: more than deflate's 1,032, since chunks end full.
+PACKED = 2000
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -28,7 +32,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not h5py.is_hdf5(path):
+        if not _is_hdf5(path):
             return {name: shape for name, shape, _ in io.whosmat(path)}
         with h5py.File(path) as file:
             nodes = {name: node for name, node in file.items() if not name.startswith("#")}
@@ -51,11 +55,13 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None = No
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not h5py.is_hdf5(path):
+        if not _is_hdf5(path):
             found = io.loadmat(path, variable_names=list(names))
             return {name: _plain(found[name], fields) for name in names if name in found}
         with h5py.File(path) as file:
-            return {name: _plain_hdf5(file, file[name], fields) for name in names if name in file}
+            read: dict[int, Any] = {}
+            there = set(file)  # what is listed; in a damaged file not all of it is found
+            return {name: _plain_hdf5(file, file[name], read, fields) for name in names if name in there}
 
 
 def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
@@ -80,16 +86,30 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not h5py.is_hdf5(path):
+        if not _is_hdf5(path):
             return io.loadmat(path, variable_names=[name])[name][:, columns].astype(np.float32)
         with h5py.File(path) as file:
             matrix = file[name]  # transposed: a voxel is a row
+            _require_stored(matrix)
             out = np.empty((matrix.shape[1], len(columns)), dtype=np.float32)
-            for start in range(0, len(matrix), BLOCK):
+            for start in np.unique(columns // BLOCK) * BLOCK:
                 inside = slice(*np.searchsorted(columns, [start, start + BLOCK]))
-                if inside.start < inside.stop:
-                    out[:, inside] = matrix[start : start + BLOCK][columns[inside] - start].T
+                out[:, inside] = matrix[start : start + BLOCK][columns[inside] - start].T
             return out
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Return whether a file is of version 7.3; an older one is looked through before scipy reads it."""
+    if h5py.is_hdf5(path):
+        return True
+    stat = path.stat()
+    _look_through(path, stat.st_size, stat.st_mtime_ns)
+    return False
+
+
+@cache
+def _look_through(path: Path, *_state: int) -> None:
+    mattags.require_whole(path)
 
 
 @contextmanager
@@ -117,17 +137,44 @@ def _plain(value: np.ndarray, fields: Collection[str] | None = None) -> Any:
     return value
 
 
-def _plain_hdf5(file: h5py.File, node: h5py.Group | h5py.Dataset, fields: Collection[str] | None = None) -> Any:
-    """Turn a node of an HDF5 file that MATLAB wrote into plain Python; MATLAB transposes every array."""
-    if isinstance(node, h5py.Group):
-        return {name: _plain_hdf5(file, node[name]) for name in node if fields is None or name in fields}
+def _plain_hdf5(
+    file: h5py.File, node: h5py.Group | h5py.Dataset, read: dict[int, Any], fields: Collection[str] | None = None
+) -> Any:
+    """Turn a node of an HDF5 file that MATLAB wrote into plain Python; MATLAB transposes every array.
+
+    What several cells refer to is read once, and kept in `read` by its place in the file: a small file could else hold
+    cells of cells without end.
+    """
+    place = h5py.h5o.get_info(node.id).addr
+    if place not in read:
+        read[place] = None
+        if isinstance(node, h5py.Group):
+            read[place] = {
+                name: _plain_hdf5(file, node[name], read) for name in node if fields is None or name in fields
+            }
+        else:
+            read[place] = _plain_dataset(file, node, read)
+    if read[place] is None:
+        raise ValueError(f"{node.name} refers to itself")
+    return read[place]
+
+
+def _plain_dataset(file: h5py.File, node: h5py.Dataset, read: dict[int, Any]) -> Any:
     kind = node.attrs.get("MATLAB_class", b"double")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-    if node.attrs.get("MATLAB_empty", 0):  # holds its shape in place of values
+    if node.attrs.get("MATLAB_empty", 0) or not node.size:  # an empty one holds its shape in place of values
         return {"cell": [], "char": ""}.get(kind, np.zeros((0, 0)))
+    _require_stored(node)
     if kind == "cell":
-        return [_plain_hdf5(file, file[reference]) for reference in node[()].ravel()]
+        return [_plain_hdf5(file, file[reference], read) for reference in node[()].ravel()]
     if kind == "char":
         lines = [line.astype("<u2").tobytes().decode("utf-16-le") for line in node[()].T]
         return lines if len(lines) > 1 else "".join(lines)
     return node[()].T
+
+
+def _require_stored(node: h5py.Dataset) -> None:
+    """Refuse an array whose values the file does not hold: it would be read as zeros, however many it claims."""
+    stored = node.id.get_storage_size()
+    if node.nbytes > PACKED * stored:
+        raise ValueError(f"{node.name} claims {node.nbytes:,} bytes, but {stored:,} are stored")

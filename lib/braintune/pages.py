@@ -54,7 +54,7 @@ ROOMS = (
     ),
     _room(
         1, "brains", "Brain data",
-        "brain story pereira pereira_hub own_study images matfile convert convert_story download",
+        "brain story pereira pereira_hub own_study images matfile mattags convert convert_story download",
     ),
     _room(2, "tuning", "Tuning and embedding", "tuning training embeddings"),
     _room(3, "analysis", "Decoding, similarity, statistics", "decoding gram voxelwise rsa stats"),

@@ -49,7 +49,7 @@ def facts(rows: Mapping[str, Any]) -> HTML:
 
 def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
     """Show a table with rounded numbers, its caption above; text from data is escaped."""
-    whole = {name: "{:,}".format for name in table.select_dtypes("integer")}
+    whole = dict.fromkeys(table.select_dtypes("integer"), lambda x: "–" if x is pd.NA else f"{x:,}")
     cells = {"float_format": lambda x: f"{x:.{digits}f}", "formatters": whole, "na_rep": "–"}
     above = f"<p class='caption'><strong>{escape(caption)}</strong></p>" if caption else ""
     return HTML(above + table.to_html(index=False, escape=True, border=0, classes="results", **cells))
