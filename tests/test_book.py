@@ -58,6 +58,16 @@ class TestRun:
         kept = {p.relative_to(built.run.folder).as_posix() for p in kept}
         assert {name for name in kept if not name.startswith("book/")} <= made
 
+    def test_no_page_shows_a_warning(self, built):
+        shown = [
+            f"{job.label}: {''.join(output['text'])}"
+            for job in workflow.jobs(built.run)
+            for cell in workflow.read_notebook(workflow.executed_notebook(built.run, job))["cells"]
+            for output in cell.get("outputs", [])
+            if output.get("name") == "stderr"
+        ]
+        assert not shown, "\n".join(shown)
+
     def test_nothing_is_computed_twice(self, built):
         done = run_chain(built.profile, "--dry-run")
         assert "Nothing to be done" in done.stdout + done.stderr

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,14 @@ def test_the_null_summary_counts_as_permutation_tests_do():
     summary = report.null_summary(at_layer, null)
     assert len(summary) == 4
     assert summary["p"].tolist() == [1 / 20] * 4
+
+
+def test_what_is_not_there_is_a_dash():
+    table = pd.DataFrame(
+        {"a": [None, "x"], "b": [np.nan, 0.5], "c": pd.array([1234, None], "Int64"), "d": [None, None]}
+    )
+    cells = re.findall("<td>(.*?)</td>", report.show(table).data)
+    assert cells == ["–", "–", "1,234", "–", "x", "0.500", "–", "–"]
 
 
 def test_text_from_data_is_escaped():

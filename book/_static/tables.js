@@ -78,7 +78,7 @@ function makeStackable(table) {
 /* What scrolls within itself must be reached by the keyboard. */
 function letKeysScroll() {
   for (const box of document.querySelectorAll(".bd-article table, .bd-article mjx-container[display='true']")) {
-    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
   }
 }
 
@@ -88,6 +88,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const rows = table.tBodies[0].rows.length;
     if (rows > 2) makeSortable(table);
     if (rows > 15) makeFilterable(table);
+    table.classList.toggle("long", rows > 40);
   }
   for (const table of document.querySelectorAll(".bd-article table.table")) {
     if (table.tHead?.rows[0].cells.length > 2) makeStackable(table);

@@ -5,6 +5,7 @@ participants and tasks under the design that claims are judged on. Below chance 
 network covers that network. Where the places of the voxels are unknown, the figure says so.
 """
 
+import warnings
 from html import escape
 from typing import Any
 
@@ -108,10 +109,12 @@ def brain_view(data: BrainData, at_layer: pd.DataFrame, method: str) -> HTML:
     images, top, design = _images(data, at_layer)
     if method not in images:
         return HTML(f"<p>Nothing to show: {escape(method)} was not decoded.</p>")
-    view = plotting.view_img(
-        images[method], cmap="viridis", vmin=CHANCE, vmax=top, threshold=1e-3,
-        symmetric_cmap=False, resampling_interpolation="nearest", width_view=640,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'")  # nilearn's own doing
+        view = plotting.view_img(
+            images[method], cmap="viridis", vmin=CHANCE, vmax=top, threshold=1e-3,
+            symmetric_cmap=False, resampling_interpolation="nearest", width_view=640,
+        )  # fmt: skip
     title = escape(f"{data.name}, {method}: {ACCURACY} by region ({design} folds)")
     frame = f"<iframe title='{title}' srcdoc='{escape(view.get_standalone())}' class='brain-view'></iframe>"
     return HTML(f"<p class='caption'><strong>{title}</strong></p>{frame}")

@@ -48,8 +48,14 @@ def facts(rows: Mapping[str, Any]) -> HTML:
 
 
 def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
-    """Show a table with rounded numbers, its caption above; text from data is escaped."""
-    whole = dict.fromkeys(table.select_dtypes("integer"), lambda x: "–" if x is pd.NA else f"{x:,}")
+    """Show a table with rounded numbers and a dash for what is not there, its caption above; text is escaped."""
+    whole = dict.fromkeys(table.select_dtypes("integer"), lambda x: x if x == "–" else f"{x:,}")
+    gaps = {
+        name: column.astype(object).where(column.notna(), "–")
+        for name, column in table.items()
+        if column.dtype.kind != "f" and column.isna().any()
+    }
+    table = table.assign(**gaps)
     cells = {"float_format": lambda x: f"{x:.{digits}f}", "formatters": whole, "na_rep": "–"}
     above = f"<p class='caption'><strong>{escape(caption)}</strong></p>" if caption else ""
     return HTML(above + table.to_html(index=False, escape=True, border=0, classes="results", **cells))

@@ -6,6 +6,7 @@ rooms of the library take as arguments; a study *is* each of them, so it can be 
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,7 +355,8 @@ class Study(
     def from_notebook(cls, namespace: Mapping[str, Any], own: tuple[str, ...] = ()) -> "Study":
         """Build the study from a notebook's namespace (``globals()``), where papermill has put the parameters.
 
-        A name under ``profile`` that stands in `notebooks/profiles` supplies what the notebook does not give.
+        A name under ``profile`` that stands in `notebooks/profiles` supplies what the notebook does not give. From here
+        on, a warning is shown in the notebook as a sentence, without the file and the line that it comes from.
 
         Parameters
         ----------
@@ -377,6 +379,7 @@ class Study(
             and not isinstance(value, ModuleType | type)
             and not callable(value)
         }
+        warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
         given = {k: v for k, v in values.items() if k not in own}
         named = REPOSITORY / "notebooks" / "profiles" / f"{given.get('profile')}.yml"
         base = cls.load(named).values(cls) if named.is_file() else {}
