@@ -42,6 +42,13 @@ PROFILES = {
         "profile: mine\n".encode("utf-16"),
         "mine.yml is not valid YAML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
     ),
+    "brackets without end": (b"tasks: " + b"[" * 5000, "mine.yml is not valid YAML: its brackets are too deep"),
+    "a date that there is not": (
+        b"profile: 2001-99-99\n",
+        "mine.yml is not valid YAML: month must be in 1..12",
+    ),
+    "a key that is no word": (b"1: mine\n", "mine.yml: key 1 must be a word, as in `key: value`"),
+    "a key that is nothing": (b"?", "mine.yml: key None must be a word, as in `key: value`"),
     "a tab for spaces": (
         b"signal:\n\tlanguage: 1\n",
         "mine.yml is not valid YAML: while scanning for the next token\nfound character '\\t' that cannot start any token\n  in \"<unicode string>\", line 2, column 1:\n    \tlanguage: 1\n    ^",

@@ -469,10 +469,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
+    except (yaml.YAMLError, ValueError) as error:  # a date that there is not, for example, is no YAMLError
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
+    if wrong := [key for key in values if not isinstance(key, str)]:
+        raise BraintuneError(f"{path.name}: key {wrong[0]!r} must be a word, as in `key: value`")
     return values
 
 
