@@ -32,7 +32,7 @@ $(BIN)/python -m braintune.workflow run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup plan data book pdf verify test serve lab lint bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup plan data book pdf verify test serve lab lint audit bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +47,7 @@ help:
 	@echo "make data SET=… FETCH=yes    download a brain data set from its official addresses, and convert it"
 	@echo "make test                    run all tests"
 	@echo "make lint                    check style and format"
+	@echo "make audit                   ask PyPI for known vulnerabilities of the pinned packages"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          measure the decoder beside scikit-learn and himalaya"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 30 minutes)"
@@ -81,6 +82,10 @@ lab: .venv/.lab
 lint: setup
 	@$(BIN)/ruff check lib tests notebooks
 	@$(BIN)/ruff format --check lib tests
+
+# Strict: a package that the database cannot be asked about is an error, not a pass.
+audit: .venv/.audit
+	@.venv/.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 bench-decoding: .venv/.bench
 	@$(BIN)/python tests/bench_decoding.py
@@ -123,6 +128,10 @@ setup: .venv/.ready
 	@$(PIP) -e '.[lab]'
 	@$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "braintune" > /dev/null
 	@touch $@
+
+.venv/.audit: .venv/.ready
+	@echo "installing pip-audit into .venv/.audit …"
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install -qq --disable-pip-version-check pip-audit
 
 .venv/.bench: .venv/.ready
 	@echo "installing himalaya, which the decoder is compared with, into .venv …"
