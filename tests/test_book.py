@@ -410,25 +410,44 @@ def test_a_table_sorts_by_number_and_by_word(built, served, browser):
     assert column(browser, table, 0) == sorted(column(browser, table, 0), key=str.lower)
 
 
-def test_a_table_of_words_is_stacked_on_a_telephone(built, served, browser):
+@pytest.fixture
+def telephone(browser):
+    """The browser, as narrow as a telephone."""
     narrow = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
-    try:
-        browser.get(f"{served}/book/parameters.html")
-        look = browser.execute_script(
-            "return [...document.querySelectorAll('table.stackable tbody td')].map(cell => { const box ="
-            " cell.getBoundingClientRect(); return [box.left, box.right, cell.textContent.trim(),"
-            " getComputedStyle(cell, '::before').content, cell.getAttribute('role')]; })"
-        )
-        seen = [cell for cell in look if cell[1] > cell[0]]
-        assert len(seen) > 100 and all(left >= 0 and right <= 390 for left, right, *_ in seen)
-        assert all(text and role == "cell" for *_, text, _, role in seen)  # what is empty is left out
-        assert {heading for *_, heading, _ in seen} >= {'"default" ": "', '"unit" ": "', '"meaning" ": "'}
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.get(f"{served}/book/parameters.html")
-    wide = browser.execute_script("return getComputedStyle(document.querySelector('table.stackable td')).display")
-    assert wide == "table-cell"
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_table_of_words_is_stacked_on_a_telephone(served, telephone):
+    telephone.get(f"{served}/book/parameters.html")
+    look = telephone.execute_script(
+        "return [...document.querySelectorAll('table.stackable tbody td')].map(cell => { const box ="
+        " cell.getBoundingClientRect(); return [box.left, box.right, cell.textContent.trim(),"
+        " getComputedStyle(cell, '::before').content, cell.getAttribute('role')]; })"
+    )
+    seen = [cell for cell in look if cell[1] > cell[0]]
+    assert len(seen) > 100 and all(left >= 0 and right <= 390 for left, right, *_ in seen)
+    assert all(text and role == "cell" for *_, text, _, role in seen)  # what is empty is left out
+    assert {heading for *_, heading, _ in seen} >= {'"default: "', '"unit: "', '"meaning: "'}
+
+
+def test_a_wide_figure_keeps_its_size_on_a_telephone_and_moves_by_the_keyboard(served, telephone):
+    telephone.get(f"{served}/book/index.html")
+    frame = wait_for(telephone, "document.querySelector('figure .figure-frame')")
+    width, inside, index = telephone.execute_script(
+        "const f = arguments[0]; return [f.clientWidth, f.querySelector('img').clientWidth, f.tabIndex]", frame
+    )
+    assert width < 390 < 600 < inside and index == 0
+
+
+def test_a_wide_page_has_tables_and_figures_as_they_are(served, browser):
+    browser.set_window_size(1280, 900)
+    browser.get(f"{served}/book/index.html")
+    frame = wait_for(browser, "document.querySelector('figure .figure-frame')")
+    assert browser.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", frame)
+    cell = "return getComputedStyle(document.querySelector('table.stackable td')).display"
+    assert browser.execute_script(cell) == "table-cell"
 
 
 def test_numbers_sort_by_value_and_empty_cells_come_last(built, served, browser):

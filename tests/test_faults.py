@@ -6,6 +6,7 @@ the hub's data sets in `test_hub.py`.
 
 import subprocess
 import sys
+import zipfile
 
 import nibabel
 import numpy as np
@@ -197,6 +198,11 @@ def test_the_name_of_a_profile(tmp_path, fault):
 #: Task, content of its file → message; `{file}` is the file.
 ROWS = {
     "empty": ("sentiment", b"", "{file} holds no rows; a task needs at least one"),
+    "brackets without end": (
+        "sentiment",
+        b"[" * 100_000,
+        "{file}, line 1: not a JSON object in UTF-8 (maximum recursion depth exceeded while decoding a JSON array from a unicode string); mend or remove the line",
+    ),
     "blank lines": ("sentiment", b"\n \r\n\n", "{file} holds no rows; a task needs at least one"),
     "cut in the middle": (
         "sentiment",
@@ -488,6 +494,13 @@ def image(path, values):
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
 
 
+def claim(path, size):
+    """Let the header of an image say that two of its axes are so long."""
+    content = bytearray(path.read_bytes())
+    content[42:46] = np.array([size, size], dtype="<i2").tobytes()
+    path.write_bytes(content)
+
+
 #: What becomes of the folder of one's own study → message; `{folder}` is that folder.
 STUDIES = {
     "an empty table": (
@@ -526,6 +539,10 @@ STUDIES = {
         lambda f: np.savez(f / "P01.npz", IFG=np.float64(3)),
         "{folder}/P01.npz: IFG has shape () and type float64; two numeric axes are needed",
     ),
+    "something else than an array": (
+        lambda f: zipfile.ZipFile(f / "P01.npz", "w").writestr("IFG", b"words"),
+        "{folder}/P01.npz: IFG is no array; write it again with numpy.savez",
+    ),
     "infinite values": (
         lambda f: np.savez(f / "P01.npz", IFG=np.full((3, 2), np.inf)),
         "folder, participant P01, region IFG: 6 of 6 values are NaN or infinite; leave the participant or the region out (`participants`, `regions`), make its file again, or set non_finite: zero, which leaves out such voxels",
@@ -537,6 +554,21 @@ STUDIES = {
     "an empty image": (
         lambda f: (f / "P01_beta.nii.gz").write_bytes(b""),
         "{folder}: no mask for participant P01; a region's mask is mask-<region>.nii.gz (of all participants) or P01_mask-<region>.nii.gz",
+    ),
+    "an image whose header claims more than there is": (
+        lambda f: (
+            image(f / "mask-IFG.nii", np.ones((2, 2, 2), dtype=np.uint8)),
+            image(f / "P01_beta.nii", np.zeros((2, 2, 2, 3), dtype=np.int16)),
+            claim(f / "P01_beta.nii", 30_000),
+        ),
+        "{folder}/P01_beta.nii is not a whole NIfTI image (its header claims 10,800,000,000 bytes, but the file has 400); write or copy it again",
+    ),
+    "an image of colours": (
+        lambda f: (
+            image(f / "mask-IFG.nii", np.ones((2, 2, 2), dtype=np.uint8)),
+            image(f / "P01_beta.nii", np.zeros((2, 2, 2, 3), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])),
+        ),
+        "{folder}/P01_beta.nii is not a whole NIfTI image (its values are of type [('R', 'u1'), ('G', 'u1'), ('B', 'u1')]; real numbers are needed); write or copy it again",
     ),
     "an image without masks": (
         lambda f: image(f / "P01_beta.nii", np.zeros((2, 2, 2, 3))),

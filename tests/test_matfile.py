@@ -53,6 +53,10 @@ FAULTS = {
     "no class": (lambda c: put(c, 136, 5), "a matrix does not begin with its class"),
     "a variable that is none": (lambda c: put(c, 128, 9), "an element of type 9 stands where a matrix must"),
     "more axes than there can be": (lambda c: put(c, 156, 4096), "a matrix has 1,024 axes"),
+    "values that are claimed and not there": (
+        lambda c: put(c, 160, 60_000, 60_000),
+        "a matrix claims 3,600,000,000 values",
+    ),
     "parts that end too late": (lambda c: put(c, 180, 8000), "the parts of a matrix do not end where it does"),
     "a variable that ends too late": (lambda c: put(c, 132, 4_000_000_000), r"[\d,]+ bytes are missing at the end"),
 }

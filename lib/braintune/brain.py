@@ -8,7 +8,6 @@ Every data set is one entry of :data:`BRAINS`. A measured one is read from `brai
 
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -406,7 +405,7 @@ def read_keys(path: Path) -> tuple[str, ...]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return tuple(arrays.files)
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file may fail in zipfile, in a decompressor, in NumPy or in its parser
         raise BraintuneError(f"{path} is not a readable .npz file ({error}); write it again with numpy.savez") from None
 
 
@@ -423,11 +422,13 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array = arrays[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # as in `read_keys`
         raise BraintuneError(
             f"{path} is not a readable .npz file with a numeric array {key!r} ({error}); make it again, as "
             "`data/README.md` says"
         ) from None
+    if not isinstance(array, np.ndarray):
+        raise BraintuneError(f"{path}: {key} is no array; write it again with numpy.savez")
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
         raise BraintuneError(
             f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"

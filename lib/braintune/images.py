@@ -1,14 +1,19 @@
 """Brain data as NIfTI images: one volume per stimulus and one mask per region."""
 
 import gzip
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from braintune import store
 from braintune.brain import BrainData
 from braintune.study import BraintuneError
+
+#: How much smaller than its content a packed file can be at most.
+DEFLATE = 1032
 
 
 def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Path]:
@@ -140,10 +145,18 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
 
 
 def places(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    """Return the voxel centres of some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image."""
+    """Return the voxel centres of some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image.
+
+    Raises
+    ------
+    BraintuneError
+        If a mask cannot be read or is not 3D.
+    """
     found = {}
     for region, file in regions.items():
         mask, affine = _read_image(file)
+        if mask.ndim != 3:
+            raise BraintuneError(f"{file} has shape {mask.shape}; a mask has three axes")
         found[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
     return found
 
@@ -153,7 +166,18 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     try:
         image = nibabel.load(path)
+        _require_stored(path, image)
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BraintuneError(f"{path} is not a whole NIfTI image ({told}); write or copy it again") from None
+
+
+def _require_stored(path: Path, image: Any) -> None:
+    """Refuse an image whose header claims more than its file can hold, before memory is taken for it."""
+    kind = image.get_data_dtype()
+    if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
+        raise ValueError(f"its values are of type {kind}; real numbers are needed")
+    claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
+    if claimed > stored * (DEFLATE if path.suffix == ".gz" else 1):
+        raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")

@@ -8,6 +8,7 @@ is a *matrix*, whose parts are elements as well; a cell or a struct holds furthe
 """
 
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -102,19 +103,25 @@ def _require_matrix(source: _Bytes, order: str, kind: int, length: int, depth: i
     tag, flags = struct.unpack(f"{order}8sI4x", source.take(16))
     if struct.unpack(f"{order}II", tag) != (FLAGS, 8):
         raise ValueError("a matrix does not begin with its class")
-    parts = []
+    parts, shape = [], b""
     while source.at < end:
         kind, size = struct.unpack(f"{order}II", source.take(8))
         if kind >> 16:  # a small element: its values are within its tag
             kind &= 0xFFFF
         elif kind == MATRIX:
             _require_matrix(source, order, kind, size, depth + 1)
-        elif not parts and size > 4 * AXES:
-            raise ValueError(f"a matrix has {size // 4:,} axes")
+        elif not parts:
+            if size > 4 * AXES:
+                raise ValueError(f"a matrix has {size // 4:,} axes")
+            shape = source.take(size)
+            source.skip(-size % 8)
         else:
             source.skip(size + -size % 8)
         parts.append(kind)
     _require_parts(flags & 0xFF, flags >> 11 & 1, parts)
+    claimed = math.prod(abs(n) for (n,) in struct.iter_unpack(f"{order}i", shape[: len(shape) // 4 * 4]))
+    if claimed > length and flags & 0xFF != SPARSE:  # each value takes a byte at least
+        raise ValueError(f"a matrix claims {claimed:,} values, but has {length:,} bytes")
     if source.at != end:
         raise ValueError("the parts of a matrix do not end where it does")
 

@@ -285,7 +285,7 @@ def read_rows(task: Task, file: Path) -> list[Row]:
         where = f"{file}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BraintuneError(f"{where}: not a JSON object in UTF-8 ({error}); mend or remove the line") from None
         if not isinstance(row, dict):
             raise BraintuneError(f"{where}: a row must be a JSON object, not {type(row).__name__}")

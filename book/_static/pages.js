@@ -1,5 +1,5 @@
-/* Tables of results sort by a click on a heading, and long ones filter by a word; wide tables of words can be stacked.
-   Without this script they are plain tables. Text is moved and compared, never made into HTML. */
+/* Tables of results sort by a click on a heading, and long ones filter by a word; wide tables of words can be stacked, and
+   wide figures moved. Without this script they are plain. Text is moved and compared, never made into HTML. */
 "use strict";
 
 /* The number that a cell shows ("1,234", "12 %", "−0.3"), or NaN where it shows words or nothing. */
@@ -75,9 +75,19 @@ function makeStackable(table) {
   for (const part of [table.tHead, ...table.tBodies]) part.setAttribute("role", "rowgroup");
 }
 
+/* On a narrow page a wide figure moves within a frame; it would shrink until its letters could not be read. */
+function frameWide(image) {
+  if (image.naturalWidth < 560) return;
+  const frame = document.createElement("div");
+  frame.className = "figure-frame";
+  image.replaceWith(frame);
+  frame.append(image);
+}
+
 /* What scrolls within itself must be reached by the keyboard. */
 function letKeysScroll() {
-  for (const box of document.querySelectorAll(".bd-article table, .bd-article mjx-container[display='true']")) {
+  const boxes = ".bd-article :is(table, mjx-container[display='true'], .figure-frame)";
+  for (const box of document.querySelectorAll(boxes)) {
     if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
   }
 }
@@ -95,4 +105,9 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   letKeysScroll();
   window.addEventListener("resize", letKeysScroll);
+});
+
+window.addEventListener("load", () => {
+  document.querySelectorAll(".bd-article :is(figure, .cell_output) img").forEach(frameWide);
+  letKeysScroll();
 });
