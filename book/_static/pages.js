@@ -88,7 +88,8 @@ function frameWide(image) {
 function letKeysScroll() {
   const boxes = ".bd-article :is(table, mjx-container[display='true'], .figure-frame)";
   for (const box of document.querySelectorAll(boxes)) {
-    if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+    const isCut = box.scrollWidth > box.clientWidth + 1 || box.classList.contains("long");
+    if (isCut) box.tabIndex = 0;
   }
 }
 

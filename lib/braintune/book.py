@@ -212,16 +212,11 @@ def main(words: list[str]) -> None:
     """Build the book of one profile; say which claims hold, what looks like a failure, and where the book is."""
     from braintune import verdicts  # here, since Snakemake imports this module for every job
 
+    processes.end_with_parent()
     run = Study.load(words[0])
     page = build(words[0])
     print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
 
 
 if __name__ == "__main__":
-    try:
-        processes.end_with_parent()
-        main(sys.argv[1:])
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    processes.command(main)

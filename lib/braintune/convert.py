@@ -6,7 +6,6 @@ first; without it, nothing is downloaded.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from braintune import download, matfile, store, study
 from braintune.brain import BRAINS
 from braintune.convert_story import story
+from braintune.processes import command
 from braintune.study import BraintuneError, choose
 
 #: The three ways in which a concept was shown in Experiment 1 of Pereira et al. (2018).
@@ -150,7 +150,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BraintuneError as fault:
-        sys.exit(f"make data: {fault}")
+    command(main)

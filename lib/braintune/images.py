@@ -12,9 +12,6 @@ from braintune import store
 from braintune.brain import BrainData
 from braintune.study import BraintuneError
 
-#: How much smaller than its content a packed file can be at most.
-DEFLATE = 1032
-
 
 def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Path]:
     """Write a participant's responses as NIfTI: one 4D image, a volume per stimulus, and one mask per region.
@@ -179,5 +176,5 @@ def _require_stored(path: Path, image: Any) -> None:
     if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
         raise ValueError(f"its values are of type {kind}; real numbers are needed")
     claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
-    if claimed > stored * (DEFLATE if path.suffix == ".gz" else 1):
+    if claimed > stored * (store.DEFLATE if path.suffix == ".gz" else 1):
         raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")

@@ -15,12 +15,11 @@ import numpy as np
 from scipy import io
 
 from braintune import mattags
+from braintune.store import DEFLATE
 from braintune.study import BraintuneError
 
 #: Voxels read at a time from a file of version 7.3.
 BLOCK = 4096
-#: How much smaller than its values a compressed array can be at most: more than deflate's 1,032, since chunks end full.
-PACKED = 2000
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -32,7 +31,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not _is_hdf5(path):
+        if not h5py.is_hdf5(path):
             return {name: shape for name, shape, _ in io.whosmat(path)}
         with h5py.File(path) as file:
             nodes = {name: node for name, node in file.items() if not name.startswith("#")}
@@ -55,7 +54,7 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None = No
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not _is_hdf5(path):
+        if not h5py.is_hdf5(path):
             found = io.loadmat(path, variable_names=list(names))
             return {name: _plain(found[name], fields) for name in names if name in found}
         with h5py.File(path) as file:
@@ -86,7 +85,7 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
         If the file is cut short, damaged, or no MATLAB file.
     """
     with _readable(path):
-        if not _is_hdf5(path):
+        if not h5py.is_hdf5(path):
             return io.loadmat(path, variable_names=[name])[name][:, columns].astype(np.float32)
         with h5py.File(path) as file:
             matrix = file[name]  # transposed: a voxel is a row
@@ -98,15 +97,6 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
             return out
 
 
-def _is_hdf5(path: Path) -> bool:
-    """Return whether a file is of version 7.3; an older one is looked through before scipy reads it."""
-    if h5py.is_hdf5(path):
-        return True
-    stat = path.stat()
-    _look_through(path, stat.st_size, stat.st_mtime_ns)
-    return False
-
-
 @cache
 def _look_through(path: Path, *_state: int) -> None:
     mattags.require_whole(path)
@@ -114,7 +104,11 @@ def _look_through(path: Path, *_state: int) -> None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
+    """Look through a file of versions 5 to 7, once for each state of it; tell in our words what is wrong with any."""
     try:
+        stat = path.stat()
+        if not h5py.is_hdf5(path):
+            _look_through(path, stat.st_size, stat.st_mtime_ns)
         yield
     except Exception as error:  # what a damaged file raises depends on where the damage is; there is no common type
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -176,5 +170,5 @@ def _plain_dataset(file: h5py.File, node: h5py.Dataset, read: dict[int, Any]) ->
 def _require_stored(node: h5py.Dataset) -> None:
     """Refuse an array whose values the file does not hold: it would be read as zeros, however many it claims."""
     stored = node.id.get_storage_size()
-    if node.nbytes > PACKED * stored:
+    if node.nbytes > DEFLATE * stored:
         raise ValueError(f"{node.name} claims {node.nbytes:,} bytes, but {stored:,} are stored")

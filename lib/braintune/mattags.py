@@ -86,7 +86,6 @@ def require_whole(path: Path) -> None:
             if kind == COMPRESSED:
                 packed = _Bytes(file, length)
                 kind, length = struct.unpack(f"{order}II", packed.take(8))
-                packed.at = 0
                 _require_matrix(packed, order, kind, length)
             else:
                 _require_matrix(_Bytes(file), order, kind, length)

@@ -6,7 +6,6 @@ printed with their page numbers: the first print tells where each chapter has co
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from html import escape
@@ -15,6 +14,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 from braintune import book, study
+from braintune.processes import command
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -184,7 +184,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
+    command(main)

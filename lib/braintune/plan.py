@@ -5,7 +5,6 @@ jobs of one step side by side, and a step after the one that it needs.
 """
 
 import heapq
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from braintune import cost, engines, store, study, workflow
+from braintune.processes import command
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -312,7 +312,4 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
+    command(main)

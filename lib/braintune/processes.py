@@ -1,16 +1,31 @@
-"""What holds the processes of a run together: one writer for each job, and none that outlives the run."""
+"""Commands, and what holds the processes of a run together: one writer for each job, and none that outlives the run."""
 
 import fcntl
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from braintune.study import BraintuneError, Study
+
+
+def command(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Run a module as a command: `main` is given the words after its name, and what it returns is the exit status.
+
+    A fault is told in one line and ends with 1; Ctrl-C ends with 130, as the shell has it.
+    """
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BraintuneError as error:
+        sys.exit(f"braintune: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def make_folder(folder: Path) -> None:

@@ -5,7 +5,6 @@ truth is known. The tables hold numbers that this project computed, and no text 
 `make calibrate` make them anew.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 
 from braintune import report, store, study, tuning, workflow
 from braintune.brain import is_simulated
+from braintune.processes import command
 from braintune.study import BraintuneError, Study
 
 FOLDER = study.REPOSITORY / "data" / "reference"
@@ -161,9 +161,13 @@ def draw_picture() -> Path:
     return path
 
 
+def main(words: list[str]) -> None:
+    """Record the run of one profile, and draw its picture."""
+    if len(words) != 1:
+        raise BraintuneError("which run? give one profile: python -m braintune.reference reference")
+    print(f"recorded: {keep_run(Study.load(words[0]))}")
+    print(f"drawn: {draw_picture()}")
+
+
 if __name__ == "__main__":
-    try:
-        print(f"recorded: {keep_run(Study.load(sys.argv[1]))}")
-        print(f"drawn: {draw_picture()}")
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
+    command(main)

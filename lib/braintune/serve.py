@@ -4,10 +4,10 @@ Without a port the place of the book is told and nothing is served.
 """
 
 import functools
-import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from braintune.processes import command
 from braintune.study import BraintuneError, Study
 
 
@@ -62,9 +62,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
-    except KeyboardInterrupt:
-        sys.exit(0)
+    command(main)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
+#: How many times smaller than its content what gzip and zlib have packed can be at most.
+DEFLATE = 1032
+
 # --- checksums ---------------------------------------------------------------------------------------------------
 
 #: State of a file (path, size, time of change) → its SHA-256.

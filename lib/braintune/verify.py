@@ -5,11 +5,11 @@ A job stamps its fingerprint, the SHA-256 of what it made and that of its page i
 changes nothing.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from braintune import store, workflow
+from braintune.processes import command
 from braintune.study import BraintuneError, Study
 from braintune.workflow import Job
 
@@ -149,7 +149,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
+    command(main)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from braintune import brain, engines, store, study
-from braintune.processes import alone, end_with_parent, make_folder
+from braintune.processes import alone, command, end_with_parent, make_folder
 from braintune.study import BraintuneError, Study, choose
 
 NOTEBOOKS = study.REPOSITORY / "notebooks"
@@ -373,10 +373,9 @@ def _sweep(run: Study, job: Job) -> None:
 def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]:
     """Return the notebook of a job with what came out; as long as it is not whole it is kept as `failed`."""
     import papermill
-    import yaml
     from nbclient.exceptions import DeadKernelError
 
-    values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8"))
+    values = study.read_settings(study.profile_path(profile))
     os.environ.update(_thread_limits(run.threads))
     logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
     try:
@@ -577,9 +576,4 @@ def main(words: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except BraintuneError as error:
-        sys.exit(f"braintune: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command(main)
