@@ -26,7 +26,7 @@ QUIET := rules reason host $(if $(ENGINE),,progress)
 
 # Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
 define run_chain
-$(BIN)/python -m braintune.workflow run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
+$(BIN)/python -m braintune run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 	| { grep --line-buffered -vE '$(CHATTER)' || true; } \
 	|| { echo "make $@: not finished; the message above names the cause. What is done is kept:"; \
 	     echo "  mend it and run the same command again."; exit 1; }
@@ -56,25 +56,25 @@ help:
 
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
-	@$(if $(OPTIONS),true,$(BIN)/python -m braintune.serve $(FILE))
+	@$(if $(OPTIONS),true,$(BIN)/python -m braintune serve $(FILE))
 
 plan: setup
-	@$(BIN)/python -m braintune.plan $(FILE) $(WHERE)
+	@$(BIN)/python -m braintune plan $(FILE) $(WHERE)
 
 pdf: book
-	@$(BIN)/python -m braintune.pdf $(FILE)
+	@$(BIN)/python -m braintune pdf $(FILE)
 
 verify: setup
-	@$(BIN)/python -m braintune.verify $(FILE)
+	@$(BIN)/python -m braintune verify $(FILE)
 
 data: setup
-	@$(BIN)/python -m braintune.convert $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
+	@$(BIN)/python -m braintune data $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
 test: setup
 	@$(BIN)/python -m pytest
 
 serve: setup
-	@$(BIN)/python -m braintune.serve $(FILE) $(PORT)
+	@$(BIN)/python -m braintune serve $(FILE) $(PORT)
 
 lab: .venv/.lab
 	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks
@@ -94,11 +94,11 @@ bench-tuning: setup
 	@$(BIN)/python tests/bench_tuning.py
 
 calibrate: setup
-	@$(BIN)/python -m braintune.calibrate
+	@$(BIN)/python tests/studies/calibrate.py
 
 reference: setup
 	@$(call run_chain,reference,$(OPTIONS) --until decoding rsa)
-	@$(BIN)/python -m braintune.reference reference
+	@$(BIN)/python -m braintune record reference
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis

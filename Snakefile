@@ -3,38 +3,40 @@
 # On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
 
-from braintune import book, cost
-from braintune import workflow as braintune_workflow
-from braintune.study import Study
+from braintune.workflow.book import build
+from braintune.workflow import cost
+from braintune.workflow.fingerprints import fingerprints
+from braintune.workflow.jobs import executed_notebook, make_job, parse_job, participants
+from braintune.core.study import Study
 
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 RUN = Study.load(PROFILE)
-STAMPS = braintune_workflow.fingerprints(RUN)
+STAMPS = fingerprints(RUN)
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
-JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune."
-EXECUTE = JOB + "workflow execute {PROFILE:q} "
+JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
+EXECUTE = JOB + "execute {PROFILE:q} "
 GPU_STEPS = config.get("gpu_steps", "").split(",")
 TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
 
 
 def notebook(step, **wildcards):
-    return str(braintune_workflow.executed_notebook(RUN, braintune_workflow.make_job(step, **wildcards)))
+    return str(executed_notebook(RUN, make_job(step, **wildcards)))
 
 
 def all_of(step):
-    return [str(braintune_workflow.executed_notebook(RUN, job)) for job in STAMPS if job.step == step]
+    return [str(executed_notebook(RUN, job)) for job in STAMPS if job.step == step]
 
 
 def stamp(step):
     """The fingerprint of the job that a rule's wildcards name."""
-    return lambda wildcards: STAMPS[braintune_workflow.parse_job(step, dict(wildcards.items()))]
+    return lambda wildcards: STAMPS[parse_job(step, dict(wildcards.items()))]
 
 
 def asks(step, what):
     """Memory or minutes that a rule's job asks a cluster for: what the model of cost says, and more at every attempt."""
     return lambda wildcards, attempt: attempt * cost.request(
-        RUN, braintune_workflow.parse_job(step, dict(wildcards.items())), gpu=step in GPU_STEPS
+        RUN, parse_job(step, dict(wildcards.items())), gpu=step in GPU_STEPS
     )[what]
 
 
@@ -125,7 +127,7 @@ rule figures:
         all_of("tuning"),
         all_of("decoding"),
         all_of("rsa"),
-        [str(RUN.decoding_file(b, p)) for b in RUN.brains for p in braintune_workflow.participants(RUN, b)],
+        [str(RUN.decoding_file(b, p)) for b in RUN.brains for p in participants(RUN, b)],
     output:
         directory(str(RUN.folder / "figures")),
         str(RUN.folder / "claims.json"),
@@ -144,7 +146,7 @@ rule book:
         notebook("figures"),
         str(RUN.folder / "claims.json"),
         all_of("embeddings"),
-        book.sources(),
+        build.sources(),
     output:
         str(RUN.book_page),
     params:

@@ -53,7 +53,7 @@ def tiny_profile(tmp_path_factory):
 @pytest.fixture(scope="session")
 def built(tiny_profile):
     """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`."""
-    from braintune.study import Study
+    from braintune.core.study import Study
     from chain import run_chain
 
     done = run_chain(tiny_profile, "--quiet", "all")

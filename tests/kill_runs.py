@@ -27,13 +27,17 @@ import pandas as pd
 import psutil
 import yaml
 
-from braintune import store, study, verify, workflow
-from braintune.study import REPOSITORY, BraintuneError, Study
+from braintune.core import store
+from braintune.core.base import REPOSITORY, BraintuneError
+from braintune.core.study import Study, profile_path
+from braintune.workflow import verify
+from braintune.workflow.fingerprints import fingerprints
+from braintune.workflow.jobs import STEPS, Job, all_jobs, executed_notebook, outputs, read_notebook, stamp_of
 
 #: What differs between two runs of the same, in tables and in facts.
 TIMING = {"seconds", "examples_per_s", "peak_memory_mb"}
 #: What a run does one after the other.
-PHASES = (*workflow.STEPS, "book")
+PHASES = (*STEPS, "book")
 #: Ways to kill, and how often each is drawn.
 WAYS = {"everything": 5, "Snakemake alone": 3, "one job alone": 2, "one kernel alone": 2, "Ctrl-C": 2}
 #: Way to kill one process alone → which; where there is none of them yet, everything is killed.
@@ -92,7 +96,7 @@ def column_bytes(column: pd.Series) -> bytes:
 
 
 def _page(path: Path) -> list[Any]:
-    notebook = workflow.read_notebook(path)
+    notebook = read_notebook(path)
     sources = ["".join(cell["source"]) for cell in notebook["cells"] if "runs = " not in "".join(cell["source"])]
     return [notebook["metadata"]["braintune"]["fingerprint"], *sources]
 
@@ -112,11 +116,11 @@ def faults(undisturbed: Path, run: Study) -> list[str]:
     for name in sorted(found.keys() & wanted.keys()):
         if words := difference(wanted[name], found[name]):
             told.append(f"{name} {words}")
-    for job in workflow.jobs(run):
-        page = workflow.executed_notebook(run, job)
+    for job in all_jobs(run):
+        page = executed_notebook(run, job)
         if page.is_file():
-            recorded = workflow.read_notebook(page)["metadata"]["braintune"]["outputs"]
-            there = workflow.outputs(run, job)
+            recorded = read_notebook(page)["metadata"]["braintune"]["outputs"]
+            there = outputs(run, job)
             told += [f"{name} is not what {page.name} records" for name in there if recorded.get(name) != there[name]]
     return told
 
@@ -142,7 +146,7 @@ class Part:
 
 def start(profile: Path, log: Path, *options: str) -> subprocess.Popen:
     """Start a run in a session of its own, as a terminal would; it listens to Ctrl-C, also where we do not."""
-    words = [sys.executable, "-m", "braintune.workflow", "run", str(profile), "--quiet", "all", *options]
+    words = [sys.executable, "-m", "braintune", "run", str(profile), "--quiet", "all", *options]
     with log.open("a", encoding="utf-8") as file:
         return subprocess.Popen(
             words, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_listen
@@ -256,17 +260,17 @@ def disturb(root: subprocess.Popen, way: str, dice: random.Random) -> tuple[str,
 def copy_of(profile: str, folder: Path) -> Path:
     """Write a profile that differs in the folder of its runs alone."""
     run = Study.load(profile)
-    values = yaml.safe_load(study.profile_path(profile).read_text(encoding="utf-8")) | {"runs": str(folder)}
+    values = yaml.safe_load(profile_path(profile).read_text(encoding="utf-8")) | {"runs": str(folder)}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{run.profile}.yml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 
 
-def done(run: Study) -> set[workflow.Job]:
+def done(run: Study) -> set[Job]:
     """Return the jobs of a run that are up to date."""
-    stamps = workflow.fingerprints(run).items()
-    return {job for job, stamp in stamps if workflow.stamp_of(workflow.executed_notebook(run, job)) == stamp}
+    stamps = fingerprints(run).items()
+    return {job for job, stamp in stamps if stamp_of(executed_notebook(run, job)) == stamp}
 
 
 def undisturbed(profile: str, folder: Path, options: tuple[str, ...]) -> Study:
@@ -295,12 +299,12 @@ class Campaign:
         self.log = self.profile.with_suffix(".log")
         self.orphans: list[Part] = []
         self.hit: Counter[str] = Counter()
-        notes = {job: workflow.read_notebook(workflow.executed_notebook(self.wanted, job)) for job in self.jobs()}
+        notes = {job: read_notebook(executed_notebook(self.wanted, job)) for job in self.jobs()}
         self.seconds = {job: note["metadata"]["braintune"]["seconds"] for job, note in notes.items()}
 
-    def jobs(self) -> list[workflow.Job]:
+    def jobs(self) -> list[Job]:
         """Return the jobs of the run."""
-        return workflow.jobs(self.run)
+        return all_jobs(self.run)
 
     def delay(self, left: int) -> float:
         """Draw the seconds until the next kill, so that the kills that are left spread over the work that is left."""
@@ -314,7 +318,7 @@ class Campaign:
             self.run.book_page.unlink(missing_ok=True)
             return step
         job = self.dice.choice([job for job in self.jobs() if job.step == step])
-        workflow.executed_notebook(self.run, job).unlink(missing_ok=True)
+        executed_notebook(self.run, job).unlink(missing_ok=True)
         return job.label
 
     def kills(self, times: int) -> Iterator[tuple[float, str, str, list[str]]]:

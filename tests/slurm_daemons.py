@@ -22,8 +22,7 @@ from pathlib import Path
 import yaml
 
 import kill_runs
-from braintune import study
-from braintune.study import Study
+from braintune.core.study import PROFILES, Study
 from chain import run_chain
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
@@ -142,7 +141,7 @@ def loopback_slurm(folder, cpus=2, memory=8000):
 
 def loopback_engine(path):
     """Write the engine's file of the project, changed to what this SLURM has: no GPU, no accounts, two jobs, no waiting."""
-    options = yaml.safe_load((study.PROFILES / "slurm.yml").read_text(encoding="utf-8"))
+    options = yaml.safe_load((PROFILES / "slurm.yml").read_text(encoding="utf-8"))
     del options["set-resources"]
     options |= {
         "jobs": 2,

@@ -1,0 +1,5 @@
+"""`python -m braintune <verb>`."""
+
+from braintune.workflow.cli import command
+
+command()

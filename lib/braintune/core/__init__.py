@@ -1,0 +1,1 @@
+"""What a run is: its parameters, its folders and files, the machine."""

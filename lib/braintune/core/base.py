@@ -1,0 +1,34 @@
+"""What everything builds on: the exception of the project, registries, and the folders of repository and data."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+class BraintuneError(Exception):
+    """A fault that the user can mend: the message names the value, what is allowed, and the remedy."""
+
+
+def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
+    """Return ``registry[name]``; an unknown name is an error that lists the known ones.
+
+    Raises
+    ------
+    BraintuneError
+        If `name` is not in `registry`.
+    """
+    if name not in registry:
+        raise BraintuneError(f"unknown {kind} {name!r}; known: {', '.join(registry)}")
+    return registry[name]
+
+
+def data_folder() -> Path:
+    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository.
+
+    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+    """
+    named = os.environ.get("BRAINTUNE_DATA") or "data/raw"
+    return (REPOSITORY / Path(named).expanduser()).resolve()

@@ -1,0 +1,236 @@
+"""The parameters of a profile, in small groups that the modules take as arguments."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TEN_TASKS = (
+    "chunking",
+    "ner",
+    "srl",
+    "coreference",
+    "wsd",
+    "nli",
+    "paraphrase",
+    "qa",
+    "sentiment",
+    "emotion",
+)
+
+
+def _parameter(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
+    """One profile parameter: default, one-line meaning, unit and range."""
+    factory = (
+        {"default_factory": lambda: type(default)(default)}
+        if isinstance(default, list | dict)
+        else {"default": default}
+    )
+    return Field(description=meaning, json_schema_extra={"unit": unit}, **factory, **limits)
+
+
+class Settings(BaseModel):
+    """Base of all groups of parameters: frozen, and no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def values(self, *groups: type["Settings"]) -> dict[str, Any]:
+        """Return the parameters that belong to `groups`, as plain values."""
+        names = [name for group in groups for name in group.model_fields]
+        return self.model_dump(mode="json", include=set(names))
+
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Layer = Annotated[int, Field(ge=-64, le=64)]
+
+
+class MachineSettings(Settings):
+    """Where and how a run computes."""
+
+    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
+    runs: str = _parameter("runs", "folder of all runs, relative to the repository or absolute")
+    device: Literal["auto", "cpu", "cuda", "mps"] = _parameter(
+        "auto", "where torch computes; `auto` takes a GPU if there is one"
+    )
+    threads: int = _parameter(
+        1, "CPU threads of one job (results are bit-identical for equal numbers)", "threads", ge=1, le=256
+    )
+
+
+class WorldSettings(Settings):
+    """The generated world: sentences, tasks and stimuli."""
+
+    world_seed: int = _parameter(2023, "seed of the generated world", ge=0)
+    topics: int = _parameter(24, "topics of the generated stimuli", "topics", ge=2, le=24)
+    passages: int = _parameter(96, "passages of the generated stimuli", "passages", ge=4, le=2000)
+    sentences_per_passage: int = _parameter(4, "sentences in each passage", "sentences", ge=2, le=10)
+
+
+class TaskSettings(Settings):
+    """Which tasks are learned, and from what."""
+
+    tasks: list[str] = _parameter(list(TEN_TASKS), "tasks to tune on", min_length=1)
+    task_source: Literal["microworld", "folder", "hub"] = _parameter(
+        "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu; `hub` downloads them"
+    )
+    train_examples: int | None = _parameter(
+        700, "training examples per task; null takes all there are", "examples", ge=10
+    )
+    test_examples: int | None = _parameter(300, "test examples per task; null takes all there are", "examples", ge=10)
+    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to lookup the best epoch")
+    max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
+    stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
+
+
+class TuningSettings(Settings):
+    """How a backbone is tuned. Every method tries its own learning rates; the rest, so the budget, is shared."""
+
+    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
+    methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
+    scored_only: list[str] = _parameter(
+        ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
+    )
+    seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
+    learning_rates: dict[str, list[float]] = _parameter(
+        {
+            "fine-tuned": [1e-4],
+            "prompt-tuned": [1e-2],
+            "prompt-shallow": [1e-2],
+            "lora": [1e-3],
+            "bitfit": [1e-3],
+            "head-only": [1e-2],
+        },
+        "peak learning rates to try, by method: as many for each method",
+    )
+    epochs: list[int] = _parameter([3], "lengths of training to try, the same for each method", "epochs", min_length=1)
+    search_examples: int = _parameter(
+        500,
+        "training examples of a trial; the first trial within one standard error of the best then runs on all of them",
+        "examples",
+        ge=10,
+    )
+    patience: int | None = _parameter(
+        3, "epochs without a better validation score after which training stops; null never stops it", "epochs", ge=1
+    )
+    batch_size: int = _parameter(16, "examples of a batch", "examples", ge=1)
+    accumulate: int = _parameter(1, "batches of one optimiser step", "batches", ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = _parameter(
+        "auto", "arithmetic of training; `auto` takes bfloat16 where the hardware multiplies it"
+    )
+    weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
+    warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
+    prefix_length: int = _parameter(
+        20, "prompt vectors: in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
+    )
+    prefix_init: Literal["normal", "tokens"] = _parameter(
+        "normal", "first prompt vectors: `normal` draws numbers, `tokens` takes what the model makes of random words"
+    )
+    prefix_std: float = _parameter(0.02, "standard deviation of the prompt vectors drawn by `normal`", ge=0, le=2)
+    prefix_hidden: int = _parameter(
+        0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0
+    )
+    prefix_dropout: Fraction = _parameter(0.0, "dropout on the deep prompts' keys and values while training")
+    lora_rank: int = _parameter(8, "rank of the LoRA update of an attention projection", "dimensions", ge=1, le=256)
+    lora_alpha: float = _parameter(16.0, "LoRA scale: the update counts lora_alpha / lora_rank times", gt=0, le=1024)
+
+
+class EmbeddingSettings(Settings):
+    """How sentences become vectors."""
+
+    pooling: Literal["mean", "cls"] = _parameter(
+        "mean", "a sentence's vector: mean over its own tokens, or its first special token"
+    )
+    controls: list[str] = _parameter(
+        ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"],
+        "control representations",
+    )
+    vectors: dict[str, str] = _parameter(
+        {}, "your own vectors as further controls: name → .npz file in the data folder, `vectors` [stimuli, width]"
+    )
+    embedding_batch: int = _parameter(64, "sentences per forward pass", "sentences", ge=1)
+
+
+class BrainSettings(Settings):
+    """Which brains are decoded."""
+
+    brains: list[str] = _parameter(["simulated"], "brain data sets", min_length=1)
+    participants: list[str] | None = _parameter(None, "participants; null takes all that the data hold")
+    regions: list[str] | None = _parameter(None, "regions; null takes all that the data hold")
+    experiments: list[Literal[2, 3]] = _parameter(
+        [2, 3], "pereira2018: experiments, joined for the participants who did all of them", min_length=1
+    )
+    wording: Literal["presented", "dereferenced"] = _parameter(
+        "presented",
+        "pereira2018: `presented` takes the sentences of the .mat files, `dereferenced` those of stimuli_….txt",
+    )
+    non_finite: Literal["error", "zero"] = _parameter(
+        "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
+    )
+    own_study: str = _parameter(
+        "own", "folder: where your own study lies, under `brain` in the data folder", pattern=r"^[A-Za-z0-9_.-]+$"
+    )
+    seconds_per_scan: float = _parameter(
+        2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
+    )
+    lags: list[float] = _parameter(
+        [2.0, 4.0, 6.0, 8.0],
+        "story listening: delays of the scans averaged for a sentence",
+        "s",
+        min_length=1,
+    )
+    nuisance: list[Literal["length", "log-length", "duration"]] = _parameter(
+        [],
+        "story listening: what of a sentence is regressed out of responses and embeddings: words, their log, seconds",
+    )
+    detrend_order: int = _parameter(
+        12,
+        "story listening: cosine regressors (with the constant) removed from the time courses",
+        "regressors",
+        ge=1,
+    )
+
+
+class SimulationSettings(Settings):
+    """The simulated participants: what their voxels know."""
+
+    simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
+    simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
+    voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
+    signal: dict[str, float] = _parameter(
+        {"language": 0.12, "DMN": 0.12, "task-positive": 0.1, "visual": 0.0},
+        "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
+    )
+    syntax_share: float = _parameter(
+        0.2, "part of the signal variance that codes syntax; the rest codes concepts", ge=0, le=1
+    )
+    passage_drift: float = _parameter(
+        0.0, "standard deviation of a content-free passage effect relative to the noise", ge=0, le=10
+    )
+
+
+class DecodingSettings(Settings):
+    """Ridge decoding from brain to embedding."""
+
+    designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
+    n_folds: int = _parameter(
+        5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50
+    )
+    fold_seed: int = _parameter(0, "seed of the fold assignment", ge=0)
+    blocks: int = _parameter(6, "contiguous blocks of a story in the grouped design", "blocks", ge=2, le=50)
+    gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
+    alpha_exponents: tuple[float, float] = _parameter(
+        (0.0, 6.0), "smallest and largest ridge penalty, as powers of ten"
+    )
+    n_alphas: int = _parameter(20, "ridge penalties, evenly spaced on a log scale", "penalties", ge=1, le=200)
+    standardise: bool = _parameter(True, "z-score each embedding dimension over the stimuli")
+    layer: Layer = _parameter(-1, "analysis layer: 0 embeddings, 1 … n the hidden layers, -1 the last")
+    permutations: int = _parameter(
+        100, "label permutations of the untuned representation, per region", "permutations", ge=0, le=100_000
+    )
+
+
+class AnalysisSettings(Settings):
+    """Representational similarity and statistics."""
+
+    bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
+    fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
+    margin: float = _parameter(0.01, "equivalence margin in pairwise accuracy", ge=0, le=0.5)

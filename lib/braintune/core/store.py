@@ -1,0 +1,140 @@
+"""Files that a run reads and writes: checksums, and tables, facts and arrays that are there wholly or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from braintune.core.base import BraintuneError
+
+if TYPE_CHECKING:
+    import torch
+
+Read = TypeVar("Read")
+
+#: How many times smaller than its content what gzip and zlib have packed can be at most.
+DEFLATE = 1032
+
+# --- checksums ---------------------------------------------------------------------------------------------------
+
+#: State of a file (path, size, time of change) → its SHA-256.
+_CHECKSUMS: dict[str, str] = {}
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once for each state of it: here, or by the run that this is a job of."""
+    stat = path.stat()
+    state = f"{path}, {stat.st_size} bytes, {stat.st_mtime_ns}"
+    if state not in _CHECKSUMS:
+        _CHECKSUMS[state] = _handed_on().get(state) or _sha256(path)
+    return _CHECKSUMS[state]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:  # some are larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hand_on_checksums(file: Path, least: int = 2**20) -> None:
+    """Keep the checksums of large files, and name them to the processes that this one starts.
+
+    Every job works out its fingerprint; it need not read gigabytes of data for that, once for itself and once for
+    Snakemake, from a folder that a hundred others read as well.
+    """
+    large = {state: sha for state, sha in _CHECKSUMS.items() if int(state.rsplit(", ", 2)[1].split()[0]) >= least}
+    write_json(file, large)
+    os.environ["BRAINTUNE_CHECKSUMS"] = str(file)
+
+
+@cache
+def _handed_on() -> dict[str, str]:
+    file = Path(os.environ.get("BRAINTUNE_CHECKSUMS", ""))
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+# --- reading and writing -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` and rename it when the block ends well: all of a file, or none."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise BraintuneError(
+            f"cannot write {path}: {error.strerror or error}; earlier results are untouched"
+        ) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a tidy table as Parquet."""
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet table; one that is missing or damaged is an error that says how it is made again."""
+    return _read(path, pd.read_parquet)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write small facts as JSON."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read small facts."""
+    return _read(path, lambda path: json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named arrays as safetensors, with text metadata."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, dict(metadata or {}))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read named arrays from safetensors."""
+    from safetensors.numpy import load_file
+
+    return _read(path, load_file)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+    """Read named tensors from safetensors, and their metadata."""
+    from safetensors import safe_open
+
+    def read(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    return _read(path, read)
+
+
+def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
+    """Read a result, or say what of it is wrong and how it is made again."""
+    if not path.is_file():
+        raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")
+    try:
+        return reader(path)
+    except Exception as error:  # each format has errors of its own for what is torn
+        raise BraintuneError(
+            f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` names the job that makes "
+            "it, and says how to compute it again"
+        ) from error

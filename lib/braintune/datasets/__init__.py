@@ -1,0 +1,1 @@
+"""What goes in: tasks and brain data."""

@@ -1,0 +1,1 @@
+"""Brain data: one reader a file, and the registry of them."""

@@ -1,0 +1,60 @@
+"""Listening to the first chapter of Alice in Wonderland: Brennan et al. (2016)."""
+
+import numpy as np
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.datasets.brains.base import (
+    BrainData,
+    BrainSource,
+    data_set_folder,
+    participant_files,
+    read_array,
+    read_text,
+)
+from braintune.datasets.brains.story import respond, told_sentences
+
+#: Of the study alice2016.
+SECONDS_PER_SCAN = 2.0
+
+
+def alice2016(run: Study) -> BrainData:
+    """Listening to the first chapter of Alice in Wonderland: six language regions, 84 sentences [1]_.
+
+    References
+    ----------
+    .. [1] Brennan et al. (2016). Abstract linguistic structure correlates with temporal activity during naturalistic
+       comprehension. Brain and Language 157-158, 81-94.
+    """
+    folder = data_set_folder(SOURCE)
+    texts = {file: folder / file for file in ("regions.txt", "words.csv")}
+    parts = read_text(texts["regions.txt"]).split()
+    story = told_sentences(texts["words.csv"], run)
+
+    def load(participant: str) -> dict[str, np.ndarray]:
+        path = folder / f"{participant}.npz"
+        scans = read_array(path, "timecourses")
+        if scans.shape[1] != len(parts):
+            raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
+        lagged = respond(story, scans, run, SECONDS_PER_SCAN, str(path))
+        each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
+        return {"language": np.concatenate(list(each.values()), axis=1)} | each
+
+    networks = dict.fromkeys(("language", *parts), "language")
+    files = participant_files(folder, "s[0-9]*.npz")
+    return BrainData(
+        SOURCE.name, tuple(files), tuple(networks), networks, story.stimuli, False, load, texts=texts, files=files
+    )
+
+
+SOURCE = BrainSource(
+    name="alice2016",
+    title="Brennan et al. (2016): listening to chapter 1 of Alice in Wonderland",
+    make=alice2016,
+    size="20 participants, 84 sentences, six language regions of 10 mm; 0.5 MB",
+    licence="CC BY 4.0",
+    citation="brennan2016",
+    get="in the folder `brain/alice2016` of the data folder; `data/README.md` says how to make it from the originals",
+    folder="alice2016",
+    people="listeners to a story",
+)

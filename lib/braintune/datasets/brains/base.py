@@ -1,0 +1,255 @@
+"""Brain data: the stimuli that participants were given, and their responses, one participant at a time.
+
+Every reader of a data set builds on this module and ends in a :class:`BrainSource`;
+:mod:`braintune.datasets.brains.registry` lists them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from braintune.core import base
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """What was presented, in the order of the responses' rows.
+
+    Attributes
+    ----------
+    names : list of str, length n_stimuli
+    sentences : list of str, length n_sentences
+        All sentences; a stimulus may have several.
+    stimulus_of : int array of shape (n_sentences,)
+        The stimulus that each sentence belongs to.
+    passage, topic : int array of shape (n_stimuli,), or None
+        Groups of stimuli, where there are any.
+    position : int array of shape (n_stimuli,), or None
+        Place of a stimulus in its passage or story, from 0.
+    contiguous : bool
+        The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
+        contiguous blocks with a gap.
+    nuisance : float array of shape (n_stimuli, n_regressors), or None
+        What was regressed out of the responses, and is to be out of the embeddings.
+    """
+
+    names: list[str]
+    sentences: list[str]
+    stimulus_of: np.ndarray
+    passage: np.ndarray | None = None
+    topic: np.ndarray | None = None
+    position: np.ndarray | None = None
+    contiguous: bool = False
+    nuisance: np.ndarray | None = None
+
+
+class LazyCoordinates(Mapping):
+    """Voxel coordinates by region, worked out when first asked for: decoding never needs them."""
+
+    def __init__(self, make: Callable[[], dict[str, np.ndarray]]) -> None:
+        self._make = make
+
+    def __getitem__(self, region: str) -> np.ndarray:
+        return self._make()[region]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make())
+
+    def __len__(self) -> int:
+        return len(self._make())
+
+
+@dataclass(frozen=True)
+class BrainData:
+    """One brain data set; the responses of a participant are read when asked for, and not kept.
+
+    Attributes
+    ----------
+    name : str
+        Its name in :data:`BRAINS`.
+    participants : tuple of str
+    regions : tuple of str
+        Regions may overlap: a network and its parts.
+    networks : mapping of region to network
+    stimuli : Stimuli
+    simulated : bool
+        True where the responses were generated.
+    load : callable
+        ``load(participant)`` returns region -> float32 array of shape (n_stimuli, n_voxels).
+    coordinates : mapping of region to array of shape (n_voxels, 3), or None
+        Voxel centres in MNI space, mm, in the order of the columns; None where they are not known.
+    texts : mapping of name to Path
+        Files that are read whoever takes part.
+    files : mapping of participant to mapping of name to Path
+        Files that are read for one participant.
+    """
+
+    name: str
+    participants: tuple[str, ...]
+    regions: tuple[str, ...]
+    networks: Mapping[str, str]
+    stimuli: Stimuli
+    simulated: bool
+    load: Callable[[str], dict[str, np.ndarray]]
+    coordinates: Mapping[str, np.ndarray] | None = None
+    texts: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BrainSource:
+    """Where a brain data set comes from, in the words of the data page.
+
+    Attributes
+    ----------
+    name : str
+        As a profile names it.
+    make : callable
+        ``make(study)`` returns its BrainData.
+    folder : str
+        Folder under `brain` in the data folder; empty where there is none.
+    people : str
+        Who its participants are, as a sentence names them.
+    """
+
+    name: str
+    title: str
+    make: Callable[[Study], BrainData]
+    size: str
+    licence: str
+    citation: str
+    get: str
+    simulated: bool = False
+    folder: str = ""
+    people: str = "participants"
+
+
+def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
+    """Raise an error for an empty sentence, and for one that is there twice: the two could not be told apart."""
+    rows: dict[str, int] = {}
+    for row, sentence in enumerate(sentences, start=1):
+        if not sentence or sentence in rows:
+            fault = f"the same as row {rows[sentence]}" if sentence else "empty"
+            raise BraintuneError(f"{where}: sentence of row {row} is {fault} ({sentence!r}); {remedy}")
+        rows[sentence] = row
+
+
+def require_finite(values: np.ndarray, where: str) -> None:
+    """Raise an error that counts the values that are NaN or infinite, if there are any."""
+    if bad := int((~np.isfinite(values)).sum()):
+        raise BraintuneError(
+            f"{where}: {bad} of {values.size} values are NaN or infinite; leave the participant or the region out "
+            "(`participants`, `regions`), make its file again, or set non_finite: zero, which leaves out such voxels"
+        )
+
+
+# --- reading files -----------------------------------------------------------------------------------------------
+
+
+def data_set_folder(source: BrainSource, own: str = "") -> Path:
+    """Return the folder of a measured data set; a missing one is an error that says how to get it."""
+    folder = base.data_folder() / "brain" / (own or source.folder)
+    if not folder.is_dir():
+        raise BraintuneError(
+            f"brain data {source.name!r} are not there: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
+            f"`brain/{folder.name}`, or make it: {source.title}; `data/README.md` says how"
+        )
+    return folder
+
+
+def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
+    """Return participant -> name -> path of the files in a folder that go by `pattern`, one for each participant."""
+    found = {file.stem: {file.name: file} for file in sorted(folder.glob(pattern))}
+    if not found:
+        raise BraintuneError(f"no participant in {folder}: no file {pattern!r}; `data/README.md` says how to make them")
+    return found
+
+
+def read_text(path: Path) -> str:
+    """Read a text file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+
+
+def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table that must have `columns`; words such as "null" stay words."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+    if missing := [column for column in columns if column not in table]:
+        raise BraintuneError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
+    return table
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an .npz file."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays.files)
+    except Exception as error:  # a damaged file may fail in zipfile, in a decompressor, in NumPy or in its parser
+        raise BraintuneError(f"{path} is not a readable .npz file ({error}); write it again with numpy.savez") from None
+
+
+def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
+    """Read one two-dimensional array from an .npz file; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : Path
+    key : str
+    finite : bool
+        Values that are NaN or infinite are an error.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            array = arrays[key]
+    except Exception as error:  # as in `read_keys`
+        raise BraintuneError(
+            f"{path} is not a readable .npz file with a numeric array {key!r} ({error}); make it again, as "
+            "`data/README.md` says"
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise BraintuneError(f"{path}: {key} is no array; write it again with numpy.savez")
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+        raise BraintuneError(
+            f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"
+        )
+    if finite:
+        require_finite(array, f"{path}: {key}")
+    return array
+
+
+def stimulus_means(vectors: np.ndarray, stimuli: Stimuli) -> np.ndarray:
+    """Average over the sentences of each stimulus.
+
+    Parameters
+    ----------
+    vectors : array of shape (layers, n_sentences, width)
+    stimuli : Stimuli
+
+    Returns
+    -------
+    array of shape (layers, n_stimuli, width), of the type of `vectors`
+
+    Raises
+    ------
+    BraintuneError
+        If a stimulus has no sentence.
+    """
+    n = np.bincount(stimuli.stimulus_of, minlength=len(stimuli.names))
+    if (n == 0).any() or len(n) > len(stimuli.names):
+        raise BraintuneError(
+            f"{len(stimuli.names)} stimuli, but the sentences belong to {np.count_nonzero(n)} of {len(n)}; every "
+            "stimulus needs a sentence, and every sentence a stimulus"
+        )
+    sums = np.zeros((len(vectors), len(n), vectors.shape[2]))
+    np.add.at(sums, (slice(None), stimuli.stimulus_of), vectors)
+    return (sums / n[:, None]).astype(vectors.dtype)

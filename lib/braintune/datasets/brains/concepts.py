@@ -1,0 +1,84 @@
+"""Reading word concepts: Experiment 1 of Pereira et al. (2018)."""
+
+import numpy as np
+from scipy.linalg import hadamard
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.datasets.brains.base import (
+    BrainData,
+    BrainSource,
+    Stimuli,
+    data_set_folder,
+    participant_files,
+    read_array,
+    read_csv,
+    read_text,
+)
+
+# --- Experiment 1: concepts --------------------------------------------------------------------------------------
+
+
+def concepts(run: Study) -> BrainData:
+    """180 concepts, each presented with six sentences; whole brain, as principal components of the voxels [1]_.
+
+    References
+    ----------
+    .. [1] Pereira et al. (2018). Toward a universal decoder of linguistic meaning from brain activation. Nature
+       Communications 9, 963.
+    """
+    folder = data_set_folder(SOURCE)
+    texts = {file: folder / file for file in ("concepts.txt", "concept_sentences.csv")}
+    names = read_text(texts["concepts.txt"]).split()
+    table = read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
+    rows = table["row"].to_numpy()
+    if set(rows) != set(range(len(names))) or list(table["concept"]) != [names[row] for row in rows]:
+        raise BraintuneError(
+            f"{texts['concept_sentences.csv']} does not go with concepts.txt: every one of its {len(names)} "
+            "concepts needs its sentences, under its own row number (from 0)"
+        )
+    stimuli = Stimuli(names, [s.strip() for s in table["sentence"]], rows)
+
+    files = participant_files(folder, "[MP][0-9]*.npz")
+
+    def load(participant: str) -> dict[str, np.ndarray]:
+        return {"whole-brain": spread_components(read_array(folder / f"{participant}.npz", "responses"))}
+
+    network = {"whole-brain": "whole-brain"}
+    return BrainData(SOURCE.name, tuple(files), tuple(network), network, stimuli, False, load, texts=texts, files=files)
+
+
+def spread_components(components: np.ndarray) -> np.ndarray:
+    """Rotate principal components into columns of equal variance, as z-scored voxels have.
+
+    Principal components hold the strength of a pattern in their variance. A decoder that z-scores its columns would
+    make the weakest component as strong as the first, and find nothing; spread evenly over all columns (by a Hadamard
+    matrix) the components survive that. Distances and inner products between stimuli stay as they were.
+
+    Parameters
+    ----------
+    components : array of shape (n_stimuli, n_components)
+        Uncorrelated over the stimuli.
+
+    Returns
+    -------
+    float64 array of shape (n_stimuli, n_columns)
+        As many columns as the first power of two above `n_components`. Their mean over a row is 0: the one direction
+        that correlation between rows ignores is given to no component.
+    """
+    size = 1 << components.shape[1].bit_length()
+    rotation = hadamard(size)[1 : components.shape[1] + 1] / np.sqrt(size)
+    return components.astype(np.float64) @ rotation
+
+
+SOURCE = BrainSource(
+    name="pereira2018-exp1",
+    title="Pereira et al. (2018), Experiment 1: reading 180 concepts, each with six sentences",
+    make=concepts,
+    size="10 participants, 180 stimuli, all 179 components of the whole brain; 1.5 MB",
+    licence="none stated; the original is open at osf.io/crwz7",
+    citation="pereira2018",
+    get="in the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to make it from the originals",
+    folder="pereira2018_exp1",
+    people="readers of word concepts",
+)

@@ -1,0 +1,180 @@
+"""Brain data as NIfTI images: one volume per stimulus and one mask per region."""
+
+import gzip
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from braintune.core import store
+from braintune.core.base import BraintuneError
+from braintune.datasets.brains.base import BrainData
+
+
+def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Path]:
+    """Write a participant's responses as NIfTI: one 4D image, a volume per stimulus, and one mask per region.
+
+    The images cover the bounding box of the voxels. Read back by a nilearn NiftiMasker, a region's voxels come in the
+    order of the image, which for a region made of others is not the order of the columns.
+
+    Parameters
+    ----------
+    data : BrainData
+        With coordinates on a regular grid.
+    participant : str
+    folder : Path
+        Receives `<participant>_beta.nii.gz` and `<participant>_mask-<region>.nii.gz`.
+
+    Returns
+    -------
+    dict of str to Path
+        The files: ``beta`` and the regions' names.
+
+    Raises
+    ------
+    BraintuneError
+        If the data set has no voxel coordinates.
+    """
+    if data.coordinates is None:
+        raise BraintuneError(f"brain data {data.name!r} have no voxel coordinates, so no image can be made of them")
+    places = {region: np.asarray(data.coordinates[region]) for region in data.regions}
+    index, shape, affine = voxel_grid(places)
+    beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
+    for region, responses in data.load(participant).items():
+        beta[tuple(index[region].T)] = responses.T
+    files = {"beta": folder / f"{participant}_beta.nii.gz"}
+    _write_image(files["beta"], beta, affine)
+    for region in data.regions:
+        mask = np.zeros(shape, dtype=np.uint8)
+        mask[tuple(index[region].T)] = 1
+        files[region] = folder / f"{participant}_mask-{region}.nii.gz"
+        _write_image(files[region], mask, affine)
+    return files
+
+
+def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, ...], np.ndarray]:
+    """Return voxel indices by region, shape and affine of the smallest image that holds all voxels.
+
+    Parameters
+    ----------
+    places : mapping of region to array of shape (n_voxels, 3)
+        Voxel centres, mm.
+
+    Returns
+    -------
+    index : dict of region to int array of shape (n_voxels, 3)
+    shape : tuple of int
+    affine : array of shape (4, 4)
+
+    Raises
+    ------
+    BraintuneError
+        If the voxels do not lie on one regular grid.
+    """
+    every = np.concatenate(list(places.values()))
+    origin = every.min(axis=0)
+    steps = [np.diff(np.unique(axis.round(3))) for axis in every.T]
+    spacing = np.array([step.min() if step.size else 1.0 for step in steps])
+    index = {region: np.rint((xyz - origin) / spacing).astype(int) for region, xyz in places.items()}
+    if any(np.abs(index[r] * spacing + origin - xyz).max() > 1e-3 * spacing.min() for r, xyz in places.items()):
+        raise BraintuneError("the voxels do not lie on one regular grid, so no image can be made of them")
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = origin
+    shape = tuple(int(n) for n in np.concatenate(list(index.values())).max(axis=0) + 1)
+    return index, shape, affine
+
+
+def _write_image(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    import nibabel
+
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    with store.atomic(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=4, mtime=0))
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def masks(folder: Path, participant: str) -> dict[str, Path]:
+    """Return region -> mask of a participant: his own (`<participant>_mask-<region>.nii.gz`), else that of all."""
+    found = {}
+    for prefix in ("mask-", f"{participant}_mask-"):
+        for file in sorted([*folder.glob(f"{prefix}*.nii"), *folder.glob(f"{prefix}*.nii.gz")]):
+            found[file.name.removeprefix(prefix).removesuffix(".gz").removesuffix(".nii")] = file
+    return found
+
+
+def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Read the responses in some masks, voxels in the order of the image.
+
+    Parameters
+    ----------
+    path : Path
+        4D image, a volume per stimulus.
+    regions : mapping of region to Path
+        Masks on the same grid; what is not 0 belongs to the region.
+
+    Returns
+    -------
+    dict of region to float32 array of shape (n_volumes, n_voxels)
+
+    Raises
+    ------
+    BraintuneError
+        If an image cannot be read, is not 4D, or a mask lies on another grid.
+    """
+    values, affine = _read_image(path)
+    if values.ndim != 4:
+        raise BraintuneError(f"{path} has shape {values.shape}; four axes are needed, the last one over the stimuli")
+    out = {}
+    for region, file in regions.items():
+        mask, own = _read_image(file)
+        if mask.shape != values.shape[:3] or not np.allclose(own, affine, atol=1e-3):
+            raise BraintuneError(
+                f"{file} lies on another grid (shape {mask.shape}) than {path.name} (shape {values.shape[:3]}); "
+                "resample it, e.g. with nilearn.image.resample_to_img and nearest neighbours"
+            )
+        out[region] = values[np.nan_to_num(mask) != 0].T.astype(np.float32)
+    return out
+
+
+def places(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the voxel centres of some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image.
+
+    Raises
+    ------
+    BraintuneError
+        If a mask cannot be read or is not 3D.
+    """
+    found = {}
+    for region, file in regions.items():
+        mask, affine = _read_image(file)
+        if mask.ndim != 3:
+            raise BraintuneError(f"{file} has shape {mask.shape}; a mask has three axes")
+        found[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
+    return found
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        _require_stored(path, image)
+        return np.asanyarray(image.dataobj), image.affine
+    except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BraintuneError(f"{path} is not a whole NIfTI image ({told}); write or copy it again") from None
+
+
+def _require_stored(path: Path, image: Any) -> None:
+    """Refuse an image whose header claims more than its file can hold, before memory is taken for it."""
+    kind = image.get_data_dtype()
+    if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
+        raise ValueError(f"its values are of type {kind}; real numbers are needed")
+    claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
+    if claimed > stored * (store.DEFLATE if path.suffix == ".gz" else 1):
+        raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")

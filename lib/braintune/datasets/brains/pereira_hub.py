@@ -1,0 +1,121 @@
+"""A copy of Pereira et al. (2018), Experiment 2, on the hub: eight participants, networks only, as Parquet."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.datasets import hub
+from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli, require_distinct
+
+#: Networks by the columns that they are made of.
+NETWORKS = {
+    "language": ("language_lh", "language_rh"),
+    "task-positive": ("task",),
+    "DMN": ("dmn",),
+    "visual": ("vision",),
+}
+#: Sentences of a passage in Experiment 2; they follow each other in the order of the rows.
+PASSAGE = 4
+
+ENTRY = hub.HubData(
+    repository="helena-balabin/pereira_fMRI_sentences",
+    configuration="default",
+    revision="38ecb87f301650f2c0bac5ffca47bf6c137398d3",
+    files="data/{split}-*.parquet",
+    columns={column: [["number"]] for columns in NETWORKS.values() for column in columns} | {"sentences": ["text"]},
+    convert=lambda row, entry: iter([row]),
+    licence="none stated",
+    checked="columns and number of rows: card; files: file list of the commit; order: public code that made the data",
+    test_split="train",
+    held="ENTRY (lib/braintune/pereira_hub.py)",
+    instead="take the authors' files: brains: [pereira2018]",
+)
+
+
+def sentences(run: Study) -> BrainData:
+    """Read the copy from the hub, one participant at a time; a row of it is a participant.
+
+    The copy does not say who is who (H1 to H8, in its order) and has no labels of passages: these have four
+    sentences each, one after the other. Topics are not known.
+
+    Raises
+    ------
+    BraintuneError
+        If it can be had neither from the hub's cache nor from the hub, or is not as its card says.
+    """
+    folder, parts = hub.fetch(ENTRY)
+    files = parts["train"]
+    rows = [(file, row) for file in files for row in range(_count(file))]
+    names = tuple(f"H{i + 1}" for i in range(len(rows)))
+    texts = _texts(*rows[0])
+    require_distinct(texts, str(files[0]), ENTRY.remedy)
+    if len(texts) % PASSAGE:
+        raise BraintuneError(
+            f"{files[0]} has {len(texts)} sentences, which are no passages of {PASSAGE}; {ENTRY.remedy}"
+        )
+    order = np.arange(len(texts))
+    labels = [f"passage {i // PASSAGE + 1}, sentence {i % PASSAGE + 1}" for i in order]
+
+    def load(participant: str) -> dict[str, np.ndarray]:
+        file, row = rows[names.index(participant)]
+        if _texts(file, row) != texts:
+            raise BraintuneError(f"{file}, row {row + 1}: its sentences are not those of the first row; {ENTRY.remedy}")
+        wanted = {r: columns for r, columns in NETWORKS.items() if run.regions is None or r in run.regions}
+        return {r: np.hstack([_matrix(file, row, column) for column in columns]) for r, columns in wanted.items()}
+
+    return BrainData(
+        "pereira2018-hub",
+        names,
+        tuple(NETWORKS),
+        {network: network for network in NETWORKS},
+        Stimuli(labels, texts, order, order // PASSAGE, None, order % PASSAGE),
+        False,
+        load,
+        texts={f"{ENTRY.repository}@{folder.name}/{f.relative_to(folder).as_posix()}": f for f in files},
+    )
+
+
+def _count(file: Path) -> int:
+    with hub.opened(ENTRY, file) as parquet:
+        return parquet.metadata.num_rows
+
+
+def _texts(file: Path, row: int) -> list[str]:
+    return [str(text).strip() for text in _cell(file, row, "sentences").to_pylist()]
+
+
+def _matrix(file: Path, row: int, column: str) -> np.ndarray:
+    """Return one participant's responses: float32 array of shape (n_sentences, n_voxels)."""
+    lists = _cell(file, row, column)
+    lengths = set(np.diff(lists.offsets.to_numpy()).tolist())
+    if len(lengths) != 1 or lists.null_count:
+        raise BraintuneError(
+            f"{file}, row {row + 1}, field {column!r}: its sentences have {', '.join(map(str, sorted(lengths)))} "
+            f"voxels, and need as many each; {ENTRY.remedy}"
+        )
+    values = lists.flatten().to_numpy(zero_copy_only=False)  # null becomes NaN
+    return values.astype(np.float32).reshape(len(lists), -1)
+
+
+def _cell(file: Path, row: int, column: str) -> pa.ListArray:
+    """Return what a column holds for one participant, reading no other column and no further than the row."""
+    with hub.opened(ENTRY, file) as parquet:
+        for number, batch in enumerate(parquet.iter_batches(batch_size=1, columns=[column])):
+            if number == row:
+                return batch.column(0).flatten()
+    raise BraintuneError(f"{file} has no row {row + 1}; {ENTRY.remedy}")
+
+
+SOURCE = BrainSource(
+    name="pereira2018-hub",
+    title="Pereira et al. (2018), Experiment 2: reading 384 sentences in passages; a copy on the hub",
+    make=sentences,
+    size="8 participants, 384 sentences, four networks; 6.6 GB",
+    licence="none stated",
+    citation="pereira2018",
+    get="from huggingface.co (helena-balabin/pereira_fMRI_sentences), fetched when a run first needs it",
+    people="readers of passages",
+)

@@ -1,0 +1,234 @@
+"""Simulated participants: voxels that carry the latent features of the generated sentences, and noise.
+
+No language model has a part in it. What the voxels know is set by the profile, so what an analysis must find is known:
+the language network codes concepts and syntax well, the visual network (by default) nothing.
+"""
+
+from collections.abc import Mapping
+from functools import cache, partial
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from braintune.core.base import BraintuneError
+from braintune.core.preprocess import standardise
+from braintune.core.settings import SimulationSettings, WorldSettings
+from braintune.core.study import Study
+from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
+from braintune.datasets.microworld.passages import WorldStimuli, stimuli
+
+#: The eight language regions, left hemisphere, each by one point in MNI space (mm). The points are this project's own
+#: approximations of the middle of each functional parcel of Fedorenko et al. (2010); the parcels are not used.
+LANGUAGE_REGIONS = {
+    "IFGorb": (-46, 30, -8),
+    "IFG": (-50, 18, 16),
+    "MFG": (-42, 2, 48),
+    "AntTemp": (-52, 6, -20),
+    "MidAntTemp": (-56, -12, -10),
+    "MidPostTemp": (-57, -34, 0),
+    "PostTemp": (-54, -50, 16),
+    "AngG": (-44, -68, 32),
+}
+#: The other networks, each by the names it has in the atlas of Seitzman et al. (2020).
+NETWORKS = {
+    "DMN": ("DefaultMode",),
+    "task-positive": ("FrontoParietal", "CinguloOpercular", "DorsalAttention"),
+    "visual": ("Visual",),
+}
+#: Those networks are larger than a language region.
+NETWORK_SIZE = 2
+REGIONS = ("language", *NETWORKS, *LANGUAGE_REGIONS)
+
+
+def simulate(run: Study) -> BrainData:
+    """Return simulated participants who read the microworld's stimuli.
+
+    A voxel's response is the sum of
+
+    - a signal: random weights on the concept features and on the syntax features (z-scored over the stimuli), mixed
+      by ``syntax_share`` of the variance and scaled to the standard deviation ``signal`` of its network. Half of the
+      variance of the weights is shared by all participants;
+    - an effect of the passage alone, standard deviation ``passage_drift``, that knows nothing of the content;
+    - white noise, standard deviation 1.
+
+    Every participant has a random stream of his own, so adding participants changes none of the others; the signal's
+    size does not change the noise.
+
+    Parameters
+    ----------
+    run : Study
+        WorldSettings and SimulationSettings are used.
+
+    Returns
+    -------
+    BrainData
+        Four networks and eight language regions, which together are the network ``language``. Voxels lie on the MNI
+        grid: the language regions around the approximate middle of the parcels of [1]_, the other networks around the
+        regions of [2]_ (which ship with nilearn).
+
+    Raises
+    ------
+    BraintuneError
+        If ``signal`` names no network or region, or a value in it is negative.
+
+    References
+    ----------
+    .. [1] Fedorenko et al. (2010). New method for fMRI investigations of language. J Neurophysiol 104, 1177-1194.
+    .. [2] Seitzman et al. (2020). A set of functionally-defined brain regions with improved representation of the
+       subcortex and cerebellum. NeuroImage 206, 116290.
+    """
+    levels = _levels(run)
+    world = _world(run.world_seed, run.topics, run.passages, run.sentences_per_passage)
+    n = len(world.sentences)
+    names = [f"passage {p + 1}, sentence {k + 1}" for p, k in zip(world.passage, world.position, strict=True)]
+    return BrainData(
+        name="simulated",
+        participants=participant_names(run.simulated_participants),
+        regions=REGIONS,
+        networks={region: "language" if region in LANGUAGE_REGIONS else region for region in REGIONS},
+        stimuli=Stimuli(names, world.sentences, np.arange(n), world.passage, world.topic, world.position),
+        simulated=True,
+        load=partial(_participant, run, levels, world),
+        coordinates=LazyCoordinates(partial(place_voxels, run.voxels_per_region)),
+    )
+
+
+def participant_names(count: int) -> tuple[str, ...]:
+    """Return the names of the simulated participants: S01, S02 …"""
+    return tuple(f"S{i:02d}" for i in range(1, count + 1))
+
+
+# --- responses ---------------------------------------------------------------------------------------------------
+
+
+def _participant(
+    run: SimulationSettings, levels: Mapping[str, float], world: WorldStimuli, participant: str
+) -> dict[str, np.ndarray]:
+    """Generate one participant's responses: region -> float32 array of shape (n_stimuli, n_voxels)."""
+    names = participant_names(run.simulated_participants)
+    if participant not in names:
+        raise BraintuneError(f"participant {participant!r} not among the simulated ones: {', '.join(names)}")
+    own = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
+    features = standardise(world.concepts), standardise(world.syntax)
+    responses = {}
+    for i, (region, level) in enumerate(levels.items()):
+        # Participants count from 1, so a second number of 0 is a stream that none of them has.
+        group = np.random.default_rng([run.simulation_seed, 0, i + 1])
+        size = _size(region, run.voxels_per_region)
+        parts = [standardise(f @ _weights(f.shape[1], size, group, own)) for f in features]
+        signal = standardise(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
+        drift = own.standard_normal((world.passage.max() + 1, size))[world.passage]
+        noise = own.standard_normal(signal.shape)
+        responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)
+    together = np.concatenate([responses[region] for region in LANGUAGE_REGIONS], axis=1)
+    return {"language": together} | responses
+
+
+def _weights(n_features: int, n_voxels: int, group: np.random.Generator, own: np.random.Generator) -> np.ndarray:
+    """Random weights, half of whose variance all participants share."""
+    shape = (n_features, n_voxels)
+    return (group.standard_normal(shape) + own.standard_normal(shape)) / np.sqrt(2)
+
+
+def _levels(run: SimulationSettings) -> dict[str, float]:
+    """Signal of every region that is generated: its own entry in ``signal``, else its network's, else none."""
+    unknown = [name for name in run.signal if name not in REGIONS]
+    if unknown:
+        raise BraintuneError(f"signal: unknown network or region {unknown[0]!r}; known: {', '.join(REGIONS)}")
+    if negative := {name: value for name, value in run.signal.items() if value < 0}:
+        raise BraintuneError(f"signal: {negative} must be 0 or more (standard deviation relative to the noise)")
+    language = run.signal.get("language", 0.0)
+    levels = {region: run.signal.get(region, language) for region in LANGUAGE_REGIONS}
+    return levels | {network: run.signal.get(network, 0.0) for network in NETWORKS}
+
+
+def _size(region: str, voxels: int) -> int:
+    return voxels if region in LANGUAGE_REGIONS else NETWORK_SIZE * voxels
+
+
+@cache
+def _world(seed: int, topics: int, passages: int, sentences: int) -> WorldStimuli:
+    """Generate the stimuli once for each set of settings; a few hundred sentences are kept."""
+    return stimuli(WorldSettings(world_seed=seed, topics=topics, passages=passages, sentences_per_passage=sentences))
+
+
+# --- places ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def place_voxels(voxels: int) -> dict[str, np.ndarray]:
+    """Place the voxels of all regions on the MNI grid, none of them in two of the regions that are generated.
+
+    Parameters
+    ----------
+    voxels : int
+        Voxels of a language region; a network has twice as many.
+
+    Returns
+    -------
+    dict of region to float array of shape (n_voxels, 3)
+        Voxel centres, mm. Within a region they are in the order of the image, except in ``language``, whose voxels
+        come region by region. Few voxels lie on a grid of 4 mm; more need a finer one.
+    """
+    from nilearn.datasets import load_mni152_brain_mask
+
+    sizes = {region: _size(region, voxels) for region in (*LANGUAGE_REGIONS, *NETWORKS)}
+    total = sum(sizes.values())
+    spacing = next(mm for mm, most in ((4, 6_000), (3, 15_000), (2, 60_000), (1, np.inf)) if total <= most)
+    mask = load_mni152_brain_mask(resolution=spacing)
+    index = np.argwhere(mask.get_fdata() > 0)
+    grid = index @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    distance = np.stack([KDTree(centres).query(grid)[0] for centres in _centres().values()], axis=1)
+    owner = _share_out(distance, list(sizes.values()))
+    places = {region: grid[owner == i] for i, region in enumerate(sizes)}
+    return {"language": np.concatenate([places[region] for region in LANGUAGE_REGIONS])} | places
+
+
+def _centres() -> dict[str, np.ndarray]:
+    """Centres of every region that is generated: one of a language region, many of a network."""
+    from nilearn.datasets import fetch_coords_seitzman_2018
+
+    atlas = fetch_coords_seitzman_2018()  # ships with nilearn: nothing is fetched
+    points = atlas.rois[["x", "y", "z"]].to_numpy(dtype=float)
+    cortex = np.array([part.startswith("cortex") for part in atlas.regions])
+    networks = {name: points[cortex & np.isin(atlas.networks, parts)] for name, parts in NETWORKS.items()}
+    return {name: np.array([xyz], dtype=float) for name, xyz in LANGUAGE_REGIONS.items()} | networks
+
+
+def _share_out(distance: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """Give every region its number of voxels, the nearest ones first, none to two regions.
+
+    Parameters
+    ----------
+    distance : array of shape (n_voxels, n_regions)
+    sizes : list of int
+
+    Returns
+    -------
+    int array of shape (n_voxels,)
+        The region of each voxel, or -1.
+    """
+    owner = np.full(len(distance), -1)
+    left = np.array(sizes)
+    while left.any():  # free voxels apply to the nearest region that still takes some; it takes the nearest of them
+        free = np.flatnonzero(owner < 0)
+        wanted = np.where(left > 0, distance[free], np.inf).argmin(axis=1)
+        for region in np.flatnonzero(left):
+            mine = free[wanted == region]
+            taken = mine[np.argsort(distance[mine, region], kind="stable")[: left[region]]]
+            owner[taken] = region
+            left[region] -= len(taken)
+    return owner
+
+
+SOURCE = BrainSource(
+    name="simulated",
+    title="Simulated participants whose voxels carry a known code of the generated sentences",
+    make=simulate,
+    size="generated: 4 networks and 8 language regions",
+    licence="MIT, as this project",
+    citation="",
+    get="nothing to get: generated from `simulation_seed`",
+    simulated=True,
+    people="simulated participants",
+)

@@ -1,0 +1,151 @@
+"""Listening to a story: from the scans to a response for each sentence."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from braintune.core.base import BraintuneError
+from braintune.core.preprocess import detrend, regress_out, standardise
+from braintune.core.settings import BrainSettings
+from braintune.datasets.brains.base import (
+    Stimuli,
+    read_csv,
+)
+
+#: Parts of words that the story's word list holds apart, as in "I ve".
+CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A story told sentence by sentence.
+
+    Attributes
+    ----------
+    stimuli : Stimuli
+        The sentences, contiguous, with the nuisance regressors that the study names.
+    times : array of shape (n_sentences, 2)
+        Onset and offset, s, from scan 0.
+    """
+
+    stimuli: Stimuli
+    times: np.ndarray
+
+
+# --- from scans to sentences -------------------------------------------------------------------------------------
+
+
+def told_sentences(path: Path, run: BrainSettings) -> Story:
+    """Put the sentences of a story together from its words.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
+        ``onset_s`` and ``offset_s``, counted from scan 0.
+    run : BrainSettings
+        `nuisance` is used.
+
+    Raises
+    ------
+    BraintuneError
+        If a column is missing, a time is none, a sentence ends before it begins, or there are too few sentences for
+        the nuisance regressors.
+    """
+    words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
+    told = words.groupby("sentence", sort=True)
+    times = told.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
+    seconds = times.apply(pd.to_numeric, errors="coerce")
+    if (bad := ~(seconds["onset"] <= seconds["offset"])).any():
+        first = times[bad].iloc[0]
+        raise BraintuneError(
+            f"{path}: sentence {times.index[bad][0]} lasts from {first['onset']!r} to {first['offset']!r}; both must "
+            "be seconds, the end not before the beginning"
+        )
+    sentences = [_spoken(list(group["word"].astype(str))) for _, group in told]
+    order = np.arange(len(sentences))
+    names = [f"sentence {number}" for number in times.index]
+    spans = seconds.to_numpy(dtype=np.float64)
+    words_of = np.array([len(sentence.split()) for sentence in sentences], dtype=np.float64)
+    known = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
+    if run.nuisance and len(sentences) < len(run.nuisance) + 3:
+        raise BraintuneError(f"nuisance: {len(run.nuisance)} regressors leave nothing of {len(sentences)} sentences")
+    nuisance = np.column_stack([known[name] for name in run.nuisance]) if run.nuisance else None
+    return Story(Stimuli(names, sentences, order, position=order, contiguous=True, nuisance=nuisance), spans)
+
+
+def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
+    """Turn scans into responses to sentences.
+
+    Drift is removed, the scans are z-scored over the story and averaged with each lag; then the nuisance regressors,
+    if there are any, are taken out.
+
+    Parameters
+    ----------
+    story : Story
+    scans : array of shape (n_scans, n_columns)
+    run : BrainSettings
+        `detrend_order` and `lags` are used.
+    seconds_per_scan : float
+    where : str
+        What the scans are, for an error.
+
+    Returns
+    -------
+    float32 array of shape (n_sentences, n_lags, n_columns)
+
+    Raises
+    ------
+    BraintuneError
+        If there are too few scans for the detrending, or they end before the last sentence begins.
+    """
+    if run.detrend_order >= len(scans):
+        raise BraintuneError(f"detrend_order: {run.detrend_order} must be below the {len(scans)} scans of {where}")
+    end, times = seconds_per_scan * len(scans), story.times
+    if (late := times[:, 0] >= end).any():
+        raise BraintuneError(
+            f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
+            f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
+        )
+    found = sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
+    return found if story.stimuli.nuisance is None else regress_out(found, story.stimuli.nuisance)
+
+
+def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float], seconds_per_scan: float) -> np.ndarray:
+    """Average the scans between a sentence's onset and offset, both delayed by each lag.
+
+    Parameters
+    ----------
+    scans : array of shape (n_scans, n_regions)
+        Scan i was taken i x `seconds_per_scan` after the story began.
+    times : array of shape (n_sentences, 2)
+        Onset and offset, s.
+    lags : list of float
+        Delays, s.
+    seconds_per_scan : float
+
+    Returns
+    -------
+    float32 array of shape (n_sentences, n_lags, n_regions)
+        Where no scan falls into the interval, the one nearest to its middle is taken.
+    """
+    clock = seconds_per_scan * np.arange(len(scans))
+    out = np.empty((len(times), len(lags), scans.shape[1]), dtype=np.float32)
+    for i, (onset, offset) in enumerate(times):
+        for j, lag in enumerate(lags):
+            inside = (clock >= onset + lag) & (clock <= offset + lag)
+            if not inside.any():
+                inside = [np.abs(clock - (onset + offset) / 2 - lag).argmin()]
+            out[i, j] = scans[inside].mean(axis=0)
+    return out
+
+
+def _spoken(words: list[str]) -> str:
+    """Join the words of a sentence; parts of contractions are put back onto their words."""
+    text = ""
+    for word in words:
+        word = word.lower() if word == "TRUE" else word  # a spreadsheet's idea of the word
+        text += f"'{word}" if word in CLITICS and text else f" {word}"
+    return text.strip()

@@ -1,0 +1,264 @@
+"""Data sets of the hub: how one is described, fetched and read.
+
+Only Parquet files are fetched and only pyarrow reads them: no loading script of a data set ever runs. A
+:class:`HubData` says what a repository must look like; whatever differs is an error that names file, row and field.
+Which data set each task takes is told in :mod:`braintune.datasets.hub_tasks`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import snapshot_download
+
+from braintune.core.base import BraintuneError
+from braintune.core.store import checksum
+
+Row = dict[str, Any]
+
+#: Type of a column: "text", "integer", "number" or "boolean"; a list of one of these; or the fields of a record.
+Spec = str | list[Any] | dict[str, Any]
+
+
+class Misfit(Exception):
+    """A value that cannot be converted: (field, fault)."""
+
+
+@dataclass(frozen=True)
+class HubData:
+    """One data set of the hub.
+
+    Attributes
+    ----------
+    repository, configuration, revision : str
+        Where the data are. A revision of 40 hex digits is a commit and stays; ``refs/convert/parquet`` is the hub's
+        own conversion, which may move, so the commit that it stood for is kept with the checksums.
+    files : str
+        Pattern of the Parquet files of one split, within the repository.
+    columns : dict of str to Spec
+        The columns that are read, and their types; class labels, where there are any, come last.
+    convert : callable
+        ``convert(row, entry)`` yields the examples of one row of the repository, or None in place of an example that
+        has no place in the task; those are counted.
+    licence : str
+        As the data set's card states it.
+    checked : str
+        How repository, revision, files and columns are known: none was downloaded when the entry was written.
+    labels : dict of str to str
+        The class labels of the repository, in the order of its integers → this project's labels.
+    test_split : str
+        The split that is the test part: validation, where the test labels are hidden.
+    held : str
+        Where the entry stands, for an error.
+    instead : str
+        What to do without it, for an error.
+    """
+
+    repository: str
+    configuration: str
+    revision: str
+    files: str
+    columns: dict[str, Spec]
+    convert: Callable[[Row, "HubData"], Iterator[Row | None]]
+    licence: str
+    checked: str
+    labels: dict[str, str] = field(default_factory=dict)
+    test_split: str = "test"
+    held: str = "HUB (lib/braintune/hub_tasks.py)"
+    instead: str = "set task_source: folder or microworld"
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """Pattern of the files of the training and the test part."""
+        return {part: self.files.format(split=split) for part, split in (("train", "train"), ("test", self.test_split))}
+
+    @property
+    def class_column(self) -> str:
+        """Name of the column of class labels."""
+        return list(self.columns)[-1]
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the data set is not as this entry says."""
+        return f"the data set is not as its entry says: mend the entry in {self.held}, or {self.instead}"
+
+    @property
+    def command(self) -> str:
+        """The command that brings the files into the hub cache."""
+        include = self.files.split("/")[0] + "/*"
+        return f"hf download {self.repository} --repo-type dataset --revision {self.revision} --include '{include}'"
+
+    def label(self, number: int) -> str:
+        """Return this project's label for a class label of the repository."""
+        if not 0 <= number < len(self.labels):
+            known = ", ".join(f"{i} ({name})" for i, name in enumerate(self.labels))
+            raise Misfit(self.class_column, f"{number} is no label; known: {known} (the hub hides test labels as -1)")
+        return tuple(self.labels.values())[number]
+
+
+def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
+    """Return the folder of a snapshot, named after its commit, and the files of each part.
+
+    They are taken from the hub cache if they are there, otherwise downloaded.
+
+    Raises
+    ------
+    BraintuneError
+        If they can be had from neither.
+    """
+    wanted = {"repo_type": "dataset", "revision": entry.revision, "allow_patterns": list(entry.patterns.values())}
+    for offline in (True, False):
+        try:
+            # Asking the cache first keeps a run on the data it has, even where the revision has moved since.
+            folder = Path(snapshot_download(entry.repository, local_files_only=offline, **wanted))
+        except Exception as error:  # beside the system's errors, the client lets those of its HTTP library through
+            told = (str(error).strip() or type(error).__name__).splitlines()[0]
+            continue
+        files = {part: sorted(folder.glob(pattern)) for part, pattern in entry.patterns.items()}
+        if all(files.values()):
+            return folder, files
+        told = "it has no " + " and no ".join(entry.patterns[part] for part in files if not files[part])
+    raise BraintuneError(
+        f"the data set {entry.repository!r} (configuration {entry.configuration!r}, revision {entry.revision!r}) "
+        f"is neither in the hub cache ($HF_HOME) nor to be had from the hub ({told}); run "
+        f"`{entry.command}` where the net is reachable, or {entry.instead}"
+    )
+
+
+def checksums(entry: HubData) -> dict[str, str]:
+    """Return repository@commit/file → SHA-256 of what is read of a data set.
+
+    Raises
+    ------
+    BraintuneError
+        As :func:`fetch`.
+    """
+    folder, files = fetch(entry)
+    source = f"{entry.repository}@{folder.name}"
+    return {f"{source}/{f.relative_to(folder).as_posix()}": checksum(f) for part in files.values() for f in part}
+
+
+def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
+    """Yield the examples of a data set.
+
+    Yields
+    ------
+    part : {"train", "test"}
+    where : str
+        File and row (counted from 1) that an example comes from.
+    example : dict or None
+        Fields as in the folder source, not yet checked; None for one that has no place in the task.
+
+    Raises
+    ------
+    BraintuneError
+        As :func:`fetch`; for a file that is not as its entry says, naming file, row and field.
+    """
+    for part, files in fetch(entry)[1].items():
+        for file in files:
+            for number, row in enumerate(_rows(entry, file), start=1):
+                where = f"{file}, row {number}"
+                for column, spec in entry.columns.items():
+                    if not _whole(row[column], spec):
+                        raise BraintuneError(
+                            f"{where}, field {column!r}: null where {_spell(spec)} must be; {entry.remedy}"
+                        )
+                try:
+                    yield from ((part, where, example) for example in entry.convert(row, entry))
+                except Misfit as misfit:
+                    column, fault = misfit.args
+                    raise BraintuneError(f"{where}, field {column!r}: {fault}; {entry.remedy}") from None
+
+
+def _rows(entry: HubData, file: Path) -> Iterator[Row]:
+    """Yield the rows of a Parquet file."""
+    with opened(entry, file) as parquet:
+        for batch in parquet.iter_batches(batch_size=256, columns=list(entry.columns)):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def opened(entry: HubData, file: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file whose columns are as its entry says.
+
+    Raises
+    ------
+    BraintuneError
+        If they are not, or if the file turns out to be damaged while it is open.
+    """
+    try:
+        with pq.ParquetFile(file) as parquet:
+            _check_columns(entry, file, parquet.schema_arrow)
+            yield parquet
+    except (pa.ArrowException, OSError, ValueError) as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BraintuneError(
+            f"{file} is not a whole Parquet file ({told}); fetch it again with `{entry.command} --force-download`"
+        ) from None
+
+
+def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
+    """Check that the columns are there, of the right types, and with the label names that the entry knows."""
+    for column, spec in entry.columns.items():
+        where = f"{file}, field {column!r}"
+        if column not in schema.names:
+            raise BraintuneError(f"{where}: missing; the file has {', '.join(schema.names)}; {entry.remedy}")
+        if not _fits(schema.field(column).type, spec):
+            found = schema.field(column).type
+            raise BraintuneError(f"{where}: its type is {found}, and must be {_spell(spec)}; {entry.remedy}")
+    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = stored.get("info", {}).get("features", {})
+    names = _class_names(features.get(entry.class_column)) if entry.labels else None
+    if names is not None and names != list(entry.labels):
+        raise BraintuneError(
+            f"{file}, field {entry.class_column!r}: its labels are named {', '.join(names)}, and must be "
+            f"{', '.join(entry.labels)}; {entry.remedy}"
+        )
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """Return the label names that the hub's description of a column holds; None where it holds none."""
+    if isinstance(feature, list):
+        return _class_names(feature[0])
+    if isinstance(feature, dict) and "feature" in feature:
+        return _class_names(feature["feature"])
+    return feature.get("names") if isinstance(feature, dict) else None
+
+
+_TYPES: dict[str, Callable[[pa.DataType], bool]] = {
+    "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+    "integer": pa.types.is_integer,
+    "number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t),
+    "boolean": pa.types.is_boolean,
+}
+
+
+def _fits(found: pa.DataType, spec: Spec) -> bool:
+    if isinstance(spec, list):
+        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, spec[0])
+    if isinstance(spec, dict):
+        fields = {f.name: f.type for f in found} if pa.types.is_struct(found) else {}
+        return all(name in fields and _fits(fields[name], inner) for name, inner in spec.items())
+    return _TYPES[spec](found)
+
+
+def _spell(spec: Spec) -> str:
+    if isinstance(spec, list):
+        return f"list of {_spell(spec[0])}"
+    if isinstance(spec, dict):
+        return "record of " + " and ".join(f"{name} ({_spell(inner)})" for name, inner in spec.items())
+    return spec
+
+
+def _whole(value: Any, spec: Spec) -> bool:
+    """Say whether a value holds no null."""
+    if value is None or isinstance(spec, str):
+        return value is not None
+    if isinstance(spec, list):
+        return None not in value if isinstance(spec[0], str) else all(_whole(inner, spec[0]) for inner in value)
+    return all(_whole(value[name], inner) for name, inner in spec.items())

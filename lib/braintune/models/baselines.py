@@ -1,0 +1,255 @@
+"""What a task costs without understanding: answers from counts of labels, and from bags of words.
+
+A tuned model has learned more than words only where it beats both. Neither baseline knows the order of words beyond
+neighbours.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.special import logit
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from braintune.core.base import BraintuneError
+from braintune.datasets.metrics import score
+from braintune.datasets.tasks import Row, TaskData
+
+# --- counts of labels --------------------------------------------------------------------------------------------
+
+
+def trivial_answers(data: TaskData) -> list[Any]:
+    """Answer the test rows without a model.
+
+    The most frequent training label; for tags, every word's most frequent tag in the training rows (a new word's is
+    the most frequent tag of all); for spans, the whole context or its first words, as many as the median answer has,
+    whichever does better on the training rows.
+    """
+    task, train = data.task, data.train
+    if task.kind == "span":
+        median = int(np.median([len(row["answers"][0]["text"].split()) for row in train]))
+        guesses = {n: [_first_words(row, n) for row in train] for n in (max(median, 1), None)}
+        best = max(guesses, key=lambda n: score(task, train, guesses[n])[task.metric])
+        return [_first_words(row, best) for row in data.test]
+    if task.kind in ("tokens", "roles"):
+        counts: dict[str, Counter] = defaultdict(Counter)
+        for row in train:
+            for word, tag in zip(row["tokens"], row["tags"], strict=True):
+                counts[word.lower()][tag] += 1
+        usual = sum(counts.values(), Counter()).most_common(1)[0][0]
+        best = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
+        return [[best.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
+    most = Counter(row["label"] for row in train).most_common(1)[0][0]
+    return [most] * len(data.test)
+
+
+def _first_words(row: Row, n: int | None) -> str:
+    return " ".join(row["context"].split()[:n])
+
+
+# --- bags of words -----------------------------------------------------------------------------------------------
+
+
+def bag_of_words_answers(data: TaskData, seed: int = 0) -> list[Any]:
+    """Answer the test rows with a logistic regression on bags of words, fitted on the training and validation rows.
+
+    A label: tf-idf [1]_ of the words and bigrams, of two texts also of the words they share and do not share. A tag:
+    each word by itself, from the word and its two neighbours (a unigram tagger with neighbours), for roles also from
+    the predicate and its side. A span: every word of the context by itself, from the word, the beginning of the
+    question, and which words occur in the question; the answer is the run of words with the
+    highest total log odds, each over those of any word.
+
+    Parameters
+    ----------
+    data : TaskData
+    seed : int
+        Order of the words in stochastic gradient descent (tags and spans); labels do not depend on it.
+
+    Returns
+    -------
+    answers : list
+        A label, a list of tags, or a text for each test row, as :func:`braintune.datasets.metrics.score` takes them.
+
+    Raises
+    ------
+    BraintuneError
+        If there are no training rows.
+
+    References
+    ----------
+    .. [1] Manning, Raghavan, Schütze (2008), Introduction to information retrieval, chapter 6.
+    """
+    train = [*data.train, *data.validation]
+    if not train:
+        raise BraintuneError(f"{data.task.name} has 0 training rows; a baseline needs at least one: add some")
+    if not data.test:
+        return []
+    if data.task.kind == "span":
+        return _answer_spans(train, data.test, seed)
+    if data.task.kind in ("tokens", "roles"):
+        return _answer_tags(train, data.test, data.task.kind == "roles", seed)
+    bag = _BAGS[data.task.kind]
+    labels = [row["label"] for row in train]
+    if len(set(labels)) == 1:  # nothing to tell apart
+        return labels[:1] * len(data.test)
+    texts = tuple(field for field, kind in data.task.fields.items() if kind == "text" and field != "label")
+    model = make_pipeline(
+        TfidfVectorizer(analyzer=lambda row: list(bag(row, texts)) or ["nothing"], sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=1000),
+    )
+    return model.fit(train, labels).predict(data.test).tolist()
+
+
+_WORD = re.compile(r"\w+(?:[.,'’-]\w+)*|[^\w\s]")
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _words_and_bigrams(words: list[str], name: str) -> Iterator[str]:
+    yield from (f"{name}: {word}" for word in words)
+    yield from (f"{name}: {a} {b}" for a, b in pairwise(words))
+
+
+def _sentence_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+    yield from _words_and_bigrams(_words(row[texts[0]]), "text")
+
+
+def _pair_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+    first, second = (_words(row[field]) for field in texts[:2])
+    yield from _words_and_bigrams(first, "first")
+    yield from _words_and_bigrams(second, "second")
+    yield from (f"shared: {word}" for word in sorted({*first} & {*second}))
+    yield from (f"first alone: {word}" for word in sorted({*first} - {*second}))
+    yield from (f"second alone: {word}" for word in sorted({*second} - {*first}))
+    for name, own, other in (("first", first, second), ("second", second, first)):
+        if own:  # tf-idf sees a text as a direction, so how much is shared must be said
+            yield f"shared of {name}: {round(10 * len({*own} & {*other}) / len({*own}))} tenths"
+
+
+def _sense_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+    yield from _pair_bag(row, texts)
+    for number, field in enumerate(texts[:2], start=1):
+        yield f"target: {row[field].split()[row[f'index{number}']].lower()}"
+
+
+def _reference_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+    text = row["text"]
+    yield from _words_and_bigrams(_words(text), "text")
+    yield f"pronoun: {row['pronoun'].lower()}"
+    for name in ("a", "b"):
+        (_, end), (start, _) = sorted((at := row[f"{part}_start"], at + len(row[part])) for part in ("pronoun", name))
+        order = "before" if row[f"{name}_start"] < row["pronoun_start"] else "after"
+        yield from _words_and_bigrams(_words(text[end:start]) or ["nothing"], f"from {name} {order}")
+
+
+#: Kinds that have one label → function of (row, text fields), which yields the items of its bag.
+_BAGS: dict[str, Callable[[Row, tuple[str, ...]], Iterator[str]]] = {
+    "sentence": _sentence_bag,
+    "pair": _pair_bag,
+    "sense": _sense_bag,
+    "reference": _reference_bag,
+}
+
+# --- one answer for each word ------------------------------------------------------------------------------------
+
+
+@cache
+def _shape(word: str) -> str:
+    """Return the sorts of characters in a word, each run once: ``Xx`` for ``River``, ``d,d`` for ``10,000``."""
+    sorts = ("X" if c.isupper() else "x" if c.isalpha() else "d" if c.isdigit() else c for c in word)
+    return "".join(sort for sort, _ in groupby(sorts))
+
+
+def _fit_words(columns: list[tuple], labels: list[Any], seed: int, **settings: Any) -> Pipeline:
+    """Fit a logistic regression on categorical columns; a value that no training word has counts as none."""
+    model = make_pipeline(
+        OneHotEncoder(handle_unknown="ignore"),
+        SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=seed, **settings),
+    )
+    return model.fit(np.array(columns, dtype=object), labels)
+
+
+def _tag_columns(row: Row, roles: bool) -> Iterator[tuple]:
+    """Yield, for each word: lower case, suffixes, shape, neighbours; for roles, word and predicate with the side."""
+    lower = ["<begin>", *(word.lower() for word in row["tokens"]), "<end>"]
+    for i, word in enumerate(row["tokens"]):
+        before, own, after = lower[i : i + 3]
+        columns = (own, own[-3:], own[-2:], _shape(word), before, after)
+        if roles:
+            place = row["predicate_index"]
+            side = f"{(i > place) - (i < place):+d}"
+            columns += (f"{side} {own}", f"{side} {lower[place + 1]}")
+        yield columns
+
+
+def _answer_tags(train: list[Row], test: list[Row], roles: bool, seed: int) -> list[list[str]]:
+    tags = [tag for row in train for tag in row["tags"]]
+    if len(set(tags)) == 1:
+        return [tags[:1] * len(row["tokens"]) for row in test]
+    model = _fit_words([word for row in train for word in _tag_columns(row, roles)], tags, seed, alpha=1e-5)
+    words = np.array([word for row in test for word in _tag_columns(row, roles)], dtype=object)
+    found = iter(model.predict(words).tolist())
+    return [[next(found) for _ in row["tokens"]] for row in test]
+
+
+def _span_columns(row: Row, words: list[re.Match]) -> Iterator[tuple]:
+    """Yield, for each word of the context: it and its neighbours, which of them the question has, its first words."""
+    question = _words(row["question"])
+    first, two = " ".join(question[:1]), " ".join(question[:2])
+    texts = [word.group() for word in words]
+    lower = ["", *(text.lower() for text in texts), ""]
+    asked = [word in {*question} for word in lower]
+    for i, text in enumerate(texts):
+        shape, near = _shape(text), "".join(f"{a:d}" for a in asked[i : i + 3])
+        yield (*lower[i : i + 3], near, *(f"{first} {x}" for x in (shape, lower[i + 1], near)), f"{two} {shape}")
+
+
+def _answer_spans(train: list[Row], test: list[Row], seed: int) -> list[str]:
+    columns, inside, lengths = [], [], []
+    for row in train:
+        words, answer = list(_WORD.finditer(row["context"])), row["answers"][0]
+        begin, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
+        held = [max(word.start(), begin) < min(word.end(), end) for word in words]
+        columns += _span_columns(row, words)
+        inside += held
+        lengths.append(sum(held))
+    if len(set(inside)) < 2:  # every word is in an answer, or none is
+        return [row["context"].strip() if any(inside) else "" for row in test]
+    model = _fit_words(columns, inside, seed, alpha=1e-4, average=True)
+    usual, longest = logit(np.mean(inside)), max(int(np.percentile(lengths, 95)), 1)
+    found = [list(_WORD.finditer(row["context"])) for row in test]
+    columns = [word for row, words in zip(test, found, strict=True) for word in _span_columns(row, words)]
+    points = model.decision_function(np.array(columns, dtype=object)) - usual if columns else np.zeros(0)
+    answers = []
+    for row, words in zip(test, found, strict=True):
+        own, points = points[: len(words)], points[len(words) :]
+        first, last = best_run(own, longest)
+        answers.append(row["context"][words[first].start() : words[last].end()] if words else "")
+    return answers
+
+
+def best_run(points: np.ndarray, longest: int) -> tuple[int, int]:
+    """Return the first and the last place of the run with the highest sum; of equal ones the shortest, then first.
+
+    Parameters
+    ----------
+    points : array of shape (n_words,)
+    longest : int
+        Longest run allowed, in words.
+    """
+    best, place = -np.inf, (0, 0)
+    for length in range(1, min(longest, len(points)) + 1):
+        sums = sliding_window_view(points, length).sum(1)
+        if sums.max() > best:
+            best, place = sums.max(), (int(sums.argmax()), int(sums.argmax()) + length - 1)
+    return place

@@ -1,0 +1,152 @@
+"""Control representations: content-free codes of the stimuli, the user's own vectors, encoders that have learned nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from braintune.core.base import BraintuneError, data_folder
+from braintune.core.device import pick_device
+from braintune.core.study import Study
+from braintune.datasets.brains.base import Stimuli, read_array, stimulus_means
+from braintune.models.backbones import Backbone, load_backbone, random_backbone
+from braintune.models.prefix import random_prefix, zero_prefix
+
+# --- controls ----------------------------------------------------------------------------------------------------
+
+
+class NotAvailable(BraintuneError):
+    """A control that these stimuli do not allow; the message is the reason."""
+
+
+def gaussian_basis(values: np.ndarray, n: int = 12) -> np.ndarray:
+    """Encode one property as its closeness to `n` centres, so that correlations between stimuli mean something.
+
+    Parameters
+    ----------
+    values : array of shape (n_stimuli,)
+    n : int
+        Gaussian gaussian_basis, evenly spaced from the smallest to the largest value, one spacing wide.
+
+    Returns
+    -------
+    array of shape (n_stimuli, n), float32
+
+    Raises
+    ------
+    NotAvailable
+        If all values are the same.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    centres, spacing = np.linspace(values.min(), values.max(), n, retstep=True)
+    if spacing <= 0:
+        raise NotAvailable(f"it is {values[0]:g} for all {len(values)} stimuli")
+    return np.exp(-0.5 * ((values[:, None] - centres) / spacing) ** 2).astype(np.float32)
+
+
+def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float = 0.01) -> np.ndarray:
+    """Code which passage a stimulus belongs to, and nothing of what it says.
+
+    Every passage has a random vector, and every stimulus a hundredth of its own on top, which tells stimuli of one
+    passage apart without saying anything. A story has no passages: there the vector drifts, and stimuli are alike
+    over about the length of one block of the grouped design.
+
+    Returns
+    -------
+    array of shape (n_stimuli, width), float32
+
+    Raises
+    ------
+    NotAvailable
+        If the stimuli have neither passages nor an order.
+    """
+    random = np.random.default_rng(study.world_seed)
+    n = len(stimuli.names)
+    if stimuli.passage is not None:
+        names, number = np.unique(stimuli.passage, return_inverse=True)
+        vectors = random.standard_normal((len(names), width))[number]
+    elif stimuli.contiguous and stimuli.position is not None:
+        reach = n / study.blocks / 2
+        distance = (stimuli.position[:, None] - np.arange(n)) / reach
+        weights = np.exp(-0.5 * distance**2)
+        vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True) @ random.standard_normal((n, width))
+    else:
+        raise NotAvailable("these stimuli come in no passages and in no order")
+    return (vectors + jitter * random.standard_normal((n, width))).astype(np.float32)
+
+
+def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
+    """Code a stimulus's length in words and in characters (of several sentences: their mean) as :func:`bumps`.
+
+    Returns
+    -------
+    array of shape (n_stimuli, 24), float32
+    """
+    counts = np.array([(len(sentence.split()), len(sentence)) for sentence in stimuli.sentences], dtype=np.float64)
+    means = stimulus_means(counts[None], stimuli)[0]
+    return np.concatenate([gaussian_basis(means[:, 0]), gaussian_basis(means[:, 1])], axis=1)
+
+
+def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
+    """Code a stimulus's place in its passage or story as :func:`bumps`.
+
+    Returns
+    -------
+    array of shape (n_stimuli, 12), float32
+    """
+    if stimuli.position is None:
+        raise NotAvailable("these stimuli were presented in no fixed order")
+    return gaussian_basis(stimuli.position)
+
+
+def user_vectors(file: str, stimuli: Stimuli) -> np.ndarray:
+    """Read vectors of the stimuli that were made elsewhere, such as word vectors or features of another model.
+
+    Parameters
+    ----------
+    file : str
+        Path of an .npz file in the data folder; its array ``vectors`` has a row for each stimulus, in their order.
+    stimuli : Stimuli
+
+    Returns
+    -------
+    array of shape (n_stimuli, width), float32
+
+    Raises
+    ------
+    NotAvailable
+        If the file has another number of rows: it was made for another brain data set.
+    BraintuneError
+        If there is no such file, or it cannot be read.
+    """
+    vectors = read_array(data_folder() / file, "vectors")
+    if len(vectors) != len(stimuli.names):
+        raise NotAvailable(f"{file} has {len(vectors)} rows, and there are {len(stimuli.names)} stimuli")
+    return vectors.astype(np.float32)
+
+
+def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
+    return random_backbone(study.backbone, study.world_seed, device=pick_device(study.device))
+
+
+def _zero_prefix(study: Study, stimuli: Stimuli) -> Backbone:
+    backbone = load_backbone(study.backbone, device=pick_device(study.device))
+    zero_prefix(backbone.model, study.prefix_length)
+    return replace(backbone, name=f"{study.backbone}, zero prefix")
+
+
+def _random_prefix(study: Study, stimuli: Stimuli) -> Backbone:
+    backbone = load_backbone(study.backbone, device=pick_device(study.device))
+    random_prefix(backbone.model, study.prefix_length, study.prefix_std, study.world_seed)
+    return replace(backbone, name=f"{study.backbone}, random prefix (seed {study.world_seed})")
+
+
+#: Control → function of (study, stimuli), which returns a code (n_stimuli, width), or a backbone to embed with.
+CONTROLS: dict[str, Callable[[Study, Stimuli], np.ndarray | Backbone]] = {
+    "passage": passage_code,
+    "length": length_code,
+    "position": position_code,
+    "random-weights": _random_weights,
+    "zero-prefix": _zero_prefix,
+    "random-prefix": _random_prefix,
+}

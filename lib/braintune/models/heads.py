@@ -1,0 +1,107 @@
+"""One linear head on any encoder: it reads the hidden states of spans, or of every token.
+
+With u1 … uk the mean last hidden states over the k spans of an input, the head sees
+
+- a label: u1 … uk, and for k > 1 also abs(u1 - uj) and u1 * uj for every other span j,
+- a tag for every token: its hidden state h; given a predicate u1 also u1 and h * u1,
+- an answer span: the hidden state of every token, once for "first" and once for "last".
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from braintune.datasets.tasks import KINDS
+from braintune.models.inputs import IGNORED
+
+_N_SPANS = {"sentence": 1, "pair": 2, "sense": 2, "reference": 3, "tokens": 0, "roles": 1, "span": 1}
+assert set(_N_SPANS) == set(KINDS)
+
+
+class TunedModel(nn.Module):
+    """A backbone with the head of one kind of task.
+
+    Parameters
+    ----------
+    backbone : PreTrainedModel
+        Any encoder of the transformers library that returns ``last_hidden_state``.
+    kind : str
+        A key of :data:`braintune.datasets.tasks.KINDS`.
+    n_labels : int
+        Labels or tags; not used for answer spans.
+    dropout : float
+        Dropout before the linear layer.
+    """
+
+    # one device always: the trainer would otherwise split every batch over all GPUs it sees
+    is_parallelizable = True
+    model_parallel = True
+    # the trainer asks for it where a checkpoint does not hold everything
+    _keys_to_ignore_on_save = None
+
+    def __init__(self, backbone: PreTrainedModel, kind: str, n_labels: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        k = _N_SPANS[kind]
+        parts = {"tokens": 1, "roles": 3, "span": 1}.get(kind, k + 2 * (k - 1))
+        self.backbone = backbone
+        self.kind = kind
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(parts * backbone.config.hidden_size, 2 if kind == "span" else n_labels)
+
+    @property
+    def config(self):
+        """The backbone's configuration."""
+        return self.backbone.config
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        spans: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return ``logits`` and, given labels, ``loss``.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, token_type_ids : tensor of shape (b, l)
+        spans : tensor of shape (b, k, 2)
+            First and end position of every span.
+        labels : tensor of shape (b,), (b, l) or (b, 2)
+            Numbers of labels, of tags, or of the answer's first and last token (-1: the answer is not here).
+
+        Returns
+        -------
+        outputs : dict
+            ``logits`` of shape (b, n_labels), (b, l, n_labels) or (b, l, 2).
+        """
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+        place = torch.arange(hidden.shape[1], device=hidden.device)
+        inside = (place >= spans[..., :1]) & (place < spans[..., 1:])  # [b, k, l]
+        logits = self.head(self.dropout(self._features(hidden, inside))).float()
+        if self.kind == "span":
+            logits = logits.masked_fill(~inside[:, 0, :, None], torch.finfo(logits.dtype).min)
+        outputs = {"logits": logits}
+        return outputs if labels is None else {"loss": self._loss(logits, labels), **outputs}
+
+    def _features(self, hidden: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        if self.kind in ("tokens", "span"):
+            return hidden
+        weights = inside.to(hidden.dtype)
+        pooled = weights @ hidden / weights.sum(2, keepdim=True).clamp(min=1)  # [b, k, width]
+        first, others = pooled[:, :1], pooled[:, 1:]
+        if self.kind == "roles":
+            return torch.cat([hidden, first.expand_as(hidden), hidden * first], 2)
+        return torch.cat([pooled, (first - others).abs(), first * others], 1).flatten(1)
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.kind == "span":
+            # "not in this window" is one more class whose logit is always 0: windows of one context become comparable
+            nowhere = logits.new_zeros(len(logits), 1, 2)
+            logits = torch.cat([logits, nowhere], 1).transpose(1, 2)  # [b, 2, l + 1]
+            labels = torch.where(labels < 0, logits.shape[2] - 1, labels)
+        total = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        return total / (labels != IGNORED).sum().clamp(min=1)

@@ -1,0 +1,139 @@
+"""Ways to tune an encoder: what each trains, and how what was trained is taken out and put back.
+
+A method is one entry of :data:`METHODS`; training, scoring, saving and loading are the same for all of them.
+
+References
+----------
+.. [1] Hu et al. (2022). LoRA: Low-Rank Adaptation of Large Language Models. ICLR.
+.. [2] Ben Zaken et al. (2022). BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked
+   Language-models. ACL.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from braintune.core.base import BraintuneError
+from braintune.core.settings import TuningSettings
+from braintune.models.prefix import attach_prefix, load_prefix_state, must_fit, prefix_state
+from braintune.models.soft_prompt import attach_prompt
+
+State = dict[str, Tensor]
+
+#: Model type → names of the attention's projections that LoRA updates: query and value, or where one matrix makes
+#: query, key and value, that one.
+LORA_TARGETS = {
+    "bert": ["query", "value"],
+    "roberta": ["query", "value"],
+    "xlm-roberta": ["query", "value"],
+    "distilbert": ["q_lin", "v_lin"],
+    "modernbert": ["Wqkv"],
+    "gpt2": ["c_attn"],
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to tune.
+
+    Attributes
+    ----------
+    title : str
+        What is trained, in one line.
+    prepare : function of (model, settings, seed)
+        Freezes what is not trained and adds what is new; the head is trained always.
+    state : function of model
+        Returns what training changed in the backbone, as named tensors.
+    restore : function of (model, state)
+        Puts it back into a prepared model.
+    """
+
+    title: str
+    prepare: Callable[[PreTrainedModel, TuningSettings, int], None]
+    state: Callable[[PreTrainedModel], State]
+    restore: Callable[[PreTrainedModel, State], None]
+
+
+def _train_all(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    model.requires_grad_(True)
+    _freeze_pooler(model)
+
+
+def _freeze(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    model.requires_grad_(False)
+
+
+def _freeze_pooler(model: PreTrainedModel) -> None:
+    if isinstance(pooler := getattr(model, "pooler", None), torch.nn.Module):
+        pooler.requires_grad_(False)  # it is behind the hidden states that the heads read
+
+
+def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    """Train every bias vector, those of the normalisation layers included [2]_."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith("bias"))
+    _freeze_pooler(model)
+    if not _trained(model):
+        raise BraintuneError(
+            f"bitfit trains bias vectors, and this model of type {model.config.model_type!r} has none; choose another "
+            "method (prompt-shallow and lora are as small), or a backbone with biases, such as BERT or RoBERTa"
+        )
+
+
+def _add_deep_prompts(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    attach_prefix(
+        model,
+        settings.prefix_length,
+        std=settings.prefix_std,
+        tokens=settings.prefix_init == "tokens",
+        hidden=settings.prefix_hidden,
+        dropout=settings.prefix_dropout,
+        seed=seed,
+    )
+
+
+def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    tokens = settings.prefix_init == "tokens"
+    attach_prompt(model, settings.prefix_length, std=settings.prefix_std, tokens=tokens, seed=seed)
+
+
+def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    """Add a trainable product of two thin matrices to the attention's projections, zero at first [1]_."""
+    family = model.config.model_type
+    if family not in LORA_TARGETS:
+        raise BraintuneError(
+            f"lora does not know models of type {family!r}; known: {', '.join(LORA_TARGETS)}. Choose one of those as "
+            "backbone, or add the names of its attention's projections to LORA_TARGETS in methods.py"
+        )
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        target_modules=LORA_TARGETS[family],
+        fan_in_fan_out=family == "gpt2",  # GPT-2 keeps its matrices transposed
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+
+
+def _trained(model: PreTrainedModel) -> State:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _put_back(model: PreTrainedModel, state: State) -> None:
+    must_fit(state, _trained(model))
+    model.load_state_dict(state, strict=False)
+
+
+METHODS: dict[str, Method] = {
+    "fine-tuned": Method("all weights of the encoder", _train_all, _trained, _put_back),
+    "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts, prefix_state, load_prefix_state),
+    "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt, _trained, _put_back),
+    "lora": Method("low-rank updates of the attention's projections", _add_lora, _trained, _put_back),
+    "bitfit": Method("the bias vectors of the encoder", _train_biases, _trained, _put_back),
+    "head-only": Method("nothing but the head", _freeze, _trained, _put_back),
+}

@@ -1,0 +1,310 @@
+r"""Deep prompts: trainable key and value vectors that every layer's attention sees before its own (P-tuning v2).
+
+A registered attention function puts each layer's prefix in front of its keys and values. It needs no cache, shifts no
+position, leaves the length of the output alone, and serves every model whose attention goes through the registry of
+the transformers library: BERT, RoBERTa, DistilBERT, ModernBERT and GPT-2 alike.
+
+For a query :math:`q` of one head, with prefix keys :math:`K_P` and values :math:`V_P`,
+
+.. math:: \mathrm{softmax}(q [K_P; K]^\top / \sqrt{d})\,[V_P; V] .
+
+Even a prefix of zeros takes a share of the softmax and so changes the output: a comparison with the untuned model
+needs :func:`zero_prefix` and :func:`random_prefix` beside it.
+
+A prefix starts from random numbers, or from the keys and values that the model itself computes for words of its
+vocabulary [2]_.
+
+Training leaves the backbone's dropout on, as in full fine-tuning: freezing stops gradients, not noise. The backbone
+computes no gradients of its own weights, and none at all below the first prefix.
+
+References
+----------
+.. [1] Liu et al. (2022). P-Tuning: Prompt Tuning Can Be Comparable to Fine-tuning Across Scales and Tasks. ACL.
+.. [2] Li and Liang (2021). Prefix-Tuning: Optimizing Continuous Prompts for Generation. ACL.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from braintune.core.base import BraintuneError
+
+ATTENTION = "braintune_prefix"
+_RECORDED = "braintune_recorded"
+#: Random tokens are read in rows of this length: about a sentence, and every model can read that many.
+_ROW = 32
+
+#: Model type → class of its self-attention module.
+FAMILIES = {
+    "bert": "BertSelfAttention",
+    "roberta": "RobertaSelfAttention",
+    "xlm-roberta": "XLMRobertaSelfAttention",
+    "distilbert": "DistilBertSelfAttention",
+    "modernbert": "ModernBertAttention",
+    "gpt2": "GPT2Attention",
+}
+
+
+class Prefix(nn.Module):
+    """One layer's prefix, trained directly or through a two-layer network (reparameterisation [2]_).
+
+    Parameters
+    ----------
+    heads, head_dim, length : int
+        Attention heads, dimensions of a head, and prefix vectors.
+    std : float
+        Standard deviation of the initial values.
+    hidden : int
+        Width of the reparameterisation network; 0 trains keys and values directly.
+    dropout : float
+        Dropout on keys and values while training.
+    """
+
+    def __init__(self, heads: int, head_dim: int, length: int, std: float, hidden: int = 0, dropout: float = 0.0):
+        super().__init__()
+        width = heads * head_dim
+        self.shape = (length, 2, heads, head_dim)
+        self.vectors = nn.Parameter(torch.randn(length, width if hidden else 2 * width) * std)
+        self.network = (
+            nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 2 * width))
+            if hidden
+            else nn.Identity()
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self) -> Tensor:
+        """Return keys and values, shape (2, heads, length, head_dim)."""
+        return self.dropout(self.network(self.vectors)).view(self.shape).permute(1, 2, 0, 3)
+
+
+def _attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention with the module's prefix before its keys and values, if it has one."""
+    prefix = module.__dict__.get("deep_prompt")
+    if prefix is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    causal = options.pop("is_causal", None)
+    if attention_mask is None and (module.is_causal if causal is None else causal):
+        # A causal model goes without a mask when nothing is padded. "The lower triangle" would then begin at the
+        # prefix instead of the first token, so the mask has to be spelled out.
+        shape = query.shape[2], key.shape[2]
+        attention_mask = torch.ones(shape, dtype=torch.bool, device=query.device).tril(shape[1] - shape[0])[None, None]
+    keys, values = prefix().to(key.dtype)  # [heads, length, head_dim] each
+    batch, length = key.shape[0], keys.shape[1]
+    key = torch.cat([keys.expand(batch, -1, -1, -1), key], dim=2)
+    value = torch.cat([values.expand(batch, -1, -1, -1), value], dim=2)
+    if attention_mask is not None:  # every token sees the whole prefix: True in a boolean mask, 0 in an additive one
+        attention_mask = nn.functional.pad(attention_mask, (length, 0), value=attention_mask.dtype == torch.bool)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
+
+
+def _record(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention that leaves its keys and values with the module."""
+    module.__dict__["recorded"] = torch.stack([key, value])  # [2, batch, heads, tokens, head_dim]
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+for _name, _function in ((ATTENTION, _attend), (_RECORDED, _record)):
+    AttentionInterface.register(_name, _function)
+    AttentionMaskInterface.register(_name, sdpa_mask)
+
+
+def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
+    """Return a model's self-attention modules, first layer first.
+
+    Raises
+    ------
+    BraintuneError
+        If the model is of a family that deep prompts do not know.
+    """
+    family = FAMILIES.get(model.config.model_type)
+    found = [module for module in model.modules() if type(module).__name__ == family]
+    if len(found) != model.config.num_hidden_layers:
+        raise BraintuneError(
+            f"deep prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
+            "Choose one of those as backbone, or add its attention class to FAMILIES in prefix.py"
+        )
+    return found
+
+
+def vocabulary_tokens(model: PreTrainedModel, n: int) -> Tensor:
+    """Draw tokens of a model's vocabulary by torch's global random state, with replacement.
+
+    Tokens that the configuration names as special (padding, begin, end and so on) are left out.
+
+    Returns
+    -------
+    int64 tensor of shape (n,), on the model's device
+    """
+    names = ("pad", "bos", "eos", "cls", "sep", "unk", "mask")
+    special = {getattr(model.config, f"{name}_token_id", None) for name in names}
+    words = torch.tensor([token for token in range(model.config.vocab_size) if token not in special])
+    return words[torch.randint(len(words), (n,))].to(model.device)
+
+
+def attach_prefix(
+    model: PreTrainedModel,
+    length: int,
+    *,
+    std: float = 0.02,
+    tokens: bool = False,
+    hidden: int = 0,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> nn.ModuleList:
+    """Freeze a model and give every layer a trainable prefix.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A bare encoder. Its own parameters stop requiring gradients; its dropout stays on in training mode.
+    length : int
+        Prefix vectors per layer.
+    std, hidden, dropout
+        See :class:`Prefix`.
+    tokens : bool
+        Start from the keys and values that the model computes for random words, instead of random numbers.
+    seed : int
+        Seed of the initial values; the global random state is left as it was.
+
+    Returns
+    -------
+    nn.ModuleList
+        The prefixes, first layer first; also ``model.deep_prompts``, so they are among the model's parameters.
+
+    Raises
+    ------
+    BraintuneError
+        If the model has a prefix already, or is of an unknown family; and for words with a reparameterisation
+        network, which makes keys and values itself.
+    """
+    modules = attention_modules(model)
+    if hasattr(model, "deep_prompts"):
+        raise BraintuneError("this model has a prefix already; take it off with detach_prefix first")
+    if tokens and hidden:
+        raise BraintuneError(
+            f"prefix_init 'tokens' sets keys and values, which a network of width {hidden} would make itself; set "
+            "`prefix_hidden: 0` or `prefix_init: normal`"
+        )
+    heads, width = model.config.num_attention_heads, model.config.hidden_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        words = vocabulary_tokens(model, length) if tokens else None
+        prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
+    prompts.to(device=model.device, dtype=model.dtype).train(model.training)
+    prompts.before = model.config, [parameter.requires_grad for parameter in model.parameters()]
+    model.requires_grad_(False)
+    # Attention is chosen by the configuration, which two models may share: this one gets its own.
+    _replace_config(model, deepcopy(model.config))
+    if words is not None:
+        for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
+            prompt.vectors.data.copy_(vectors)
+    model.set_attn_implementation(ATTENTION)
+    for module, prompt in zip(modules, prompts, strict=True):
+        # Past nn.Module's registration: the parameters belong to the model once, under `deep_prompts`.
+        module.__dict__["deep_prompt"] = prompt
+    model.deep_prompts = prompts
+    return prompts
+
+
+def detach_prefix(model: PreTrainedModel) -> None:
+    """Take the prefix off: attention, configuration and ``requires_grad`` are what they were before.
+
+    Raises
+    ------
+    BraintuneError
+        If the model has no prefix.
+    """
+    config, trainable = _prompts(model).before
+    del model.deep_prompts
+    for module in attention_modules(model):
+        del module.__dict__["deep_prompt"]
+    _replace_config(model, config)
+    for parameter, grad in zip(model.parameters(), trainable, strict=True):
+        parameter.requires_grad_(grad)
+
+
+def prefix_state(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return a copy of the prefix's tensors by name, on the CPU.
+
+    Raises
+    ------
+    BraintuneError
+        If the model has no prefix.
+    """
+    return {name: value.detach().cpu().clone() for name, value in _prompts(model).state_dict().items()}
+
+
+def load_prefix_state(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
+    """Put tensors from :func:`prefix_state` into an attached prefix of the same shape.
+
+    Raises
+    ------
+    BraintuneError
+        If the model has no prefix, or names or shapes differ.
+    """
+    must_fit(state, _prompts(model).state_dict())
+    model.deep_prompts.load_state_dict(dict(state))
+
+
+def must_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Compare the names and shapes of saved weights with those that a model has room for.
+
+    Raises
+    ------
+    BraintuneError
+        If they differ: the message names the first difference.
+    """
+    saved, room = ({name: tuple(value.shape) for name, value in part.items()} for part in (state, wanted))
+    if wrong := sorted(name for name in saved | room if saved.get(name) != room.get(name)):
+        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, room)]
+        raise BraintuneError(
+            f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
+            "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"
+        )
+
+
+def zero_prefix(model: PreTrainedModel, length: int) -> nn.ModuleList:
+    """Attach a prefix of zeros: what a prefix costs by its mere presence."""
+    return attach_prefix(model, length, std=0.0)
+
+
+def random_prefix(model: PreTrainedModel, length: int, std: float = 0.02, seed: int = 0) -> nn.ModuleList:
+    """Attach an untrained prefix: where prompt-tuning with these values starts."""
+    return attach_prefix(model, length, std=std, seed=seed)
+
+
+@torch.no_grad()
+def _keys_and_values(model: PreTrainedModel, modules: list[nn.Module], words: Tensor) -> list[Tensor]:
+    """Return what every layer's attention makes of some tokens, shape (n_words, 2 * width) each."""
+    rows, mode = [], model.training
+    model.set_attn_implementation(_RECORDED)
+    model.eval()
+    for row in words.split(_ROW):
+        model(input_ids=row[None])
+        rows.append([module.__dict__.pop("recorded")[:, 0] for module in modules])
+    model.train(mode)
+    layers = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))  # [2, heads, n_words, head_dim] each
+    return [layer.permute(2, 0, 1, 3).flatten(1) for layer in layers]
+
+
+def _prompts(model: PreTrainedModel) -> nn.ModuleList:
+    if not hasattr(model, "deep_prompts"):
+        raise BraintuneError("this model has no prefix; attach_prefix gives it one")
+    return model.deep_prompts
+
+
+def _replace_config(model: PreTrainedModel, new: PreTrainedConfig) -> None:
+    old = model.config
+    for module in model.modules():
+        if getattr(module, "config", None) is old:
+            module.config = new

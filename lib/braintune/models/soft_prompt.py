@@ -1,0 +1,122 @@
+"""Shallow prompts: trainable vectors that stand before the words at the input layer, and nowhere else.
+
+The encoder reads P prompt vectors and then the words; their hidden states are taken off again, at every layer. So
+heads, spans, tags and poolings see the words alone, as without a prompt. (PEFT's prompt tuning returns longer
+sequences instead, which puts every position of a span or a tag off by P.)
+
+Where things stand: the words keep their position ids, so nothing but the prompt changes for them. With learned
+positions all prompt vectors stand where the first word does; the position's vector is a constant that training can
+take up. With rotary positions (ModernBERT) they stand at -P … -1, and layers that attend within a window see them
+from the first words only.
+
+References
+----------
+.. [1] Lester et al. (2021). The Power of Scale for Parameter-Efficient Prompt Tuning. EMNLP.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from braintune.core.base import BraintuneError
+from braintune.models.prefix import FAMILIES, vocabulary_tokens
+
+
+def attach_prompt(
+    model: PreTrainedModel, length: int, *, std: float = 0.02, tokens: bool = False, seed: int = 0
+) -> nn.Parameter:
+    """Freeze a model and put trainable vectors before its words.
+
+    From then on the model takes its inputs by name, and returns ``last_hidden_state`` and ``hidden_states`` alone:
+    attention maps and caches would still hold the prompt.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        A bare encoder. Its own parameters stop requiring gradients; its dropout stays on in training mode.
+    length : int
+        Prompt vectors.
+    std : float
+        Standard deviation of the initial values.
+    tokens : bool
+        Start from the embeddings of random words of the vocabulary instead [1]_.
+    seed : int
+        Seed of the initial values; the global random state is left as it was.
+
+    Returns
+    -------
+    nn.Parameter of shape (length, width)
+        The prompt; also ``model.shallow_prompt``.
+
+    Raises
+    ------
+    BraintuneError
+        If the model has a prompt already, or is of an unknown family.
+    """
+    if model.config.model_type not in FAMILIES:
+        raise BraintuneError(
+            f"shallow prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
+            "Choose one of those as backbone, or say in _positions of shallow.py how its words are counted"
+        )
+    if hasattr(model, "shallow_prompt"):
+        raise BraintuneError("this model has a shallow prompt already; load the backbone again to give it another")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if tokens:
+            vectors = model.get_input_embeddings().weight[vocabulary_tokens(model, length)].detach().clone()
+        else:
+            vectors = torch.randn(length, model.config.hidden_size) * std
+    model.requires_grad_(False)
+    model.shallow_prompt = nn.Parameter(vectors.to(device=model.device, dtype=model.dtype))
+    model.register_forward_pre_hook(_put_before, with_kwargs=True)
+    model.register_forward_hook(_take_off)
+    return model.shallow_prompt
+
+
+def _put_before(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple, dict]:
+    """Replace a model's inputs by the prompt and the words' embeddings, and lengthen the rest to match."""
+    ids, seen = given.pop("input_ids", None), given.pop("attention_mask", None)
+    if unnamed or ids is None or (seen is not None and seen.shape != ids.shape):
+        raise BraintuneError(
+            "a model with a shallow prompt takes `input_ids` and `attention_mask`, both of shape (b, l), by name"
+        )
+    length = len(model.shallow_prompt)
+    words = model.get_input_embeddings()(ids)
+    prompt = model.shallow_prompt.to(words.dtype).expand(len(ids), -1, -1)
+    before, places = _positions(model, ids, length)
+    if (wanted := given.pop("position_ids", None)) is not None:
+        places = wanted.expand_as(ids)
+    # A mask always: without one the library takes positions that do not rise by one for texts packed in one row.
+    seen = torch.ones_like(ids) if seen is None else seen
+    if given.get("token_type_ids") is not None:
+        given["token_type_ids"] = nn.functional.pad(given["token_type_ids"], (length, 0))
+    given["inputs_embeds"] = torch.cat([prompt, words], dim=1)
+    given["attention_mask"] = nn.functional.pad(seen, (length, 0), value=1)
+    given["position_ids"] = torch.cat([before.expand(len(ids), -1), places], dim=1)
+    return (), given
+
+
+def _positions(model: PreTrainedModel, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return the positions of the prompt, shape (length,), and of the words, shape (b, l)."""
+    places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    if model.config.model_type == "modernbert":
+        return torch.arange(-length, 0, device=ids.device), places
+    first = 0
+    if model.config.model_type in ("roberta", "xlm-roberta"):  # they count the words, and begin after the padding's id
+        padding = model.config.pad_token_id
+        real = (ids != padding).long()
+        first, places = padding + 1, real.cumsum(1) * real + padding
+    return torch.full((length,), first, device=ids.device), places
+
+
+def _take_off(model: PreTrainedModel, given: tuple[Any, ...], outputs: Any) -> BaseModelOutput:
+    """Leave of a model's outputs the words' hidden states."""
+    length = len(model.shallow_prompt)
+    states = outputs.hidden_states
+    return BaseModelOutput(
+        last_hidden_state=outputs.last_hidden_state[:, length:],
+        hidden_states=None if states is None else tuple(state[:, length:] for state in states),
+    )

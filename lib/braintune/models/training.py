@@ -1,0 +1,328 @@
+"""Train one model on one task: the trainer of the transformers library, set up once for all methods.
+
+Batches group examples of like length and are padded to their longest. After every epoch the model is scored on the
+validation part and a checkpoint is kept, so that a killed run goes on from its last epoch, to the same result. At the
+end the best epoch's weights are put back.
+"""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.datasets.metrics import score
+from braintune.models.heads import TunedModel
+from braintune.models.inputs import IGNORED, Collator, Encoded, best_tags, read_answers
+
+#: Columns of a learning curve.
+CURVE = ("epoch", "step", "train_loss", "validation_loss", "score", "seconds")
+
+
+class Diverged(BraintuneError):
+    """The loss, or a weight, is not finite any more."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the search chooses.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Its peak: it rises linearly, then falls linearly to zero.
+    epochs : int
+        Passes over the training data.
+    """
+
+    learning_rate: float
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"learning rate {self.learning_rate:g}, {self.epochs} epochs"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all trainings of one (task, method, seed) share.
+
+    Attributes
+    ----------
+    study : Study
+    seed : int
+    device : torch.device
+    validation : Encoded
+        The part that chooses the epoch and the recipe; it may be empty.
+    """
+
+    study: Study
+    seed: int
+    device: torch.device
+    validation: Encoded
+
+
+class LengthGroupedSampler(Sampler[list[int]]):
+    """Batches of examples of like length, in random order.
+
+    Lengths are varied at random by up to a tenth before they are sorted, so that batches differ between epochs. (The
+    trainer's own grouping sorts within a few chunks only, and pads more.)
+
+    Parameters
+    ----------
+    lengths : sequence of int
+    size : int
+        Examples of a batch; one batch of an epoch may have fewer.
+    """
+
+    def __init__(self, lengths: Sequence[int], size: int) -> None:
+        self.lengths, self.size = torch.tensor(lengths, dtype=torch.float32), size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = (self.lengths * (0.9 + 0.2 * torch.rand(len(self.lengths)))).argsort(stable=True)
+        batches = order.split(self.size)
+        return iter([batches[i].tolist() for i in torch.randperm(len(batches))])
+
+
+class _Tuner(Trainer):
+    """The library's trainer; it groups by length, scores in the order of the features and saves what is trained."""
+
+    def get_train_dataloader(self) -> DataLoader:
+        lengths = [len(feature["input_ids"]) for feature in self.train_dataset]
+        batches = LengthGroupedSampler(lengths, self.args.per_device_train_batch_size)
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        features = self.eval_dataset if eval_dataset is None else eval_dataset
+        loader = DataLoader(features, batch_size=self.args.eval_batch_size, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    get_test_dataloader = get_eval_dataloader
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        trained = {n: p.detach().contiguous() for n, p in self.model.named_parameters() if p.requires_grad}
+        save_file(trained, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+class _Reporter(TrainerCallback):
+    """Put the seconds spent on training into the log, and print a line after each epoch."""
+
+    def __init__(self, label: str, metric: str) -> None:
+        self.label, self.metric, self.line, self.begun, self.seconds = label, metric, "", 0.0, 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.seconds = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        self.seconds += time.perf_counter() - self.begun
+
+    def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        entry = state.log_history[-1]
+        if "loss" in entry:
+            entry["seconds"] = self.seconds
+            self.line = (
+                f"{self.label}, epoch {round(entry['epoch'])} of {args.num_train_epochs}: loss {entry['loss']:.3f}"
+            )
+        elif "eval_score" in entry:
+            self.line += f", validation {self.metric} {entry['eval_score']:.3f}"
+        if "eval_score" in entry or (args.eval_strategy == "no" and "loss" in entry):
+            print(self.line, flush=True)
+
+
+def train(
+    conditions: Conditions, model: TunedModel, examples: Encoded, recipe: Recipe, folder: Path, label: str = ""
+) -> tuple[Trainer, pd.DataFrame]:
+    """Train a model and leave the best epoch's weights in it.
+
+    Parameters
+    ----------
+    conditions : Conditions
+    model : TunedModel
+        With what is to be trained requiring gradients.
+    examples : Encoded
+        What it is trained on.
+    recipe : Recipe
+    folder : Path
+        For checkpoints. One of the same training that was cut short is gone on from, with the same result.
+    label : str
+        How the lines of progress begin.
+
+    Returns
+    -------
+    trainer : Trainer
+        With the trained model, for :func:`predict`.
+    curve : DataFrame
+        One row for each epoch, columns :data:`CURVE`; ``seconds`` is the time in training alone.
+
+    Raises
+    ------
+    Diverged
+        If a loss or a weight is not finite.
+    """
+    validation = conditions.validation
+
+    def scored(given: EvalPrediction) -> dict[str, float]:
+        answers = read_answers(validation, _per_feature(validation, given.predictions))
+        return {"score": score(validation.task, validation.rows, answers)[validation.task.metric]}
+
+    trainer = _Tuner(
+        model,
+        _arguments(conditions, recipe, folder),
+        data_collator=Collator(pad=model.config.pad_token_id or 0),
+        train_dataset=examples.features,
+        eval_dataset=validation.features,
+        compute_metrics=scored,
+        preprocess_logits_for_metrics=partial(_chosen, model.kind, validation.labels),
+        callbacks=[_Reporter(label or validation.task.name, validation.task.metric)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if validation.rows and conditions.study.patience:
+        trainer.add_callback(EarlyStoppingCallback(conditions.study.patience))
+    set_seed(conditions.seed)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+    curve = _curve(trainer.state.log_history)
+    losses = curve[["train_loss", "validation_loss"] if validation.rows else ["train_loss"]]
+    weights = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    if not (np.isfinite(losses).all(axis=None) and all(weight.isfinite().all() for weight in weights)):
+        raise Diverged(f"{label or validation.task.name} diverged with {recipe}; try smaller learning_rates")
+    trainer.compute_metrics = None  # other examples than the validation part are scored by the caller
+    return trainer, curve
+
+
+def _chosen(kind: str, labels: tuple[str, ...], logits: Tensor, truth: Tensor) -> Tensor:
+    """Reduce logits to what answers are read from: points for a span's ends, numbers of labels or tags."""
+    if kind == "span":
+        return logits
+    return best_tags(logits, truth != IGNORED, labels) if kind in ("tokens", "roles") else logits.argmax(-1)
+
+
+def predict(trainer: Trainer, encoded: Encoded) -> list[Any]:
+    """Return the trained model's answer to every row."""
+    return read_answers(encoded, _per_feature(encoded, trainer.predict(encoded.features).predictions))
+
+
+def half_precision(study: Study, device: torch.device) -> bool:
+    """Return whether training multiplies in bfloat16 (the weights stay float32).
+
+    Raises
+    ------
+    BraintuneError
+        If the profile asks for it on a device that cannot do it.
+    """
+    can = {
+        "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
+        "cpu": lambda: bool(torch.cpu.get_capabilities().get("amx_bf16")),
+    }.get(device.type, lambda: False)()
+    if study.precision == "bfloat16" and not can and device.type != "cpu":
+        raise BraintuneError(f"precision: {device.type} has no bfloat16 here; set float32 or auto")
+    return study.precision == "bfloat16" or (study.precision == "auto" and can)
+
+
+@contextmanager
+def reproducible(study: Study, seed: int, device: torch.device) -> Iterator[None]:
+    """Seed every generator and fix the number of threads; on a CPU only deterministic operations are allowed."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(study.threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    set_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> TrainingArguments:
+    study, validated = conditions.study, bool(conditions.validation.rows)
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=study.warmup_fraction,
+        weight_decay=study.weight_decay,
+        per_device_train_batch_size=study.batch_size,
+        per_device_eval_batch_size=4 * study.batch_size,
+        gradient_accumulation_steps=study.accumulate,
+        max_grad_norm=1.0,
+        eval_strategy="epoch" if validated else "no",
+        metric_for_best_model="score" if validated else None,
+        load_best_model_at_end=validated,
+        logging_strategy="epoch",
+        logging_nan_inf_filter=False,
+        save_strategy="epoch",
+        save_total_limit=1,  # the best one is kept as well
+        restore_callback_states_from_checkpoint=True,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+        label_names=["labels"],
+        remove_unused_columns=False,
+        dataloader_pin_memory=conditions.device.type == "cuda",
+        use_cpu=conditions.device.type == "cpu",
+        bf16=half_precision(study, conditions.device),
+        seed=conditions.seed,
+    )
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """Return the newest whole checkpoint, and remove newer ones that a kill has left half written."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # it is written last
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+            continue
+        return str(checkpoint)
+    return None
+
+
+def _per_feature(encoded: Encoded, outputs: np.ndarray) -> list[np.ndarray]:
+    """Cut the padding off the trainer's outputs."""
+    return [
+        output[: len(feature["input_ids"])] if output.ndim else output
+        for feature, output in zip(encoded.features, outputs, strict=True)
+    ]
+
+
+def _curve(log: list[dict[str, float]]) -> pd.DataFrame:
+    """Return one row for each epoch from the trainer's log."""
+    epochs: dict[int, dict[str, float]] = {}
+    names = {"loss": "train_loss", "eval_loss": "validation_loss", "eval_score": "score", "seconds": "seconds"}
+    for entry in log:
+        found = {new: float(entry[old]) for old, new in names.items() if old in entry}
+        if found:
+            row = epochs.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"]), "step": int(entry["step"])})
+            row |= found
+    return pd.DataFrame(list(epochs.values()), columns=CURVE)
+
+
+def best_epoch(curve: pd.DataFrame) -> int:
+    """Return the epoch with the best validation score, of equal ones the first; without scores the last."""
+    scores = curve["score"].fillna(-math.inf)
+    return int(curve["epoch"].iloc[-1] if scores.max() == -math.inf else curve.loc[scores.idxmax(), "epoch"])

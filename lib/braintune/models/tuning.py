@@ -1,0 +1,338 @@
+"""Tune one backbone on one task by one method, and load the result.
+
+A small search chooses learning rate and length of training on the validation part, with the same number of trials and
+of examples for every method; the recipe that does best is run on all training examples. Only what was trained is
+saved.
+"""
+
+import json
+import math
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from braintune.core.base import BraintuneError, lookup
+from braintune.core.device import pick_device
+from braintune.core.settings import TaskSettings, TuningSettings
+from braintune.core.store import read_json, read_table, read_tensors, write_arrays, write_json, write_table
+from braintune.core.study import GRID, Study
+from braintune.datasets.metrics import score
+from braintune.datasets.tasks import TASKS, TaskData, load_task
+from braintune.models.backbones import Backbone, load_backbone
+from braintune.models.baselines import bag_of_words_answers, trivial_answers
+from braintune.models.heads import TunedModel
+from braintune.models.inputs import Encoded, encode
+from braintune.models.methods import METHODS
+from braintune.models.training import (
+    Conditions,
+    Diverged,
+    Recipe,
+    best_epoch,
+    half_precision,
+    predict,
+    reproducible,
+    train,
+)
+
+
+def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
+    """Tune the study's backbone on one task by one method and write the three files of its folder.
+
+    A run that was killed goes on where it was: finished trials and epochs are not computed again.
+
+    Parameters
+    ----------
+    study : Study
+    task, method : str
+        Keys of :data:`braintune.datasets.tasks.TASKS` and :data:`METHODS`.
+    seed : int
+        Seed of initial values, order of examples and dropout. The data do not depend on it.
+
+    Returns
+    -------
+    metrics : dict
+        What `metrics.json` holds: ``score`` (test, by the task's ``metric``), ``baseline``, ``scores`` (all metrics),
+        ``parameters`` (trained), ``trials`` (the search) and so on.
+
+    Raises
+    ------
+    BraintuneError
+        For unknown names, data that do not fit, and training that diverges.
+    """
+    started = time.perf_counter()
+    lookup(METHODS, method, "method")
+    rates = lookup(study.learning_rates, method, "key of learning_rates")
+    recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
+    data = load_task(study, task)
+    device = pick_device(study.device)
+    backbone = load_backbone(study.backbone)
+    parts = _encode_parts(study, data, backbone)
+    key = _key(study, data, method, seed, device, backbone.fingerprint)
+    with reproducible(study, seed, device), _scratch(study.tuning_folder(task, method, seed), key) as scratch:
+        conditions = Conditions(study, seed, device, parts["validation"])
+        trials = _search(conditions, data, method, recipes, parts["search"], scratch)
+        recipe = recipes[_winner(trials, len(data.validation))]
+        model = _fresh_model(conditions, data, method)
+        trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
+        scores = score(data.task, data.test, predict(trainer, parts["test"]))
+        metrics = _facts(study, data, parts, model, scores) | {
+            "method": method,
+            "seed": seed,
+            "seconds": time.perf_counter() - started,
+            "examples_per_s": len(data.train) * len(curve) / curve["seconds"].iloc[-1],
+            "peak_memory_mb": _peak_memory(device),
+            "device": str(device.type),
+            "precision": "bfloat16" if half_precision(study, device) else "float32",
+            "best_epoch": best_epoch(curve),
+            "epochs_run": len(curve),
+            **asdict(recipe),
+            "examples_seen": len(data.train) * len(curve),
+            "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
+            "n_trials": len(trials),
+            "trials": trials,
+        }
+        _write(study, model, backbone, metrics, curve)
+    return metrics
+
+
+def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
+    """Encode training, validation and test rows, and the training rows of a trial."""
+    limit = min(study.max_tokens, longest_input(backbone))
+    generator = np.random.default_rng([study.world_seed, *data.task.name.encode()])
+    drawn = np.sort(generator.permutation(len(data.train))[: study.search_examples])
+    rows = {
+        "train": data.train,
+        "validation": data.validation,
+        "test": data.test,
+        "search": [data.train[i] for i in drawn],
+    }
+    return {
+        part: encode(data.task, some, data.labels, backbone.tokenizer, limit, study.stride)
+        for part, some in rows.items()
+    }
+
+
+def longest_input(backbone: Backbone) -> int:
+    """Return how many tokens a backbone can read."""
+    positions = getattr(backbone.model.config, "max_position_embeddings", None) or sys.maxsize
+    if backbone.tokenizer.model_max_length <= positions:
+        return backbone.tokenizer.model_max_length
+    return positions - 2  # RoBERTa's positions begin at 2, and its tokeniser does not always know its length
+
+
+def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
+    """Return the pre-trained backbone, prepared for a method, under a new head; the same for equal seeds."""
+    study, seed = conditions.study, conditions.seed
+    backbone = load_backbone(study.backbone, device=conditions.device)
+    METHODS[method].prepare(backbone.model, study, seed)
+    torch.manual_seed(seed)
+    return TunedModel(backbone.model, data.task.kind, len(data.labels)).to(conditions.device)
+
+
+# --- the search --------------------------------------------------------------------------------------------------
+
+
+def _search(
+    conditions: Conditions, data: TaskData, method: str, recipes: list[Recipe], examples: Encoded, scratch: Path
+) -> list[dict[str, Any]]:
+    """Try every recipe on a part of the training data; a single recipe need not be tried.
+
+    Returns
+    -------
+    trials : list of dict
+        For each recipe its values, the best validation ``score`` (None if it diverged or was not tried),
+        ``examples_seen`` and ``seconds``.
+    """
+    if len(recipes) == 1:
+        return [asdict(recipes[0]) | {"score": None, "examples_seen": 0, "seconds": 0.0}]
+    if not conditions.validation.rows:
+        raise BraintuneError("validation_fraction: 0 leaves nothing to lookup by; raise it, or give one recipe only")
+    done = scratch / "trials.json"
+    trials = read_json(done) if done.is_file() else []
+    for number, recipe in enumerate(recipes[len(trials) :], start=len(trials)):
+        label = f"{data.task.name} {method}, trial {number + 1} of {len(recipes)} ({recipe})"
+        folder = scratch / f"trial-{number}"
+        trial = {"score": None, "examples_seen": 0, "seconds": 0.0}
+        try:
+            _, curve = train(conditions, _fresh_model(conditions, data, method), examples, recipe, folder, label)
+        except Diverged as fault:
+            print(fault)
+        else:
+            seen = len(examples.rows) * len(curve)
+            trial = {"score": curve["score"].max(), "examples_seen": seen, "seconds": curve["seconds"].iloc[-1]}
+        trials.append(asdict(recipe) | trial)
+        write_json(done, trials)
+        shutil.rmtree(folder, ignore_errors=True)
+    return trials
+
+
+def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
+    """Return the number of the first trial within one standard error of the best.
+
+    A smaller advantage on a few hundred examples is luck, so then the recipe named first is kept. The standard error is
+    that of a share of the validation examples, which for F1 is about right.
+    """
+    scores = np.array([-math.inf if trial["score"] is None else trial["score"] for trial in trials])
+    best = scores.max()
+    error = math.sqrt(max(0.0, best * (1 - best)) / n_validation) if n_validation and np.isfinite(best) else 0.0
+    return int(np.argmax(scores >= best - error))
+
+
+def _key(
+    study: Study, data: TaskData, method: str, seed: int, device: torch.device, fingerprint: str
+) -> dict[str, Any]:
+    """Return everything that a checkpoint depends on: it is gone on from only where all of it is the same."""
+    settings = study.values(TaskSettings, TuningSettings).items()
+    return {
+        "settings": {name: value for name, value in settings if name not in GRID},
+        "what": [data.task.name, method, seed],
+        "data": data.checksums,
+        "backbone": fingerprint,
+        "machine": [study.threads, device.type, half_precision(study, device), torch.__version__],
+    }
+
+
+@contextmanager
+def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder for checkpoints that outlives a kill, but neither a finished run nor a change of what is run."""
+    scratch = folder / "checkpoints"
+    file = scratch / "key.json"
+    if scratch.is_dir() and not (file.is_file() and read_json(file) == key):
+        shutil.rmtree(scratch)
+    write_json(file, key)
+    try:
+        yield scratch
+    except Diverged:  # going on would only lead there again
+        shutil.rmtree(scratch)
+        raise
+    shutil.rmtree(scratch)
+
+
+# --- what is written ---------------------------------------------------------------------------------------------
+
+
+def _facts(
+    study: Study, data: TaskData, parts: dict[str, Encoded], model: TunedModel, scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return what there is to know about the data, the scores and the size of a run."""
+    metric = data.task.metric
+    baseline, words = (
+        score(data.task, data.test, answer(data))[metric] for answer in (trivial_answers, bag_of_words_answers)
+    )
+    once = [encoded for part, encoded in parts.items() if part != "search"]  # its rows are among the training rows
+    return {
+        "task": data.task.name,
+        "metric": metric,
+        "score": scores[metric],
+        "scores": dict(scores),
+        "baseline": baseline,
+        "bag_of_words": words,
+        "beats_baseline": scores[metric] > baseline,
+        "labels": list(data.labels),
+        "unseen_labels": data.unseen,
+        "left_out": data.left_out,
+        **{f"n_{part}": len(encoded.rows) for part, encoded in parts.items()},
+        "truncated": sum(encoded.truncated for encoded in once),
+        "truncated_test": parts["test"].truncated,
+        "lost_words": sum(encoded.lost for encoded in once),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "total_parameters": sum(p.numel() for p in model.parameters()),
+        "backbone": study.backbone,
+        "data": data.checksums,
+    }
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Return the most memory used so far, in MB: of the GPU, or of the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    kilobytes = 1 if sys.platform != "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / kilobytes
+
+
+def _write(study: Study, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], history: pd.DataFrame) -> None:
+    """Write weights, history and metrics; the metrics come last and say that the run is whole."""
+    folder = study.tuning_folder(metrics["task"], metrics["method"], metrics["seed"])
+    state = {f"backbone.{k}": v for k, v in METHODS[metrics["method"]].state(model.backbone).items()}
+    state |= {f"head.{k}": v for k, v in model.head.named_parameters()}
+    arrays = {k: v.detach().float().cpu().numpy() for k, v in state.items()}
+    facts = {
+        "backbone": study.backbone,
+        "fingerprint": backbone.fingerprint,
+        "task": metrics["task"],
+        "method": metrics["method"],
+        "seed": str(metrics["seed"]),
+        "labels": json.dumps(metrics["labels"]),
+    }
+    write_arrays(folder / "weights.safetensors", arrays, facts)
+    write_table(folder / "history.parquet", history)
+    write_json(folder / "metrics.json", metrics)
+
+
+# --- what is read ------------------------------------------------------------------------------------------------
+
+
+def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
+    """Load the study's backbone with a tuning applied, ready to embed sentences (the head is left out).
+
+    Raises
+    ------
+    BraintuneError
+        If the tuning has not been run or its file is damaged, or it was run on other weights than the backbone's.
+    """
+    entry = lookup(METHODS, method, "method")
+    file = study.tuning_folder(task, method, seed) / "weights.safetensors"
+    tensors, facts = read_tensors(file)
+    state = {name.removeprefix("backbone."): of for name, of in tensors.items() if name.startswith("backbone.")}
+    device = pick_device(study.device)
+    backbone = load_backbone(study.backbone, device=device)
+    if facts["fingerprint"] != backbone.fingerprint:
+        raise BraintuneError(
+            f"{file} was tuned on {facts['backbone']} ({facts['fingerprint'][:12]}), but the study's backbone is "
+            f"{study.backbone} ({backbone.fingerprint[:12]}); set `backbone` to the former or tune again"
+        )
+    entry.prepare(backbone.model, study, seed)
+    entry.restore(backbone.model, state)
+    backbone.model.requires_grad_(False).to(device).eval()
+    return replace(backbone, name=f"{study.backbone}, {method} on {task} (seed {seed})")
+
+
+def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
+    """Return the learning curve of one run: one row for each epoch, columns :data:`braintune.models.training.CURVE`."""
+    return read_table(study.tuning_folder(task, method, seed) / "history.parquet")
+
+
+def tuning_table(study: Study) -> pd.DataFrame:
+    """Return the metrics of all tuning runs of a study, one row each, in the order of its grid."""
+    rows = []
+    for task, method, seed in _grid(study):
+        metrics = read_json(study.tuning_folder(task, method, seed) / "metrics.json")
+        plain = {k: v for k, v in metrics.items() if not isinstance(v, dict | list)}
+        rows.append({"task": task, "method": method, "seed": seed, "level": TASKS[task].level, **plain})
+    return pd.DataFrame(rows)
+
+
+def history_table(study: Study) -> pd.DataFrame:
+    """Return the learning curves of all tuning runs of a study, one row for each epoch."""
+    return pd.concat(
+        [
+            history(study, task, method, seed).assign(task=task, method=method, seed=seed)
+            for task, method, seed in _grid(study)
+        ],
+        ignore_index=True,
+    )
+
+
+def _grid(study: Study) -> list[tuple[str, str, int]]:
+    return [(task, method, seed) for task in study.tasks for method in study.methods for seed in study.seeds]

@@ -1,0 +1,1 @@
+"""The side of the brain: decoding, encoding, representational similarity."""

@@ -1,0 +1,116 @@
+"""Recorded results: small tables of long runs that come with the repository, each set with its provenance.
+
+`real` is the run of the profile `reference` on real tasks and real fMRI, `calibration` what the ledger does where the
+truth is known. The tables hold numbers that this project computed, and no text of any data set. `make reference` and
+`make calibrate` make them anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from braintune.core import base, store
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+
+FOLDER = base.REPOSITORY / "data" / "reference"
+#: Most that a recorded set may take.
+LIMIT_BYTES = 2 * 2**20
+#: Which command makes which set.
+MADE_BY = {"real": "make reference", "calibration": "make calibrate"}
+
+
+def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> Path:
+    """Write the tables of a set and its provenance: the facts, the code, and a checksum of every table.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`MADE_BY`.
+    tables : mapping of str to DataFrame
+    facts : mapping
+        What made them; JSON values.
+
+    Returns
+    -------
+    Path
+        Folder of the set.
+
+    Raises
+    ------
+    BraintuneError
+        If the set is larger than :data:`LIMIT_BYTES`.
+    """
+    folder = FOLDER / name
+    for table, rows in tables.items():
+        store.write_table(folder / f"{table}.parquet", rows)
+    files = {f"{table}.parquet": store.checksum(folder / f"{table}.parquet") for table in tables}
+    size = sum((folder / file).stat().st_size for file in files)
+    if size > LIMIT_BYTES:
+        raise BraintuneError(
+            f"{folder}: {size / 2**20:.1f} MiB, allowed are {LIMIT_BYTES / 2**20:.0f}; keep fewer rows"
+        )
+    store.write_json(folder / "provenance.json", dict(facts) | {"tables": files})
+    return folder
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    """Return what made a recorded set."""
+    file = FOLDER / name / "provenance.json"
+    if not file.is_file():
+        raise BraintuneError(f"no recorded results {file.parent}; `{MADE_BY[name]}` makes them")
+    return store.read_json(file)
+
+
+def read_tables(name: str) -> dict[str, pd.DataFrame]:
+    """Read the tables of a recorded set.
+
+    Raises
+    ------
+    BraintuneError
+        If the set is not there, or a table is not the one that its provenance speaks of.
+    """
+    found = {}
+    for file, checksum in facts_of(name)["tables"].items():
+        path = FOLDER / name / file
+        if not path.is_file() or store.checksum(path) != checksum:
+            raise BraintuneError(f"{path} is not the table that was recorded; `{MADE_BY[name]}` makes it anew")
+        found[path.stem] = store.read_table(path)
+    return found
+
+
+# --- the real run ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The recorded real run.
+
+    Attributes
+    ----------
+    run : Study
+    at_layer, closeness, tuned : DataFrames
+        What the claims are judged on, as :func:`braintune.results.claims.judge` takes it.
+    null : DataFrame
+        The untuned model beside its permutation null, from :func:`braintune.results.tables.null_summary`.
+    layers : DataFrame
+        Accuracy at every layer, mean over participants.
+    ceiling : DataFrame
+        Noise ceilings of the similarity to the brain.
+    """
+
+    run: Study
+    at_layer: pd.DataFrame
+    closeness: pd.DataFrame
+    tuned: pd.DataFrame
+    null: pd.DataFrame
+    layers: pd.DataFrame
+    ceiling: pd.DataFrame
+
+
+def recorded() -> Recorded:
+    """Read the recorded real run; for the faults see :func:`tables`."""
+    return Recorded(run=Study.make(facts_of("real")["profile"]), **read_tables("real"))

@@ -1,0 +1,1 @@
+"""How a run is executed: jobs, fingerprints, Snakemake, papermill."""

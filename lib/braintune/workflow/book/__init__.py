@@ -1,0 +1,1 @@
+"""How the book of a run is built."""

@@ -1,0 +1,184 @@
+"""The jobs of a run: what each notebook is given, reads and writes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from braintune.core import base, store
+from braintune.core.base import BraintuneError, lookup
+from braintune.core.settings import (
+    AnalysisSettings,
+    BrainSettings,
+    DecodingSettings,
+    EmbeddingSettings,
+    Settings,
+    SimulationSettings,
+    TaskSettings,
+    TuningSettings,
+    WorldSettings,
+)
+from braintune.core.study import Study
+from braintune.datasets.brains import registry
+
+NOTEBOOKS = base.REPOSITORY / "notebooks"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook of the chain.
+
+    Attributes
+    ----------
+    own : tuple of str
+        The notebook's own parameters, the wildcards of its rule.
+    groups : tuple of Settings classes
+        The groups of parameters that it reads.
+    after : tuple of str
+        The steps whose artefacts it reads.
+    """
+
+    own: tuple[str, ...]
+    groups: tuple[type[Settings], ...]
+    after: tuple[str, ...] = ()
+
+
+_TUNING = (WorldSettings, TaskSettings, TuningSettings)
+_BRAINS = (WorldSettings, BrainSettings, SimulationSettings)
+
+STEPS: dict[str, Step] = {
+    "tuning": Step(("task", "method", "seed"), _TUNING),
+    "embeddings": Step(("brain",), (*_BRAINS, EmbeddingSettings), ("tuning",)),
+    "decoding": Step(("brain", "participant"), (*_BRAINS, DecodingSettings), ("embeddings",)),
+    "rsa": Step(("brain",), (*_BRAINS, DecodingSettings, AnalysisSettings), ("embeddings",)),
+    "figures": Step((), (DecodingSettings, AnalysisSettings), ("decoding", "rsa")),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution of a notebook: the step and the values of its own parameters."""
+
+    step: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the executed notebook within its step's folder."""
+        return "_".join(f"seed-{v}" if k == "seed" else str(v) for k, v in self.parameters) or self.step
+
+    @property
+    def label(self) -> str:
+        """The job in words."""
+        return " · ".join([self.step, *(f"seed {v}" if k == "seed" else str(v) for k, v in self.parameters)])
+
+
+def make_job(step: str, **parameters: Any) -> Job:
+    """Return a job from its step and its own parameters, in the step's order."""
+    return Job(step, tuple((name, parameters[name]) for name in STEPS[step].own))
+
+
+def parse_job(step: str, words: Mapping[str, str]) -> Job:
+    """Return a job from its parameters as text, as a rule's wildcards or the command line give them.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown step, a parameter that is missing or not the step's own, and a seed that is no number.
+    """
+    own = lookup(STEPS, step, "step").own
+    wanted = " ".join(f"{name}=…" for name in own) or "none"
+    if differing := [name for name in own if name not in words] + [name for name in words if name not in own]:
+        fault = "missing" if differing[0] in own else "unknown"
+        raise BraintuneError(f"parameter {differing[0]!r} is {fault}; {step} takes {wanted}")
+    if not words.get("seed", "0").isdecimal():
+        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number from 0")
+    return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in own})
+
+
+def all_jobs(run: Study) -> list[Job]:
+    """Return every job of a run, in the order of the chain."""
+    tuning = [
+        make_job("tuning", task=task, method=method, seed=seed)
+        for task in run.tasks
+        for method in run.methods
+        for seed in run.seeds
+    ]
+    decoding = [
+        make_job("decoding", brain=name, participant=participant)
+        for name in run.brains
+        for participant in participants(run, name)
+    ]
+    embeddings = [make_job("embeddings", brain=name) for name in run.brains]
+    rsa = [make_job("rsa", brain=name) for name in run.brains]
+    return [*tuning, *embeddings, *decoding, *rsa, make_job("figures")]
+
+
+def participants(run: Study, brain_name: str) -> tuple[str, ...]:
+    """Return the participants of one brain data set that this run decodes."""
+    return registry.load_brain(run, brain_name).participants
+
+
+def executed_notebook(run: Study, job: Job) -> Path:
+    """Return the path of a job's executed notebook."""
+    folder = run.folder / "notebooks"
+    return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
+
+
+def stamp_of(path: Path) -> str | None:
+    """Return the fingerprint stamped into an executed notebook; None where it has none or is not there."""
+    return read_notebook(path)["metadata"].get("braintune", {}).get("fingerprint") if path.is_file() else None
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """Read an executed notebook.
+
+    Raises
+    ------
+    BraintuneError
+        If it is not a whole notebook.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"metadata": dict(content["metadata"]), "cells": list(content["cells"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BraintuneError(
+            f"{path} is not a whole notebook ({type(error).__name__}: {error}); delete it and run `make book` again"
+        ) from None
+
+
+def page_checksum(notebook: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over the cells of an executed notebook: its text, its code and what came out."""
+    return hashlib.sha256(json.dumps(notebook["cells"], sort_keys=True).encode()).hexdigest()
+
+
+def artefacts(run: Study, job: Job) -> list[Path]:
+    """Return the files and folders that a job makes, beside its executed notebook."""
+    own = dict(job.parameters)
+    if job.step == "tuning":
+        folder = run.tuning_folder(**own)
+        return [folder / name for name in ("weights.safetensors", "metrics.json", "history.parquet")]
+    if job.step == "decoding":
+        return [run.decoding_file(**own), run.null_file(**own)]
+    if job.step == "figures":
+        return [run.folder / "figures", run.folder / "claims.json"]
+    return [run.folder / job.step / own["brain"]]
+
+
+def outputs(run: Study, job: Job) -> dict[str, str]:
+    """Return path (relative to the run's folder) → SHA-256 of the files that are there of a job's artefacts."""
+    found = {}
+    for place in artefacts(run, job):
+        files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+        found |= {
+            file.relative_to(run.folder).as_posix(): store.checksum(file)
+            for file in sorted(files)
+            if not file.name.startswith(".")  # what a killed process was writing
+        }
+    return found
+
+
+def _brain(job: Job) -> str | None:
+    return dict(job.parameters).get("brain")

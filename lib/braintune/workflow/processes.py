@@ -1,0 +1,79 @@
+"""Commands, and what holds the processes of a run together: one writer for each job, and none that outlives the run."""
+
+import fcntl
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that files can be written to.
+
+    Raises
+    ------
+    BraintuneError
+        If it cannot be made, or nothing can be written there: a disk that is full or read-only, or a file in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"-")
+    except OSError as error:
+        raise BraintuneError(
+            f"cannot write to {folder}: {error.strerror or error}; make room or give rights there, or name another "
+            "folder with `runs`"
+        ) from None
+
+
+@contextmanager
+def alone(run: Study, name: str) -> Iterator[int]:
+    """Hold the lock of one job: no two processes ever write its files.
+
+    Another may still be at it, where Snakemake was killed and what it had started was not; then this one waits.
+
+    Yields
+    ------
+    lock : int
+        A file descriptor. A process that inherits it keeps the lock for as long as it lasts.
+    """
+    folder = run.folder / ".locks"
+    make_folder(folder)
+    lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"          {name}: an earlier run is still at it; waiting for its end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # some shared file systems know no locks; the run has said so
+            pass
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def end_with_parent(every: float = 1.0) -> None:
+    """End this process soon after the one whose id stands in ``BRAINTUNE_PARENT``, as Ctrl-C would.
+
+    Snakemake ends nothing that it has started where it is killed itself, and a job that went on would compute beside
+    the same job of the next run.
+    """
+    if not (parent := os.environ.pop("BRAINTUNE_PARENT", "")):
+        return  # started by hand
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            time.sleep(every)
+        os.kill(os.getpid(), signal.SIGINT)  # a kernel or a build is ended with it
+        time.sleep(10 * every)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,269 @@
+import json
+import re
+import string
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from braintune.core.base import BraintuneError
+from braintune.core.settings import TEN_TASKS
+from braintune.core.study import Study
+from braintune.datasets.metrics import exact_match, score, token_f1
+from braintune.datasets.tasks import KINDS, TASKS, check_row, load_task, read_rows
+from braintune.models.baselines import trivial_answers
+
+ROWS = {
+    "chunking": {"tokens": ["She", "plays", "."], "tags": ["B-NP", "B-VP", "O"]},
+    "srl": {"tokens": ["She", "plays"], "tags": ["B-ARG0", "B-V"], "predicate_index": 1},
+    "coreference": {
+        "text": "Ann met Eve and she left",
+        "pronoun": "she",
+        "pronoun_start": 16,
+        "a": "Ann",
+        "a_start": 0,
+        "b": "Eve",
+        "b_start": 8,
+        "label": "A",
+    },
+    "wsd": {"sentence1": "a river bank", "sentence2": "the bank pays", "index1": 2, "index2": 1, "label": "different"},
+    "nli": {"premise": "She plays", "hypothesis": "She rests", "label": "not_entailment"},
+    "qa": {"context": "Ann met Eve", "question": "Who met Eve?", "answers": [{"text": "Ann", "answer_start": 0}]},
+    "sentiment": {"sentence": "a dull film", "label": "negative"},
+}
+
+
+def write_rows(folder, task, train, test):
+    (folder / "nlu" / task).mkdir(parents=True, exist_ok=True)
+    for part, rows in (("train", train), ("test", test)):
+        file = folder / "nlu" / task / f"{part}.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def folder_study(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+
+    def make(**values):
+        return Study.make({"task_source": "folder", "train_examples": 40, "test_examples": 10} | values)
+
+    return tmp_path, make
+
+
+# --- the registry ------------------------------------------------------------------------------------------------
+
+
+def test_the_ten_tasks_are_registered():
+    assert set(TEN_TASKS) <= set(TASKS)
+    for name, task in TASKS.items():
+        assert task.name == name
+        assert task.kind in KINDS
+        assert task.level in ("form", "concept", "sentence")
+    assert TASKS["chunking"].level == "form"
+    assert {TASKS["wsd"].level, TASKS["coreference"].level} == {"concept"}
+
+
+@pytest.mark.parametrize("name", TEN_TASKS)
+def test_the_microworld_makes_every_task(name):
+    data = load_task(Study.make({"train_examples": 60, "test_examples": 20}), name)
+    for row in [*data.train, *data.validation, *data.test]:
+        check_row(data.task, row, "microworld")
+    assert len(data.train) + len(data.validation) == 60
+    assert len(data.validation) >= 1
+    assert len(data.test) == 20
+
+
+# --- loading -----------------------------------------------------------------------------------------------------
+
+
+def test_folder_rows_are_drawn_cut_and_counted(folder_study):
+    folder, make = folder_study
+    train = [{"sentence": f"s{i}", "label": "abc"[min(i // 50, 2)]} for i in range(110)]
+    test = [{"sentence": f"t{i}", "label": "abcz"[i % 4]} for i in range(20)]
+    write_rows(folder, "sentiment", train, test)
+    data = load_task(make(validation_fraction=0.2), "sentiment")
+    assert len(data.train) + len(data.validation) == 40
+    assert {r["label"] for r in data.train} == {"a", "b", "c"}  # not the head of the file
+    names = [{r["sentence"] for r in part} for part in (data.train, data.validation, data.test)]
+    assert not names[0] & names[1]
+    assert len(names[2]) == 10
+    assert data.labels == ("a", "b", "c")
+    assert data.unseen == sum(r["label"] == "z" for r in data.test)
+    for label in "ab":
+        share = [sum(r["label"] == label for r in part) / len(part) for part in (data.train, data.validation)]
+        assert abs(share[0] - share[1]) < 0.1
+    assert data == load_task(make(validation_fraction=0.2), "sentiment")
+    assert data.train != load_task(make(validation_fraction=0.2, world_seed=1), "sentiment").train
+    assert set(data.checksums) == {"nlu/sentiment/train.jsonl", "nlu/sentiment/test.jsonl"}
+
+
+def test_all_rows_and_no_validation_part(folder_study):
+    folder, make = folder_study
+    write_rows(folder, "sentiment", [ROWS["sentiment"]] * 12, [ROWS["sentiment"]] * 3)
+    data = load_task(make(train_examples=None, test_examples=None, validation_fraction=0), "sentiment")
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 0, 3)
+    assert len(load_task(make(validation_fraction=0.01), "sentiment").validation) == 1
+
+
+def test_a_missing_folder_says_how_to_get_the_data(folder_study):
+    _, make = folder_study
+    with pytest.raises(BraintuneError, match=r"train\.jsonl is not there; set BRAINTUNE_DATA"):
+        load_task(make(), "sentiment")
+    with pytest.raises(BraintuneError, match="unknown task 'chess'; known: chunking"):
+        load_task(make(), "chess")
+    with pytest.raises(BraintuneError, match="the microworld makes no task 'qa_squad'"):
+        load_task(Study.make({}), "qa_squad")
+
+
+FAULTS = [
+    ("chunking", {"tags": ["O"]}, "tags", "1 tags for 3 tokens"),
+    ("chunking", {"tokens": "She plays"}, "tokens", "must be a list of texts"),
+    ("chunking", {"tokens": [], "tags": []}, "tokens", "not empty"),
+    ("srl", {"predicate_index": 2}, "predicate_index", "beyond the 2 tokens"),
+    ("srl", {"predicate_index": True}, "predicate_index", "a whole number"),
+    ("coreference", {"a_start": 1}, "a_start", "'Ann' is not at character 1"),
+    ("wsd", {"index2": 3}, "index2", "beyond the 3 words"),
+    ("wsd", {"index2": -1}, "index2", "a whole number from 0"),
+    ("qa", {"answers": []}, "answers", "not empty"),
+    ("qa", {"answers": [{"text": "Ann", "answer_start": 2}]}, "answers", "not at character 2"),
+    ("sentiment", {"label": 1}, "label", "must be a text"),
+    ("sentiment", {"label": None}, "label", "must be a text"),
+]
+
+
+@pytest.mark.parametrize(("task", "change", "field", "fault"), FAULTS)
+def test_faulty_rows_name_file_line_and_field(tmp_path, task, change, field, fault):
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps(ROWS[task]) + "\n\n" + json.dumps(ROWS[task] | change) + "\n", encoding="utf-8")
+    with pytest.raises(BraintuneError, match=re.escape(f"line 3, field '{field}'")) as error:
+        read_rows(TASKS[task], file)
+    assert fault in str(error.value)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "holds no rows"),
+        (b"{]", "line 1: not a JSON object"),
+        (b"\xff\xfe", "line 1: not a JSON object"),
+        (b"[1]", "line 1: a row must be a JSON object, not list"),
+        (b'{"label": "x"}', "field 'sentence': missing; sentiment needs sentence, label"),
+    ],
+)
+def test_faulty_files(tmp_path, content, fault):
+    file = tmp_path / "train.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(BraintuneError, match=re.escape(fault)):
+        read_rows(TASKS["sentiment"], file)
+
+
+def test_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
+    file = tmp_path / "train.jsonl"
+    row = {"sentence": "a\u2028b\u0085c", "label": "x"}
+    file.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8", newline="")
+    assert read_rows(TASKS["sentiment"], file) == [row]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_real_data_fit_and_guessing_is_poor(name, shared_data, monkeypatch):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
+    data = load_task(Study.make({"task_source": "folder", "train_examples": None}), name)
+    scores = score(data.task, data.test, trivial_answers(data))
+    assert 0 <= scores[data.task.metric] < 0.75
+    truth = [r["tags"] if "tags" in r else r.get("label") or r["answers"][0]["text"] for r in data.test]
+    assert score(data.task, data.test, truth)[data.task.metric] == 1
+
+
+# --- scores ------------------------------------------------------------------------------------------------------
+
+
+def naive_answer_words(text):
+    kept = "".join(c for c in text.lower() if c not in string.punctuation)
+    return [w for w in re.sub(r"\b(a|an|the)\b", " ", kept).split() if w]
+
+
+words = st.lists(st.sampled_from(["the", "a", "river", "River.", "an", "ox", "42", "!", "é"]), max_size=6).map(" ".join)
+
+
+@given(words | st.text(max_size=12), words | st.text(max_size=12))
+def test_answer_scores_equal_the_slow_way(left, right):
+    a, b = naive_answer_words(left), naive_answer_words(right)
+    shared = 0
+    rest = list(b)
+    for word in a:
+        if word in rest:
+            rest.remove(word)
+            shared += 1
+    wanted = float(a == b) if not a or not b else 0.0
+    if shared:
+        precision, recall = shared / len(a), shared / len(b)
+        wanted = 2 * precision * recall / (precision + recall)
+    assert token_f1(left, right) == pytest.approx(wanted)
+    assert exact_match(left, right) == float(a == b)
+
+
+def test_answer_scores_known_values():
+    assert exact_match("The  River!", "river") == 1
+    assert token_f1("the big river", "a river") == pytest.approx(2 / 3)
+    assert token_f1("", "the") == 1
+    rows = [{"answers": [{"text": "ox"}, {"text": "big ox"}]}]
+    assert score(TASKS["qa"], rows, ["the big ox"]) == {"answer F1": 1.0, "exact match": 1.0}
+
+
+def naive_spans(tags):
+    """Spans of a well-formed BIO sequence."""
+    found, start = set(), None
+    for i, tag in enumerate([*tags, "O"]):
+        if start is not None and not tag.startswith("I-"):
+            found.add((start, i, tags[start][2:]))
+            start = None
+        if tag.startswith("B-"):
+            start = i
+    return found
+
+
+@st.composite
+def bio(draw, size):
+    tags, open_type = [], None
+    for _ in range(size):
+        choices = ["O", "B-X", "B-C-Y", *([f"I-{open_type}"] if open_type else [])]
+        tags.append(draw(st.sampled_from(choices)))
+        open_type = tags[-1][2:] or None
+    return tags
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_span_f1_equals_counting_spans(data):
+    sizes = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=4))
+    truth, guess = ([data.draw(bio(n)) for n in sizes] for _ in range(2))
+    right = made = wanted = 0
+    for t, g in zip(truth, guess, strict=True):
+        t, g = naive_spans(t), naive_spans(g)
+        right, made, wanted = right + len(t & g), made + len(g), wanted + len(t)
+    expected = 2 * right / (made + wanted) if made + wanted else 0.0
+    rows = [{"tags": t} for t in truth]
+    assert score(TASKS["chunking"], rows, guess)["span F1"] == pytest.approx(expected)
+
+
+def test_the_given_predicate_earns_nothing():
+    rows = [{"tags": ["B-ARG0", "B-V", "O"]}]
+    found = score(TASKS["srl"], rows, [["O", "B-V", "O"]])
+    assert found["span F1"] == 0
+    assert found["tag accuracy"] == pytest.approx(2 / 3)
+    assert score(TASKS["srl"], rows, [["B-ARG0", "O", "O"]])["span F1"] == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
+def test_label_scores_equal_the_slow_way(pairs):
+    truth, guess = zip(*pairs, strict=True)
+    found = score(TASKS["emotion"], [{"label": t} for t in truth], list(guess))
+    assert found["accuracy"] == pytest.approx(np.mean([t == g for t, g in pairs]))
+    f1 = []
+    for label in set(truth) | set(guess):
+        right = sum(t == g == label for t, g in pairs)
+        f1.append(2 * right / (Counter(truth)[label] + Counter(guess)[label]))
+    assert found["macro F1"] == pytest.approx(np.mean(f1))

@@ -1,0 +1,39 @@
+"""The chain through a real SLURM of one machine gives what it gives without."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import kill_runs
+import slurm_daemons
+from braintune.core.study import Study
+from braintune.workflow.jobs import all_jobs, executed_notebook
+from chain import run_chain
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """An engine's file for a SLURM that lasts as long as the tests of this module."""
+    if reason := slurm_daemons.why_not():
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path: that of a socket has at most 107 characters
+    try:
+        with slurm_daemons.loopback_slurm(folder / "daemons"):
+            yield slurm_daemons.loopback_engine(folder / "loopback.yml")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_tables_are_those_of_a_local_run_bit_for_bit(built, slurm, tmp_path):
+    """Decoding and similarity, and all that they need: eight jobs, each one of SLURM's."""
+    profile = kill_runs.copy_of(str(built.profile), tmp_path / "runs")
+    target = Study.load(profile)
+    jobs = [job for job in all_jobs(target) if job.step in ("rsa", "decoding")]
+    wanted = [str(executed_notebook(target, job)) for job in jobs]
+    done = run_chain(profile, "--quiet", "rules", "reason", "host", "--", *wanted, engine=slurm)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stderr.count("has been submitted with SLURM jobid") == 8
+    assert kill_runs.faults(built.run.folder, target) == []
+    assert len(kill_runs.kept(target.folder)) > 15

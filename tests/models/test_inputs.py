@@ -1,0 +1,337 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from braintune.datasets.tasks import TASKS
+from braintune.models.inputs import (
+    IGNORED,
+    Collator,
+    Frame,
+    best_span,
+    best_tags,
+    encode,
+    first_tokens,
+    read_answers,
+    token_range,
+)
+from tiny_models import TOKENIZERS
+
+FAMILIES = {name: make() for name, make in TOKENIZERS.items()}
+family = pytest.mark.parametrize("family", FAMILIES)
+anything = settings(max_examples=60, deadline=None)
+
+odd_words = st.text(max_size=6) | st.sampled_from(
+    ["", "the", "\u200d", "\x00", "\u0301", "👩‍👩‍👧", "ﬁ", "日本", "\ufeff", "don't", "\xa0", "İ"]
+)
+odd_texts = st.lists(odd_words, max_size=12).map(" ".join)
+
+
+def answer_exactly(encoded):
+    """Return the outputs of a model that makes no mistake on the labels it was given."""
+    outputs = []
+    for feature in encoded.features:
+        size = len(feature["input_ids"])
+        if encoded.task.kind == "span":
+            points = np.zeros((size, 2))
+            for column, place in enumerate(feature["labels"]):
+                if place >= 0:
+                    points[place, column] = 1
+            outputs.append(points)
+        elif "words" in feature:
+            outputs.append(np.array([max(label, 0) for label in feature["labels"]]))
+        else:
+            outputs.append(np.array(max(feature["labels"], 0)))
+    return outputs
+
+
+# --- frames ------------------------------------------------------------------------------------------------------
+
+
+@family
+@pytest.mark.parametrize("texts", [("she plays",), ("she plays", "the river"), ("", "the")])
+def test_inputs_equal_the_tokenisers_own(family, texts):
+    tokenizer = FAMILIES[family]
+    pieces = [tokenizer(t, add_special_tokens=False)["input_ids"] for t in texts]
+    inputs, starts = Frame.of(tokenizer, len(texts)).wrap(pieces)
+    own = tokenizer(*texts)
+    if family == "gpt2" and len(texts) == 2:
+        assert inputs["input_ids"] == [*pieces[0], tokenizer.eos_token_id, *pieces[1]]
+    else:
+        assert inputs["input_ids"] == own["input_ids"]
+        assert inputs.get("token_type_ids") == own.get("token_type_ids")
+    for start, piece in zip(starts, pieces, strict=True):
+        assert inputs["input_ids"][start : start + len(piece)] == piece
+
+
+# --- words and tokens --------------------------------------------------------------------------------------------
+
+
+@family
+@anything
+@given(st.lists(odd_words, min_size=1, max_size=8))
+def test_every_first_token_begins_in_its_word(family, words):
+    tokenizer = FAMILIES[family]
+    text = " ".join(words)
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    found = first_tokens(words, offsets)
+    real = [t for t in found if t >= 0]
+    assert real == sorted(set(real))  # one token each, in order
+    at = 0
+    for word, token in zip(words, found, strict=True):
+        if token >= 0:
+            start, end = offsets[token]
+            assert max(start, at) < min(end, at + len(word))
+        elif word.isascii() and word.isalnum():
+            raise AssertionError(f"{word!r} must have a token")
+        at += len(word) + 1
+
+
+@family
+@anything
+@given(st.lists(st.tuples(odd_words, st.sampled_from(["O", "B-X", "I-X"])), min_size=1, max_size=12))
+def test_tags_survive_the_round_trip(family, pairs):
+    row = {"tokens": [w for w, _ in pairs], "tags": [t for _, t in pairs]}
+    encoded = encode(TASKS["ner"], [row], ("B-X", "I-X", "O"), FAMILIES[family], 512)
+    (feature,) = encoded.features
+    assert encoded.truncated == 0
+    (answer,) = read_answers(encoded, answer_exactly(encoded))
+    assert len(answer) == len(pairs)
+    missed = [place < 0 for place in feature["words"]]
+    assert encoded.lost == sum(missed)
+    assert all(a == "O" if gone else a == t for a, (_, t), gone in zip(answer, pairs, missed, strict=True))
+    assert sum(label != IGNORED for label in feature["labels"]) == len(pairs) - sum(missed)
+
+
+@family
+@pytest.mark.parametrize("tokens", [["play"], ["\x00"], [""], ["", "ox", ""], ["👩‍👩‍👧", "ox"], ["ox"] * 300])
+def test_hard_token_lists(family, tokens):
+    row = {"tokens": tokens, "tags": ["B-X"] * len(tokens), "predicate_index": len(tokens) - 1}
+    for task in ("ner", "srl"):
+        encoded = encode(TASKS[task], [row], ("B-X",), FAMILIES[family], 64)
+        (feature,) = encoded.features
+        assert 1 <= len(feature["input_ids"]) <= 64
+        answer = read_answers(encoded, answer_exactly(encoded))[0]
+        assert answer.count("B-X") == len(tokens) - encoded.lost
+        assert encoded.truncated == (len(tokens) == 300)
+        if len(tokens) == 300:
+            assert encoded.lost == answer.count("O") > 200
+            assert task == "ner" or answer[-1] == "B-X"  # cropped around the predicate
+
+
+def test_labels_that_training_never_shows_are_passed_over():
+    encoded = encode(TASKS["sentiment"], [{"sentence": "ox", "label": "new"}], ("a", "b"), FAMILIES["bert"], 64)
+    assert encoded.features[0]["labels"] == IGNORED
+
+
+# --- spans -------------------------------------------------------------------------------------------------------
+
+
+@family
+def test_spans_are_the_words_they_should_be(family):
+    tokenizer = FAMILIES[family]
+
+    def read(feature, span):
+        return tokenizer.decode(feature["input_ids"][span[0] : span[1]]).replace(" ##", "").strip()
+
+    cases = {
+        "sentiment": ({"sentence": "the river", "label": "x"}, ["the river"]),
+        "nli": ({"premise": "the ox", "hypothesis": "she plays", "label": "x"}, ["the ox", "she plays"]),
+        "wsd": (
+            {"sentence1": "ox eats ox", "sentence2": " the  ox", "index1": 2, "index2": 1, "label": "x"},
+            ["ox", "ox"],
+        ),
+        "srl": ({"tokens": ["ox", "eats", "ox"], "tags": ["O"] * 3, "predicate_index": 2}, ["ox"]),
+        "coreference": (
+            {
+                "text": "anna met eve; she sat",
+                "pronoun": "she",
+                "pronoun_start": 14,
+                "a": "anna",
+                "a_start": 0,
+                "b": "eve",
+                "b_start": 9,
+                "label": "x",
+            },
+            ["she", "anna", "eve"],
+        ),
+    }
+    for task, (row, wanted) in cases.items():
+        (feature,) = encode(TASKS[task], [row], ("x",), tokenizer, 64).features
+        assert [read(feature, span) for span in feature["spans"]] == wanted
+        if task in ("wsd", "srl"):
+            start = feature["spans"][0][0]
+            assert start > feature["input_ids"].index(feature["input_ids"][start])  # the second "ox", not the first
+
+
+@family
+def test_long_texts_are_cropped_around_the_spans_and_counted(family):
+    filler = "so " * 100
+    text = filler + "anna met eve; she sat. " + filler
+    at = {name: text.index(name) for name in ("anna", "eve", "she")}
+    near = {
+        "text": text,
+        "pronoun": "she",
+        "pronoun_start": at["she"],
+        "a": "anna",
+        "a_start": at["anna"],
+        "b": "eve",
+        "b_start": at["eve"],
+        "label": "x",
+    }
+    far = near | {"text": "anna " + text, "a_start": 0, "pronoun_start": at["she"] + 5, "b_start": at["eve"] + 5}
+    short = near | {
+        "text": text.strip("so ")[:30],
+        "pronoun_start": at["she"] - 300,
+        "a_start": 0,
+        "b_start": at["eve"] - 300,
+    }
+    encoded = encode(TASKS["coreference"], [near, far, short], ("x",), FAMILIES[family], 64)
+    assert encoded.truncated == 2
+    sizes = {f["row"]: [end - start for start, end in f["spans"]] for f in encoded.features}
+    assert min(sizes[0]) > 0
+    assert sizes[1][0] > 0  # the pronoun stays, the far candidate is lost
+    assert sizes[1][1] == 0
+    assert encoded.lost == 1
+    assert all(len(f["input_ids"]) <= 64 for f in encoded.features)
+
+
+def test_two_long_texts_share_the_room_and_a_short_one_stays_whole():
+    tokenizer = FAMILIES["bert"]
+    for first, second, sizes in ((100, 100, (30, 31)), (100, 5, (56, 5)), (5, 100, (5, 56)), (30, 31, (30, 31))):
+        row = {"sentence1": "a " * first, "sentence2": "a " * second, "label": "x"}
+        encoded = encode(TASKS["paraphrase"], [row], ("x",), tokenizer, 64)
+        spans = encoded.features[0]["spans"]
+        assert tuple(end - start for start, end in spans) == sizes
+        assert encoded.truncated == (first + second > 61)
+
+
+@family
+@anything
+@given(odd_texts, odd_texts)
+def test_any_pair_of_texts_can_be_encoded(family, first, second):
+    row = {"premise": first, "hypothesis": second, "label": "x"}
+    encoded = encode(TASKS["nli"], [row], ("x",), FAMILIES[family], 32)
+    batch = Collator(pad=0)(encoded.features)
+    assert batch["input_ids"].shape[1] <= 32
+    assert batch["spans"].shape == (1, 2, 2)
+    assert (batch["spans"] <= batch["input_ids"].shape[1]).all()
+    assert read_answers(encoded, answer_exactly(encoded)) == ["x"]
+
+
+# --- answers in windows ------------------------------------------------------------------------------------------
+
+
+@family
+@anything
+@given(st.data())
+def test_any_answer_survives_the_windows(family, data):
+    tokenizer = FAMILIES[family]
+    words = data.draw(st.lists(st.sampled_from(["the", "ox", "river,", "42", "été", "日本"]), min_size=1, max_size=60))
+    first = data.draw(st.integers(0, len(words) - 1))
+    last = data.draw(st.integers(first, min(first + 3, len(words) - 1)))
+    context, answer = " ".join(words), " ".join(words[first : last + 1])
+    start = sum(len(w) + 1 for w in words[:first])
+    row = {"context": context, "question": "who", "answers": [{"text": answer, "answer_start": start}]}
+    encoded = encode(TASKS["qa"], [row], (), tokenizer, 80, stride=data.draw(st.sampled_from([32, 37])))
+    assert encoded.truncated == encoded.lost == 0
+    assert all(len(f["input_ids"]) <= 80 for f in encoded.features)
+    assert read_answers(encoded, answer_exactly(encoded)) == [answer]
+    covered = {o for f in encoded.features for o in f["offsets"]}
+    assert covered == set(tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+
+
+@family
+@anything
+@given(odd_texts, odd_texts, st.data())
+def test_any_context_and_any_characters_as_answer(family, question, context, data):
+    start = data.draw(st.integers(0, len(context)))
+    end = data.draw(st.integers(start, len(context)))
+    row = {"context": context, "question": question, "answers": [{"text": context[start:end], "answer_start": start}]}
+    encoded = encode(TASKS["qa"], [row], (), FAMILIES[family], 48, stride=8)
+    (answer,) = read_answers(encoded, answer_exactly(encoded))
+    assert answer in context
+    assert len(encoded.features) >= 1
+
+
+def test_answers_and_questions_that_are_too_long_are_counted():
+    tokenizer = FAMILIES["bert"]
+    context = "a " * 100
+    row = {"context": context, "question": "who", "answers": [{"text": context.strip(), "answer_start": 0}]}
+    encoded = encode(TASKS["qa"], [row], (), tokenizer, 64)
+    assert encoded.truncated == 1
+    assert all(f["labels"] == [-1, -1] for f in encoded.features)
+    row = {"context": "ox", "question": "a " * 100, "answers": [{"text": "ox", "answer_start": 0}]}
+    encoded = encode(TASKS["qa"], [row], (), tokenizer, 64)
+    assert encoded.truncated == 1
+    assert read_answers(encoded, answer_exactly(encoded)) == ["ox"]
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=12), st.integers(1, 12))
+def test_best_span_equals_trying_all(points, longest):
+    start, end = np.array(points, dtype=float).T
+    size = len(points)
+    tried = max(start[i] + end[j] for i in range(size) for j in range(i, min(i + longest, size)))
+    first, last, best = best_span(start, end, longest)
+    assert best == tried == start[first] + end[last]
+    assert 0 <= last - first < longest
+
+
+def test_the_best_window_wins():
+    row = {"context": "a " * 100 + "ox", "question": "who", "answers": [{"text": "ox", "answer_start": 200}]}
+    encoded = encode(TASKS["qa"], [row], (), FAMILIES["bert"], 64)
+    outputs = [np.full((64, 2), -5.0) for _ in encoded.features]
+    held = next(i for i, f in enumerate(encoded.features) if f["labels"][0] >= 0)
+    outputs[held][encoded.features[held]["labels"], [0, 1]] = 3.0
+    assert len(encoded.features) > 1
+    assert read_answers(encoded, outputs) == ["ox"]
+
+
+def test_token_range():
+    offsets = [(0, 0), (0, 3), (3, 5), (5, 5), (6, 9)]
+    assert token_range(offsets, 2, 4) == (1, 3)
+    assert token_range(offsets, 5, 6) == (0, 0)
+    assert token_range(offsets, 4, 4) == (0, 0)
+
+
+def test_padding_is_masked():
+    rows = [{"tokens": ["ox"] * n, "tags": ["O"] * n} for n in (2, 5)]
+    encoded = encode(TASKS["ner"], rows, ("O",), FAMILIES["bert"], 64)
+    batch = Collator(pad=7)(encoded.features)
+    sizes = [len(f["input_ids"]) for f in encoded.features]
+    assert batch["attention_mask"].sum(1).tolist() == sizes == sorted(sizes, reverse=True)
+    assert (batch["input_ids"][batch["attention_mask"] == 0] == 7).all()
+    assert (batch["labels"][batch["attention_mask"] == 0] == IGNORED).all()
+    assert batch["spans"].shape == (2, 0, 2)
+
+
+# --- tags --------------------------------------------------------------------------------------------------------
+
+
+def test_best_tags_equal_the_best_of_all_legal_sequences():
+    labels = ["B-a", "B-b", "I-a", "I-b", "O"]
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 5, 5, generator=generator)
+    labelled = torch.rand(8, 5, generator=generator) > 0.3
+    found = best_tags(logits, labelled, labels)
+    for scores, words, tags in zip(logits, labelled, found, strict=True):
+        places = words.nonzero()[:, 0].tolist()
+        legal = [
+            guess
+            for guess in itertools.product(range(5), repeat=len(places))
+            if all(
+                not labels[now].startswith("I-") or (k and labels[guess[k - 1]][1:] == labels[now][1:])
+                for k, now in enumerate(guess)
+            )
+        ]
+        wanted = max(legal, key=lambda guess: sum(float(scores[p, g]) for p, g in zip(places, guess, strict=True)))
+        assert tags[words].tolist() == list(wanted)
+
+
+def test_tags_of_another_scheme_follow_each_other_freely():
+    logits = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(1))
+    found = best_tags(logits, torch.ones(3, 4, dtype=torch.bool), ["noun", "verb", "other"])
+    assert torch.equal(found, logits.argmax(-1))

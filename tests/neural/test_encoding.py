@@ -1,0 +1,127 @@
+"""Voxelwise encoding against scikit-learn, noise ceilings against definitions and known truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Representation, Study
+from braintune.datasets.brains.base import BrainData, Stimuli
+from braintune.datasets.brains.registry import load_brain
+from braintune.neural import encoding
+from braintune.neural.folds import make_folds
+
+ALPHAS = np.logspace(-1, 4, 9)
+STUDY = Study.make({"device": "cpu", "n_folds": 4, "n_alphas": 5, "blocks": 4, "gap": 1})
+
+
+def make_stimuli(n, contiguous=False):
+    names = [f"s{i}" for i in range(n)]
+    return Stimuli(names, names, np.arange(n), contiguous=contiguous)
+
+
+def story(n_participants=4, n=60, voxels=6, contiguous=True, seed=0):
+    """Participants who share a response to a story, each with noise of its own; one dead voxel."""
+    rng = np.random.default_rng(seed)
+    embedding = rng.normal(size=(n, 5))
+    shared = embedding @ rng.normal(size=(5, voxels))
+    responses = {f"P{i}": {"a": (shared + 2 * rng.normal(size=shared.shape))} for i in range(n_participants)}
+    for one in responses.values():
+        one["a"][:, 0] = 3
+    brain = BrainData(
+        "story", tuple(responses), ("a",), {"a": "a"}, make_stimuli(n, contiguous), True, responses.__getitem__
+    )
+    return brain, embedding
+
+
+@pytest.mark.parametrize(("d", "v"), [(5, 7), (90, 7), (12, 1), (3, 200)])
+def test_equals_scikit_learn(d, v):
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(50, d)) + 2
+    responses = embedding @ rng.normal(size=(d, v)) + 3 * rng.normal(size=(50, v))
+    folds = make_folds(make_stimuli(50), "shuffled", STUDY)
+    expected, target = np.zeros(v), StandardScaler().fit_transform(responses)
+    for train, test in folds:
+        scaler = StandardScaler().fit(embedding[train])
+        ridge = RidgeCV(ALPHAS).fit(scaler.transform(embedding[train]), target[train])
+        predicted = ridge.predict(scaler.transform(embedding[test])).reshape(len(test), v)
+        expected += [np.corrcoef(predicted[:, i], target[test, i])[0, 1] / len(folds) for i in range(v)]
+    found = encoding.encode(embedding, {"a": responses, "b": responses[:, ::-1]}, folds, ALPHAS)
+    np.testing.assert_allclose(found["a"], expected, atol=1e-4)
+    np.testing.assert_allclose(found["b"], expected[::-1], atol=1e-4)
+
+
+def test_noise_is_not_predicted_and_dead_voxels_are_zero():
+    rng = np.random.default_rng(0)
+    responses = rng.normal(size=(80, 300))
+    responses[:, 7] = 0.1
+    folds = make_folds(make_stimuli(80), "shuffled", STUDY)
+    found = encoding.encode(rng.normal(size=(80, 10)), {"a": responses}, folds, ALPHAS)["a"]
+    assert found[7] == 0 and abs(found.mean()) < 0.05
+
+
+def test_faults():
+    folds = make_folds(make_stimuli(12), "shuffled", STUDY)
+    with pytest.raises(BraintuneError, match=r"region of shape \(11, 4\): allowed are finite values, 12 stimuli"):
+        encoding.encode(np.ones((12, 3)), {"region": np.ones((11, 4))}, folds, ALPHAS)
+    with pytest.raises(BraintuneError, match=r"embedding of shape .*finite"):
+        encoding.encode(np.full((12, 3), np.nan), {"a": np.ones((12, 4))}, folds, ALPHAS)
+    small = make_folds(make_stimuli(9), "shuffled", STUDY)
+    with pytest.raises(BraintuneError, match="a fold tests 2 stimuli; correlating needs 3"):
+        encoding.encode(np.ones((9, 3)), {"a": np.ones((9, 4))}, small, ALPHAS)
+    with pytest.raises(BraintuneError, match="at least 2 repetitions; across participants"):
+        encoding.split_half_ceiling(np.ones((1, 9, 4)), np.random.default_rng(0))
+    with pytest.raises(BraintuneError, match="columns are the same places"):
+        encoding.inter_subject_ceiling([np.ones((9, 4)), np.ones((9, 5))])
+
+
+@pytest.mark.parametrize("noise", [0.5, 1, 3])
+def test_split_half_ceiling_is_the_correlation_with_the_noiseless_response(noise):
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(4000, 3))
+    repetitions = signal + noise * rng.normal(size=(6, 4000, 3))
+    truth = encoding.correlate_columns(repetitions.mean(0), signal)
+    found = encoding.split_half_ceiling(repetitions, rng, splits=20)
+    np.testing.assert_allclose(found, truth, atol=0.03)
+    assert encoding.split_half_ceiling(rng.normal(size=(4, 4000, 3)), rng).max() < 0.3
+
+
+@given(st.integers(2, 6), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_inter_subject_ceiling_leaves_its_own_participant_out(n_participants, seed):
+    brain, _ = story(n_participants, seed=seed)
+    responses = [brain.load(name)["a"] for name in brain.participants]
+    scaled = [StandardScaler().fit_transform(values) for values in responses]
+    found = encoding.inter_subject_ceiling(responses)
+    for i, own in enumerate(scaled):
+        others = np.mean([values for j, values in enumerate(scaled) if j != i], axis=0)
+        expected = [np.corrcoef(own[:, v], others[:, v])[0, 1] for v in range(1, 6)]
+        np.testing.assert_allclose(found[i], [0, *expected], atol=1e-9)
+
+
+def test_a_ceiling_is_had_for_stories_of_several_participants_only():
+    assert set(encoding.story_ceiling(story()[0], "P1")) == {"a"}
+    assert encoding.story_ceiling(story(contiguous=False)[0], "P1") is None
+    assert encoding.story_ceiling(story(n_participants=1)[0], "P0") is None
+    found = encoding.normalised(np.array([0.2, 0.1, -0.1]), np.array([0.4, 0.05, 0.2]))
+    np.testing.assert_allclose(found, [0.5, np.nan, -0.5])
+
+
+def test_a_participants_table():
+    brain, embedding = story()
+    untuned = Representation("untuned", "untuned")
+    table = encoding.encode_participant(STUDY, brain, "P1", {untuned: np.stack([embedding * 0 + 1, embedding])})
+    assert list(table["folds"]) == ["shuffled", "grouped"] and set(table["voxels"]) == {6}
+    assert (table["correlation"] > 0.3).all() and (table["normalised"] > table["correlation"]).all()
+    plain = encoding.encode_participant(STUDY, story(contiguous=False)[0], "P1", {untuned: embedding[None]})
+    assert list(plain["folds"]) == ["shuffled"] and plain[["ceiling", "normalised"]].isna().all(axis=None)
+
+
+def test_listeners_share_their_responses(shared_data, monkeypatch):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
+    brain = load_brain(Study.make({"brains": ["alice2016"]}), "alice2016")
+    ceilings = [np.mean(encoding.story_ceiling(brain, name)["language"]) for name in brain.participants[:4]]
+    assert np.mean(ceilings) > 0.05

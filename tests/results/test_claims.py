@@ -1,0 +1,424 @@
+"""The rules of the ledger on made-up tables: every verdict of every claim, and how often a verdict is wrong."""
+
+import json
+from html import escape
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from braintune.core.study import Study
+from braintune.results import claims, tables, verdicts
+from braintune.results.claims import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED
+from braintune.results.tables import ARMS
+
+TASKS = ("chunking", "wsd", "coreference", "ner", "nli", "qa")
+RUN = Study()
+
+
+def made_up_tables(effect=None, task=None, noise=0.004, participants=8, regions=("language", "visual"), seed=0, seeds=1,
+           tasks=TASKS, level=0.65, brain="simulated", person=0.02):  # fmt: skip
+    """Return scores, closeness and tuning metrics.
+
+    `effect` maps (task, region) to prompt-tuned minus fine-tuned, with None for any; `task` shifts a task in both arms.
+    """
+    random = np.random.default_rng(seed)
+    effect, task = effect or {}, task or {}
+    people = random.normal(0, person, participants)
+    rows = []
+    for t in tasks:
+        for r in regions:
+            gain = sum(value for key, value in effect.items() if key[0] in (None, t) and key[1] in (None, r))
+            shared = random.normal(0, noise, participants)
+            for m in ARMS:
+                for k in range(seeds):
+                    score = level + people + shared + task.get(t, 0) + gain * (m == "prompt-tuned")
+                    score = score + random.normal(0, noise, participants)
+                    name = f"{t}_{m}_seed-{k}"
+                    rows += [(brain, f"S{p}", r, name, t, m, k, 2, "grouped", s) for p, s in enumerate(score)]
+    columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
+    at_layer = pd.DataFrame(rows, columns=[*columns, "pairwise"])
+    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
+    closeness = models.assign(spearman=random.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)
+    tuned = models[["task", "method", "seed"]].assign(
+        score=random.uniform(0.6, 0.9, len(models)), baseline=0.5, bag_of_words=0.55
+    )
+    return at_layer.reset_index(drop=True), closeness, tuned
+
+
+def judged(claim, found, run=RUN):
+    """The verdict on one claim."""
+    return next(v for v in claims.judge(run, *found).verdicts if v.claim == claim)
+
+
+def closeness_by(found, values):
+    """Replace closeness by a function of task and method."""
+    at_layer, closeness, tuned = found
+    spearman = [values(row.task, row.method) for row in closeness.itertuples()]
+    return at_layer, closeness.assign(spearman=spearman), tuned
+
+
+class TestNoTaskWorse:
+    def test_supported_where_non_inferiority_holds_on_every_task(self):
+        found = judged("C1", made_up_tables(noise=0.002))
+        assert found.verdict == SUPPORTED and found.finding.p < 0.05
+        assert "in language it is at most 0.01 better on each of the 6 tasks" in found.sentence
+
+    def test_not_supported_where_fine_tuning_is_better_anywhere(self):
+        found = judged("C1", made_up_tables({("ner", "visual"): -0.04}))
+        assert found.verdict == NOT_SUPPORTED and "ner in visual (-0.0" in found.sentence
+        assert "1 of 12" in found.sentence and found.finding.estimate == pytest.approx(-0.04, abs=0.01)
+
+    def test_no_significance_is_no_support(self):
+        found = judged("C1", made_up_tables(noise=0.03))
+        assert found.verdict == INCONCLUSIVE and "significantly better in none of 12" in found.sentence
+        assert found.detectable > RUN.margin and found.power < 0.5
+
+    def test_one_unsure_task_is_enough_for_doubt(self):
+        at_layer, *rest = made_up_tables(noise=0.002)
+        wild = (at_layer["task"] == "qa") & (at_layer["method"] == "fine-tuned")
+        shake = np.random.default_rng(1).normal(0, 0.05, wild.sum())
+        at_layer.loc[wild, "pairwise"] += shake - shake.mean()
+        found = judged("C1", (at_layer, *rest))
+        assert found.verdict == INCONCLUSIVE and "is not shown for qa." in found.sentence
+
+    def test_where_nothing_is_decoded_nothing_is_supported(self):
+        found = judged("C1", made_up_tables(noise=0.002, level=0.5, person=0.004))
+        assert found.verdict == INCONCLUSIVE and "language is not above chance" in found.sentence
+
+    def test_a_task_that_one_method_lacks_is_unsure(self):
+        at_layer, *rest = made_up_tables(noise=0.002)
+        at_layer = at_layer[~((at_layer["task"] == "nli") & (at_layer["method"] == "prompt-tuned"))]
+        found = judged("C1", (at_layer, *rest))
+        assert found.verdict == INCONCLUSIVE and "not shown for nli" in found.sentence
+
+    def test_margin_and_level_are_those_of_the_profile(self):
+        doubtful = made_up_tables(noise=0.01)
+        assert judged("C1", doubtful).verdict == INCONCLUSIVE
+        assert judged("C1", doubtful, Study.make({"margin": 0.05})).verdict == SUPPORTED
+        better = made_up_tables({("ner", "language"): -0.012}, noise=0.004)
+        assert judged("C1", better).verdict == NOT_SUPPORTED
+        assert judged("C1", better, Study.make({"fdr": 1e-6})).verdict == INCONCLUSIVE
+
+
+class TestNoRegionWorse:
+    def test_supported(self):
+        found = judged("C2", made_up_tables())
+        assert found.verdict == SUPPORTED and "every region above chance: language, visual" in found.sentence
+
+    def test_not_supported(self):
+        found = judged("C2", made_up_tables({(None, "visual"): -0.03}))
+        assert found.verdict == NOT_SUPPORTED and "significantly better in visual (-0.03" in found.sentence
+
+    def test_significantly_but_trivially_worse_still_matches(self):
+        found = judged("C2", made_up_tables({(None, "visual"): -0.003}, noise=0.001))
+        assert found.verdict == SUPPORTED and found.finding.high < 0
+
+    def test_inconclusive(self):
+        found = judged("C2", made_up_tables(noise=0.06))
+        assert found.verdict == INCONCLUSIVE and "is not shown for" in found.sentence
+
+    def test_a_region_at_chance_has_no_say(self):
+        at_layer, *rest = made_up_tables()
+        silent = at_layer["region"] == "visual"
+        at_layer.loc[silent, "pairwise"] = 0.5 + np.random.default_rng(0).normal(0, 0.05, silent.sum())
+        found = judged("C2", (at_layer, *rest))
+        assert found.verdict == SUPPORTED and "without a say: visual" in found.sentence
+        none = judged("C2", made_up_tables(level=0.5, person=0.004, noise=0.002))
+        assert none.verdict == INCONCLUSIVE and "No region is above chance" in none.sentence
+
+
+class TestConceptOverForm:
+    @pytest.mark.parametrize(
+        ("shift", "noise", "verdict"),
+        [
+            (-0.02, 0.004, SUPPORTED),
+            (0.02, 0.004, NOT_SUPPORTED),
+            (0.0, 0.002, NOT_SUPPORTED),
+            (0.0, 0.05, INCONCLUSIVE),
+        ],
+    )
+    def test_verdicts(self, shift, noise, verdict):
+        assert judged("C3", made_up_tables(task={"chunking": shift}, noise=noise)).verdict == verdict
+
+    def test_no_advantage_where_nothing_is_decoded_is_inconclusive(self):
+        assert judged("C3", made_up_tables(level=0.5, person=0.004, noise=0.002)).verdict == INCONCLUSIVE
+
+    def test_what_is_missing_is_named(self):
+        found = judged("C3", made_up_tables(tasks=("ner", "wsd")))
+        assert found.verdict == INCONCLUSIVE and "cannot be tested: it takes chunking" in found.sentence
+        half = judged("C3", made_up_tables(tasks=("chunking", "wsd"), task={"wsd": 0.05}))
+        assert half.verdict == SUPPORTED and half.measure == "wsd minus chunking"
+
+
+class TestCloseness:
+    @pytest.mark.parametrize(("gain", "verdict"), [(0.1, SUPPORTED), (-0.1, NOT_SUPPORTED), (0.0, INCONCLUSIVE)])
+    def test_closer(self, gain, verdict):
+        random = np.random.default_rng(2)
+        found = closeness_by(made_up_tables(), lambda t, m: 0.7 + gain * (m == "prompt-tuned") + random.normal(0, 0.02))
+        assert judged("C4", found).verdict == verdict
+
+    @pytest.mark.parametrize(("sign", "verdict"), [(1, SUPPORTED), (-1, NOT_SUPPORTED)])
+    def test_a_relation_over_tasks_is_found(self, sign, verdict):
+        task = {t: 0.03 * i for i, t in enumerate(TASKS)}
+        found = closeness_by(made_up_tables(task=task, noise=0.002), lambda t, m: 0.5 + sign * task[t])
+        assert judged("C5", found).verdict == verdict
+
+    def test_a_difference_of_methods_is_no_relation_over_tasks(self):
+        shifted = made_up_tables({(None, None): 0.05})
+        found = closeness_by(shifted, lambda t, m: 0.5 + 0.3 * (m == "prompt-tuned") + 0.001 * len(t))
+        relation = judged("C5", found)
+        assert relation.verdict == INCONCLUSIVE and "methods mixed, the rank correlation is +0." in relation.sentence
+
+    def test_few_tasks_cannot_be_related(self):
+        found = judged("C5", made_up_tables(tasks=TASKS[:3]))
+        assert found.verdict == INCONCLUSIVE and "3 tasks, and at least 4 are needed" in found.sentence
+
+
+def test_the_task_score_counts_from_its_baseline():
+    at_layer, closeness, tuned = made_up_tables(task={t: 0.03 * i for i, t in enumerate(TASKS)}, noise=0.002)
+    place = tuned["task"].map({t: i for i, t in enumerate(TASKS)})
+    # the higher the score, the higher the baseline; what is gained falls
+    tuned = tuned.assign(baseline=0.5 + 0.05 * place, score=0.8 + 0.01 * place)
+    assert judged("C6", (at_layer, closeness, tuned)).verdict == NOT_SUPPORTED
+    assert judged("C6", (at_layer, closeness, tuned.assign(baseline=0.5))).verdict == SUPPORTED
+
+
+class TestDegenerate:
+    @pytest.mark.parametrize(
+        "found",
+        [
+            made_up_tables(participants=1),
+            made_up_tables(tasks=("ner",)),
+            made_up_tables(noise=0.0),
+            tuple(t[t["method"] == "prompt-tuned"] for t in made_up_tables()),
+            tuple(t[t["method"] == "untuned"] for t in made_up_tables()[1:]),
+        ][:4],
+        ids=["one participant", "one task", "no noise", "one method"],
+    )
+    def test_every_claim_gets_a_verdict_without_nan(self, found):
+        ledger = claims.judge(RUN, *found)
+        assert [v.claim for v in ledger.verdicts] == list(claims.CLAIMS)
+        for v in ledger.verdicts:
+            assert "nan" not in v.sentence.lower().replace("inan", "") and v.sentence
+            numbers = [v.finding.estimate, v.finding.low, v.finding.p, v.detectable, v.power]
+            assert all(number is None or np.isfinite(number) for number in numbers)
+        assert all("nan" not in told for e in ledger.evidence.values() for told in claims.background(e))
+
+    def test_what_cannot_be_tested_says_so(self):
+        alone = claims.judge(RUN, *made_up_tables(participants=1)).verdicts
+        assert all(v.verdict == INCONCLUSIVE for v in alone if v.claim in ("C1", "C2", "C3"))
+        assert all("cannot be tested" in v.sentence and "one participant" in v.sentence for v in alone[:3])
+        single = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables())).verdicts
+        assert all("no task was tuned by both methods" in v.sentence for v in single if v.claim in ("C1", "C2", "C4"))
+
+    def test_scores_that_are_not_finite_are_left_out(self):
+        at_layer, *rest = made_up_tables()
+        at_layer.loc[::7, "pairwise"] = np.nan
+        at_layer.loc[::11, "pairwise"] = np.inf
+        assert judged("C2", (at_layer, *rest)).verdict == SUPPORTED
+
+
+def test_only_grouped_folds_are_judged_where_groups_exist():
+    at_layer, *rest = made_up_tables()
+    shuffled = at_layer.assign(folds="shuffled")
+    shuffled.loc[shuffled["method"] == "fine-tuned", "pairwise"] += 0.1
+    assert judged("C2", (pd.concat([at_layer, shuffled]), *rest)).verdict == SUPPORTED
+    assert judged("C2", (shuffled, *rest)).verdict == NOT_SUPPORTED
+
+
+def test_each_brain_is_judged_alone():
+    one, two = made_up_tables(), made_up_tables({(None, None): -0.05}, brain="alice2016", seed=1)
+    run = Study.make({"brains": ["simulated", "alice2016"]})
+    both = (*(pd.concat([a, b]) for a, b in zip(one[:2], two[:2], strict=True)), one[2])
+    ledger = claims.judge(run, *both)
+    assert [ledger.of(brain)[1].verdict for brain in run.brains] == [SUPPORTED, NOT_SUPPORTED]
+
+
+def test_several_seeds_give_an_interval_over_seeds():
+    ledger = claims.judge(RUN, *made_up_tables(seeds=3))
+    told = " ".join(claims.background(ledger.evidence["simulated"]))
+    assert "interval over participants and seeds" in told and "seed " in told and "luck" not in told
+    once = " ".join(claims.background(claims.judge(RUN, *made_up_tables()).evidence["simulated"]))
+    assert "luck of single training runs" in once
+
+
+def test_intervals_over_passages_are_counted_where_there_are_some():
+    at_layer, closeness, tuned = made_up_tables()
+    prompt = closeness["method"] == "prompt-tuned"
+    apart = closeness.assign(low=np.where(prompt, 0.8, 0.4), high=np.where(prompt, 0.9, 0.7))
+    told = claims.background(claims.judge(RUN, at_layer, apart, tuned).evidence["simulated"])
+    assert any("apart on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in told)
+    without = closeness.assign(low=np.nan, high=np.nan)
+    told = claims.background(claims.judge(RUN, at_layer, without, tuned).evidence["simulated"])
+    assert not any("drawn anew" in sentence for sentence in told)
+
+
+# --- how often a verdict is wrong --------------------------------------------------------------------------------
+
+STUDIES = 300
+
+
+def alone(claim, found, run=RUN):
+    """The verdict on one claim, without judging the others."""
+    return claims.CLAIMS[claim].judge(claims.evidence(run, "simulated", *found))
+
+
+@pytest.fixture(scope="module")
+def no_difference():
+    """Evidence of studies in which no method, no task and no relation differs."""
+    return [
+        claims.evidence(
+            RUN, "simulated", *made_up_tables(noise=0.01, participants=6, regions=("language",), seed=1000 + i)
+        )
+        for i in range(STUDIES)
+    ]
+
+
+class TestCalibration:
+    """With 300 studies and a true rate of 5 %, the observed one lies between 1.7 and 9 % (99.8 %)."""
+
+    @pytest.mark.parametrize("claim", ["C3", "C4", "C5", "C6"])
+    def test_p_values_below_the_level_come_at_its_rate(self, no_difference, claim):
+        p = np.array([claims.CLAIMS[claim].judge(e)[1].p for e in no_difference])
+        assert 0.017 < (p < RUN.fdr).mean() < 0.09
+
+    def test_fine_tuning_is_seldom_called_better_where_it_is_not(self, no_difference):
+        assert np.mean([claims.CLAIMS["C2"].judge(e)[0] == NOT_SUPPORTED for e in no_difference]) < 0.06
+        assert np.mean([claims.CLAIMS["C1"].judge(e)[0] == NOT_SUPPORTED for e in no_difference[:150]]) < 0.07
+
+    @pytest.mark.parametrize(
+        ("claim", "effect"),
+        [("C1", {("ner", "language"): -RUN.margin}), ("C2", {(None, "language"): -RUN.margin})],
+    )
+    def test_a_difference_of_the_margin_is_seldom_called_none(self, claim, effect):
+        few = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6, "noise": 0.004}
+        wrong = [alone(claim, made_up_tables(effect, **few, seed=i))[0] == SUPPORTED for i in range(150)]
+        assert np.mean(wrong) < 0.11  # 5 % at most
+
+    @pytest.mark.parametrize("claim", ["C1", "C2"])
+    def test_what_is_planted_is_found(self, claim):
+        few = {"tasks": TASKS[:4], "regions": ("language",)}
+        worse, same = (
+            [alone(claim, made_up_tables({(None, None): gap}, noise=noise, **few, seed=i))[0] for i in range(10)]
+            for gap, noise in ((-0.03, 0.01), (0.0, 0.002))
+        )
+        assert set(worse) == {NOT_SUPPORTED} and set(same) == {SUPPORTED}
+
+
+# --- what the page says ------------------------------------------------------------------------------------------
+
+
+class TestPage:
+    def test_the_ledger_is_written_and_read_back(self, tmp_path):
+        run = Study.make({"runs": str(tmp_path)})
+        ledger = claims.judge(run, *made_up_tables())
+        claims.write(run, ledger)
+        kept = json.loads(claims.ledger_file(run).read_text(encoding="utf-8"))
+        assert kept["margin"] == run.margin and kept["alpha"] == run.fdr
+        brain = kept["brains"]["simulated"]
+        assert brain["simulated"] and list(brain["claims"]) == list(claims.CLAIMS)
+        assert brain["claims"]["C2"]["verdict"] == SUPPORTED
+        told = verdicts.summary(run)
+        assert told.startswith("claims: simulated (simulated): C1 ") and "\nchecks: 0 of 0" in told
+
+    def test_the_answer_and_the_tables_name_a_simulated_brain(self):
+        ledger = claims.judge(RUN, *made_up_tables())
+        assert verdicts.answer(ledger).startswith(
+            "simulated (8 simulated participants, region language, grouped folds)"
+        )
+        html = verdicts.ledger_list(ledger).data
+        assert "a check of the method, not a finding" in html and html.count("<dt>") == len(claims.CLAIMS)
+        for verdict in ledger.verdicts:
+            mark = f"<span class='verdict {verdict.verdict.replace(' ', '-')}'>{verdict.verdict}</span></dt>"
+            assert f"{claims.CLAIMS[verdict.claim].paper} {mark}<dd><p>{escape(verdict.sentence)}</p>" in html
+        real = claims.judge(Study.make({"brains": ["alice2016"]}), *made_up_tables(brain="alice2016"))
+        assert "simulated" not in verdicts.ledger_list(real).data
+
+    def test_every_claim_has_its_words(self):
+        table = verdicts.rule_table()
+        assert len(table) == len(claims.CLAIMS) and table.map(bool).all(axis=None)
+
+    def test_task_table_finds_the_planted_gain_on_every_task(self):
+        table = verdicts.task_table(claims.judge(RUN, *made_up_tables({(None, None): 0.05})))
+        assert table["task"].tolist() == list(TASKS)
+        assert (table["differs"] == "yes").all() and (table["q"] >= table["p"]).all()
+        assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
+
+
+def ledger_of(gain, brain="alice2016", **more):
+    return claims.judge(Study.make({"brains": [brain]}), *made_up_tables({(None, None): gain}, brain=brain, **more))
+
+
+class TestBrief:
+    def test_every_sentence_says_what_its_verdict_is(self):
+        ledger = ledger_of(0.05)
+        told = verdicts.brief(ledger)
+        assert told["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: +0.05")
+        for verdict in ledger.verdicts:
+            if verdict.claim in verdicts.SAID:
+                subject, says = verdicts.SAID[verdict.claim]
+                assert told[verdict.claim].lower().startswith(f"{subject} {says[verdict.verdict]}: ")
+                assert f"{verdict.finding.estimate:+.3f} (" in told[verdict.claim]
+                assert told[verdict.claim].endswith(" in 8 listeners to a story.")
+
+    def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self):
+        alike, other = ledger_of(0.05), ledger_of(-0.05, brain="pereira2018-exp1")
+        both = claims.Ledger(alike.evidence | other.evidence, (*alike.verdicts, *other.verdicts))
+        told = verdicts.brief(both)["methods"]
+        assert told.count("decoded better") == told.count("decoded worse") == 1 and "; and " in told
+        same = ledger_of(0.06, brain="pereira2018-exp1")
+        both = claims.Ledger(alike.evidence | same.evidence, (*alike.verdicts, *same.verdicts))
+        assert verdicts.brief(both)["methods"].count("decoded better") == 1
+
+    def test_one_method_and_one_participant_are_said_so(self):
+        few = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables()))
+        assert verdicts.brief(few)["methods"] == "Only one tuning method was run: 8 simulated participants."
+        alone_ = claims.judge(RUN, *made_up_tables(participants=1))
+        assert "neither a difference" in verdicts.brief(alone_)["methods"].lower()
+
+    def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
+        simulated, real = claims.judge(RUN, *made_up_tables()), ledger_of(0.0)
+        recorded = ledger_of(0.05, brain="pereira2018-exp1")
+        assert verdicts.answering(simulated, recorded) is recorded
+        assert verdicts.answering(real, recorded) is real
+
+
+def headline_of(found, run=RUN):
+    return verdicts.headline(found[0], claims.judge(run, *found).evidence["simulated"])
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (0.05, "prompt-tuned representations are decoded better"),
+        (-0.05, "prompt-tuned representations are decoded worse"),
+        (0.0, "decoded equally well, to within 0.01"),
+    ],
+)
+def test_the_headline_says_what_was_planted(gain, words):
+    told = headline_of(made_up_tables({(None, None): gain}))
+    assert words in told and "8 simulated participants, region language, grouped folds" in told
+
+
+def test_what_cannot_be_told_apart_is_said_so():
+    assert "neither a difference" in headline_of(made_up_tables(noise=0.1))
+
+
+def test_a_sure_but_small_difference_is_called_small():
+    assert "decoded better than fine-tuned ones, but by less than 0.01" in headline_of(
+        made_up_tables({(None, None): 0.003}, noise=0.001)
+    )
+
+
+def test_one_participant_and_one_method_are_said_so():
+    assert "only one tuning method was run" in headline_of(
+        tuple(t[t["method"] == "prompt-tuned"] for t in made_up_tables())
+    )
+    assert "cannot be tested" in headline_of(made_up_tables(participants=1))
+
+
+def test_the_headline_numbers_are_the_means():
+    at_layer, *rest = made_up_tables({(None, None): 0.05})
+    mean = tables.judged(at_layer, "simulated").groupby("method")["pairwise"].mean()
+    assert f"prompt-tuned {mean['prompt-tuned']:.3f}" in headline_of((at_layer, *rest))

@@ -1,0 +1,316 @@
+import re
+import warnings
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from braintune.core.base import BraintuneError
+from braintune.core.store import read_json
+from braintune.core.study import Study
+from braintune.datasets.brains import simulated
+from braintune.results import brain_maps, claims, figures, relations, style, tables, verdicts
+from braintune.results.figures import Caption
+from braintune.workflow.book import build
+
+SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
+TASKS = ("ner", "wsd", "sentiment")
+
+
+def decoding_table(
+    brains=None, methods=tables.ARMS, designs=("shuffled", "grouped"), participants=3, layers=3, tasks=TASKS
+):
+    """A made-up tidy table of decoding scores: prompt-tuned is 0.02 above fine-tuned."""
+    rng = np.random.default_rng(0)
+    tuned = [(f"{t}_{m}_seed-0", t, m, 0) for t in tasks for m in methods]
+    everything = [("untuned", "", "untuned", -1), *tuned, ("passage", "", "control", -1)]
+    rows = [
+        (brain, f"S{p}", region, name, task, method, seed, layer, design, fold, 10.0)
+        for brain, regions in (brains or {"simulated": ("language", "visual", "IFG")}).items()
+        for p in range(participants)
+        for region in regions
+        for name, task, method, seed in everything
+        for layer in range(1 if method == "control" else layers)
+        for design in designs
+        for fold in range(2)
+    ]
+    columns = [*tables.MEAN_OVER_FOLDS, "fold", "alpha"]
+    table = pd.DataFrame(rows, columns=columns)
+    level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
+    level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
+    return table.assign(
+        pairwise=level,
+        pairwise_strict=level - 0.2,
+        mse=1.0,
+        rank=0.3,
+        pairwise_same_group=level,
+        pairwise_different_group=level,
+    )
+
+
+def closeness_table(at_layer):
+    table = at_layer[["brain", "representation", "task", "method", "seed"]].drop_duplicates().assign(layer=2)
+    close = table["method"].map({"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "control": 0.1})
+    return table.assign(spearman=close, cka=close, low=close - 0.1, high=close + 0.05)
+
+
+def tuning_tables(tasks=TASKS, methods=tables.ARMS):
+    pairs = [(t, m) for t in tasks for m in methods]
+    table = pd.DataFrame(
+        [(t, m, 0, "accuracy", 0.8, 0.5, 0.6) for t, m in pairs],
+        columns=["task", "method", "seed", "metric", "score", "baseline", "bag_of_words"],
+    )
+    epochs = [(t, m, 0, e, 1 / e, 0.5 + 0.1 * e) for t, m in pairs for e in (1, 2, 3)]
+    return table, pd.DataFrame(epochs, columns=["task", "method", "seed", "epoch", "train_loss", "score"])
+
+
+def differences_of(at_layer):
+    judging = Study.make({"brains": list(at_layer["brain"].unique())})
+    scores = tuning_tables()[0]
+    return verdicts.task_table(claims.judge(judging, at_layer, closeness_table(at_layer), scores))
+
+
+def texts(figure):
+    """Every word in a figure."""
+    figure.draw_without_rendering()
+    found = [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+    return {word for word in found if word}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Study.make(SMALL | {"runs": str(tmp_path)})
+
+
+def every_figure(table, run, tuned):
+    at_layer = tables.scores(table, run)
+    scores, history = tuned
+    yield figures.tuning_scores(scores)
+    yield figures.learning_curves(history)
+    yield figures.decoding_by_region(at_layer)
+    yield figures.decoding_by_task(at_layer)
+    yield figures.difference_map(at_layer)
+    yield figures.difference_by_task(differences_of(at_layer), run.margin)
+    yield figures.task_ranking(at_layer)
+    yield figures.layer_curves(table)
+    yield figures.leakage(at_layer)
+    yield figures.closeness(closeness_table(at_layer))
+    yield relations.closeness_by_layer(closeness_table(at_layer))
+    yield relations.closeness_and_decoding(at_layer, closeness_table(at_layer))
+    yield relations.score_and_decoding(at_layer, scores)
+
+
+@pytest.mark.parametrize(
+    "some",
+    [
+        {},
+        {"participants": 1, "designs": ("shuffled",)},
+        {"designs": ("grouped",), "methods": ("prompt-tuned",)},
+        {"methods": ()},
+        {"layers": 1, "tasks": ("ner",)},
+        {"brains": {"pereira2018-exp1": ("whole-brain",), "alice2016": ("language", "LATL")}},
+    ],
+    ids=["whole", "one participant, one design", "one method", "no method", "one task and layer", "two brains"],
+)
+def test_every_figure_copes_with_what_there_is(some, run):
+    tuned = tuning_tables(**{k: v for k, v in some.items() if k in ("tasks", "methods")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        for figure in every_figure(decoding_table(**some), run, tuned):
+            assert texts(figure)
+
+
+class TestContent:
+    @pytest.fixture
+    def at_layer(self, run):
+        return tables.scores(decoding_table(), run)
+
+    def test_networks_tasks_and_methods_are_named(self, at_layer):
+        words = texts(figures.decoding_by_task(at_layer))
+        assert {*TASKS, *tables.ARMS, "untuned", "chance", "pairwise accuracy"} <= words
+        titles = {word.split("\n")[0] for word in words}
+        assert {"language", "visual"} <= titles
+        assert "IFG" not in titles, "a part of a network is no network"
+
+    def test_the_difference_is_prompt_tuned_minus_fine_tuned(self, at_layer):
+        words = texts(figures.difference_map(at_layer))
+        assert {"+2.0", "language", "IFG", *TASKS} <= words
+
+    def test_differences_stand_beside_the_margin(self, at_layer):
+        axes = figures.difference_by_task(differences_of(at_layer), 0.01).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
+        assert axes.lines[1].get_xdata() == pytest.approx([0.02] * len(TASKS), abs=1e-5)
+        assert "within the margin" in axes.get_legend_handles_labels()[1]
+
+    def test_closeness_is_drawn_task_by_task_with_its_bootstrap_interval(self, at_layer):
+        axes = figures.closeness(closeness_table(at_layer)).axes[0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
+        bars = {container.get_label(): container for container in axes.containers}
+        assert bars["prompt-tuned"][0].get_xdata() == pytest.approx([0.9] * len(TASKS))
+        low, high = bars["prompt-tuned"][2][0].get_segments()[0][:, 0]
+        assert (low, high) == pytest.approx((0.8, 0.95))
+
+    def test_closeness_by_layer_shows_both_methods_and_the_controls_that_learned_nothing(self, at_layer):
+        rows = closeness_table(at_layer)
+        zero = rows[rows["method"] == "untuned"].assign(representation="zero-prefix", method="control", spearman=0.98)
+        axes = relations.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
+        drawn = {line.get_label(): line.get_ydata().round(9).tolist() for line in axes.lines}
+        assert drawn == {"fine-tuned": [0.7, 0.7], "prompt-tuned": [0.9, 0.9], "zero-prefix": [0.98]}
+
+    def test_tasks_are_ranked(self, at_layer):
+        at_layer.loc[at_layer["task"] == "wsd", "pairwise"] += 0.1
+        axes = figures.task_ranking(at_layer).axes[0]
+        assert axes.get_yticklabels()[0].get_text() == "wsd"
+        assert axes.yaxis_inverted()
+
+    def test_every_design_is_shown_where_leakage_is(self, at_layer):
+        assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(figures.leakage(at_layer))
+
+    def test_a_method_has_one_colour_everywhere(self, run):
+        for figure in every_figure(decoding_table(), run, tuning_tables()):
+            for method in tables.ARMS:
+                for axes in figure.axes:
+                    for line in axes.get_lines():
+                        if line.get_label() == method:
+                            assert line.get_color() == style.COLOURS[method]
+
+    def test_intervals_are_t_intervals_over_participants(self):
+        from scipy import stats
+
+        values = np.array([0.5, 0.6, 0.8])
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert style.half_width(values) == pytest.approx((high - low) / 2)
+        assert style.half_width(values[:1]) == 0
+
+    def test_a_figure_that_cannot_be_says_why(self, run):
+        at_layer = tables.scores(decoding_table(methods=("prompt-tuned",)), run)
+        for figure in (figures.difference_map(at_layer), figures.difference_by_task(differences_of(at_layer), 0.01)):
+            assert "nothing to draw: only one tuning method was run" in texts(figure)
+
+
+def test_power_curves_show_every_verdict_and_number_of_participants():
+    power = pd.DataFrame(
+        {
+            "participants": [5, 5, 20, 20], "difference": [0.0, 0.02] * 2, "found": [0.05, 0.3, 0.05, 0.9],
+            "equivalent": [0.0] * 4, "C1 supported": [0.0, 0.1, 0.2, 0.6], "studies": [100] * 4,
+        }
+    )  # fmt: skip
+    figure = relations.power_curves(power)
+    words = texts(figure)
+    assert {"difference found", "C1 supported"} <= set(words) and "equivalent" not in words
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
+    assert lines["20 participants"] == [0.05, 0.9] and lines["5 participants"] == [0.05, 0.3]
+
+
+class TestBrainMap:
+    def test_voxels_show_the_score_of_their_region(self, run):
+        data = simulated.simulate(run)
+        scores = pd.Series({"language": 0.7, "IFG": 0.9, "visual": 0.4})
+        image = brain_maps.region_image(data, scores.clip(lower=tables.CHANCE + 1e-3))
+        values = image.get_fdata()
+        drawn = {round(float(v), 3): int((np.abs(values - v) < 1e-4).sum()) for v in np.unique(values)}
+        assert drawn[0.9] == 10
+        assert drawn[0.7] == 70, "the network without its part"
+        assert drawn[0.501] == 20, "below chance is drawn as chance"
+
+    def test_one_row_a_method(self, run):
+        figure = brain_maps.brain_map(simulated.simulate(run), tables.scores(decoding_table(), run))
+        words = texts(figure)
+        assert all(f"{method}: pairwise accuracy (grouped folds)" in words for method in ("untuned", *tables.ARMS))
+
+    def test_the_difference_has_both_signs(self, run):
+        table = decoding_table()
+        worse = (table["region"] == "visual") & (table["method"] == "prompt-tuned")
+        table.loc[worse, "pairwise"] -= 0.1
+        figure = brain_maps.brain_difference(simulated.simulate(run), tables.scores(table, run))
+        assert "prompt-tuned minus fine-tuned pairwise accuracy (grouped folds)" in texts(figure)
+        alone = tables.scores(decoding_table(methods=("prompt-tuned",)), run)
+        assert "nothing to draw: only one tuning method was run" in texts(
+            brain_maps.brain_difference(simulated.simulate(run), alone)
+        )
+
+    def test_the_surface_has_one_row_a_method_and_both_sides(self, run):
+        figure = brain_maps.brain_surface(simulated.simulate(run), tables.scores(decoding_table(), run))
+        assert len(figure.axes) == 2 * 3 + 1
+        assert "prompt-tuned: pairwise accuracy (grouped folds)" in texts(figure)
+
+    def test_the_view_is_one_page_without_a_link_to_another_host(self, run):
+        data, at_layer = simulated.simulate(run), tables.scores(decoding_table(), run)
+        shown = brain_maps.brain_view(data, at_layer, "prompt-tuned").data
+        assert "title='simulated, prompt-tuned: pairwise accuracy by region (grouped folds)'" in shown
+        assert not re.search(r"(src|href)=.{0,6}https?:", shown) and len(shown) < 3e6
+        assert "lora was not decoded" in brain_maps.brain_view(data, at_layer, "lora").data
+
+    def test_unknown_places_are_told(self, run):
+        from dataclasses import replace
+
+        data = replace(simulated.simulate(run), coordinates=None)
+        words = texts(brain_maps.brain_map(data, tables.scores(decoding_table(), run)))
+        assert any("no known places" in word for word in words)
+
+
+class TestKeeping:
+    def test_svg_png_and_caption_are_written(self, run):
+        figures.draw(run, "tuning-scores", figures.tuning_scores(tuning_tables()[0]))
+        svg = run.figure_file("tuning-scores").read_text(encoding="utf-8")
+        assert ">prompt-tuned</text>" in svg, "text stays text"
+        assert "simulated brain" not in svg, "no brain in it"
+        assert run.figure_file("tuning-scores", "png").stat().st_size > 1000
+        facts = read_json(run.figure_file("tuning-scores", "json"))
+        assert facts["caption"] and facts["alt"] and not facts["simulated"]
+
+    def test_a_simulated_brain_is_named_a_measured_one_not(self, run, tmp_path):
+        at_layer = tables.scores(decoding_table(), run)
+        figures.draw(run, "leakage", figures.leakage(at_layer))
+        assert "simulated brain" in run.figure_file("leakage").read_text(encoding="utf-8")
+        measured = Study.make({"runs": str(tmp_path), "profile": "measured", "brains": ["alice2016"]})
+        figures.draw(measured, "leakage", figures.leakage(at_layer))
+        assert "simulated brain" not in measured.figure_file("leakage").read_text(encoding="utf-8")
+
+    def test_two_drawings_are_identical(self, run):
+        caption = Caption("A caption.", "What is seen.")
+        for name in ("first", "second"):
+            figures.save_figure(run, figures.tuning_scores(tuning_tables()[0]), name, caption)
+        first = run.figure_file("first").read_bytes()
+        assert run.figure_file("second").read_bytes() == first
+
+    def test_a_simulated_brain_is_named_once(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0])
+        for _ in range(2):
+            figures.save_figure(run, figure, "twice", Caption("A caption.", "What is seen."))
+        assert run.figure_file("twice").read_bytes().count(b">simulated brain</text>") == 1
+
+    def test_where_nothing_is_drawn_the_reason_is_kept_and_no_picture(self, run):
+        figures.draw(run, "difference", figures.tuning_scores(tuning_tables()[0]))
+        figures.draw(run, "difference", style.nothing("only one tuning method was run"))
+        facts = read_json(run.figure_file("difference", "json"))
+        assert facts["nothing"] == "only one tuning method was run"
+        assert not [s for s in ("svg", "png") if run.figure_file("difference", s).exists()]
+        block = build._figure_block("difference", facts)
+        assert (
+            block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
+        )
+
+    def test_a_dollar_in_a_name_is_a_dollar(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0].replace({"task": {"sentiment": r"$\frac$"}}))
+        figures.save_figure(run, figure, "dollar", Caption("A caption.", "What is seen."))
+        assert r">$\frac$</text>" in run.figure_file("dollar").read_text(encoding="utf-8")
+
+    def test_a_figure_needs_words(self, run):
+        figure = figures.tuning_scores(tuning_tables()[0])
+        with pytest.raises(BraintuneError, match="'bare' needs a caption and an alternative text"):
+            figures.save_figure(run, figure, "bare", Caption("A caption.", " "))
+        with pytest.raises(BraintuneError, match="unknown figure 'bare'; known: tuning-scores"):
+            figures.draw(run, "bare", figure)

@@ -1,0 +1,131 @@
+"""The recorded results: what comes with the repository is whole, small, and says where it comes from."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.datasets.brains.registry import is_simulated
+from braintune.results import claims, recorded, verdicts
+from braintune.results.tables import ARMS
+from braintune.workflow import record
+
+
+class TestRecordedRealRun:
+    @pytest.fixture(scope="class")
+    def recorded(self):
+        return recorded.recorded()
+
+    def test_it_is_the_reference_profile_on_real_brains(self, recorded):
+        assert recorded.run.profile == "reference" and not any(map(is_simulated, recorded.run.brains))
+        assert len(recorded.run.seeds) >= 2 and recorded.run.task_source == "folder"
+        wanted = Study.load("reference")
+        assert recorded.run.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
+
+    def test_every_cell_is_there(self, recorded):
+        rows = recorded.at_layer[recorded.at_layer["method"].isin(ARMS)]
+        counts = rows.groupby(["brain", "folds", "participant", "region"]).size()
+        assert set(counts) == {len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)}
+        people = rows.groupby("brain")["participant"].nunique()
+        assert people.to_dict() == {"pereira2018-exp1": 10, "alice2016": 20}
+        assert set(rows.loc[rows["brain"] == "alice2016", "folds"]) == {"shuffled", "grouped"}
+        assert len(recorded.tuned) == len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)
+        assert recorded.at_layer["pairwise"].between(0, 1).all()
+
+    def test_its_provenance_names_code_and_data(self):
+        facts = recorded.facts_of("real")
+        assert len(facts["code"]["commit"]) == 40
+        assert {"torch", "transformers", "numpy"} <= set(facts["versions"])
+        assert any(name.startswith("alice2016/") for name in facts["data"])
+        assert any(name.startswith("nlu/wsd/") for name in facts["data"])
+        assert all(len(sha) == 64 for sha in facts["data"].values())
+
+    def test_the_claims_can_be_judged_on_it(self, recorded):
+        ledger = verdicts.recorded_ledger(recorded)
+        assert {(v.brain, v.claim) for v in ledger.verdicts} == {
+            (brain, claim) for brain in recorded.run.brains for claim in claims.CLAIMS
+        }
+        assert "20 listeners to a story (alice2016)" in verdicts.recorded_standing(recorded)
+
+
+class TestRecordedCalibration:
+    def test_it_is_whole(self):
+        found = recorded.read_tables("calibration")
+        assert set(found) == {"rates", "power", "coverage"}
+        rates = found["rates"]
+        assert rates.loc[rates["level"] == "table", "studies"].min() >= 1000
+        assert rates.loc[(rates["level"] == "chain") & rates["allowed"].notna(), "studies"].min() >= 100
+        assert set(found["power"]["participants"]) == {5, 20, 50}
+        assert {0.005, 0.01, 0.02, 0.05} <= set(found["power"]["difference"])
+
+    def test_no_error_rate_is_clearly_above_its_limit(self):
+        rates = recorded.read_tables("calibration")["rates"]
+        over = rates[rates["rate"] - 3 * rates["error"] > rates["allowed"]]
+        assert over.empty, over.to_string()
+
+    def test_no_interval_covers_clearly_too_little(self):
+        coverage = recorded.read_tables("calibration")["coverage"]
+        short = coverage[coverage["coverage"] + 3 * coverage["error"] < coverage["nominal"] - 0.01]
+        assert short.empty, short.to_string()
+
+
+class TestKeeping:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+
+    def test_what_is_kept_comes_back(self):
+        table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+        recorded.keep("calibration", {"t": table}, {"seconds": 3})
+        pd.testing.assert_frame_equal(recorded.read_tables("calibration")["t"], table)
+        assert recorded.facts_of("calibration")["seconds"] == 3
+
+    def test_what_is_missing_or_altered_is_told_with_the_remedy(self):
+        with pytest.raises(BraintuneError, match=r"no recorded results .*real; `make reference` makes them"):
+            recorded.recorded()
+        folder = recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {})
+        pd.DataFrame({"a": [2]}).to_parquet(folder / "t.parquet")
+        with pytest.raises(BraintuneError, match="is not the table that was recorded; `make reference` makes it anew"):
+            recorded.read_tables("real")
+
+    def test_a_set_that_is_too_large_is_refused(self, monkeypatch):
+        monkeypatch.setattr(recorded, "LIMIT_BYTES", 100)
+        with pytest.raises(BraintuneError, match=r"allowed are .* keep fewer rows"):
+            recorded.keep("real", {"t": pd.DataFrame({"a": range(1000)})}, {})
+
+    def test_a_simulated_run_is_refused(self):
+        with pytest.raises(BraintuneError, match="'simulated'; what is recorded is a run on real brains"):
+            record.keep_run(Study())
+
+    def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):
+        recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})
+        facts = json.loads((tmp_path / "real" / "provenance.json").read_text())
+        assert set(facts) == {"profile", "tables"}
+
+
+def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):
+    kept = recorded.recorded()
+    names = ("at_layer", "closeness", "tuned", "null", "layers", "ceiling")
+    facts = recorded.facts_of("real")
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    recorded.keep("real", {name: getattr(kept, name) for name in names}, {"profile": facts["profile"]})
+    text = record.draw_picture().read_text(encoding="utf-8")
+    assert text.count("<svg") == 1 and all(task in text for task in kept.run.tasks)
+
+
+def test_wrong_verdicts_stand_in_one_row_a_truth_with_their_limit():
+    rates = pd.DataFrame(
+        {
+            "level": "table", "scenario": ["same", "same", "luck"], "claim": ["C1", "C2", "C1"], "studies": 1000,
+            "verdict": "not supported", "rate": [0.02, 0.01, 0.4], "error": [0.004, 0.003, 0.016],
+            "allowed": [0.05, 0.05, float("nan")], "supported": 0.0,
+        }
+    )  # fmt: skip
+    table = verdicts.wrong_verdicts(rates)
+    assert table["C1"].tolist() == ["0.020 ± 0.004 (≤ 0.05)", "0.400 ± 0.016"]
+    assert table["C2"].tolist() == ["0.010 ± 0.003 (≤ 0.05)", ""]
+    assert "Of 2 error rates with a limit, 0 lie above it" in verdicts.calibration_answer(rates)
+    worse = verdicts.calibration_answer(rates.assign(rate=0.2))
+    assert "2 lie above it" in worse and "C1 not supported under 'same': 0.200" in worse

@@ -1,0 +1,180 @@
+"""Engines: what their files may say, what is handed to Snakemake, and the image of the environment."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from test_commands import make
+
+from braintune.core import base, store
+from braintune.core.base import BraintuneError
+from braintune.core.study import PROFILES, Study
+from braintune.workflow import chain, cluster, cost
+from braintune.workflow.chain import main
+from braintune.workflow.jobs import all_jobs
+from chain import run_chain
+
+SLURM = PROFILES / "slurm.yml"
+
+
+def engine(folder, **options):
+    """An engine's file: that of the project with some options changed."""
+    path = folder / "mine.yml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(SLURM.read_text(encoding="utf-8")) | options), encoding="utf-8")
+    return path
+
+
+class TestFile:
+    def test_an_unknown_engine_lists_the_known(self):
+        with pytest.raises(BraintuneError, match=r"no engine 'slrm'; known: slurm, or give the path of a .yml file"):
+            cluster.engine_path("slrm")
+
+    def test_a_profile_is_no_engine(self):
+        with pytest.raises(
+            BraintuneError, match="'quick' is no engine's file: it has no line `executor: …`; known: sl"
+        ):
+            cluster.engine_path("quick")
+
+    def test_a_copy_elsewhere_will_do(self, tmp_path):
+        assert cluster.engine_path(str(engine(tmp_path))) == tmp_path / "mine.yml"
+        assert cluster.engine_path("slurm") == SLURM
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("executor: slurm\njobs: [1", "mine.yml is not valid YAML"),
+            (
+                "executor: local\nset-resources:\n  tuning:\n",
+                "mine.yml: set-resources: tuning: None must hold .* `tuning:`",
+            ),
+            ("executor: local\nset-resources:\n", "mine.yml: set-resources: None must hold .* remove `set-resources:`"),
+            ("executor: flux\n", "executor: 'flux' needs snakemake-executor-plugin-flux, which is not installed"),
+        ],
+    )
+    def test_a_broken_one_is_an_error_of_ours(self, tmp_path, text, message):
+        path = tmp_path / "mine.yml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(BraintuneError, match=message):
+            cluster.read_engine(path)
+
+    @pytest.mark.parametrize(
+        ("everywhere", "by_rule", "expected"),
+        [
+            ({}, {"tuning": {"gpu": 1}, "rsa": {"mem_mb": 5}}, ("tuning",)),
+            ({"gres": "gpu:a100:1"}, {"decoding": {"gres": ""}}, ("tuning", "embeddings", "rsa")),
+            ({}, {"embeddings": {"slurm_extra": "--gpus=1"}}, ("embeddings",)),
+            ({"gpu": 0}, {}, ()),
+        ],
+    )
+    def test_steps_with_a_gpu_are_found(self, everywhere, by_rule, expected):
+        assert cluster.gpu_steps({"default-resources": everywhere, "set-resources": by_rule}) == expected
+
+    def test_nodes_have_the_pinned_plugin(self):
+        pins = (base.REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
+        project = tomllib.loads((base.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        (plugin,) = (name for name in project["dependencies"] if "slurm" in name)
+        assert re.search(rf"^{plugin}==", pins, flags=re.MULTILINE)
+
+
+class TestHandedToSnakemake:
+    def test_the_run_takes_its_options_from_the_engine(self, tmp_path, monkeypatch):
+        profile = tmp_path / "alone.yml"
+        profile.write_text(f"profile: alone\nruns: {tmp_path}\n", encoding="utf-8")
+        monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
+        called = []
+        monkeypatch.setattr(chain.os, "execv", lambda program, words: called.extend(words))
+        monkeypatch.setattr(cluster, "installed", lambda executor: True)
+        main(["run", str(profile), "--engine", "slurm", "--dry-run"])
+        assert called[called.index("--profile") + 1] == str(SLURM)
+        assert called[called.index("--executor") + 1] == "slurm"
+        assert "gpu_steps=tuning,embeddings" in called and called[-1] == "--dry-run"
+
+    def test_a_run_on_an_unknown_engine_does_not_start(self, tmp_path):
+        with pytest.raises(BraintuneError, match="no engine 'slrm'"):
+            main(["run", "quick", "--engine", "slrm"])
+
+    def test_each_job_asks_for_what_the_model_of_cost_says(self, tiny_profile, tmp_path):
+        done = run_chain(tiny_profile, "--dry-run", "--forceall", engine=SLURM)
+        assert done.returncode == 0, done.stderr[-3000:]
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", done.stdout, flags=re.MULTILINE)
+        told = {rule: text for rule, text in jobs}
+        run = Study.load(tiny_profile)
+        for job in all_jobs(run):
+            asked = cost.request(run, job, gpu=job.step in ("tuning", "embeddings"))
+            assert f"runtime={asked['runtime']}" in told[job.step] and "mem_mb=" in told[job.step]
+        assert "gpu=1" in told["tuning"] and "gpu=1" not in told["decoding"]
+        rules = (base.REPOSITORY / "Snakefile").read_text(encoding="utf-8")
+        assert re.findall(r"^localrules:((?:\n    \w+,)+)", rules, flags=re.MULTILINE) == ["\n    all,\n    book,"]
+
+
+class TestChecksums:
+    def test_a_job_does_not_read_again_what_its_run_has_read(self, tmp_path, monkeypatch):
+        data, kept = tmp_path / "large.npz", tmp_path / "kept.json"
+        data.write_bytes(b"x" * 2000)
+        monkeypatch.setattr(store, "_CHECKSUMS", {})
+        monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
+        true = store.checksum(data)
+        store.hand_on_checksums(kept, least=1000)
+        (state,) = store.read_json(kept)
+        store.write_json(kept, {state: "known"})
+        told = "from braintune.core import store; from pathlib import Path; import sys; print(store.checksum(Path(sys.argv[1])))"
+
+        def in_a_job():
+            words = [sys.executable, "-c", told]
+            return subprocess.run([*words, str(data)], capture_output=True, text=True, check=True).stdout.strip()
+
+        assert in_a_job() == "known"
+        data.write_bytes(b"y" * 2000)
+        assert in_a_job() not in ("known", true)
+
+    def test_small_files_are_left_out(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(store, "_CHECKSUMS", {})
+        monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
+        (tmp_path / "small").write_bytes(b"x")
+        store.checksum(tmp_path / "small")
+        store.hand_on_checksums(tmp_path / "kept.json")
+        assert store.read_json(tmp_path / "kept.json") == {}
+
+
+class TestImage:
+    """No Docker is needed for these: they hold the recipe to the files and the commands that it names."""
+
+    @pytest.fixture(scope="class")
+    def steps(self):
+        text = (base.REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+        lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+        return [line.split(None, 1) for line in lines if line.strip()]
+
+    def test_what_is_copied_is_there(self, steps):
+        copied = [word for name, words in steps if name == "COPY" for word in shlex.split(words)[:-1]]
+        assert {"Makefile", "pyproject.toml", "constraints.txt", "lib"} <= set(copied)
+        assert all((base.REPOSITORY / name).exists() for name in copied)
+
+    def test_the_environment_is_made_as_make_makes_it_from_what_was_copied(self, steps, tmp_path):
+        for name, words in steps:
+            if name == "COPY" and words != ". .":
+                for source in shlex.split(words)[:-1]:
+                    path = base.REPOSITORY / source
+                    (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / source)
+            if name == "RUN" and words.startswith("make"):
+                break
+        code, told = make(tmp_path, "-n", *shlex.split(words)[1:])
+        assert code == 0, told
+        assert "-c constraints.txt" in told and "-e '.[test]'" in told
+        project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert (tmp_path / project["readme"]).is_file()
+
+    def test_its_python_is_one_that_the_project_takes(self, steps):
+        version = dict(steps)["FROM"].removeprefix("python:").removesuffix("-slim")
+        project = tomllib.loads((base.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        least = project["requires-python"].removeprefix(">=")
+        assert tuple(map(int, version.split("."))) >= tuple(map(int, least.split(".")))
+
+    def test_the_environment_of_this_machine_stays_out(self):
+        ignored = (base.REPOSITORY / ".dockerignore").read_text(encoding="utf-8").split()
+        assert {".venv", "runs", "data/raw"} <= set(ignored)
