@@ -362,23 +362,23 @@ def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
 
 def difference_map(at_layer: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
-    panels = {}
+    differences = {}
     for brain, rows in at_layer.groupby("brain", sort=False):
         arms = tables.in_main_design(rows).pivot_table(
             index=["region", "task"], columns="method", values="pairwise", sort=False
         )
         if set(tables.ARMS) <= set(arms):
             difference = 100 * (arms["prompt-tuned"] - arms["fine-tuned"])
-            panels[brain] = difference.dropna().unstack("task", sort=False)
-    if not panels:
+            differences[brain] = difference.dropna().unstack("task", sort=False)
+    if not differences:
         return nothing("only one tuning method was run")
-    limit = max(float(t.abs().max().max()) for t in panels.values()) or 1.0
-    heights = [len(t) for t in panels.values()]
+    limit = max(float(t.abs().max().max()) for t in differences.values()) or 1.0
+    heights = [len(t) for t in differences.values()]
     figure, panels = plt.subplots(
-        len(panels), 1, figsize=(7.4, 0.34 * sum(heights) + 1.4 * len(panels)), squeeze=False,
+        len(differences), 1, figsize=(7.4, 0.34 * sum(heights) + 1.4 * len(differences)), squeeze=False,
         height_ratios=heights, layout="constrained",
     )  # fmt: skip
-    for axes, (brain, table) in zip(panels[:, 0], panels.items(), strict=True):
+    for axes, (brain, table) in zip(panels[:, 0], differences.items(), strict=True):
         sns.heatmap(
             table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.1f",
             annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
