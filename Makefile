@@ -32,13 +32,12 @@ $(BIN)/python -m braintune run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup plan data book pdf verify test serve lab lint audit bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup data book pdf verify test serve lab lint audit bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make book   ENGINE=slurm     the same, every job on a cluster (also ENGINE=path/to/my-cluster.yml)"
-	@echo "make plan   [PROFILE=quick]  predict the minutes, memory and disk of a run before it starts"
 	@echo "make pdf    [PROFILE=quick]  the book as a PDF; needs Chromium"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
@@ -57,9 +56,6 @@ help:
 book: setup
 	@$(call run_chain,$(FILE),$(OPTIONS))
 	@$(if $(OPTIONS),true,$(BIN)/python -m braintune serve $(FILE))
-
-plan: setup
-	@$(BIN)/python -m braintune plan $(FILE) $(WHERE)
 
 pdf: book
 	@$(BIN)/python -m braintune pdf $(FILE)

@@ -1,155 +1,145 @@
 # The order of the notebooks and the grid of their jobs; nothing is computed here.
-# Run through `make book`, or by hand: snakemake --cores 2 --config profile=quick
+# `make book` (python -m braintune run PROFILE) names the jobs that are not up to date, by their stamped fingerprints:
+# every input is `ancient`, so that dates of files, which a copied folder does not keep, decide nothing.
 # On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
 
-from braintune.workflow.book import build
-from braintune.workflow import cost
-from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import executed_notebook, make_job, parse_job, participants
 from braintune.core.study import Study
+from braintune.models.checkpoints import FILES
+from braintune.workflow.jobs import all_jobs, executed_notebook
 
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
-RUN = Study.load(PROFILE)
-STAMPS = fingerprints(RUN)
+STUDY = Study.load(PROFILE)
+JOBS = all_jobs(STUDY)
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
 JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
 EXECUTE = JOB + "execute {PROFILE:q} "
-GPU_STEPS = config.get("gpu_steps", "").split(",")
-TUNING_FILES = ("weights.safetensors", "metrics.json", "history.parquet")
+MODEL = str(STUDY.root / "models" / "{task}" / "{method}" / "{fingerprint}" / "seed-{seed}")
+PAGES = str(STUDY.folder / "notebooks")
+# Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
+ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (12000, 120), "rsa": (16000, 120), "figures": (4000, 30)}
 
 
-def notebook(step, **wildcards):
-    return str(executed_notebook(RUN, make_job(step, **wildcards)))
+def pages(step):
+    """The executed notebooks of a step."""
+    return ancient([str(executed_notebook(STUDY, job)) for job in JOBS if job.step == step])
 
 
-def all_of(step):
-    return [str(executed_notebook(RUN, job)) for job in STAMPS if job.step == step]
+def memory(step):
+    return lambda wildcards, attempt: attempt * ASKS[step][0]
 
 
-def stamp(step):
-    """The fingerprint of the job that a rule's wildcards name."""
-    return lambda wildcards: STAMPS[parse_job(step, dict(wildcards.items()))]
+def minutes(step):
+    return lambda wildcards, attempt: attempt * ASKS[step][1]
 
 
-def asks(step, what):
-    """Memory or minutes that a rule's job asks a cluster for: what the model of cost says, and more at every attempt."""
-    return lambda wildcards, attempt: attempt * cost.request(
-        RUN, parse_job(step, dict(wildcards.items())), gpu=step in GPU_STEPS
-    )[what]
-
-
-# The pages are written where the command was given: it takes a minute, and it tells the verdicts on the terminal.
+# The pages are written where the command was given: it takes a minute, and it prints the verdicts on the terminal.
 localrules:
     all,
     book,
 
 
 wildcard_constraints:
-    task="|".join(RUN.tasks),
-    method="|".join(RUN.methods),
+    task="|".join(STUDY.tasks),
+    method="|".join(STUDY.methods),
+    fingerprint="[0-9a-f]{16}",
     seed=r"\d+",
-    brain="|".join(RUN.brains),
+    brain="|".join(STUDY.brains),
     participant="[^/]+",
 
 
 rule all:
     input:
-        str(RUN.book_page),
+        str(STUDY.book_page),
 
 
 rule tuning:
     output:
-        [str(RUN.tuning_folder("{task}", "{method}", "{seed}") / name) for name in TUNING_FILES],
-        notebook("tuning", task="{task}", method="{method}", seed="{seed}"),
-    params:
-        fingerprint=stamp("tuning"),
-    threads: RUN.threads
+        [f"{MODEL}/{name}" for name in FILES],
+        f"{MODEL}/tuning.ipynb",
+    benchmark:
+        f"{MODEL}/tuning.benchmark.tsv"
+    threads: STUDY.threads
     resources:
-        mem_mb=asks("tuning", "mem_mb"),
-        runtime=asks("tuning", "runtime"),
+        mem_mb=memory("tuning"),
+        runtime=minutes("tuning"),
     shell:
         EXECUTE + "tuning task={wildcards.task} method={wildcards.method} seed={wildcards.seed}"
 
 
 rule embeddings:
     input:
-        all_of("tuning"),
+        pages("tuning"),
     output:
-        directory(str(RUN.folder / "embeddings" / "{brain}")),
-        notebook("embeddings", brain="{brain}"),
-    params:
-        fingerprint=stamp("embeddings"),
-    threads: RUN.threads
+        directory(str(STUDY.folder / "embeddings" / "{brain}")),
+        f"{PAGES}/embeddings/{{brain}}.ipynb",
+    benchmark:
+        f"{PAGES}/embeddings/{{brain}}.benchmark.tsv"
+    threads: STUDY.threads
     resources:
-        mem_mb=asks("embeddings", "mem_mb"),
-        runtime=asks("embeddings", "runtime"),
+        mem_mb=memory("embeddings"),
+        runtime=minutes("embeddings"),
     shell:
         EXECUTE + "embeddings brain={wildcards.brain}"
 
 
 rule decoding:
     input:
-        notebook("embeddings", brain="{brain}"),
+        ancient(f"{PAGES}/embeddings/{{brain}}.ipynb"),
     output:
-        str(RUN.decoding_file("{brain}", "{participant}")),
-        str(RUN.null_file("{brain}", "{participant}")),
-        notebook("decoding", brain="{brain}", participant="{participant}"),
-    params:
-        fingerprint=stamp("decoding"),
-    threads: RUN.threads
+        str(STUDY.decoding_file("{brain}", "{participant}")),
+        str(STUDY.null_file("{brain}", "{participant}")),
+        f"{PAGES}/decoding/{{brain}}_{{participant}}.ipynb",
+    benchmark:
+        f"{PAGES}/decoding/{{brain}}_{{participant}}.benchmark.tsv"
+    threads: STUDY.threads
     resources:
-        mem_mb=asks("decoding", "mem_mb"),
-        runtime=asks("decoding", "runtime"),
+        mem_mb=memory("decoding"),
+        runtime=minutes("decoding"),
     shell:
         EXECUTE + "decoding brain={wildcards.brain} participant={wildcards.participant:q}"
 
 
 rule rsa:
     input:
-        notebook("embeddings", brain="{brain}"),
+        ancient(f"{PAGES}/embeddings/{{brain}}.ipynb"),
     output:
-        directory(str(RUN.folder / "rsa" / "{brain}")),
-        notebook("rsa", brain="{brain}"),
-    params:
-        fingerprint=stamp("rsa"),
-    threads: RUN.threads
+        directory(str(STUDY.folder / "rsa" / "{brain}")),
+        f"{PAGES}/rsa/{{brain}}.ipynb",
+    benchmark:
+        f"{PAGES}/rsa/{{brain}}.benchmark.tsv"
+    threads: STUDY.threads
     resources:
-        mem_mb=asks("rsa", "mem_mb"),
-        runtime=asks("rsa", "runtime"),
+        mem_mb=memory("rsa"),
+        runtime=minutes("rsa"),
     shell:
         EXECUTE + "rsa brain={wildcards.brain}"
 
 
 rule figures:
     input:
-        all_of("tuning"),
-        all_of("decoding"),
-        all_of("rsa"),
-        [str(RUN.decoding_file(b, p)) for b in RUN.brains for p in participants(RUN, b)],
+        pages("tuning"),
+        pages("decoding"),
+        pages("rsa"),
     output:
-        directory(str(RUN.folder / "figures")),
-        str(RUN.folder / "claims.json"),
-        notebook("figures"),
-    params:
-        fingerprint=stamp("figures"),
+        directory(str(STUDY.folder / "figures")),
+        str(STUDY.folder / "claims.json"),
+        f"{PAGES}/figures.ipynb",
+    benchmark:
+        f"{PAGES}/figures.benchmark.tsv"
     resources:
-        mem_mb=asks("figures", "mem_mb"),
-        runtime=asks("figures", "runtime"),
+        mem_mb=memory("figures"),
+        runtime=minutes("figures"),
     shell:
         EXECUTE + "figures"
 
 
 rule book:
     input:
-        notebook("figures"),
-        str(RUN.folder / "claims.json"),
-        all_of("embeddings"),
-        build.sources(),
+        pages("figures"),
+        pages("embeddings"),
     output:
-        str(RUN.book_page),
-    params:
-        fingerprint=stamp("figures"),
+        str(STUDY.book_page),
     shell:
         JOB + "book {PROFILE:q}"

@@ -1,7 +1,8 @@
 """What everything builds on: the exception of the project, registries, and the folders of repository and data."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ class BraintuneError(Exception):
 
 
 def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
-    """Return ``registry[name]``; an unknown name is an error that lists the known ones.
+    """Return ``registry[name]``; an unknown name is an error that lists the known ones, the nearest first.
 
     Raises
     ------
@@ -21,8 +22,15 @@ def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
         If `name` is not in `registry`.
     """
     if name not in registry:
-        raise BraintuneError(f"unknown {kind} {name!r}; known: {', '.join(registry)}")
+        raise BraintuneError(f"unknown {kind} {name!r}; known: {', '.join(nearest_first(name, registry))}")
     return registry[name]
+
+
+def nearest_first(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names in their order, those that resemble `name` moved to the front."""
+    known = list(known)
+    near = get_close_matches(name, known)
+    return near + [other for other in known if other not in near]
 
 
 def data_folder() -> Path:

@@ -48,6 +48,9 @@ class MachineSettings(Settings):
 
     profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
     runs: str = _parameter("runs", "folder of all runs, relative to the repository or absolute")
+    plugins: list[str] = _parameter(
+        [], "Python files that add your own tasks, methods or brain data; paths relative to the profile's folder"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = _parameter(
         "auto", "where torch computes; `auto` takes a GPU if there is one"
     )

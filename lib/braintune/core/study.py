@@ -4,18 +4,19 @@ A profile (YAML, flat keys) becomes a :class:`Study`. It *is* each of the groups
 :mod:`braintune.core.settings`, so it can be passed wherever one of them is wanted.
 """
 
+import os
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from braintune.core.base import REPOSITORY, BraintuneError
+from braintune.core import base
+from braintune.core.base import BraintuneError, nearest_first
+from braintune.core.plugins import load_plugin
 from braintune.core.settings import (
     AnalysisSettings,
     BrainSettings,
@@ -29,7 +30,7 @@ from braintune.core.settings import (
 )
 
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
-GRID = {"profile", "runs", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
+GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,15 @@ class Study(
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
             raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
         if min(self.epochs) < 1:
-            raise ValueError(f"epochs: {self.epochs} must be from 1")
+            raise ValueError(f"epochs: {self.epochs} must be at least 1")
         for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")
         if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
             raise ValueError(f"vectors: {bad[0]!r} must be a new name of letters, digits and . _ - only")
+        if self.profile == "models":
+            raise ValueError("profile: 'models' is the folder of tuned models in `runs`; choose another name")
         if self.stride >= self.max_tokens:
             raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
         if self.passages < self.topics:
@@ -90,16 +93,25 @@ class Study(
         Raises
         ------
         BraintuneError
-            For unknown keys, wrong types, values out of range and impossible combinations.
+            For unknown keys, wrong types, values out of range, impossible combinations, and faulty plugins.
         """
         try:
-            return cls(**values)
+            made = cls(**values)
         except ValidationError as error:
             raise BraintuneError("\n".join(f"{source}: {_fault(e, cls)}" for e in error.errors())) from None
+        for plugin in made.plugins:
+            load_plugin(base.REPOSITORY / plugin)
+        return made
 
     @classmethod
-    def load(cls, profile: str | Path) -> "Study":
+    def load(cls, profile: str | Path, **changes: Any) -> "Study":
         """Load a profile: a name among `notebooks/profiles`, or the path of a YAML file.
+
+        Parameters
+        ----------
+        profile : str or Path
+        **changes
+            Parameters that replace those of the profile; None keeps the value of the profile.
 
         Raises
         ------
@@ -107,44 +119,15 @@ class Study(
             If there is no such profile, or it is not a valid one.
         """
         path = profile_path(profile)
-        made = cls.make(read_settings(path), path.name)
-        if made.profile != path.stem:
-            raise BraintuneError(f"{path.name}: profile: {made.profile!r} must be the file's name, {path.stem!r}")
-        return made
-
-    @classmethod
-    def from_notebook(cls, namespace: Mapping[str, Any], own: tuple[str, ...] = ()) -> "Study":
-        """Build the study from a notebook's namespace (``globals()``), where papermill has put the parameters.
-
-        A name under ``profile`` that stands in `notebooks/profiles` supplies what the notebook does not give. From here
-        on, a warning is shown in the notebook as a sentence, without the file and the line that it comes from.
-
-        Parameters
-        ----------
-        namespace : mapping
-            The names defined so far; modules, classes, functions and IPython's own names are passed over.
-        own : tuple of str
-            Parameters of the notebook itself, such as ``task``.
-
-        Raises
-        ------
-        BraintuneError
-            If a name is no parameter of a study, or a value is not allowed.
-        """
-        ipython = {"In", "Out", "exit", "quit", "get_ipython", "open"}
-        values = {
-            name: value
-            for name, value in namespace.items()
-            if not name.startswith("_")
-            and name not in ipython
-            and not isinstance(value, ModuleType | type)
-            and not callable(value)
-        }
-        warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
-        given = {k: v for k, v in values.items() if k not in own}
-        named = REPOSITORY / "notebooks" / "profiles" / f"{given.get('profile')}.yml"
-        base = cls.load(named).values(cls) if named.is_file() else {}
-        return cls.make(base | given, "notebook parameters")
+        values = read_settings(path)
+        if values.get("profile", path.stem) != path.stem:
+            raise BraintuneError(f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}")
+        if isinstance(values.get("plugins"), list):
+            values["plugins"] = [
+                os.path.relpath(path.parent.resolve() / str(p), base.REPOSITORY) for p in values["plugins"]
+            ]
+        given = {name: value for name, value in changes.items() if value is not None}
+        return cls.make({"profile": path.stem} | values | given, path.name)
 
     # --- the grid --------------------------------------------------------------------------------------------
 
@@ -163,13 +146,14 @@ class Study(
     # --- where artefacts lie ---------------------------------------------------------------------------------
 
     @property
+    def root(self) -> Path:
+        """Folder of all runs; tuned models are in its folder `models`, see :mod:`braintune.models.checkpoints`."""
+        return base.REPOSITORY / self.runs
+
+    @property
     def folder(self) -> Path:
         """Folder of this run."""
-        return REPOSITORY / self.runs / self.profile
-
-    def tuning_folder(self, task: str, method: str, seed: int) -> Path:
-        """Folder with `weights.safetensors`, `metrics.json` and `history.parquet`."""
-        return self.folder / "tuning" / task / method / f"seed-{seed}"
+        return self.root / self.profile
 
     def embedding_file(self, brain: str, representation: str) -> Path:
         """Array `embedding` [layers, stimuli, width], float32."""
@@ -197,11 +181,11 @@ class Study(
         return self.folder / "figures" / f"{name}.{suffix}"
 
 
-PROFILES = REPOSITORY / "notebooks" / "profiles"
+PROFILES = base.REPOSITORY / "notebooks" / "profiles"
 
 
 def profile_path(profile: str | Path) -> Path:
-    """Return the file of a profile given by name or by path.
+    """Return the file of a profile given by name or by path, relative to here or to the repository.
 
     Raises
     ------
@@ -209,7 +193,9 @@ def profile_path(profile: str | Path) -> Path:
         If there is none, or it is an engine's file.
     """
     path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else PROFILES / f"{profile}.yml"
-    known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml") if not is_engine(p)))
+    path = path if path.is_file() else base.REPOSITORY / path
+    names = sorted(p.stem for p in PROFILES.glob("*.yml") if not is_engine(p))
+    known = ", ".join(nearest_first(str(profile), names))
     if not path.is_file():
         raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
     if is_engine(path):
@@ -250,7 +236,7 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
     """Put one pydantic error in the project's words."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"unknown parameter {key!r}; known: {', '.join(cls.model_fields)}"
+        return f"unknown parameter {key!r}; known: {', '.join(nearest_first(key, cls.model_fields))}"
     if not key:
         return error["msg"].removeprefix("Value error, ")
     meaning = cls.model_fields[str(error["loc"][0])].description

@@ -1,29 +1,64 @@
-"""The commit and the versions of the libraries that compute."""
+"""Which code computes: the source files that a module reaches, the commit, the versions of the libraries."""
 
+import ast
 import platform
+import re
 import subprocess
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from braintune.core import base
 
+LIBRARY = Path(__file__).parents[1]
+#: Libraries that compute.
+PACKAGES = (
+    "torch", "transformers", "numpy", "scikit-learn", "scipy", "pandas", "nilearn", "papermill", "snakemake",
+)  # fmt: skip
+
+
+@cache
+def source_files(*modules: str, stop: frozenset[str] = frozenset()) -> frozenset[Path]:
+    """Return the files of the library that importing some modules reaches, themselves included.
+
+    A YAML file that lies beside a module and is named in it belongs to it.
+
+    Parameters
+    ----------
+    *modules : str
+        Dotted, without `braintune.`: ``neural.ridge``.
+    stop : frozenset of str
+        Modules whose own imports are not followed.
+    """
+    reached: set[Path] = set()
+    queue = set(modules)
+    while queue:
+        module = queue.pop()
+        path = LIBRARY / f"{module.replace('.', '/')}.py"
+        if not path.is_file() or path in reached:
+            continue
+        code = path.read_text(encoding="utf-8")
+        reached |= {path} | {path.with_name(name) for name in re.findall(r'"([\w-]+\.yml)"', code)}
+        queue |= set() if module in stop else imported_modules(code)
+    return frozenset(path for path in reached if path.is_file())
+
+
+def imported_modules(code: str) -> set[str]:
+    """Return the modules, without `braintune.`, that a piece of code may import."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("braintune."):
+            package = node.module.removeprefix("braintune.")
+            found |= {package} | {f"{package}.{alias.name}" for alias in node.names}
+    return found
+
 
 def code_and_versions() -> dict[str, Any]:
     """Return the commit, whether files were changed since, and the versions of the libraries that compute."""
-    packages = (
-        "torch",
-        "transformers",
-        "numpy",
-        "scikit-learn",
-        "scipy",
-        "pandas",
-        "nilearn",
-        "papermill",
-        "snakemake",
-    )
     return {
         "code": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
 
 

@@ -181,8 +181,9 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": _mean, "cls":
 # --- all representations of a study ------------------------------------------------------------------------------
 
 
-def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
-    """Embed the stimuli of a brain data set with every representation of a study, and write one file for each.
+def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataFrame:
+    """Embed the stimuli of a brain data set with every representation of a study; if `save`, write one file
+    for each.
 
     A file holds the array ``embedding`` (layers + 1, n_stimuli, width), float32; a control that is no backbone has one
     layer. A control that the stimuli do not allow is left out, and the table says why. Nuisance regressors of the
@@ -216,7 +217,8 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
             try:
                 source = _source(study, wanted, brain.stimuli, device)
             except NotAvailable as reason:
-                file.unlink(missing_ok=True)  # an older run's must not pass for this one's
+                if save:
+                    file.unlink(missing_ok=True)  # an older run's must not pass for this one's
                 row["skipped"] = str(reason)
                 continue
             if isinstance(source, Backbone):
@@ -231,7 +233,9 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
                 embedding = source[None]
             if brain.stimuli.nuisance is not None:  # it was taken out of the responses too
                 embedding = regress_out(embedding.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
-            _write(study, brain, wanted, source, embedding)
+            _check_finite(brain, wanted, embedding)
+            if save:
+                _write(study, brain, wanted, source, embedding)
             row |= {"layers": len(embedding), "width": embedding.shape[2], "seconds": time.perf_counter() - started}
     return pd.DataFrame(rows)
 
@@ -253,14 +257,17 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean(np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
 
 
-def _write(
-    study: Study, brain: BrainData, wanted: Representation, source: np.ndarray | Backbone, embedding: np.ndarray
-) -> None:
+def _check_finite(brain: BrainData, wanted: Representation, embedding: np.ndarray) -> None:
     if not np.isfinite(embedding).all():
         raise BraintuneError(
             f"representation {wanted.name!r} of {brain.name!r} holds non-finite values; its tuning has diverged: lower "
             "the learning_rate and tune again"
         )
+
+
+def _write(
+    study: Study, brain: BrainData, wanted: Representation, source: np.ndarray | Backbone, embedding: np.ndarray
+) -> None:
     facts = {"backbone": "", "fingerprint": "", "pooling": ""}
     if isinstance(source, Backbone):
         facts = {"backbone": source.name, "fingerprint": source.fingerprint, "pooling": study.pooling}

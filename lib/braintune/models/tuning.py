@@ -31,6 +31,7 @@ from braintune.datasets.metrics import score
 from braintune.datasets.tasks import TASKS, TaskData, load_task
 from braintune.models.backbones import Backbone, load_backbone
 from braintune.models.baselines import bag_of_words_answers, trivial_answers
+from braintune.models.checkpoints import is_tuned, model_folder
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import Encoded, encode
 from braintune.models.methods import METHODS
@@ -49,7 +50,8 @@ from braintune.models.training import (
 def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     """Tune the study's backbone on one task by one method and write the three files of its folder.
 
-    A run that was killed goes on where it was: finished trials and epochs are not computed again.
+    A model that is stored already is not tuned again. A run that was killed continues: finished trials and epochs are
+    not computed again.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     """
     started = time.perf_counter()
     lookup(METHODS, method, "method")
+    if is_tuned(study, task, method, seed):
+        return read_json(model_folder(study, task, method, seed) / "metrics.json")
     rates = lookup(study.learning_rates, method, "key of learning_rates")
     recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
     data = load_task(study, task)
@@ -79,7 +83,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     backbone = load_backbone(study.backbone)
     parts = _encode_parts(study, data, backbone)
     key = _key(study, data, method, seed, device, backbone.fingerprint)
-    with reproducible(study, seed, device), _scratch(study.tuning_folder(task, method, seed), key) as scratch:
+    with reproducible(study, seed, device), _scratch(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
         recipe = recipes[_winner(trials, len(data.validation))]
@@ -263,7 +267,7 @@ def _peak_memory(device: torch.device) -> float:
 
 def _write(study: Study, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], history: pd.DataFrame) -> None:
     """Write weights, history and metrics; the metrics come last and say that the run is whole."""
-    folder = study.tuning_folder(metrics["task"], metrics["method"], metrics["seed"])
+    folder = model_folder(study, metrics["task"], metrics["method"], metrics["seed"])
     state = {f"backbone.{k}": v for k, v in METHODS[metrics["method"]].state(model.backbone).items()}
     state |= {f"head.{k}": v for k, v in model.head.named_parameters()}
     arrays = {k: v.detach().float().cpu().numpy() for k, v in state.items()}
@@ -292,7 +296,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
         If the tuning has not been run or its file is damaged, or it was run on other weights than the backbone's.
     """
     entry = lookup(METHODS, method, "method")
-    file = study.tuning_folder(task, method, seed) / "weights.safetensors"
+    file = model_folder(study, task, method, seed) / "weights.safetensors"
     tensors, facts = read_tensors(file)
     state = {name.removeprefix("backbone."): of for name, of in tensors.items() if name.startswith("backbone.")}
     device = pick_device(study.device)
@@ -310,14 +314,14 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
 
 def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
     """Return the learning curve of one run: one row for each epoch, columns :data:`braintune.models.training.CURVE`."""
-    return read_table(study.tuning_folder(task, method, seed) / "history.parquet")
+    return read_table(model_folder(study, task, method, seed) / "history.parquet")
 
 
 def tuning_table(study: Study) -> pd.DataFrame:
     """Return the metrics of all tuning runs of a study, one row each, in the order of its grid."""
     rows = []
     for task, method, seed in _grid(study):
-        metrics = read_json(study.tuning_folder(task, method, seed) / "metrics.json")
+        metrics = read_json(model_folder(study, task, method, seed) / "metrics.json")
         plain = {k: v for k, v in metrics.items() if not isinstance(v, dict | list)}
         rows.append({"task": task, "method": method, "seed": seed, "level": TASKS[task].level, **plain})
     return pd.DataFrame(rows)

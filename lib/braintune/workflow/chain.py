@@ -11,18 +11,17 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study, profile_path
 from braintune.workflow import cluster
 from braintune.workflow.execute import check
-from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import executed_notebook, stamp_of
+from braintune.workflow.fingerprints import book_fingerprint, fingerprints, stale_jobs
+from braintune.workflow.jobs import executed_notebook
 from braintune.workflow.processes import make_folder
-
-# --- command line ------------------------------------------------------------------------------------------------
 
 
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
     """Check a profile where something is to be done, then become Snakemake and run every job that is not up to date.
 
-    The lock of a run's folder lasts exactly as long as Snakemake does, also where that is killed. (Snakemake's own
-    lock would stay behind, and the next run would ask for it to be removed by hand.)
+    What is not up to date is decided by the stamped fingerprints alone, and Snakemake is told: its own records of a
+    run are left behind when a folder is copied or moved. The lock of a run's folder lasts exactly as long as Snakemake
+    does, also where that is killed. (Snakemake's own lock would remain, and have to be removed by hand.)
 
     Parameters
     ----------
@@ -31,39 +30,56 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     options : iterable of str
         Further options of Snakemake, such as ``--cores 2`` or ``--dry-run``.
     engine : str
-        Where jobs run: name or path of an engine's file, see :mod:`braintune.workflow.cluster`; nothing for this machine.
+        Where jobs run: name or path of an engine's file, see :mod:`braintune.workflow.cluster`; nothing for this
+        machine.
 
     Raises
     ------
     BraintuneError
-        If there is no such engine, if the same run is going on already, or as :func:`check`.
+        If there is no such engine, if the same run is in progress, or as :func:`check`.
     """
-    run = Study.load(profile)
-    where, config = cluster.options_for(engine) if engine else ([], [])
-    make_folder(run.folder)
-    _take_lock(run)
-    if any(stamp_of(executed_notebook(run, job)) != stamp for job, stamp in fingerprints(run).items()):
-        check(run)
-    store.hand_on_checksums(run.folder / ".checksums.json")
+    study, options = Study.load(profile), list(options)
+    where = cluster.options_for(engine) if engine else []
+    make_folder(study.folder)
+    _take_lock(study)
+    plan = fingerprints(study)
+    stale = [str(executed_notebook(study, job)) for job in stale_jobs(study, plan)]
+    if stale:
+        check(study)
+    if stale or not book_is_current(study):
+        stale.append(str(study.book_page))
+    elif not any(option.startswith(("-R", "-f", "-F", "--force")) for option in options):
+        print(f"nothing to do: all {len(plan)} jobs and the book of {study.profile!r} are up to date", flush=True)
+        return
+    store.hand_on_checksums(study.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(base.REPOSITORY / "Snakefile")]
-    command += ["--directory", str(run.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
-    command += ["--config", f"profile={profile_path(profile).resolve()}", *config]
+    command += ["--directory", str(study.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
+    command += ["--rerun-triggers", "software-env"]  # no trigger of Snakemake's own; there is no such environment
+    command += ["--config", f"profile={profile_path(profile).resolve()}"]
+    command += [*where, *options, "--forcerun", *stale]
     sys.stdout.flush()
-    os.execv(command[0], [*command, *where, *options])
+    os.execv(command[0], command)
 
 
-def _take_lock(run: Study) -> None:
+def book_is_current(study: Study) -> bool:
+    """Return whether the built book is there and was built from the present state of everything it shows."""
+    facts = study.folder / "provenance.json"
+    built = facts.is_file() and store.read_json(facts).get("book")
+    return study.book_page.is_file() and built == book_fingerprint(study)
+
+
+def _take_lock(study: Study) -> None:
     """Lock a run's folder for this process and for the Snakemake that it becomes."""
-    lock = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(study.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BraintuneError(
-            f"a run of profile {run.profile!r} is going on in {run.folder}; wait for it, or stop it (kill "
-            f"{os.pread(lock, 20, 0).decode()}) and run the same command again: what is done is kept"
+            f"a run of profile {study.profile!r} is in progress in {study.folder}; wait for it, or stop it (kill "
+            f"{os.pread(lock, 20, 0).decode()}) and run the same command again: finished jobs are kept"
         ) from None
-    except OSError as error:  # some shared file systems know no locks
-        print(f"{run.folder} cannot be locked ({error.strerror}): see to it that this run is started only once")
+    except OSError as error:  # some shared file systems have no locks
+        print(f"{study.folder} cannot be locked ({error.strerror}): make sure that this run is started only once")
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.set_inheritable(lock, True)

@@ -10,7 +10,6 @@ from braintune.core.base import BraintuneError, lookup
 VERBS = {
     "run": "braintune.workflow.chain",
     "execute": "braintune.workflow.execute",
-    "plan": "braintune.workflow.plan",
     "book": "braintune.workflow.book.build",
     "pdf": "braintune.workflow.book.pdf",
     "serve": "braintune.workflow.book.serve",

@@ -1,8 +1,7 @@
 """Where jobs run: an engine's file gives Snakemake its executor and what to ask of a cluster for each job.
 
 Such a file is a profile in Snakemake's sense, a list of its options, which lies beside the profiles of this project in
-`notebooks/profiles`, or anywhere else. This module finds it and reads which steps it gives a GPU, since a job with one
-needs fewer minutes. What a job asks for is worked out in :mod:`braintune.workflow.cost`; the rest is up to Snakemake.
+`notebooks/profiles`, or anywhere else. What a job asks for by default is in the Snakefile; the rest is up to Snakemake.
 """
 
 from collections.abc import Mapping
@@ -12,9 +11,6 @@ from typing import Any
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import PROFILES, is_engine, read_settings
-
-#: Steps that compute with torch and are faster on a GPU.
-GPU_STEPS = ("tuning", "embeddings", "decoding", "rsa")
 
 
 def known() -> list[str]:
@@ -48,14 +44,8 @@ def _plugin(executor: str) -> str:
     return f"snakemake_executor_plugin_{executor.replace('-', '_')}"
 
 
-def read_engine(path: Path, must_run: bool = True) -> dict[str, Any]:
+def read_engine(path: Path) -> dict[str, Any]:
     """Read an engine's file.
-
-    Parameters
-    ----------
-    path : Path
-    must_run : bool
-        Whether its executor must be installed.
 
     Raises
     ------
@@ -64,7 +54,7 @@ def read_engine(path: Path, must_run: bool = True) -> dict[str, Any]:
     """
     options = read_settings(path)
     executor = str(options["executor"])
-    if must_run and not installed(executor):
+    if not installed(executor):
         raise BraintuneError(
             f"{path.name}: executor: {executor!r} needs {_plugin(executor).replace('_', '-')}, which is not installed; "
             f"install it: .venv/bin/pip install {_plugin(executor).replace('_', '-')}"
@@ -85,30 +75,8 @@ def _require_resources(path: Path, options: Mapping[str, Any]) -> None:
             )
 
 
-def gpu_steps(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the steps whose jobs an engine's file gives a GPU: by `gpu`, or by `gres` or `slurm_extra` that name one.
-
-    Parameters
-    ----------
-    options : mapping
-        What :func:`read_engine` returns; resources of a rule come before those of all rules.
-    """
-    everywhere = options.get("default-resources") or {}
-    by_rule = options.get("set-resources") or {}
-    return tuple(step for step in GPU_STEPS if _has_gpu({**everywhere, **(by_rule.get(step) or {})}))
-
-
-def _has_gpu(resources: Mapping[str, Any]) -> bool:
-    words = f"{resources.get('gres', '')} {resources.get('slurm_extra', '')}"
-    return str(resources.get("gpu", 0)) != "0" or "gpu" in words
-
-
-def options_for(engine: str) -> tuple[list[str], list[str]]:
-    """Return what an engine adds to the command line of Snakemake: its options, and its entries of ``--config``."""
+def options_for(engine: str) -> list[str]:
+    """Return what an engine adds to the command line of Snakemake."""
     path = engine_path(engine)
-    options = read_engine(path)
-    steps = gpu_steps(options)
     # The executor once more: Snakemake would take a folder of that name beside the file for what is meant.
-    return ["--profile", str(path), "--executor", str(options["executor"])], [
-        f"gpu_steps={','.join(steps)}"
-    ] if steps else []
+    return ["--profile", str(path), "--executor", str(read_engine(path)["executor"])]

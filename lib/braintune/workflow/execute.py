@@ -3,15 +3,16 @@
 import errno
 import glob
 import json
-import logging
 import os
+import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from braintune.core import base, store
-from braintune.core.base import BraintuneError, lookup
-from braintune.core.study import Study, profile_path, read_settings
+from braintune.core.base import BraintuneError, lookup, nearest_first
+from braintune.core.study import PROFILES, Study, profile_path
 from braintune.datasets.brains import registry
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import (
@@ -24,12 +25,12 @@ from braintune.workflow.jobs import (
     parse_job,
     stamp_of,
 )
-from braintune.workflow.processes import alone, end_with_parent, make_folder
+from braintune.workflow.processes import alone, end_with_parent
 
 # --- before any long work ----------------------------------------------------------------------------------------
 
 
-def check(run: Study) -> None:
+def check(study: Study) -> None:
     """Check a profile against the registries and the data, before any long work starts.
 
     Raises
@@ -38,27 +39,28 @@ def check(run: Study) -> None:
         For an unknown task, method, control, backbone or brain data set, and for data that are not there.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, controls, tuning
+    from braintune.models import backbones, controls
+    from braintune.models.methods import METHODS
     from braintune.neural.representations import analysis_layer
 
-    for method in run.methods:
-        lookup(tuning.METHODS, method, "method")
-    for control in run.controls:
+    for method in study.methods:
+        lookup(METHODS, method, "method")
+    for control in study.controls:
         lookup(controls.CONTROLS, control, "control")
-    for name, file in run.vectors.items():
+    for name, file in study.vectors.items():
         if not (base.data_folder() / file).is_file():
             raise BraintuneError(f"vectors: {name}: no file {base.data_folder() / file}; the path starts there")
-    for name in run.tasks:
-        tasks.load_task(run, name)
-    for name in run.brains:
-        registry.load_brain(run, name)
-    analysis_layer(backbones.load_backbone(run.backbone).layers + 1, run.layer)
+    for name in study.tasks:
+        tasks.load_task(study, name)
+    for name in study.brains:
+        registry.load_brain(study, name)
+    analysis_layer(backbones.load_backbone(study.backbone).layers + 1, study.layer)
 
 
 # --- executing one notebook --------------------------------------------------------------------------------------
 
 
-def execute(profile: str, job: Job, tell: bool = True) -> Path:
+def execute(profile: str, job: Job) -> Path:
     """Execute one notebook with papermill, and keep it; a failed one is kept beside with its traceback.
 
     Parameters
@@ -67,50 +69,47 @@ def execute(profile: str, job: Job, tell: bool = True) -> Path:
         Name or path of the profile.
     job : Job
         What to execute.
-    tell : bool
-        Print a line of progress at the end.
 
     Raises
     ------
     BraintuneError
         If a cell fails; the message names the kept notebook.
     """
-    run = Study.load(profile)
-    target = executed_notebook(run, job)
-    make_folder(target.parent)
-    with alone(run, f"{job.step}_{job.name}"):
-        _sweep(run, job)
+    study = Study.load(profile)
+    target = executed_notebook(study, job)
+    plan = fingerprints(study)
+    with alone(target):
+        _sweep(study, job)
         begun = time.monotonic()
-        stamp = fingerprints(run).get(job)  # None for a participant or a task that is not part of the run
         failed = target.with_suffix(".failed.ipynb")
-        notebook = _execute(profile, run, job, failed)
-        keep(run, job, notebook, stamp, time.monotonic() - begun)
+        notebook = _execute(profile, study, job, failed)
+        stamp = plan.get(job)  # None for a participant or a task that is not part of the run
+        keep(study, job, notebook, stamp, time.monotonic() - begun)
         failed.unlink()
-    if tell:
-        _tell(run, job, time.monotonic() - begun)
+    done = sum(stamp_of(executed_notebook(study, other)) == stamp for other, stamp in plan.items())
+    print(f"[{done:>3}/{len(plan)}] {job.label:<58} {time.monotonic() - begun:6.1f} s", flush=True)
     return target
 
 
-def _sweep(run: Study, job: Job) -> None:
+def _sweep(study: Study, job: Job) -> None:
     """Remove what a killed process had begun to write of a job's files, under temporary names."""
-    for place in (executed_notebook(run, job), *artefacts(run, job)):
+    for place in (executed_notebook(study, job), *artefacts(study, job)):
         for begun in place.parent.glob(f".{glob.escape(place.name)}.*"):
             begun.unlink()
 
 
-def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]:
+def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, Any]:
     """Return the notebook of a job with what came out; as long as it is not whole it is kept as `failed`."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    values = read_settings(profile_path(profile))
-    os.environ.update(_thread_limits(run.threads))
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # every key of the profile is "unknown" to the source
+    source = NOTEBOOKS / f"{job.step}.ipynb"
+    os.environ.update(_thread_limits(study.threads))
     try:
         return papermill.execute_notebook(
-            str(NOTEBOOKS / f"{job.step}.ipynb"),
+            str(source),
             str(failed),
-            parameters=values | dict(job.parameters),
+            parameters=_given(profile, job, papermill.inspect_notebook(str(source))),
             kernel_name="python3",
             progress_bar=False,
             stdout_file=_Progress(),
@@ -127,25 +126,46 @@ def _execute(profile: str, run: Study, job: Job, failed: Path) -> dict[str, Any]
         ) from None
     except DeadKernelError:
         raise BraintuneError(
-            f"{job.label}: its process was killed from outside, which a system does that runs out of memory; close "
+            f"{job.label}: its process was killed from outside, as a system does that runs out of memory; close "
             "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
         ) from None
 
 
-def keep(run: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seconds: float) -> Path:
+def _given(profile: str, job: Job, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what papermill gives a notebook: the profile and the job's own parameters, and that results are kept."""
+    path = profile_path(profile).resolve()
+    named = path.stem if path.parent == PROFILES else os.path.relpath(path, base.REPOSITORY)
+    given = {"profile": named, **dict(job.parameters)} | ({"save": True} if "save" in declared else {})
+    if unknown := [name for name in given if name not in declared]:
+        raise BraintuneError(
+            f"{job.step}.ipynb declares no parameter {unknown[0]!r} in its cell tagged `parameters`; it has "
+            f"{', '.join(nearest_first(unknown[0], declared))}"
+        )
+    return given
+
+
+def keep(study: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seconds: float) -> Path:
     """Write an executed notebook, stamped with its job's fingerprint and the checksums of its page and its files."""
-    target = executed_notebook(run, job)
+    target = executed_notebook(study, job)
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":  # a warning without the place of a file on this machine
+                output["text"] = _WARNING.sub(r"\1\n", output["text"])
     notebook["metadata"]["braintune"] = {
         "fingerprint": stamp,
         "page": page_checksum(notebook),
-        "outputs": outputs(run, job),
-        "profile": run.profile,
-        "simulated": any(registry.is_simulated(name) for name in run.brains),
+        "outputs": outputs(study, job),
+        "profile": study.profile,
+        "simulated": any(registry.is_simulated(name) for name in study.brains),
         "seconds": round(seconds, 1),
     }
     with store.atomic(target) as temporary:
         temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
+
+
+#: A warning as Python prints it: file, line, category and message, and below it the line of code.
+_WARNING = re.compile(r"^\S[^\n]*?:\d+: (\w+: [^\n]*)\n(?:  [^\n]*\n)?", re.M)
 
 
 class _Progress:
@@ -154,28 +174,22 @@ class _Progress:
     every = 30.0  # seconds
 
     def __init__(self) -> None:
-        self.told = time.monotonic()
+        self.printed = time.monotonic()
 
     def write(self, text: str) -> None:
         lines = text.strip().splitlines()
-        if lines and time.monotonic() - self.told >= self.every:
+        if lines and time.monotonic() - self.printed >= self.every:
             print(f"          {lines[-1]}", flush=True)
-            self.told = time.monotonic()
+            self.printed = time.monotonic()
 
     def flush(self) -> None:
-        """Do nothing: what is to be told has been told."""
+        """Do nothing: every line is printed at once."""
 
 
 def _thread_limits(threads: int) -> dict[str, str]:
     """Environment that holds the numerical libraries of a kernel to `threads` threads, and off the net."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
-
-
-def _tell(run: Study, job: Job, seconds: float) -> None:
-    wanted = fingerprints(run)
-    done = sum(stamp_of(executed_notebook(run, j)) == stamp for j, stamp in wanted.items())
-    print(f"[{done:>3}/{len(wanted)}] {job.label:<58} {seconds:6.1f} s", flush=True)
 
 
 def main(words: list[str]) -> None:

@@ -1,131 +1,126 @@
-"""What makes a job stale: a fingerprint of its notebook, the code it reaches, its parameters, its data and its inputs."""
+"""What makes a job stale: a fingerprint of its notebook, the code it reaches, its parameters, its data and its inputs.
 
-import ast
+The fingerprint is stamped into the executed notebook. A job whose stamp differs, or whose files are missing, is stale,
+wherever the folder of the run is.
+"""
+
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from braintune.core import base, store
+from braintune.core.plugins import plugin_checksums
 from braintune.core.settings import MachineSettings
 from braintune.core.study import GRID, Study
-from braintune.datasets.brains import registry
+from braintune.core.versions import LIBRARY, imported_modules, source_files
+from braintune.datasets.brains.registry import BRAINS, data_checksums
+from braintune.models import checkpoints
 from braintune.workflow.jobs import (
     NOTEBOOKS,
     STEPS,
     Job,
-    _brain,
     all_jobs,
+    artefacts,
+    executed_notebook,
     participants,
+    stamp_of,
 )
 
-LIBRARY = Path(__file__).parents[1]
+#: Modules that only draw and word results. Their changes make the figures step stale, which draws for the whole book.
+DRAWING = {"results.figures", "results.prose", "results.brain_maps"}
+#: Its imports are the readers of all brain data; a job depends on those of its own.
+_REGISTRY = "datasets.brains.registry"
 
 
-# --- what makes a job stale --------------------------------------------------------------------------------------
+# --- the parts of a fingerprint ----------------------------------------------------------------------------------
 
 
 @cache
-def library_files(module: str) -> frozenset[Path]:
-    """Return the source files of `braintune` that importing a module reaches, itself included.
-
-    Parameters
-    ----------
-    module : str
-        Dotted, without `braintune.`: ``neural.ridge``.
-    """
-    reached: set[Path] = set()
-    queue = {module}
-    while queue:
-        path = LIBRARY / f"{queue.pop().replace('.', '/')}.py"
-        if path.is_file() and path not in reached:
-            reached.add(path)
-            queue |= _imported(path.read_text(encoding="utf-8"))
-    return frozenset(reached)
-
-
-def _imported(source: str) -> set[str]:
-    """Names, without `braintune.`, of the modules that a piece of code may import."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("braintune."):
-            package = node.module.removeprefix("braintune.")
-            found |= {package} | {f"{package}.{alias.name}" for alias in node.names}
-    return found
-
-
-def notebook_files(step: str) -> list[Path]:
-    """Return a step's notebook and the library files that its results depend on.
-
-    How a page draws and words its results (`figures`, `report`) changes no result: only the figures step, which
-    draws for the whole book, is stale when they change. Hours of tuning are not repeated for a colour.
-    """
+def code_files(step: str, brains: tuple[str, ...]) -> frozenset[Path]:
+    """Return a step's notebook and the library files that its results depend on, with the readers of some brains."""
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    names = _imported(code) - (
-        set() if step == "figures" else {"results.figures", "results.prose", "results.relations"}
-    )
-    reached = {file for name in names for file in library_files(name)}
-    return [path, *sorted(reached)]
+    modules = imported_modules(code) - (set() if step == "figures" else DRAWING)
+    readers = {BRAINS[name].make.__module__.removeprefix("braintune.") for name in brains if name in BRAINS}
+    return source_files(*sorted(modules | readers), stop=frozenset({_REGISTRY})) | {path}
 
 
-def fingerprints(run: Study) -> dict[Job, str]:
+def data_of(study: Study, job: Job) -> dict[str, str]:
+    """Return file → SHA-256 of the data that one job reads."""
+    own = dict(job.parameters)
+    if job.step == "tuning":
+        return checkpoints.data_checksums(study, own["task"])
+    if job.step == "embeddings":  # decoding and rsa come after it
+        vectors = {file: store.checksum(base.data_folder() / file) for file in study.vectors.values()}
+        responses = data_checksums(study, own["brain"])
+        return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
+    if job.step == "figures":  # the pages show the recorded results beside the run's own
+        recorded = base.REPOSITORY / "data" / "reference"
+        return {f"reference/{f.relative_to(recorded)}": store.checksum(f) for f in recorded.glob("*/*.parquet")}
+    return {}
+
+
+def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
+    """Everything that one job depends on, as JSON values."""
+    own = dict(job.parameters)
+    brains = (own["brain"],) if "brain" in own else study.brains if job.step == "figures" else ()
+    files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains)))
+    if job.step == "tuning":  # the model has a fingerprint of its own, which covers the parameters
+        stored = checkpoints.model_fingerprint(study, own["task"], own["method"])
+        return [files, own, stored]
+    settings = study.values(*STEPS[job.step].groups, MachineSettings).items()
+    values = {name: value for name, value in settings if name not in GRID}
+    values["representations"] = [representation.name for representation in study.representations()]
+    if job.step == "rsa":  # it reads the tables of the run's own participants
+        values["participants"] = participants(study, own["brain"])
+    plugins = plugin_checksums(brain=own.get("brain", ""))
+    for control in study.controls:
+        plugins |= plugin_checksums(control=control)
+    return [files, own, values, data_of(study, job), plugins, upstream]
+
+
+def fingerprints(study: Study) -> dict[Job, str]:
     """Return, for every job of a run, 16 hex digits over everything that its results depend on.
 
     A job is stale when its notebook, its library files, its parameters, its own data or a job upstream changed: a
     task, a brain data set or a participant that joins the run leaves the others' results alone.
     """
     found: dict[Job, str] = {}
-    files = {step: [store.checksum(file) for file in notebook_files(step)] for step in STEPS}
-    for job in all_jobs(run):  # in the order of the chain, so what is upstream is there
-        entry, own = STEPS[job.step], dict(job.parameters)
-        settings = run.values(*entry.groups, MachineSettings).items()
-        upstream = [
-            stamp
-            for other, stamp in found.items()
-            if other.step in entry.after and (None in (_brain(job), _brain(other)) or _brain(job) == _brain(other))
-        ]
-        values = {name: value for name, value in settings if name not in GRID}
-        if job.step != "tuning":
-            values["representations"] = [representation.name for representation in run.representations()]
-        if job.step == "rsa":  # it reads the tables of the run's own participants
-            values["participants"] = participants(run, own["brain"])
-        parts = [files[job.step], own, values, _job_data(run, job), upstream]
-        found[job] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    for job in all_jobs(study):  # in the order of the chain, so what is upstream is there
+        upstream = [stamp for other, stamp in found.items() if _feeds(other, job)]
+        found[job] = _digest(_parts(study, job, upstream))
     return found
 
 
-def _job_data(run: Study, job: Job) -> dict[str, str]:
-    """File → SHA-256 of the data that one job reads."""
-    own = dict(job.parameters)
-    if job.step == "tuning":
-        return _task_data(run, own["task"]) | _backbone_data(run)
-    if job.step == "embeddings":  # decoding and rsa come after it
-        vectors = {file: store.checksum(base.data_folder() / file) for file in run.vectors.values()}
-        responses = registry.data_checksums(run, own["brain"])
-        return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
-    if job.step == "figures":  # the pages show the recorded results beside the run's own
-        recorded = base.REPOSITORY / "data" / "reference"
-        return {
-            f"reference/{file.relative_to(recorded)}": store.checksum(file) for file in recorded.glob("*/*.parquet")
-        }
-    return {}
+def _feeds(other: Job, job: Job) -> bool:
+    """Whether a job reads what another one makes."""
+    brains = {dict(one.parameters).get("brain") for one in (other, job)}
+    return other.step in STEPS[job.step].after and (None in brains or len(brains) == 1)
 
 
-def _task_data(run: Study, task: str) -> dict[str, str]:
-    if run.task_source == "folder":
-        folder = base.data_folder() / "nlu" / task
-        return {f"nlu/{task}/{file.name}": store.checksum(file) for file in sorted(folder.glob("*.jsonl"))}
-    if run.task_source == "hub":
-        from braintune.datasets import hub, hub_tasks
-
-        return hub.checksums(hub_tasks.entry_of(task))
-    return {}
+def book_fingerprint(study: Study) -> str:
+    """Return the fingerprint of a built book: its sources, the code that builds it, and all jobs."""
+    pages = [p for p in (base.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    sources = [*pages, *(base.REPOSITORY / name for name in ("_config.yml", "_toc.yml")), *LIBRARY.rglob("*.py")]
+    stamps = {job.label: stamp for job, stamp in fingerprints(study).items()}
+    return _digest([{str(p.relative_to(base.REPOSITORY)): store.checksum(p) for p in sorted(sources)}, stamps])
 
 
-def _backbone_data(run: Study) -> dict[str, str]:
-    """Files of a backbone that the profile names by its folder; what a registered name stands for does not change."""
-    folder = base.REPOSITORY / Path(run.backbone).expanduser()
-    files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
-    return {f"backbone/{file.name}": store.checksum(file) for file in files}
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# --- what is stale -----------------------------------------------------------------------------------------------
+
+
+def stale_jobs(study: Study, plan: Mapping[Job, str]) -> list[Job]:
+    """Return the jobs that are to be computed: by the stamp of the executed notebook, or since a file is missing."""
+    return [
+        job
+        for job, stamp in plan.items()
+        if stamp_of(executed_notebook(study, job)) != stamp or not all(p.exists() for p in artefacts(study, job))
+    ]

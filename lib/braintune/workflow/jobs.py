@@ -22,6 +22,7 @@ from braintune.core.settings import (
 )
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
+from braintune.models.checkpoints import FILES, model_folder
 
 NOTEBOOKS = base.REPOSITORY / "notebooks"
 
@@ -122,9 +123,17 @@ def participants(run: Study, brain_name: str) -> tuple[str, ...]:
 
 
 def executed_notebook(run: Study, job: Job) -> Path:
-    """Return the path of a job's executed notebook."""
+    """Return the path of a job's executed notebook; that of a tuning job is stored with the model."""
+    if job.step == "tuning":
+        return model_folder(run, **dict(job.parameters)) / "tuning.ipynb"
     folder = run.folder / "notebooks"
     return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
+
+
+def benchmark_file(study: Study, job: Job) -> Path:
+    """Return the path of the table in which Snakemake records the seconds and the memory of a job."""
+    notebook = executed_notebook(study, job)
+    return notebook.with_suffix(".benchmark.tsv")
 
 
 def stamp_of(path: Path) -> str | None:
@@ -158,8 +167,7 @@ def artefacts(run: Study, job: Job) -> list[Path]:
     """Return the files and folders that a job makes, beside its executed notebook."""
     own = dict(job.parameters)
     if job.step == "tuning":
-        folder = run.tuning_folder(**own)
-        return [folder / name for name in ("weights.safetensors", "metrics.json", "history.parquet")]
+        return [model_folder(run, **own) / name for name in FILES]
     if job.step == "decoding":
         return [run.decoding_file(**own), run.null_file(**own)]
     if job.step == "figures":
@@ -168,17 +176,13 @@ def artefacts(run: Study, job: Job) -> list[Path]:
 
 
 def outputs(run: Study, job: Job) -> dict[str, str]:
-    """Return path (relative to the run's folder) → SHA-256 of the files that are there of a job's artefacts."""
+    """Return path (relative to the folder of all runs) → SHA-256 of the files that are there of a job's artefacts."""
     found = {}
     for place in artefacts(run, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
         found |= {
-            file.relative_to(run.folder).as_posix(): store.checksum(file)
+            file.relative_to(run.root).as_posix(): store.checksum(file)
             for file in sorted(files)
             if not file.name.startswith(".")  # what a killed process was writing
         }
     return found
-
-
-def _brain(job: Job) -> str | None:
-    return dict(job.parameters).get("brain")

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study
 
 
 def make_folder(folder: Path) -> None:
@@ -34,24 +33,25 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def alone(run: Study, name: str) -> Iterator[int]:
-    """Hold the lock of one job: no two processes ever write its files.
+def alone(target: Path) -> Iterator[int]:
+    """Hold the lock of what one job makes: no two processes ever write the same files.
 
-    Another may still be at it, where Snakemake was killed and what it had started was not; then this one waits.
+    Another process may still be running, where Snakemake was killed and what it had started was not, or where two
+    profiles share a model; then this one waits.
 
     Yields
     ------
     lock : int
         A file descriptor. A process that inherits it keeps the lock for as long as it lasts.
     """
-    folder = run.folder / ".locks"
+    folder = target.parent / ".locks"
     make_folder(folder)
-    lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(folder / target.stem, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"          {name}: an earlier run is still at it; waiting for its end", flush=True)
+            print(f"          {target.name}: another process is still making it; waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:  # some shared file systems know no locks; the run has said so
             pass

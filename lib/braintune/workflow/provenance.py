@@ -4,33 +4,45 @@ import os
 import platform
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from braintune.core.study import Study
 from braintune.core.versions import code_and_versions
-from braintune.workflow.fingerprints import _job_data, fingerprints
-from braintune.workflow.jobs import STEPS, all_jobs, executed_notebook, read_notebook
-
-# --- provenance --------------------------------------------------------------------------------------------------
+from braintune.workflow.fingerprints import book_fingerprint, data_of, fingerprints
+from braintune.workflow.jobs import Job, all_jobs, benchmark_file, executed_notebook, read_notebook
 
 
-def provenance(run: Study) -> dict[str, Any]:
+def provenance(study: Study) -> dict[str, Any]:
     """Return what made a run: parameters, code, versions, machine, data, fingerprints, seconds per job."""
-    executed = {job: executed_notebook(run, job) for job in all_jobs(run)}
-    notes = {j: read_notebook(p)["metadata"].get("braintune", {}) for j, p in executed.items() if p.is_file()}
+    stamps = fingerprints(study)
     return {
-        "profile": run.model_dump(mode="json"),
+        "profile": study.model_dump(mode="json"),
         **code_and_versions(),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "data": {file: sha for job in executed for file, sha in _job_data(run, job).items()},
-        "fingerprints": {job.label: stamp for job, stamp in fingerprints(run).items()},
-        "seconds": {job.label: note.get("seconds") for job, note in notes.items()},
+        "data": {file: sha for job in stamps for file, sha in data_of(study, job).items()},
+        "fingerprints": {job.label: stamp for job, stamp in stamps.items()},
+        "seconds": {job.label: _note(study, job).get("seconds") for job in stamps},
+        "book": book_fingerprint(study),
     }
 
 
-def job_seconds(run: Study) -> dict[str, list[float]]:
-    """Return step → seconds of each of its jobs, as recorded in the executed notebooks; others are left out."""
-    found: dict[str, list[float]] = {step: [] for step in STEPS}
-    for job in all_jobs(run):
-        path = executed_notebook(run, job)
-        note = read_notebook(path)["metadata"].get("braintune", {}) if path.is_file() else {}
-        found[job.step] += [note["seconds"]] if "seconds" in note else []
-    return found
+def _note(study: Study, job: Job) -> dict[str, Any]:
+    """What was stamped into a job's executed notebook; nothing where there is none."""
+    path = executed_notebook(study, job)
+    return read_notebook(path)["metadata"].get("braintune", {}) if path.is_file() else {}
+
+
+def job_costs(study: Study) -> pd.DataFrame:
+    """Return what each job took: ``step``, ``seconds`` of its notebook, ``memory_mb`` at most, all its processes.
+
+    The memory is what Snakemake's benchmark file of the job says; NaN where a job was executed by hand.
+    """
+    rows = []
+    for job in all_jobs(study):
+        seconds = _note(study, job).get("seconds")
+        file = benchmark_file(study, job)
+        memory = pd.read_csv(file, sep="\t")["max_rss"].max() if file.is_file() else np.nan
+        if seconds is not None:
+            rows.append((job.step, float(seconds), float(pd.to_numeric(memory, errors="coerce"))))
+    return pd.DataFrame(rows, columns=["step", "seconds", "memory_mb"])

@@ -30,7 +30,7 @@ class Finding:
     label : str
         The job that makes the file.
     file : str
-        Relative to the run's folder.
+        Relative to the folder of all runs.
     why : str
         What differs; empty where nothing does.
     """
@@ -69,7 +69,7 @@ def verify(run: Study) -> list[Finding]:
 def _job(run: Study, job: Job, stamp: str) -> Iterator[Finding]:
     """Yield what is found of one job: its page first, then its files."""
     path = executed_notebook(run, job)
-    page = path.relative_to(run.folder).as_posix()
+    page = path.relative_to(run.root).as_posix()
     note = {}
     if not path.is_file():
         yield Finding("missing", job.label, page)
@@ -104,13 +104,13 @@ def _files(run: Study, job: Job, recorded: dict[str, str] | None) -> Iterator[Fi
     if recorded is None:  # what the job makes in any case
         for place in artefacts(run, job):
             if not place.exists():
-                yield Finding("missing", job.label, place.relative_to(run.folder).as_posix())
+                yield Finding("missing", job.label, place.relative_to(run.root).as_posix())
 
 
 def _book(run: Study, stamps: dict[Job, str]) -> Finding:
     """Return whether the built book is there and was built from notebooks of the present state."""
     page = run.book_page
-    name = page.relative_to(run.folder).as_posix()
+    name = page.relative_to(run.root).as_posix()
     facts = run.folder / "provenance.json"
     if not page.is_file() or not facts.is_file():
         gone = name if not page.is_file() else facts.name

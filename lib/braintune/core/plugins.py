@@ -1,0 +1,79 @@
+"""A user's own tasks, methods, controls, backbones and brain data: Python files that a profile names as `plugins`.
+
+A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)``). Which file added which name is
+kept, so that a job's fingerprint covers the plugins that it uses and no others.
+"""
+
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from braintune.core.base import BraintuneError
+from braintune.core.store import checksum
+
+#: Kind of entry → module and name of its registry.
+REGISTRIES = {
+    "task": ("braintune.datasets.tasks", "TASKS"),
+    "brain": ("braintune.datasets.brains.registry", "BRAINS"),
+    "backbone": ("braintune.models.backbones", "BACKBONES"),
+    "method": ("braintune.models.methods", "METHODS"),
+    "control": ("braintune.models.controls", "CONTROLS"),
+}
+
+#: (kind, name) → the plugin that added it.
+_ADDED: dict[tuple[str, str], Path] = {}
+#: Plugin → SHA-256 of what was executed.
+_LOADED: dict[Path, str] = {}
+
+
+def load_plugin(path: Path) -> None:
+    """Execute a plugin once, and keep which names it added to which registry.
+
+    Raises
+    ------
+    BraintuneError
+        If there is no such file, it fails, it adds nothing, it replaces an entry, or it has changed since it was
+        loaded by this process.
+    """
+    if not path.is_file():
+        raise BraintuneError(f"plugins: no file {path}; paths are relative to the profile's folder")
+    sha = checksum(path)
+    if path in _LOADED:
+        if _LOADED[path] != sha:
+            raise BraintuneError(f"plugins: {path.name} has changed since it was loaded; restart the kernel")
+        return
+    registries = {kind: getattr(import_module(module), name) for kind, (module, name) in REGISTRIES.items()}
+    before = {kind: dict(registry) for kind, registry in registries.items()}
+    spec = spec_from_file_location(f"braintune_plugin_{path.stem}", path)
+    try:
+        spec.loader.exec_module(module_from_spec(spec))
+    except Exception as error:  # whatever a user's file may raise
+        _restore(registries, before)
+        raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error
+    added = [(kind, name) for kind, registry in registries.items() for name in registry if name not in before[kind]]
+    replaced = [
+        f"{kind} {name!r}"
+        for kind, old in before.items()
+        for name in old
+        if registries[kind].get(name) is not old[name]
+    ]
+    if replaced or not added:
+        _restore(registries, before)
+        if replaced:
+            raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
+        names = ", ".join(name for _, name in REGISTRIES.values())
+        raise BraintuneError(f"plugins: {path.name} adds nothing; add an entry to one of {names}")
+    _ADDED.update(dict.fromkeys(added, path))
+    _LOADED[path] = sha
+
+
+def _restore(registries: dict[str, dict], before: dict[str, dict]) -> None:
+    for kind, registry in registries.items():
+        registry.clear()
+        registry.update(before[kind])
+
+
+def plugin_checksums(**names: str) -> dict[str, str]:
+    """Return plugin → SHA-256 for the plugins that added the given entries, such as ``task="irony"``."""
+    files = {_ADDED[key] for key in names.items() if key in _ADDED}
+    return {path.name: _LOADED[path] for path in sorted(files)}

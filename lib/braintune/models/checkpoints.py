@@ -1,0 +1,62 @@
+"""Where tuned models are stored: under the fingerprint of what they depend on, shared by all profiles of a checkout.
+
+``runs/models/<task>/<method>/<fingerprint>/seed-<k>/`` holds `weights.safetensors`, `metrics.json`, `history.parquet`
+and the executed notebook. A profile that changes nothing of what a model depends on finds it there and tunes nothing.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from braintune.core import base
+from braintune.core.plugins import plugin_checksums
+from braintune.core.settings import MachineSettings, TaskSettings, TuningSettings, WorldSettings
+from braintune.core.store import checksum
+from braintune.core.study import GRID, Study
+from braintune.core.versions import source_files
+from braintune.datasets import hub, hub_tasks
+
+#: The files of a tuned model; `metrics.json` is written last.
+FILES = ("weights.safetensors", "history.parquet", "metrics.json")
+
+
+def model_folder(study: Study, task: str, method: str, seed: int) -> Path:
+    """Return the folder of one tuned model."""
+    return study.root / "models" / task / method / model_fingerprint(study, task, method) / f"seed-{seed}"
+
+
+def is_tuned(study: Study, task: str, method: str, seed: int) -> bool:
+    """Return whether a tuned model is stored and whole."""
+    folder = model_folder(study, task, method, seed)
+    return all((folder / name).is_file() for name in FILES)
+
+
+def model_fingerprint(study: Study, task: str, method: str) -> str:
+    """Return 16 hex digits over everything that a tuned model depends on, but for its seed.
+
+    They cover the code that tuning reaches, the parameters, the data, the backbone where it is a folder, and plugins.
+    """
+    settings = study.values(MachineSettings, WorldSettings, TaskSettings, TuningSettings).items()
+    values = {name: value for name, value in settings if name not in GRID}
+    values["learning_rates"] = study.learning_rates.get(method)
+    parts = {
+        "code": sorted(checksum(file) for file in source_files("models.tuning")),
+        "what": [task, method],
+        "settings": values,
+        "data": data_checksums(study, task),
+        "plugins": plugin_checksums(task=task, method=method, backbone=study.backbone),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def data_checksums(study: Study, task: str) -> dict[str, str]:
+    """Return file → SHA-256 of the data that tuning on a task reads, and of a backbone that is named by its folder."""
+    found = {}
+    if study.task_source == "folder":
+        folder = base.data_folder() / "nlu" / task
+        found = {f"nlu/{task}/{file.name}": checksum(file) for file in sorted(folder.glob("*.jsonl"))}
+    elif study.task_source == "hub":
+        found = hub.checksums(hub_tasks.entry_of(task))
+    folder = base.REPOSITORY / Path(study.backbone).expanduser()
+    files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
+    return found | {f"backbone/{file.name}": checksum(file) for file in files}
