@@ -12,7 +12,7 @@ PYTHON  ?= python3
 PORT    ?= 8000
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN)
 
-# Snakemake's chatter; what is left are the lines of progress, and every error.
+# Snakemake's chatter; what remains are the lines of progress, and every error.
 CHATTER := ^(Select jobs|Execute [0-9]+ jobs|Building DAG|Using shell|host: |Assuming unrestricted|Complete log|Elapsed time)
 SHELL   := bash
 .SHELLFLAGS := -o pipefail -c
@@ -20,7 +20,7 @@ SHELL   := bash
 BIN  := .venv/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
-# On an engine, its file says how many jobs run at a time, and what is done is told.
+# On an engine, its file says how many jobs run at a time, and progress is printed.
 WHERE := $(if $(ENGINE),--engine "$(ENGINE)",--cores $(CORES))
 QUIET := rules reason host $(if $(ENGINE),,progress)
 
@@ -32,7 +32,7 @@ $(BIN)/python -m braintune run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup data book pdf verify test serve lab lint audit bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup data book pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
@@ -45,7 +45,8 @@ help:
 	@echo "make data SET=… [FROM=…]     tell what a brain data set is; convert the authors' files in FROM"
 	@echo "make data SET=… FETCH=yes    download a brain data set from its official addresses, and convert it"
 	@echo "make test                    run all tests"
-	@echo "make lint                    check style and format"
+	@echo "make test-fast               run the tests of the library alone, without chains, browsers and clusters"
+	@echo "make lint                    check style, types, and that folders import only folders above them"
 	@echo "make audit                   ask PyPI for known vulnerabilities of the pinned packages"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          measure the decoder beside scikit-learn and himalaya"
@@ -66,8 +67,14 @@ verify: setup
 data: setup
 	@$(BIN)/python -m braintune data $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
+# Each test process computes on one thread; tests that share a run of the chain go to the same process.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
 test: setup
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+test-fast: setup
+	@$(PYTEST) -m "not slow"
 
 serve: setup
 	@$(BIN)/python -m braintune serve $(FILE) $(PORT)
@@ -76,18 +83,20 @@ lab: .venv/.lab
 	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks
 
 lint: setup
-	@$(BIN)/ruff check lib tests notebooks
-	@$(BIN)/ruff format --check lib tests
+	@$(BIN)/ruff check lib tests notebooks data
+	@$(BIN)/ruff format --check lib tests data
+	@$(BIN)/lint-imports --no-logo 2> /dev/null || $(BIN)/lint-imports
+	@$(BIN)/mypy
 
 # Strict: a package that the database cannot be asked about is an error, not a pass.
 audit: .venv/.audit
 	@.venv/.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 bench-decoding: .venv/.bench
-	@$(BIN)/python tests/bench_decoding.py
+	@$(BIN)/python tests/studies/bench_decoding.py
 
 bench-tuning: setup
-	@$(BIN)/python tests/bench_tuning.py
+	@$(BIN)/python tests/studies/bench_tuning.py
 
 calibrate: setup
 	@$(BIN)/python tests/studies/calibrate.py
