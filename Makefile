@@ -85,7 +85,7 @@ lab: .venv/.lab
 lint: setup
 	@$(BIN)/ruff check lib tests notebooks data
 	@$(BIN)/ruff format --check lib tests data
-	@$(BIN)/lint-imports --no-logo 2> /dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 
 # Strict: a package that the database cannot be asked about is an error, not a pass.
