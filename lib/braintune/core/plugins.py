@@ -5,7 +5,8 @@ kept, so that a job's fingerprint covers the plugins that it uses and no others.
 """
 
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 
 from braintune.core.base import BraintuneError
@@ -44,9 +45,9 @@ def load_plugin(path: Path) -> None:
         return
     registries = {kind: getattr(import_module(module), name) for kind, (module, name) in REGISTRIES.items()}
     before = {kind: dict(registry) for kind, registry in registries.items()}
-    spec = spec_from_file_location(f"braintune_plugin_{path.stem}", path)
+    loader = SourceFileLoader(f"braintune_plugin_{path.stem}", str(path))
     try:
-        spec.loader.exec_module(module_from_spec(spec))
+        loader.exec_module(module_from_spec(ModuleSpec(loader.name, loader, origin=str(path))))
     except Exception as error:  # whatever a user's file may raise
         _restore(registries, before)
         raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error

@@ -38,10 +38,18 @@ def source_files(*modules: str, stop: frozenset[str] = frozenset()) -> frozenset
         path = LIBRARY / f"{module.replace('.', '/')}.py"
         if not path.is_file() or path in reached:
             continue
-        code = path.read_text(encoding="utf-8")
-        reached |= {path} | {path.with_name(name) for name in re.findall(r'"([\w-]+\.yml)"', code)}
-        queue |= set() if module in stop else imported_modules(code)
-    return frozenset(path for path in reached if path.is_file())
+        imports, beside = _reads(path)
+        reached |= {path} | beside
+        queue |= set() if module in stop else imports
+    return frozenset(reached)
+
+
+@cache
+def _reads(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
+    """The modules that a file imports, and the YAML files beside it that it names."""
+    code = path.read_text(encoding="utf-8")
+    named = (path.with_name(name) for name in re.findall(r'"([\w-]+\.yml)"', code))
+    return frozenset(imported_modules(code)), frozenset(file for file in named if file.is_file())
 
 
 def imported_modules(code: str) -> set[str]:

@@ -177,7 +177,7 @@ def artefacts(run: Study, job: Job) -> list[Path]:
 
 def outputs(run: Study, job: Job) -> dict[str, str]:
     """Return path (relative to the folder of all runs) → SHA-256 of the files that are there of a job's artefacts."""
-    found = {}
+    found: dict[str, str] = {}
     for place in artefacts(run, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
         found |= {
