@@ -129,6 +129,7 @@ def _put_back(model: PreTrainedModel, state: State) -> None:
     model.load_state_dict(state, strict=False)
 
 
+#: Every method of tuning by name.
 METHODS: dict[str, Method] = {
     "fine-tuned": Method("all weights of the encoder", _train_all, _trained, _put_back),
     "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts, prefix_state, load_prefix_state),
