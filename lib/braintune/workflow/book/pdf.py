@@ -40,9 +40,9 @@ def make_pdf(profile: str) -> Path:
         folder = Path(name)
         build.stage(run, chosen, folder / "source")
         build.render(folder / "source", folder, "singlehtml")
-        pages = (folder / "_build" / "singlehtml").rglob("index.html")
-        page = max(pages, key=lambda path: path.stat().st_size)  # the other one only redirects to it
-        html = page.read_text(encoding="utf-8")
+        root = folder / "_build" / "singlehtml"
+        html = max((path.read_text(encoding="utf-8") for path in root.rglob("index.html")), key=len)  # no redirection
+        page = root / "print.html"  # its styles and pictures are named from here
         page.write_text(printable(html, cover(run, len(executed) - len(chosen))), encoding="utf-8")
         print_page(browser, page, folder / target.name)
         (folder / target.name).replace(target)
