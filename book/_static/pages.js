@@ -93,7 +93,20 @@ function letKeysScroll() {
   }
 }
 
+/* Names and roles that the theme and docutils get wrong, for those who hear the page. */
+function mendRoles() {
+  for (const arrow of document.querySelectorAll("summary:has(> .toctree-toggle)")) {
+    const chapter = arrow.parentElement.previousElementSibling?.textContent.trim();
+    arrow.setAttribute("aria-label", `Pages below: ${chapter}`);
+  }
+  for (const list of document.querySelectorAll(".citation-list")) list.removeAttribute("role");
+  const sidebar = document.querySelector(".bd-sidebar-primary");
+  sidebar?.setAttribute("role", "region");
+  sidebar?.setAttribute("aria-label", "Title, search and contents");
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  mendRoles();
   for (const table of document.querySelectorAll("table.results")) {
     if (table.tHead?.rows.length !== 1 || table.tBodies.length !== 1) continue;
     const rows = table.tBodies[0].rows.length;

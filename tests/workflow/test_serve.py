@@ -45,7 +45,7 @@ def test_a_book_that_is_not_built_names_the_command(profile):
 
 
 @pytest.mark.parametrize("words", [[], ["quick", "http"], ["quick", "8000", "more"]])
-def test_other_words_are_told_what_is_right(words):
+def test_other_words_name_the_command(words):
     with pytest.raises(BraintuneError, match="make serve PROFILE=quick PORT=8000"):
         serve.main(words)
 

@@ -48,7 +48,7 @@ class Task:
     level : {"form", "concept", "sentence"}
         What the task asks about: syntactic form, the meaning of concepts, or the meaning of whole sentences.
     metric : str
-        The score that counts, a key of what :func:`score` returns.
+        The score that counts, a key of what :func:`braintune.datasets.metrics.score` returns.
     question : str
         The task in one line.
     fields : dict of str to str

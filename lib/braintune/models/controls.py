@@ -76,7 +76,7 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
 
 
 def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
-    """Code a stimulus's length in words and in characters (of several sentences: their mean) as :func:`bumps`.
+    """Code a stimulus's length in words and in characters (of several sentences: their mean) as :func:`gaussian_basis`.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
 
 
 def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
-    """Code a stimulus's place in its passage or story as :func:`bumps`.
+    """Code a stimulus's place in its passage or story as :func:`gaussian_basis`.
 
     Returns
     -------

@@ -36,6 +36,15 @@ LORA_TARGETS = {
 }
 
 
+def _trained(model: PreTrainedModel) -> State:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _put_back(model: PreTrainedModel, state: State) -> None:
+    must_fit(state, _trained(model))
+    model.load_state_dict(state, strict=False)
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to tune.
@@ -47,15 +56,15 @@ class Method:
     prepare : function of (model, settings, seed)
         Freezes what is not trained and adds what is new; the head is trained always.
     state : function of model
-        Returns what training changed in the backbone, as named tensors.
+        Returns what training changed in the backbone, as named tensors; by default every parameter that is trained.
     restore : function of (model, state)
         Puts it back into a prepared model.
     """
 
     title: str
     prepare: Callable[[PreTrainedModel, TuningSettings, int], None]
-    state: Callable[[PreTrainedModel], State]
-    restore: Callable[[PreTrainedModel, State], None]
+    state: Callable[[PreTrainedModel], State] = _trained
+    restore: Callable[[PreTrainedModel, State], None] = _put_back
 
 
 def _train_all(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
@@ -120,20 +129,12 @@ def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> No
         inject_adapter_in_model(config, model)
 
 
-def _trained(model: PreTrainedModel) -> State:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def _put_back(model: PreTrainedModel, state: State) -> None:
-    must_fit(state, _trained(model))
-    model.load_state_dict(state, strict=False)
-
-
+#: Every method of tuning by name.
 METHODS: dict[str, Method] = {
-    "fine-tuned": Method("all weights of the encoder", _train_all, _trained, _put_back),
+    "fine-tuned": Method("all weights of the encoder", _train_all),
     "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts, prefix_state, load_prefix_state),
-    "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt, _trained, _put_back),
-    "lora": Method("low-rank updates of the attention's projections", _add_lora, _trained, _put_back),
-    "bitfit": Method("the bias vectors of the encoder", _train_biases, _trained, _put_back),
-    "head-only": Method("nothing but the head", _freeze, _trained, _put_back),
+    "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt),
+    "lora": Method("low-rank updates of the attention's projections", _add_lora),
+    "bitfit": Method("the bias vectors of the encoder", _train_biases),
+    "head-only": Method("nothing but the head", _freeze),
 }

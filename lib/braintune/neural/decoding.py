@@ -47,7 +47,7 @@ def decode_participant(
         the passages where no topics are known; with neither, their two scores are NaN.
     null : DataFrame
         One row a region, design and permutation: the scores of the untuned representation at the analysis layer with
-        permuted labels, penalty chosen anew, mean over folds. See :func:`permutations`.
+        permuted labels, penalty chosen anew, mean over folds. See :func:`braintune.neural.folds.permutations`.
 
     Raises
     ------

@@ -112,5 +112,5 @@ class Recorded:
 
 
 def recorded() -> Recorded:
-    """Read the recorded real run; for the faults see :func:`tables`."""
+    """Read the recorded real run; for the faults see :func:`read_tables`."""
     return Recorded(run=Study.make(facts_of("real")["profile"]), **read_tables("real"))

@@ -117,7 +117,7 @@ def power_curves(power: pd.DataFrame) -> Figure:
     Parameters
     ----------
     power : DataFrame
-        From :func:`braintune.results.calibrate.power`.
+        Recorded by `make calibrate`.
     """
     shown = [name for name in power if name not in ("participants", "difference", "studies", "equivalent")]
     figure, panels = grid_of_panels(len(shown), columns=3, size=(2.5, 2.0), sharex=True, sharey=True)

@@ -36,7 +36,7 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     Raises
     ------
     BraintuneError
-        If there is no such engine, if the same run is in progress, or as :func:`check`.
+        If there is no such engine, if the same run is in progress, or as :func:`braintune.workflow.execute.check`.
     """
     study, options = Study.load(profile), list(options)
     where = cluster.options_for(engine) if engine else []

@@ -1,4 +1,6 @@
-"""Reading sentences in passages: Experiments 2 and 3 of Pereira et al. (2018) [1]_, from the authors' MATLAB files.
+"""Reading sentences in passages: Experiments 2 and 3 of Pereira et al. (2018), from the authors' MATLAB files.
+
+The study is described in [1]_.
 
 References
 ----------

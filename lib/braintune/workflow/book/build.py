@@ -1,16 +1,19 @@
 """Build the book of one run: stage its pages and executed notebooks, refuse a mixture of runs, render them.
 
-Each run has a book of its own under `runs/<profile>/book`, staged from the repository's pages and that run's
-executed notebooks alone, so two profiles can never mix on a page.
+Each run has its book under `runs/<profile>/book`, staged from the repository's pages and the executed notebooks of that
+run alone, so two profiles can never mix on a page.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime
+from importlib import import_module
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +23,20 @@ from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
-from braintune.workflow import plan, processes
-from braintune.workflow.book import diagram, reference_pages
+from braintune.workflow import processes
+from braintune.workflow.book import reference_pages
 from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import Job, executed_notebook, make_job, stamp_of
+from braintune.workflow.jobs import STEPS, Job, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
-#: Chapter page → the step whose executed notebooks stand below it in the table of contents.
-CHAPTERS = {
-    "book/tuning": "tuning",
-    "book/embeddings": "embeddings",
-    "book/decoding": "decoding",
-    "book/rsa": "rsa",
-    "book/figures": "figures",
-}
+_CALL = re.compile(r"\b(\w+)\.(\w+)\(")
 
 
 def sources() -> list[str]:
     """Return the files of the repository that the pages are made of; the library's are its reference."""
-    prose = [p for p in (base.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
-    root = [base.REPOSITORY / name for name in ("_config.yml", "_toc.yml", "Snakefile")]
-    return [str(p) for p in sorted([*prose, *root, *reference_pages.library()])]
+    pages = [p for p in (base.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    root = [base.REPOSITORY / name for name in ("_config.yml", "_toc.yml")]
+    return [str(p) for p in sorted([*pages, *root, *(base.REPOSITORY / "lib").rglob("*.py")])]
 
 
 def build(profile: str) -> Path:
@@ -57,12 +53,10 @@ def build(profile: str) -> Path:
     with processes.alone(run, "book") as lock:
         store.write_json(run.folder / "provenance.json", provenance(run))
         folder = run.folder / "book"
-        source = folder / "source"
-        shutil.rmtree(source, ignore_errors=True)
+        shutil.rmtree(folder / "source", ignore_errors=True)
         shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
-        stage(run, executed, source)
-        draw_workflow(profile, source)
-        render(source, folder, lock=lock)
+        stage(run, executed, folder / "source")
+        render(folder / "source", folder, lock=lock)
         html = run.book_page.parent
         shutil.rmtree(html, ignore_errors=True)
         shutil.move(folder / "_build" / "html", html)
@@ -78,57 +72,50 @@ def collect(run: Study) -> dict[Job, Path]:
     BraintuneError
         Naming the page that is missing or stale.
     """
-    executed = {}
-    for job, expected in fingerprints(run).items():
-        path = executed_notebook(run, job)
-        remedy = f"`make book PROFILE={run.profile}` makes it"
+    stamps = fingerprints(run)
+    executed = {job: executed_notebook(run, job) for job in stamps}
+    remedy = f"`make book PROFILE={run.profile}` makes it"
+    for job, path in executed.items():
         if not path.is_file():
-            raise BraintuneError(f"the page of {job.label} is not there ({path.name}); {remedy}")
-        stamp = stamp_of(path)
-        if stamp != expected:
+            raise BraintuneError(f"the page of {job.label} is missing ({path.name}); {remedy}")
+        if (stamp := stamp_of(path)) != stamps[job]:
             raise BraintuneError(
                 f"the page of {job.label} has fingerprint {stamp}, but profile, data and code now give "
-                f"{expected}: it belongs to another run; {remedy}"
+                f"{stamps[job]}: it belongs to another run; {remedy}"
             )
-        executed[job] = path
     return executed
+
+
+# --- what a book is made of --------------------------------------------------------------------------------------
 
 
 def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     """Lay out the sources of a run's book: pages, executed notebooks, figures, contents, configuration."""
     shutil.copytree(base.REPOSITORY / "book", source / "book")
-    results = source / "book" / "results"
-    for job, path in executed.items():
-        page = source / f"{_page(job)}.ipynb"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_as_page(job, store.read_json(path)), encoding="utf-8")
-    shutil.copytree(run.folder / "figures", results / "figures")
-    for facts in sorted((results / "figures").glob("*.json")):
-        facts.with_suffix(".md").write_text(_figure_block(facts.stem, store.read_json(facts)), encoding="utf-8")
-    for page, text in ({"book/parameters.md": reference_pages.parameter_page()} | reference_pages.api_pages()).items():
-        _write(source / page, text)
-    (results / "size").mkdir()
-    for name, table in plan.pages().items():
-        (results / "size" / f"{name}.md").write_text(table, encoding="utf-8")
-    # Not under `_static`: Jupyter Book would add every script there to every page.
-    shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
+    shutil.copytree(run.folder / "figures", source / "book" / "results" / "figures")
+    reference = reference_pages.api_pages()
+    pages = {f"{_page(job)}.ipynb": _as_page(job, store.read_json(path)) for job, path in executed.items()}
+    pages |= {f"{page}.rst": text for page, text in reference.items()}
+    pages["book/parameters.md"] = reference_pages.parameter_page()
+    for file in (run.folder / "figures").glob("*.json"):
+        pages[f"book/results/figures/{file.stem}.md"] = _figure_block(file.stem, store.read_json(file))
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
+    pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, executed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
-    (source / "_toc.yml").write_text(yaml.safe_dump(_with_made(contents, executed), sort_keys=False), encoding="utf-8")
-    (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+    configuration["parse"]["myst_substitutions"] = quoted(run)
+    pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
+    for place, text in pages.items():
+        (source / place).parent.mkdir(parents=True, exist_ok=True)
+        (source / place).write_text(text, encoding="utf-8")
+    # Not in `_static` of the root: Jupyter Book would add every script there to every page.
+    shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
 
 
-def draw_workflow(profile: str, source: Path) -> None:
-    """Put the picture of the workflow into the sources of a book, for `{include} results/figures/workflow.md`."""
-    folder = source / "book" / "results" / "figures"
-    facts = diagram.write(diagram.workflow_of(profile), "workflow", folder)
-    _write(folder / "workflow.md", _figure_block("workflow", facts))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def quoted(run: Study) -> dict[str, str]:
+    """Return what the pages quote of a run, each as `{{ name }}`; the figures notebook writes it to `results.json`."""
+    file = run.folder / "results.json"
+    return store.read_json(file) if file.is_file() else {}
 
 
 def _page(job: Job) -> str:
@@ -148,7 +135,7 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
 
 
 def _as_page(job: Job, notebook: dict[str, Any]) -> str:
-    """Return a notebook as the book shows it: titled by what was executed, the profile's parameters folded."""
+    """Return a notebook as the book shows it: titled by what was executed, its parameters folded, pictures described."""
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")
@@ -156,17 +143,29 @@ def _as_page(job: Job, notebook: dict[str, Any]) -> str:
     for cell in notebook["cells"]:
         if "injected-parameters" in (tags := cell["metadata"].get("tags", [])):
             cell["metadata"]["tags"] = [*tags, "hide-input"]
+        if cell["cell_type"] == "code" and (shown := pictures("".join(cell["source"]))):
+            cell["metadata"]["mystnb"] = {"image": {"alt": shown}}
     return json.dumps(notebook, ensure_ascii=False)
 
 
-def _with_made(contents: dict[str, Any], executed: Iterable[Job]) -> dict[str, Any]:
-    """Put the executed notebooks below the chapters of their steps, and the library's pages below theirs."""
-    below = {chapter: [_page(job) for job in executed if job.step == step] for chapter, step in CHAPTERS.items()}
-    below["book/api"] = [f"book/api/{room.name}" for room in reference_pages.ROOMS]
-    for part in contents["parts"]:
-        for chapter in part["chapters"]:
-            if below.get(chapter["file"]):
-                chapter["sections"] = [{"file": page} for page in below[chapter["file"]]]
+def pictures(code: str) -> str:
+    """Return what the pictures show that a cell draws: the docstrings of the functions of `results` that draw them."""
+    words = []
+    for module, name in _CALL.findall(code):
+        if find_spec(f"braintune.results.{module}"):
+            function = getattr(import_module(f"braintune.results.{module}"), name, None)
+            first = (function.__doc__ or "").partition("\n")[0]
+            words += [first.removeprefix("Draw ")] if first.startswith("Draw ") else []
+    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in words)
+
+
+def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference: Iterable[str]) -> dict[str, Any]:
+    """Put the executed notebooks below the chapters of their steps, and the folders of the library below theirs."""
+    below = {f"book/{step}": [_page(job) for job in executed if job.step == step] for step in STEPS}
+    below["book/api"] = [page for page in reference if page != "book/api"]
+    for chapter in (chapter for part in contents["parts"] for chapter in part["chapters"]):
+        if pages := below.get(chapter["file"]):
+            chapter["sections"] = [{"file": page} for page in pages]
     return contents
 
 
@@ -183,17 +182,19 @@ def banner(run: Study) -> str:
 
 def _mathjax() -> Path:
     """Return MathJax as it comes with its package, so that formulas need no other host."""
-    files = distribution("sphinx-mathjax-offline").files or []
-    found = [f for f in files if f.name == "tex-svg.js"]
-    if not found:
-        raise BraintuneError("the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`")
-    return Path(str(found[0].locate()))
+    for file in distribution("sphinx-mathjax-offline").files or []:
+        if file.name == "tex-svg.js":
+            return Path(str(file.locate()))
+    raise BraintuneError("the package sphinx-mathjax-offline holds no tex-svg.js; reinstall with `make setup`")
+
+
+# --- rendering ---------------------------------------------------------------------------------------------------
 
 
 def render(source: Path, folder: Path, builder: str = "html", lock: int | None = None) -> None:
-    """Run Jupyter Book with warnings as errors; the pages come to lie in `_build/<builder>` of a folder.
+    """Run Jupyter Book with warnings as errors; the pages are written to `_build/<builder>` of a folder.
 
-    It inherits a `lock`, so it keeps that also where it is left alone.
+    The process inherits `lock`, a file descriptor, and so keeps the lock if this process is killed.
 
     Raises
     ------
@@ -208,14 +209,14 @@ def render(source: Path, folder: Path, builder: str = "html", lock: int | None =
     log = folder / "build.log"
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode or not list((folder / "_build" / builder).rglob("index.html")):
-        told = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line]
         raise BraintuneError(
-            "Jupyter Book reports:\n" + "\n".join(told[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"
+            "Jupyter Book reports:\n" + "\n".join(lines[:20] or [done.stderr[-2000:]]) + f"\nthe whole log: {log}"
         )
 
 
 def main(words: list[str]) -> None:
-    """Build the book of one profile; say which claims hold, what looks like a failure, and where the book is."""
+    """Build the book of one profile; print which claims hold, what looks like a failure, and where the book is."""
     from braintune.results import verdicts  # here, since Snakemake imports this module for every job
 
     processes.end_with_parent()

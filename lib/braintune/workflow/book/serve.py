@@ -1,6 +1,6 @@
 """Show the built book of a run on a local address: ``python -m braintune serve PROFILE [PORT]``, ``make serve``.
 
-Without a port the place of the book is told and nothing is served.
+Without a port the path of the book is printed and nothing is served.
 """
 
 import functools
@@ -26,14 +26,7 @@ def built(profile: str) -> Path:
 
 
 def server(page: Path, port: int) -> ThreadingHTTPServer:
-    """Return a server of a book that answers this machine alone.
-
-    Parameters
-    ----------
-    page : Path
-        The front page; its folder is served.
-    port : int
-        0 takes any that is free.
+    """Return a server of the folder of a front page that answers this machine alone; port 0 takes any that is free.
 
     Raises
     ------
@@ -49,7 +42,7 @@ def server(page: Path, port: int) -> ThreadingHTTPServer:
 
 
 def main(words: list[str]) -> None:
-    """Tell where the book of one profile is, or serve it until Ctrl-C."""
+    """Print where the book of one profile is, or serve it until Ctrl-C."""
     match words:
         case [profile]:
             print(f"the book: {built(profile)}   (make serve PROFILE={profile} shows it)")
