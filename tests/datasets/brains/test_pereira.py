@@ -317,7 +317,7 @@ class TestFaults:
 
     def test_no_participant_with_all_files(self, folder):
         write(folder / "M08" / NAMES[2], content(2))
-        with pytest.raises(BraintuneError, match=r"no participant in .*data_243sentences.*found M08 \(data_384"):
+        with pytest.raises(BraintuneError, match=r"no participant in .*data_243sentences.*it has M08 \(data_384"):
             load_brain(study(), "pereira2018")
 
     def test_wording_that_does_not_fit(self, folder):

@@ -162,7 +162,7 @@ def test_a_bad_signal_is_told_before_anything_is_generated(signal, message):
 
 
 def test_unknown_participant(data):
-    with pytest.raises(BraintuneError, match="'S09' not among the simulated ones: S01, S02, S03"):
+    with pytest.raises(BraintuneError, match="participant 'S09' is not simulated; simulated are S01, S02, S03"):
         data.load("S09")
 
 
