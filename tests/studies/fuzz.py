@@ -287,7 +287,7 @@ def read_nifti(path: Path) -> None:
     try:
         nifti.read_masked(named, {"IFG": good})
     except BraintuneError:
-        nifti.places({"IFG": named})
+        nifti.coordinates({"IFG": named})
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------
