@@ -23,6 +23,8 @@ FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
 # On an engine, its file says how many jobs run at a time, and progress is printed.
 WHERE := $(if $(ENGINE),--engine "$(ENGINE)",--cores $(CORES))
 QUIET := rules reason host $(if $(ENGINE),,progress)
+# The script that gets a brain data set: pereira2018-exp1 is data/get/pereira2018_exp1.py.
+GET   := data/get/$(subst -,_,$(SET)).py
 
 # Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
 define run_chain
@@ -42,7 +44,7 @@ help:
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
 	@echo "make lab                     open the notebooks in JupyterLab"
-	@echo "make data SET=… [FROM=…]     tell what a brain data set is; convert the authors' files in FROM"
+	@echo "make data SET=… [FROM=…]     describe a brain data set; convert the authors' files in FROM"
 	@echo "make data SET=… FETCH=yes    download a brain data set from its official addresses, and convert it"
 	@echo "make test                    run all tests"
 	@echo "make test-fast               run the tests of the library alone, without chains, browsers and clusters"
@@ -65,7 +67,8 @@ verify: setup
 	@$(BIN)/python -m braintune verify $(FILE)
 
 data: setup
-	@$(BIN)/python -m braintune data $(SET) $(if $(FROM),"$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
+	@test -f "$(GET)" || { echo "make data SET=<name>; known: $(subst _,-,$(filter-out fetching,$(basename $(notdir $(wildcard data/get/*.py)))))"; exit 1; }
+	@$(BIN)/python $(GET) $(if $(FROM),--from "$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
 # Each test process computes on one thread; tests that share a run of the chain go to the same process.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup

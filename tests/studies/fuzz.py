@@ -225,8 +225,7 @@ mat = (
 def read_mat(path: Path) -> None:
     """Read a MATLAB file as the conversion does, and as the loader of sentences does."""
     try:
-        pereira._session(path)
-        pereira._responses(path, ["DMN", "language"])
+        pereira._responses(pereira._session(path), ["DMN", "language"])
     except BraintuneError:
         pass
     shapes = matlab.shapes(path)
@@ -288,7 +287,7 @@ def read_nifti(path: Path) -> None:
     try:
         nifti.read_masked(named, {"IFG": good})
     except BraintuneError:
-        nifti.places({"IFG": named})
+        nifti.coordinates({"IFG": named})
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------

@@ -72,12 +72,17 @@ def parrot(folder):
     (folder / ".venv" / ".ready").touch()
 
 
-def test_data_hands_on_its_words(fresh):
+def test_data_runs_the_script_of_a_data_set(fresh):
     parrot(fresh)
-    begin, end = "<-m><braintune.datasets.brains.convert>", "\n"
-    assert make(fresh, "data") == (0, begin + end)
-    assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<alice2016><a folder>{end}")
-    assert make(fresh, "data", "SET=pereira2018", "FETCH=yes") == (0, f"{begin}<pereira2018><--fetch><yes>{end}")
+    folder = fresh / "data" / "get"
+    folder.mkdir(parents=True)
+    for name in ("fetching", "alice2016", "pereira2018_hub"):
+        (folder / f"{name}.py").touch()
+    code, printed = make(fresh, "data")
+    assert code != 0 and "known: alice2016 pereira2018-hub" in printed
+    begin, end = "<data/get/alice2016.py>", "\n"
+    assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<--from><a folder>{end}")
+    assert make(fresh, "data", "SET=pereira2018-hub", "FETCH=yes") == (0, "<data/get/pereira2018_hub.py><--fetch><yes>\n")
 
 
 def test_with_options_no_book_is_promised(fresh):

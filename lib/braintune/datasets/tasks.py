@@ -19,7 +19,7 @@ from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.hub_tasks import entry_of
-from braintune.datasets.microworld.passages import READERS, task_rows
+from braintune.datasets.microworld.tasks import READERS, task_rows
 
 Row = dict[str, Any]
 

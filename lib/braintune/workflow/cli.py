@@ -15,7 +15,6 @@ VERBS = {
     "serve": "braintune.workflow.book.serve",
     "verify": "braintune.workflow.verify",
     "record": "braintune.workflow.record",
-    "data": "braintune.datasets.brains.convert",
 }
 
 

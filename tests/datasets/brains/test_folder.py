@@ -19,14 +19,14 @@ def study(**values):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A small study of one's own: six sentences, two participants, two regions."""
+    """A small study: six sentences, two participants, two regions."""
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     own = tmp_path / "brain" / "own"
     own.mkdir(parents=True)
     table(own)
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name in ("P01", "P02"):
-        np.savez(own / f"{name}.npz", IFG=dice.normal(size=(N, 4)), AngG=dice.normal(size=(N, 3)))
+        np.savez(own / f"{name}.npz", IFG=rng.normal(size=(N, 4)), AngG=rng.normal(size=(N, 3)))
     return own
 
 
@@ -34,6 +34,18 @@ def table(folder, **columns):
     pd.DataFrame({"sentence": [f"Sentence {i}." for i in range(N)]} | columns).to_csv(
         folder / "stimuli.csv", index=False
     )
+
+
+def write_images(folder, data, participant):
+    """Write a participant's responses as NIfTI: one volume a stimulus, one mask a region."""
+    index, shape, affine = nifti.voxel_grid({region: data.coordinates[region] for region in data.regions})
+    beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
+    for region, responses in data.load(participant).items():
+        mask = np.zeros(shape, dtype=np.uint8)
+        mask[tuple(index[region].T)] = 1
+        beta[tuple(index[region].T)] = responses.T
+        nibabel.save(nibabel.Nifti1Image(mask, affine), folder / f"{participant}_mask-{region}.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(beta, affine), folder / f"{participant}_beta.nii.gz")
 
 
 class TestArrays:
@@ -67,7 +79,7 @@ class TestArrays:
         assert stimuli.stimulus_of.tolist() == [0, 1, 0, 1, 2, 2]
         assert stimuli.passage.tolist() == [0, 1, 2]
 
-    def test_only_the_regions_asked_for_are_read(self, folder):
+    def test_only_wanted_regions_are_read(self, folder):
         np.savez(folder / "P02.npz", IFG=np.random.default_rng(0).normal(size=(N, 2)))
         loaded = load_brain(study(regions=["IFG"]), "folder").load("P02")  # it has no AngG
         assert {region: x.shape for region, x in loaded.items()} == {"IFG": (N, 2)}
@@ -108,7 +120,7 @@ class TestStory:
             load_brain(study(), "folder")
 
     @pytest.mark.parametrize("times", [("soon", 3), (5, 3), ("", 3)])
-    def test_times_that_are_none(self, folder, times):
+    def test_times_that_are_not_numbers(self, folder, times):
         (folder / "stimuli.csv").unlink()
         (folder / "words.csv").write_text(f"word,sentence,onset_s,offset_s\nShe,1,{times[0]},{times[1]}\n")
         with pytest.raises(BraintuneError, match=r"words.csv: sentence 1 lasts from .*; both must be seconds"):
@@ -125,18 +137,18 @@ class TestImages:
         data = replace(simulated.simulate(run), regions=("IFG", "visual"))
         data = replace(data, load=lambda p, load=data.load: {r: load(p)[r] for r in ("IFG", "visual")})
         for participant in ("S01", "S02"):
-            nifti.save_nifti(data, participant, folder)
+            write_images(folder, data, participant)
         pd.DataFrame({"sentence": data.stimuli.sentences}).to_csv(folder / "stimuli.csv", index=False)
         return data
 
     def test_images_hold_what_arrays_hold(self, folder, written):
         data = load_brain(study(), "folder")
         assert (data.participants, data.regions) == (("S01", "S02"), ("IFG", "visual"))
-        assert data.coordinates is None  # each has masks of his own
+        assert data.coordinates is None  # each has separate masks
         for region, responses in data.load("S02").items():
             np.testing.assert_array_equal(responses, written.load("S02")[region])
 
-    def test_masks_of_everybody_give_places(self, folder, written):
+    def test_masks_of_all_participants_give_coordinates(self, folder, written):
         for region in ("IFG", "visual"):
             (folder / f"S01_mask-{region}.nii.gz").rename(folder / f"mask-{region}.nii.gz")
             (folder / f"S02_mask-{region}.nii.gz").unlink()
@@ -149,6 +161,10 @@ class TestImages:
             "mask-IFG.nii.gz",
             "mask-visual.nii.gz",
         }
+
+    def test_voxels_off_a_grid_are_an_error(self):
+        with pytest.raises(BraintuneError, match="regular grid"):
+            nifti.voxel_grid({"a": np.array([[0.0, 0, 0], [3, 0, 0], [6, 3, 6]]), "b": np.array([[0.7, 9, 4.6]])})
 
     def test_voxels_need_not_be_cubes(self):
         xyz = np.array([[0.0, 0, 0], [2, 0, 0], [2, 3, 4], [0, 6, 8]])

@@ -9,8 +9,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.preprocess import detrend, regress_out
 from braintune.core.store import read_arrays
 from braintune.core.study import Study
-from braintune.datasets.brains import concepts, nifti, registry, story
-from braintune.datasets.brains.base import BrainData, Stimuli
+from braintune.datasets.brains import concepts, registry, story
 from braintune.datasets.brains.registry import load_brain
 from braintune.models import embeddings
 
@@ -140,7 +139,7 @@ class TestStory:
         )
         assert data.stimuli.sentences[0].startswith("Alice was beginning to get very tired of sitting by her sister")
 
-    def test_nuisance_is_taken_out_of_the_responses(self, folder):
+    def test_nuisance_is_regressed_out_of_the_responses(self, folder):
         story_file = folder / "alice2016" / "words.csv"
         rows = [
             (w, s, 10 * s + k, 10 * s + k + 0.3 * s) for s in range(8) for k, w in enumerate(["yes"] * (1 + s * s % 5))
@@ -158,7 +157,7 @@ class TestStory:
         np.testing.assert_allclose(left, raw - design @ np.linalg.lstsq(design, raw, rcond=None)[0], atol=1e-5)
         np.testing.assert_allclose(design.T @ left, 0, atol=1e-4)
 
-    def test_nuisance_is_taken_out_of_the_embeddings_too(self, folder, tmp_path):
+    def test_nuisance_is_regressed_out_of_the_embeddings_too(self, folder, tmp_path):
         words = [
             (word, s, 10 * s + k, 10 * s + k + 1) for s in range(8) for k, word in enumerate(["yes"] * (1 + s * s % 5))
         ]
@@ -177,7 +176,7 @@ class TestStory:
                 np.testing.assert_allclose(design.T @ layer, 0, atol=1e-4)
                 assert layer.std() > 1e-3
 
-    def test_nuisance_that_is_there_twice_is_taken_out_once(self):
+    def test_repeated_nuisance_is_regressed_out_once(self):
         values = np.random.default_rng(0).normal(size=(9, 2, 3))
         one = np.arange(9.0)[:, None] ** 2
         np.testing.assert_allclose(regress_out(values, one), regress_out(values, np.hstack([one, one, one * 0 + 4])))
@@ -192,7 +191,7 @@ class TestStory:
 
 
 class TestFaults:
-    def test_a_missing_folder_tells_where_data_come_from(self, tmp_path, monkeypatch):
+    def test_a_missing_folder_says_where_data_come_from(self, tmp_path, monkeypatch):
         monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
         with pytest.raises(BraintuneError, match=r"no folder .*alice2016.*BRAINTUNE_DATA.*Brennan.*data/README"):
             load_brain(study(), "alice2016")
@@ -275,7 +274,7 @@ class TestChoice:
         assert load_brain(run, "pereira2018-exp1").regions == ("whole-brain",)
 
 
-def test_nothing_is_read_before_it_is_asked_for_nor_kept(folder):
+def test_responses_are_read_on_demand_and_not_kept(folder):
     data = load_brain(study(), "pereira2018-exp1")
     np.savez(folder / "pereira2018_exp1" / "M01.npz", responses=np.arange(15.0).reshape(3, 5))
     first = data.load("M01")["whole-brain"]
@@ -292,45 +291,16 @@ def test_checksums_cover_what_is_read(folder):
     assert registry.data_checksums(run, "simulated") == {}
 
 
-def test_sources_are_told_for_every_data_set():
-    table = registry.sources_table()
-    assert list(table["name"]) == list(registry.BRAINS)
-    assert (table[["title", "size", "licence", "how to get it"]] != "").all(axis=None)
+def test_every_source_is_described():
+    for name, source in registry.BRAINS.items():
+        assert source.name == name
+        assert all((source.title, source.size, source.licence, source.get, source.people))
     assert [name for name in registry.BRAINS if registry.is_simulated(name)] == ["simulated"]
 
 
-class TestImages:
-    @pytest.fixture
-    def data(self):
-        rng = np.random.default_rng(1)
-        places = {"a": np.array([[0.0, 0, 0], [3, 0, 0], [3, 3, 6]]), "b": np.array([[-6.0, 9, 3]])}
-        responses = {region: rng.standard_normal((4, len(xyz))).astype(np.float32) for region, xyz in places.items()}
-        stimuli = Stimuli(list("wxyz"), list("wxyz"), np.arange(4))
-        return BrainData("made", ("S1",), ("a", "b"), {"a": "a", "b": "b"}, stimuli, True, lambda _: responses, places)
-
-    def test_nilearn_reads_back_the_same_responses(self, data, tmp_path):
-        from nilearn.maskers import NiftiMasker
-
-        files = nifti.save_nifti(data, "S1", tmp_path)
-        for region in data.regions:
-            read = NiftiMasker(mask_img=files[region], standardize=None).fit().transform(files["beta"])
-            np.testing.assert_array_equal(read, data.load("S1")[region])
-
-    def test_voxels_keep_their_places(self, data, tmp_path):
-        import nibabel
-
-        files = nifti.save_nifti(data, "S1", tmp_path)
-        mask = nibabel.load(files["b"])
-        where = nibabel.affines.apply_affine(mask.affine, np.argwhere(mask.get_fdata()))
-        np.testing.assert_allclose(where, data.coordinates["b"])
-
-    def test_two_writings_are_identical(self, data, tmp_path):
-        first = {k: f.read_bytes() for k, f in nifti.save_nifti(data, "S1", tmp_path / "1").items()}
-        assert first == {k: f.read_bytes() for k, f in nifti.save_nifti(data, "S1", tmp_path / "2").items()}
-
-    def test_no_image_without_places_or_off_a_grid(self, data, tmp_path):
-        with pytest.raises(BraintuneError, match="no voxel coordinates"):
-            nifti.save_nifti(replace(data, coordinates=None), "S1", tmp_path)
-        uneven = data.coordinates | {"b": np.array([[0.7, 9, 4.6]])}
-        with pytest.raises(BraintuneError, match="regular grid"):
-            nifti.save_nifti(replace(data, coordinates=uneven), "S1", tmp_path)
+def test_a_brain_data_set_can_be_added_at_run_time(folder, monkeypatch):
+    source = replace(concepts.SOURCE, name="mine", make=lambda run: replace(concepts.concepts(run), name="mine"))
+    monkeypatch.setitem(registry.BRAINS, "mine", source)
+    run = study(brains=["mine"])
+    assert load_brain(run, "mine").load("M01")["whole-brain"].shape == (3, 8)
+    assert set(registry.data_checksums(run, "mine")) == {"concepts.txt", "concept_sentences.csv", "M01.npz", "M02.npz"}

@@ -4,36 +4,29 @@ import numpy as np
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    data_set_folder,
-    participant_files,
-    read_array,
-    read_text,
-)
-from braintune.datasets.brains.story import respond, told_sentences
+from braintune.datasets.brains import base
+from braintune.datasets.brains.base import BrainData, BrainSource
+from braintune.datasets.brains.story import read_story, respond
 
-#: Of the study alice2016.
 SECONDS_PER_SCAN = 2.0
 
 
 def alice2016(run: Study) -> BrainData:
-    """Listening to the first chapter of Alice in Wonderland: six language regions, 84 sentences [1]_.
+    """Return the responses of six language regions to 84 sentences of a story [1]_.
 
     References
     ----------
     .. [1] Brennan et al. (2016). Abstract linguistic structure correlates with temporal activity during naturalistic
        comprehension. Brain and Language 157-158, 81-94.
     """
-    folder = data_set_folder(SOURCE)
+    folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
-    parts = read_text(texts["regions.txt"]).split()
-    story = told_sentences(texts["words.csv"], run)
+    parts = base.read_text(texts["regions.txt"]).split()
+    story = read_story(texts["words.csv"], run)
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"
-        scans = read_array(path, "timecourses")
+        scans = base.read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
             raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
         lagged = respond(story, scans, run, SECONDS_PER_SCAN, str(path))
@@ -41,7 +34,7 @@ def alice2016(run: Study) -> BrainData:
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 
     networks = dict.fromkeys(("language", *parts), "language")
-    files = participant_files(folder, "s[0-9]*.npz")
+    files = base.participant_files(folder, "s[0-9]*.npz")
     return BrainData(
         SOURCE.name, tuple(files), tuple(networks), networks, story.stimuli, False, load, texts=texts, files=files
     )

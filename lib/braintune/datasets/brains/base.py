@@ -1,4 +1,4 @@
-"""Brain data: the stimuli that participants were given, and their responses, one participant at a time.
+"""Brain data: the stimuli presented to participants, and their responses, one participant at a time.
 
 Every reader of a data set builds on this module and ends in a :class:`BrainSource`;
 :mod:`braintune.datasets.brains.registry` lists them.
@@ -7,6 +7,7 @@ Every reader of a data set builds on this module and ends in a :class:`BrainSour
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +31,12 @@ class Stimuli:
     passage, topic : int array of shape (n_stimuli,), or None
         Groups of stimuli, where there are any.
     position : int array of shape (n_stimuli,), or None
-        Place of a stimulus in its passage or story, from 0.
+        Position of a stimulus in its passage or story, from 0.
     contiguous : bool
         The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
         contiguous blocks with a gap.
     nuisance : float array of shape (n_stimuli, n_regressors), or None
-        What was regressed out of the responses, and is to be out of the embeddings.
+        What was regressed out of the responses, to be regressed out of the embeddings as well.
     """
 
     names: list[str]
@@ -49,7 +50,7 @@ class Stimuli:
 
 
 class LazyCoordinates(Mapping):
-    """Voxel coordinates by region, worked out when first asked for: decoding never needs them."""
+    """Voxel coordinates by region, computed when first needed: decoding never needs them."""
 
     def __init__(self, make: Callable[[], dict[str, np.ndarray]]) -> None:
         self._make = make
@@ -66,7 +67,7 @@ class LazyCoordinates(Mapping):
 
 @dataclass(frozen=True)
 class BrainData:
-    """One brain data set; the responses of a participant are read when asked for, and not kept.
+    """One brain data set; the responses of a participant are read on demand, and not kept.
 
     Attributes
     ----------
@@ -84,7 +85,7 @@ class BrainData:
     coordinates : mapping of region to array of shape (n_voxels, 3), or None
         Voxel centres in MNI space, mm, in the order of the columns; None where they are not known.
     texts : mapping of name to Path
-        Files that are read whoever takes part.
+        Files that are read for any participant.
     files : mapping of participant to mapping of name to Path
         Files that are read for one participant.
     """
@@ -103,7 +104,7 @@ class BrainData:
 
 @dataclass(frozen=True)
 class BrainSource:
-    """Where a brain data set comes from, in the words of the data page.
+    """Where a brain data set comes from, as the data page says it.
 
     Attributes
     ----------
@@ -112,9 +113,9 @@ class BrainSource:
     make : callable
         ``make(study)`` returns its BrainData.
     folder : str
-        Folder under `brain` in the data folder; empty where there is none.
+        Folder under `brain` in the data folder; empty if it has none.
     people : str
-        Who its participants are, as a sentence names them.
+        What its participants are called in a sentence.
     """
 
     name: str
@@ -130,7 +131,7 @@ class BrainSource:
 
 
 def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
-    """Raise an error for an empty sentence, and for one that is there twice: the two could not be told apart."""
+    """Raise an error for an empty or a repeated sentence: two equal ones cannot be told apart by decoding."""
     rows: dict[str, int] = {}
     for row, sentence in enumerate(sentences, start=1):
         if not sentence or sentence in rows:
@@ -151,23 +152,26 @@ def require_finite(values: np.ndarray, where: str) -> None:
 # --- reading files -----------------------------------------------------------------------------------------------
 
 
-def data_set_folder(source: BrainSource, own: str = "") -> Path:
-    """Return the folder of a measured data set; a missing one is an error that says how to get it."""
-    folder = base.data_folder() / "brain" / (own or source.folder)
+def data_set_folder(source: BrainSource, name: str = "") -> Path:
+    """Return the folder of a measured data set; a missing one is an error that says how to get it.
+
+    `name` replaces the folder of the source.
+    """
+    folder = base.data_folder() / "brain" / (name or source.folder)
     if not folder.is_dir():
         raise BraintuneError(
-            f"brain data {source.name!r} are not there: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
+            f"brain data {source.name!r}: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
             f"`brain/{folder.name}`, or make it: {source.title}; `data/README.md` says how"
         )
     return folder
 
 
 def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
-    """Return participant -> name -> path of the files in a folder that go by `pattern`, one for each participant."""
-    found = {file.stem: {file.name: file} for file in sorted(folder.glob(pattern))}
-    if not found:
+    """Return participant -> name -> path of the files in a folder that match `pattern`, one for each participant."""
+    files = {file.stem: {file.name: file} for file in sorted(folder.glob(pattern))}
+    if not files:
         raise BraintuneError(f"no participant in {folder}: no file {pattern!r}; `data/README.md` says how to make them")
-    return found
+    return files
 
 
 def read_text(path: Path) -> str:
@@ -189,17 +193,24 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def read_keys(path: Path) -> tuple[str, ...]:
-    """Return the names of the arrays in an .npz file."""
+def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what: str = "") -> Any:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return tuple(arrays.files)
+            return read(arrays)
     except Exception as error:  # a damaged file may fail in zipfile, in a decompressor, in NumPy or in its parser
-        raise BraintuneError(f"{path} is not a readable .npz file ({error}); write it again with numpy.savez") from None
+        raise BraintuneError(
+            f"{path} is not a readable .npz file{what} ({error}); `data/README.md` says how to make it; write it with "
+            "numpy.savez"
+        ) from None
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an .npz file."""
+    return _read_npz(path, lambda arrays: tuple(arrays.files))
 
 
 def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
-    """Read one two-dimensional array from an .npz file; nothing in it is executed.
+    """Read one two-dimensional numeric array from an .npz file; nothing in it is executed.
 
     Parameters
     ----------
@@ -208,16 +219,7 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
     finite : bool
         Values that are NaN or infinite are an error.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array = arrays[key]
-    except Exception as error:  # as in `read_keys`
-        raise BraintuneError(
-            f"{path} is not a readable .npz file with a numeric array {key!r} ({error}); make it again, as "
-            "`data/README.md` says"
-        ) from None
-    if not isinstance(array, np.ndarray):
-        raise BraintuneError(f"{path}: {key} is no array; write it again with numpy.savez")
+    array = _read_npz(path, lambda arrays: np.asarray(arrays[key]), f" with a numeric array {key!r}")
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
         raise BraintuneError(
             f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"

@@ -5,32 +5,22 @@ from scipy.linalg import hadamard
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    Stimuli,
-    data_set_folder,
-    participant_files,
-    read_array,
-    read_csv,
-    read_text,
-)
-
-# --- Experiment 1: concepts --------------------------------------------------------------------------------------
+from braintune.datasets.brains import base
+from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
 
 
 def concepts(run: Study) -> BrainData:
-    """180 concepts, each presented with six sentences; whole brain, as principal components of the voxels [1]_.
+    """Return the responses of the whole brain, as principal components, to 180 concepts with six sentences each [1]_.
 
     References
     ----------
     .. [1] Pereira et al. (2018). Toward a universal decoder of linguistic meaning from brain activation. Nature
        Communications 9, 963.
     """
-    folder = data_set_folder(SOURCE)
+    folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("concepts.txt", "concept_sentences.csv")}
-    names = read_text(texts["concepts.txt"]).split()
-    table = read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
+    names = base.read_text(texts["concepts.txt"]).split()
+    table = base.read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
     rows = table["row"].to_numpy()
     if set(rows) != set(range(len(names))) or list(table["concept"]) != [names[row] for row in rows]:
         raise BraintuneError(
@@ -39,10 +29,10 @@ def concepts(run: Study) -> BrainData:
         )
     stimuli = Stimuli(names, [s.strip() for s in table["sentence"]], rows)
 
-    files = participant_files(folder, "[MP][0-9]*.npz")
+    files = base.participant_files(folder, "[MP][0-9]*.npz")
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        return {"whole-brain": spread_components(read_array(folder / f"{participant}.npz", "responses"))}
+        return {"whole-brain": spread_components(base.read_array(folder / f"{participant}.npz", "responses"))}
 
     network = {"whole-brain": "whole-brain"}
     return BrainData(SOURCE.name, tuple(files), tuple(network), network, stimuli, False, load, texts=texts, files=files)
@@ -52,7 +42,7 @@ def spread_components(components: np.ndarray) -> np.ndarray:
     """Rotate principal components into columns of equal variance, as z-scored voxels have.
 
     Principal components hold the strength of a pattern in their variance. A decoder that z-scores its columns would
-    make the weakest component as strong as the first, and find nothing; spread evenly over all columns (by a Hadamard
+    make the weakest component as strong as the first, and decode nothing; spread evenly over all columns (by a Hadamard
     matrix) the components survive that. Distances and inner products between stimuli stay as they were.
 
     Parameters
@@ -78,7 +68,7 @@ SOURCE = BrainSource(
     size="10 participants, 180 stimuli, all 179 components of the whole brain; 1.5 MB",
     licence="none stated; the original is open at osf.io/crwz7",
     citation="pereira2018",
-    get="in the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to make it from the originals",
+    get="the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to make it",
     folder="pereira2018_exp1",
     people="readers of word concepts",
 )

@@ -1,4 +1,4 @@
-"""Your own study: stimuli in a table, responses as arrays or as NIfTI images, any number of participants."""
+"""A study of your own: stimuli in a table, responses as arrays or as NIfTI images, any number of participants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -27,14 +27,14 @@ Load = Callable[[str], dict[str, np.ndarray]]
 
 
 def own_study(run: Study) -> BrainData:
-    """Read the folder `run.own_study`; what lies there decides how it is read.
+    """Read the folder `run.own_study`; its files decide how it is read.
 
-    ======================  ============================================================================
+    ======================  ===================================================================================
     `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
-    `words.csv`             in its place, for a story: when each word was spoken (see :mod:`braintune.datasets.brains.story`)
+    `words.csv`             instead, for a story: when each word was spoken (see :func:`story.read_story`)
     `<participant>.npz`     one array a region, stimuli (or scans) x voxels
-    `<participant>_beta…`   in their place, NIfTI: one volume a stimulus, with masks (see :mod:`braintune.datasets.brains.nifti`)
-    ======================  ============================================================================
+    `<participant>_beta…`   instead, NIfTI: one volume a stimulus, with masks (see :mod:`.nifti`)
+    ======================  ===================================================================================
 
     Raises
     ------
@@ -43,31 +43,32 @@ def own_study(run: Study) -> BrainData:
     """
     folder = data_set_folder(SOURCE, run.own_study)
     table = _table(folder)
-    told = story.told_sentences(table, run) if table.name == "words.csv" else None
+    timed = story.read_story(table, run) if table.name == "words.csv" else None
+    coordinates = None
     if not any(folder.glob("*_beta.nii*")):
         files, regions, load = _from_arrays(folder, run.regions)
-        coordinates = None
-    elif told:
+    elif timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
     else:
         files, regions, load, coordinates = _from_images(folder, run.regions)
 
     def load_timed(participant: str) -> dict[str, np.ndarray]:
-        found = {}
+        responses = {}
         for region, scans in load(participant).items():
             where = f"{folder / participant}.npz: {region}"
-            found[region] = story.respond(told, scans, run, run.seconds_per_scan, where).reshape(len(told.times), -1)
-        return found
+            lagged = story.respond(timed, scans, run, run.seconds_per_scan, where)
+            responses[region] = lagged.reshape(len(timed.times), -1)
+        return responses
 
     return BrainData(
-        SOURCE.name,
-        tuple(files),
-        regions,
-        {region: region for region in regions},
-        told.stimuli if told else stimuli_of(table),
-        False,
-        load_timed if told else load,
-        coordinates,
+        name=SOURCE.name,
+        participants=tuple(files),
+        regions=regions,
+        networks={region: region for region in regions},
+        stimuli=timed.stimuli if timed else stimuli_of(table),
+        simulated=False,
+        load=load_timed if timed else load,
+        coordinates=coordinates,
         texts={table.name: table},
         files=files,
     )
@@ -75,13 +76,13 @@ def own_study(run: Study) -> BrainData:
 
 def _table(folder: Path) -> Path:
     """Return the one table of stimuli or of words."""
-    found = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
-    if len(found) != 1:
+    present = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
+    if len(present) != 1:
         raise BraintuneError(
-            f"{folder} holds {'both' if found else 'neither'} stimuli.csv and words.csv; one is needed: "
+            f"{folder} holds {'both' if present else 'neither'} stimuli.csv and words.csv; one is needed: "
             "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
         )
-    return found[0]
+    return present[0]
 
 
 def stimuli_of(path: Path) -> Stimuli:
@@ -95,7 +96,7 @@ def stimuli_of(path: Path) -> Stimuli:
         - ``sentence``;
         - ``stimulus``: a name; rows of one name are one stimulus with several sentences, whose vectors are averaged;
         - ``passage``, ``topic``: names of groups that must not be split in the grouped design;
-        - ``position``: place in the passage, from 0. Without ``passage``, the stimuli are one story: the grouped
+        - ``position``: position in the passage, from 0. Without ``passage``, the stimuli are one story: the grouped
           design takes contiguous blocks.
 
     Raises
@@ -133,14 +134,14 @@ def stimuli_of(path: Path) -> Stimuli:
 
 def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarray:
     """Return one value for each stimulus; sentences of a stimulus must agree on it."""
-    found = column.groupby(number)
-    if (found.nunique() > 1).any():
-        row = int(np.flatnonzero(column.to_numpy() != found.transform("first").to_numpy())[0])
+    first = column.groupby(number).transform("first")
+    if (differs := column.to_numpy() != first.to_numpy()).any():
+        row = int(differs.argmax())
         raise BraintuneError(
             f"{path}: row {row + 1} has {column.name} {column.iloc[row]!r}, but another sentence of its stimulus has "
-            f"{found.transform('first').iloc[row]!r}; a stimulus is in one {column.name}"
+            f"{first.iloc[row]!r}; a stimulus is in one {column.name}"
         )
-    return found.first().to_numpy()
+    return column.groupby(number).first().to_numpy()
 
 
 # --- responses ---------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def _from_arrays(folder: Path, asked: Sequence[str] | None) -> tuple[dict[str, d
 def _from_images(
     folder: Path, asked: Sequence[str] | None
 ) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load, Mapping[str, np.ndarray] | None]:
-    """Return participants, regions, loader and places of a folder with NIfTI images; see :func:`_from_arrays`."""
+    """Return participants, regions, loader and coordinates of a folder with NIfTI images; see :func:`_from_arrays`."""
     betas = {file.name.split("_beta.nii")[0]: file for file in sorted(folder.glob("*_beta.nii*"))}
     masks = {who: nifti.masks(folder, who) for who in betas}
     first = next(iter(betas))
@@ -184,8 +185,8 @@ def _from_images(
         return nifti.read_masked(betas[participant], {region: masks[participant][region] for region in wanted})
 
     files = {who: {f.name: f for f in (betas[who], *masks[who].values())} for who in betas}
-    shared = all(own[region] == masks[first][region] for own in masks.values() for region in regions if region in own)
-    return files, regions, load, LazyCoordinates(cache(lambda: nifti.places(masks[first]))) if shared else None
+    shared = all(paths.get(r, masks[first][r]) == masks[first][r] for paths in masks.values() for r in regions)
+    return files, regions, load, LazyCoordinates(cache(lambda: nifti.coordinates(masks[first]))) if shared else None
 
 
 def _wanted(regions: tuple[str, ...], asked: Sequence[str] | None) -> tuple[str, ...]:

@@ -1,25 +1,25 @@
 """MATLAB files in plain Python: version 5 to 7 through scipy, version 7.3 (which is HDF5) through h5py.
 
 A cell array becomes a list (column by column, as MATLAB counts), a text a str, a struct a dict, numbers an array of the
-shape they have in MATLAB. Nothing in a file is executed.
+shape they have in MATLAB. Nothing in a file is executed, and a separate process reads it: a damaged file may crash
+scipy, or claim more memory than there is.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from functools import cache
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-from scipy import io
 
 from braintune.core.base import BraintuneError
-from braintune.core.store import DEFLATE
-from braintune.datasets.brains import mattags
-
-#: Voxels read at a time from a file of version 7.3.
-BLOCK = 4096
+from braintune.datasets.brains import mat_child
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -30,12 +30,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     BraintuneError
         If the file is cut short, damaged, or no MATLAB file.
     """
-    with _readable(path):
-        if not h5py.is_hdf5(path):
-            return {name: shape for name, shape, _ in io.whosmat(path)}
-        with h5py.File(path) as file:
-            nodes = {name: node for name, node in file.items() if not name.startswith("#")}
-            return {n: node.shape[::-1] if isinstance(node, h5py.Dataset) else (1, 1) for n, node in nodes.items()}
+    return {name: tuple(shape) for name, shape in _ask(path, "shapes").items()}
 
 
 def read(path: Path, names: Collection[str], fields: Collection[str] | None = None) -> dict[str, Any]:
@@ -53,14 +48,7 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None = No
     BraintuneError
         If the file is cut short, damaged, or no MATLAB file.
     """
-    with _readable(path):
-        if not h5py.is_hdf5(path):
-            found = io.loadmat(path, variable_names=list(names))
-            return {name: _plain(found[name], fields) for name in names if name in found}
-        with h5py.File(path) as file:
-            read: dict[int, Any] = {}
-            there = set(file)  # what is listed; in a damaged file not all of it is found
-            return {name: _plain_hdf5(file, file[name], read, fields) for name in names if name in there}
+    return _ask(path, "read", list(names), None if fields is None else list(fields))
 
 
 def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
@@ -76,99 +64,58 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
     Returns
     -------
     float32 array of shape (n_rows, n_columns)
-        From version 7.3 only what lies near the columns is read; from older versions the whole matrix, which is
-        forgotten again.
 
     Raises
     ------
     BraintuneError
         If the file is cut short, damaged, or no MATLAB file.
     """
-    with _readable(path):
-        if not h5py.is_hdf5(path):
-            return io.loadmat(path, variable_names=[name])[name][:, columns].astype(np.float32)
-        with h5py.File(path) as file:
-            matrix = file[name]  # transposed: a voxel is a row
-            _require_stored(matrix)
-            out = np.empty((matrix.shape[1], len(columns)), dtype=np.float32)
-            for start in np.unique(columns // BLOCK) * BLOCK:
-                inside = slice(*np.searchsorted(columns, [start, start + BLOCK]))
-                out[:, inside] = matrix[start : start + BLOCK][columns[inside] - start].T
-            return out
+    return _ask(path, "read_columns", name, np.asarray(columns).tolist())
 
 
-@cache
-def _look_through(path: Path, *_state: int) -> None:
-    mattags.require_whole(path)
+_lock = threading.Lock()
+_processes: list[subprocess.Popen] = []  # the one that reads, once it is started
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Look through a file of versions 5 to 7, once for each state of it; tell in our words what is wrong with any."""
-    try:
-        stat = path.stat()
-        if not h5py.is_hdf5(path):
-            _look_through(path, stat.st_size, stat.st_mtime_ns)
-        yield
-    except Exception as error:  # what a damaged file raises depends on where the damage is; there is no common type
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BraintuneError(
-            f"{path} is not a whole MATLAB file ({told}); compare its size with that at its source, and get it again"
-        ) from None
+def _reader() -> subprocess.Popen:
+    """Return the process that reads; it is started when first needed, and again after a crash."""
+    if not _processes or _processes[0].poll() is not None:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread claims memory
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        _processes[:] = [
+            subprocess.Popen([sys.executable, "-P", mat_child.__file__], **pipes, text=True, env=environment)
+        ]
+    return _processes[0]
 
 
-def _plain(value: np.ndarray, fields: Collection[str] | None = None) -> Any:
-    """Turn what scipy returns into plain Python."""
-    if value.dtype.names:
-        names = [name for name in value.dtype.names if fields is None or name in fields]
-        records = [{name: _plain(record[name]) for name in names} for record in value.ravel(order="F")]
-        return records[0] if len(records) == 1 else records
-    if value.dtype == object:
-        return [_plain(entry) for entry in value.ravel(order="F")]
-    if value.dtype.kind == "U":
-        lines = [str(line) for line in value.ravel()]
-        return lines if len(lines) > 1 else "".join(lines)
+def _ask(path: Path, *request: Any) -> Any:
+    """Let the other process read the file; its crash, or a lack of memory, is an error like any other damage."""
+    with _lock, tempfile.TemporaryDirectory() as folder:
+        try:
+            child = _reader()
+            child.stdin.write(json.dumps([str(path), folder, *request]) + "\n")
+            child.stdin.flush()
+            if not (line := child.stdout.readline()):
+                raise ValueError(f"reading it ends by {signal.Signals(-child.wait()).name}")
+            reply = json.loads(line)
+            if "error" in reply:
+                raise ValueError(reply["error"])
+            with np.load(Path(folder) / "arrays.npz", allow_pickle=False) as arrays:
+                return _with_arrays(reply["answer"], arrays)
+        except Exception as error:  # also an answer that a damaged file has garbled
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BraintuneError(
+                f"{path} is not a whole MATLAB file ({reason}); compare its size with that at its source, and get it "
+                "again"
+            ) from None
+
+
+def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Put the arrays back into an answer."""
+    if isinstance(value, list):
+        return [_with_arrays(entry, arrays) for entry in value]
+    if isinstance(value, dict):
+        if value.keys() == {"array"} and isinstance(value["array"], int):
+            return arrays[f"arr_{value['array']}"]
+        return {name: _with_arrays(entry, arrays) for name, entry in value.items()}
     return value
-
-
-def _plain_hdf5(
-    file: h5py.File, node: h5py.Group | h5py.Dataset, read: dict[int, Any], fields: Collection[str] | None = None
-) -> Any:
-    """Turn a node of an HDF5 file that MATLAB wrote into plain Python; MATLAB transposes every array.
-
-    What several cells refer to is read once, and kept in `read` by its place in the file: a small file could else hold
-    cells of cells without end.
-    """
-    place = h5py.h5o.get_info(node.id).addr
-    if place not in read:
-        read[place] = None
-        if isinstance(node, h5py.Group):
-            read[place] = {
-                name: _plain_hdf5(file, node[name], read) for name in node if fields is None or name in fields
-            }
-        else:
-            read[place] = _plain_dataset(file, node, read)
-    if read[place] is None:
-        raise ValueError(f"{node.name} refers to itself")
-    return read[place]
-
-
-def _plain_dataset(file: h5py.File, node: h5py.Dataset, read: dict[int, Any]) -> Any:
-    kind = node.attrs.get("MATLAB_class", b"double")
-    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-    if node.attrs.get("MATLAB_empty", 0) or not node.size:  # an empty one holds its shape in place of values
-        return {"cell": [], "char": ""}.get(kind, np.zeros((0, 0)))
-    _require_stored(node)
-    if kind == "cell":
-        return [_plain_hdf5(file, file[reference], read) for reference in node[()].ravel()]
-    if kind == "char":
-        lines = [line.astype("<u2").tobytes().decode("utf-16-le") for line in node[()].T]
-        return lines if len(lines) > 1 else "".join(lines)
-    return node[()].T
-
-
-def _require_stored(node: h5py.Dataset) -> None:
-    """Refuse an array whose values the file does not hold: it would be read as zeros, however many it claims."""
-    stored = node.id.get_storage_size()
-    if node.nbytes > DEFLATE * stored:
-        raise ValueError(f"{node.name} claims {node.nbytes:,} bytes, but {stored:,} are stored")

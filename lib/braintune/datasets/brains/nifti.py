@@ -1,6 +1,5 @@
 """Brain data as NIfTI images: one volume per stimulus and one mask per region."""
 
-import gzip
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,48 +9,6 @@ import numpy as np
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.datasets.brains.base import BrainData
-
-
-def save_nifti(data: BrainData, participant: str, folder: Path) -> dict[str, Path]:
-    """Write a participant's responses as NIfTI: one 4D image, a volume per stimulus, and one mask per region.
-
-    The images cover the bounding box of the voxels. Read back by a nilearn NiftiMasker, a region's voxels come in the
-    order of the image, which for a region made of others is not the order of the columns.
-
-    Parameters
-    ----------
-    data : BrainData
-        With coordinates on a regular grid.
-    participant : str
-    folder : Path
-        Receives `<participant>_beta.nii.gz` and `<participant>_mask-<region>.nii.gz`.
-
-    Returns
-    -------
-    dict of str to Path
-        The files: ``beta`` and the regions' names.
-
-    Raises
-    ------
-    BraintuneError
-        If the data set has no voxel coordinates.
-    """
-    if data.coordinates is None:
-        raise BraintuneError(f"brain data {data.name!r} have no voxel coordinates, so no image can be made of them")
-    places = {region: np.asarray(data.coordinates[region]) for region in data.regions}
-    index, shape, affine = voxel_grid(places)
-    beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
-    for region, responses in data.load(participant).items():
-        beta[tuple(index[region].T)] = responses.T
-    files = {"beta": folder / f"{participant}_beta.nii.gz"}
-    _write_image(files["beta"], beta, affine)
-    for region in data.regions:
-        mask = np.zeros(shape, dtype=np.uint8)
-        mask[tuple(index[region].T)] = 1
-        files[region] = folder / f"{participant}_mask-{region}.nii.gz"
-        _write_image(files[region], mask, affine)
-    return files
 
 
 def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[int, ...], np.ndarray]:
@@ -86,25 +43,13 @@ def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
     return index, shape, affine
 
 
-def _write_image(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
-    import nibabel
-
-    image = nibabel.Nifti1Image(values, affine)
-    image.header.set_xyzt_units("mm")
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=4, mtime=0))
-
-
-# --- reading -----------------------------------------------------------------------------------------------------
-
-
 def masks(folder: Path, participant: str) -> dict[str, Path]:
-    """Return region -> mask of a participant: his own (`<participant>_mask-<region>.nii.gz`), else that of all."""
-    found = {}
+    """Return region -> mask of a participant: its own (`<participant>_mask-<region>.nii.gz`), else that of all."""
+    files = {}
     for prefix in ("mask-", f"{participant}_mask-"):
         for file in sorted([*folder.glob(f"{prefix}*.nii"), *folder.glob(f"{prefix}*.nii.gz")]):
-            found[file.name.removeprefix(prefix).removesuffix(".gz").removesuffix(".nii")] = file
-    return found
+            files[file.name.removeprefix(prefix).removesuffix(".gz").removesuffix(".nii")] = file
+    return files
 
 
 def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -131,8 +76,8 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
         raise BraintuneError(f"{path} has shape {values.shape}; four axes are needed, the last one over the stimuli")
     out = {}
     for region, file in regions.items():
-        mask, own = _read_image(file)
-        if mask.shape != values.shape[:3] or not np.allclose(own, affine, atol=1e-3):
+        mask, mask_affine = _read_image(file)
+        if mask.shape != values.shape[:3] or not np.allclose(mask_affine, affine, atol=1e-3):
             raise BraintuneError(
                 f"{file} lies on another grid (shape {mask.shape}) than {path.name} (shape {values.shape[:3]}); "
                 "resample it, e.g. with nilearn.image.resample_to_img and nearest neighbours"
@@ -141,21 +86,21 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
     return out
 
 
-def places(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    """Return the voxel centres of some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image.
+def coordinates(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the voxel centres in some masks: region -> array of shape (n_voxels, 3), mm, in the order of the image.
 
     Raises
     ------
     BraintuneError
         If a mask cannot be read or is not 3D.
     """
-    found = {}
+    centres = {}
     for region, file in regions.items():
         mask, affine = _read_image(file)
         if mask.ndim != 3:
             raise BraintuneError(f"{file} has shape {mask.shape}; a mask has three axes")
-        found[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
-    return found
+        centres[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
+    return centres
 
 
 def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +111,8 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
         _require_stored(path, image)
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BraintuneError(f"{path} is not a whole NIfTI image ({told}); write or copy it again") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BraintuneError(f"{path} is not a whole NIfTI image ({reason}); write or copy it again") from None
 
 
 def _require_stored(path: Path, image: Any) -> None:

@@ -9,27 +9,19 @@ References
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import matlab
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    Stimuli,
-    data_set_folder,
-    read_text,
-    require_distinct,
-)
-
-# --- Experiments 2 and 3: sentences in passages --------------------------------------------------------------------
+from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli, data_set_folder, read_text, require_distinct
 
 #: Files of an experiment in a participant's folder: the release, and an older one.
 FILES = {
@@ -53,26 +45,31 @@ _GET = "get the file again from the page of the data (`data/README.md`)"
 
 @dataclass(frozen=True)
 class _Session:
-    """What one participant's file of one experiment says about its rows and regions; no responses.
+    """What one participant's file of one experiment says about its rows and columns; no responses.
 
     Attributes
     ----------
+    path : Path
     sentences : tuple of str
     passage : int array of shape (n_sentences,), from 0
     topic : tuple of str, length n_sentences
-    regions : dict of region to (network, ((atlas, part), ...))
-        A part of None is the whole atlas.
+    networks : dict of region to network
+    columns : dict of region to int array of shape (n_voxels_of_region,)
+        Columns of its voxels: ascending, each once, from 0.
+    coordinates : array of shape (n_voxels, 3), or None
+        Of each voxel in the participant's image.
     responses : str
         The variable that holds them.
-    shape : (n_sentences, n_voxels)
     """
 
+    path: Path
     sentences: tuple[str, ...]
     passage: np.ndarray
     topic: tuple[str, ...]
-    regions: dict[str, tuple[str, tuple[tuple[str, str | None], ...]]]
+    networks: dict[str, str]
+    columns: dict[str, np.ndarray]
+    coordinates: np.ndarray | None
     responses: str
-    shape: tuple[int, int]
 
 
 def sentences(run: Study) -> BrainData:
@@ -94,23 +91,24 @@ def sentences(run: Study) -> BrainData:
     folder = data_set_folder(SOURCE)
     files = _files_of(folder, run.experiments)
     first = next(iter(files.values()))
-    sessions = [_session(path) for path in first.values()]
+    sessions = [_kept_session(p, p.stat().st_size, p.stat().st_mtime_ns) for p in first.values()]
     wordings = {DEREFERENCED[e]: folder / DEREFERENCED[e] for e in run.experiments if run.wording == "dereferenced"}
-    regions = sessions[0].regions
-    wanted = [region for region in regions if run.regions is None or region in run.regions]
+    networks = sessions[0].networks
+    wanted = [region for region in networks if run.regions is None or region in run.regions]
 
     def load(participant: str) -> dict[str, np.ndarray]:
         parts = []
         for path, expected in zip(files[participant].values(), sessions, strict=True):
-            _must_agree(path, _session(path).sentences, expected.sentences)
-            parts.append(_responses(path, wanted))
+            session = _session(path)
+            _must_agree(path, session.sentences, expected.sentences)
+            parts.append(_responses(session, wanted))
         return {r: _joined([part[r] for part in parts], f"{participant}, region {r}") for r in wanted}
 
     return BrainData(
         SOURCE.name,
         tuple(files),
-        tuple(regions),
-        {region: network for region, (network, _) in regions.items()},
+        tuple(networks),
+        networks,
         _stimuli(run, sessions, [read_text(path).splitlines() for path in wordings.values()]),
         False,
         load,
@@ -121,18 +119,20 @@ def sentences(run: Study) -> BrainData:
 
 def _files_of(folder: Path, experiments: Sequence[int]) -> dict[str, dict[int, Path]]:
     """Return participant -> experiment -> file, for those who have all the experiments."""
-    found: dict[str, dict[int, Path]] = {}
-    for own in sorted(path for path in folder.iterdir() if path.is_dir()):
-        there = {e: own / name for e in experiments for name in reversed(FILES[e]) if (own / name).is_file()}
-        if there:
-            found[own.name] = there
-    complete = {who: {e: own[e] for e in experiments} for who, own in found.items() if len(own) == len(experiments)}
+    present: dict[str, dict[int, Path]] = {}
+    for subfolder in sorted(path for path in folder.iterdir() if path.is_dir()):
+        paths = {
+            e: subfolder / name for e in experiments for name in reversed(FILES[e]) if (subfolder / name).is_file()
+        }
+        if paths:
+            present[subfolder.name] = paths
+    complete = {who: paths for who, paths in present.items() if len(paths) == len(experiments)}
     if not complete:
         wanted = " and ".join(f"{FILES[e][0]} (or {FILES[e][1]})" for e in experiments)
-        some = ", ".join(f"{who} ({', '.join(p.name for p in own.values())})" for who, own in found.items())
+        some = ", ".join(f"{who} ({', '.join(p.name for p in paths.values())})" for who, paths in present.items())
         raise BraintuneError(
-            f"experiments: no participant in {folder} has a folder with {wanted}; found {some or 'none of them'}. "
-            "`data/README.md` says where they are to be had; or take fewer `experiments`"
+            f"experiments: no participant in {folder} has a folder with {wanted}; it has {some or 'none of them'}. "
+            "`data/README.md` says where to get them; or take fewer `experiments`"
         )
     return complete
 
@@ -149,8 +149,7 @@ def _stimuli(run: Study, sessions: Sequence[_Session], wordings: Sequence[Sequen
         texts[i] = [line.strip() for line in lines]
     passages = [session.passage for session in sessions]
     before = np.cumsum([0, *(passage.max() + 1 for passage in passages)])
-    topics = [topic for session in sessions for topic in session.topic]
-    position = [place for passage in passages for place in _places(passage)]
+    position = np.concatenate([pd.Series(passage).groupby(passage).cumcount() for passage in passages])
     names = [
         f"experiment {e}, passage {p + 1}, sentence {i + 1}"
         for e, passage in zip(run.experiments, passages, strict=True)
@@ -158,27 +157,22 @@ def _stimuli(run: Study, sessions: Sequence[_Session], wordings: Sequence[Sequen
     ]
     return Stimuli(
         names,
-        [text for own in texts for text in own],
+        [text for lines in texts for text in lines],
         np.arange(len(names)),
-        np.concatenate([p + start for p, start in zip(passages, before, strict=False)]),
-        np.unique(topics, return_inverse=True)[1],
-        np.array(position),
+        passage=np.concatenate([p + start for p, start in zip(passages, before, strict=False)]),
+        topic=np.unique([topic for session in sessions for topic in session.topic], return_inverse=True)[1],
+        position=position,
     )
 
 
-def _places(passage: np.ndarray) -> list[int]:
-    """Return each sentence's place in its passage, from 0."""
-    return [int((passage[:i] == p).sum()) for i, p in enumerate(passage)]
+@lru_cache(maxsize=8)
+def _kept_session(path: Path, *state: int) -> _Session:
+    """Read what a file says about its rows and columns, once for each state of the file."""
+    return _session(path)
 
 
 def _session(path: Path) -> _Session:
-    state = path.stat()
-    return _read_session(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _read_session(path: Path, size: int, modified: int) -> _Session:
-    """Read what a file says about its rows and regions, once for each state of the file."""
+    """Read what a file says about its rows and columns."""
     shapes = matlab.shapes(path)
     responses = next((name for name in RESPONSES if name in shapes), None)
     names = ("keySentences", "labelsPassageForEachSentence", "labelsPassageCategory", "keyPassageCategory", "meta")
@@ -187,25 +181,29 @@ def _read_session(path: Path, size: int, modified: int) -> _Session:
         raise BraintuneError(
             f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; if it is cut short, {_GET}"
         )
-    found = matlab.read(path, (*names, "labelsSentences"), _META)
-    texts = tuple(str(text).strip() for text in found["keySentences"])
+    held = matlab.read(path, (*names, "labelsSentences"), _META)
+    texts = tuple(str(text).strip() for text in held["keySentences"])
     shape = shapes[responses]
     if shape[0] != len(texts):
         raise BraintuneError(f"{path}: {responses} has {shape[0]} rows for {len(texts)} sentences; {_GET}")
     require_distinct(texts, str(path), _GET)
-    rows = np.ravel(found.get("labelsSentences", np.arange(len(texts)) + 1))
+    rows = np.ravel(held.get("labelsSentences", np.arange(len(texts)) + 1))
     if not np.array_equal(rows, np.arange(len(texts)) + 1):
         raise BraintuneError(
             f"{path}: labelsSentences is not 1 … {len(texts)}, so the rows are in no known order; {_GET}"
         )
-    passages = found["labelsPassageCategory"].size
-    passage = _from_one(path, "labelsPassageForEachSentence", found["labelsPassageForEachSentence"], passages)
-    topics = _listed(found["keyPassageCategory"])
-    topic = _from_one(path, "labelsPassageCategory", found["labelsPassageCategory"], len(topics))
+    passages = held["labelsPassageCategory"].size
+    passage = _from_one(path, "labelsPassageForEachSentence", held["labelsPassageForEachSentence"], passages)
+    topics = _listed(held["keyPassageCategory"])
+    topic = _from_one(path, "labelsPassageCategory", held["labelsPassageCategory"], len(topics))
     if len(passage) != len(texts):
         raise BraintuneError(f"{path}: {len(passage)} passage labels for {len(texts)} sentences; {_GET}")
     topic_of = tuple(_text(topics[topic[p]]) for p in passage)
-    return _Session(texts, passage, topic_of, _regions_of(path, found["meta"]), responses, shape)
+    meta = held["meta"]
+    networks, columns = _regions_of(path, meta, shape[1])
+    coordinates = meta.get("colToCoord")
+    known = coordinates is not None and np.shape(coordinates) == (shape[1], 3)
+    return _Session(path, texts, passage, topic_of, networks, columns, coordinates if known else None, responses)
 
 
 def _from_one(path: Path, what: str, labels: np.ndarray, most: int) -> np.ndarray:
@@ -232,82 +230,83 @@ def _text(value: Any) -> str:
 # --- regions and voxels ------------------------------------------------------------------------------------------
 
 
-def _regions_of(path: Path, meta: Mapping[str, Any]) -> dict[str, tuple[str, tuple[tuple[str, str | None], ...]]]:
-    """Return the networks, and the parts of the language atlases under the names that the file gives them."""
-    atlases = [_text(atlas) for atlas in _listed(meta["atlases"])]
-    needed = [atlas for parts in NETWORKS.values() for atlas in parts]
-    if absent := [atlas for atlas in needed if atlas not in atlases]:
-        raise BraintuneError(f"{path}: meta.atlases has no {absent[0]!r}; it has {', '.join(atlases)}; {_GET}")
-    regions: dict[str, tuple] = {n: (n, tuple((atlas, None) for atlas in parts)) for n, parts in NETWORKS.items()}
-    named = [(a, _text(r)) for a in NETWORKS["language"] for r in _listed(meta["rois"][atlases.index(a)])]
-    taken = [*NETWORKS, *(part for _, part in named)]
-    for atlas, part in named:
-        region = part if taken.count(part) == 1 else f"{atlas}-{part}"  # both hemispheres may use one name
-        regions[region] = ("language", ((atlas, part),))
-    return regions
-
-
-def _columns(path: Path, meta: Mapping[str, Any], parts: Sequence[tuple[str, str | None]], voxels: int) -> np.ndarray:
-    """Return the columns of a region's voxels: ascending, each once, counted from 0.
+def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Return the network, and the columns, of the networks and of the parts of the language atlases.
 
     A part is looked up in its own atlas: those of the two hemispheres have the same length, and the columns of one in
     place of the other would go unnoticed.
     """
     atlases = [_text(atlas) for atlas in _listed(meta["atlases"])]
-    found = []
-    for atlas, part in parts:
+    parts: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for atlas in (atlas for of_network in NETWORKS.values() for atlas in of_network):
+        if atlas not in atlases:
+            raise BraintuneError(f"{path}: meta.atlases has no {atlas!r}; it has {', '.join(atlases)}; {_GET}")
         at = atlases.index(atlas)
         names = [_text(name) for name in _listed(meta["rois"][at])]
-        columns = _listed(meta["roiColumns"][at])
-        if len(columns) != len(names):
-            raise BraintuneError(f"{path}: atlas {atlas} has {len(names)} regions and {len(columns)} sets; {_GET}")
-        for name, own in zip(names, columns, strict=True):
-            if part in (None, name):
-                found.append(_from_one(path, f"meta.roiColumns of {atlas}, {name},", own, voxels))
-    return np.unique(np.concatenate([*found, np.zeros(0, dtype=np.int64)]))
+        sets = _listed(meta["roiColumns"][at])
+        if len(sets) != len(names):
+            raise BraintuneError(f"{path}: atlas {atlas} has {len(names)} regions and {len(sets)} sets; {_GET}")
+        parts[atlas] = [
+            (name, _from_one(path, f"meta.roiColumns of {atlas}, {name},", columns, voxels))
+            for name, columns in zip(names, sets, strict=True)
+        ]
+    networks = {network: network for network in NETWORKS}
+    sets = {network: [columns for atlas in of for _, columns in parts[atlas]] for network, of in NETWORKS.items()}
+    named = [(atlas, name, columns) for atlas in NETWORKS["language"] for name, columns in parts[atlas]]
+    taken = [*NETWORKS, *(name for _, name, _ in named)]
+    for atlas, name, columns in named:
+        region = name if taken.count(name) == 1 else f"{atlas}-{name}"  # both hemispheres may use one name
+        networks[region] = "language"
+        sets.setdefault(region, []).append(columns)
+    return networks, {region: _union(columns) for region, columns in sets.items()}
 
 
-def _responses(path: Path, wanted: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Read the responses of some regions, and the places of their voxels in the participant's image, if known."""
-    session = _session(path)
-    if absent := [region for region in wanted if region not in session.regions]:
+def _union(sets: Iterable[np.ndarray]) -> np.ndarray:
+    """Return all numbers of some arrays, ascending, each once."""
+    return np.unique(np.concatenate([*sets, np.zeros(0, dtype=np.int64)]))
+
+
+def _responses(session: _Session, wanted: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Read the responses of some regions, and the coordinates of their voxels in the participant's image, if known."""
+    if absent := [region for region in wanted if region not in session.columns]:
         raise BraintuneError(
-            f"{path} has no region {absent[0]!r}; it has {', '.join(session.regions)}; leave one of the two out "
-            "(`regions`, `participants`)"
+            f"{session.path} has no region {absent[0]!r}; it has {', '.join(session.columns)}; leave one of the two "
+            "out (`regions`, `participants`)"
         )
-    meta = matlab.read(path, ["meta"], _META)["meta"]
-    columns = {r: _columns(path, meta, session.regions[r][1], session.shape[1]) for r in wanted}
-    needed = np.unique(np.concatenate([*columns.values(), np.zeros(0, dtype=np.int64)]))
-    values = matlab.read_columns(path, session.responses, needed)
-    places = meta.get("colToCoord")
-    known = places is not None and np.shape(places) == (session.shape[1], 3)
-    return {r: (values[:, np.searchsorted(needed, own)], places[own] if known else None) for r, own in columns.items()}
+    columns = {region: session.columns[region] for region in wanted}
+    needed = _union(columns.values())
+    values, xyz = matlab.read_columns(session.path, session.responses, needed), session.coordinates
+    return {
+        region: (values[:, np.searchsorted(needed, own)], None if xyz is None else xyz[own])
+        for region, own in columns.items()
+    }
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], where: str) -> np.ndarray:
     """Stack the experiments' responses, voxel on voxel.
 
-    The voxels of a participant should be the same in both files. Where their places say otherwise, those that both
+    The voxels of a participant should be the same in both files. Where their coordinates say otherwise, those that both
     have are kept.
     """
-    responses, places = [part[0] for part in parts], [part[1] for part in parts]
-    if any(own is None for own in places) or all(np.array_equal(own, places[0]) for own in places):
-        if len({own.shape[1] for own in responses}) > 1:
-            counts = " and ".join(str(own.shape[1]) for own in responses)
+    responses, coordinates = zip(*parts, strict=True)
+    if any(xyz is None for xyz in coordinates) or all(np.array_equal(xyz, coordinates[0]) for xyz in coordinates):
+        if len({values.shape[1] for values in responses}) > 1:
+            counts = " and ".join(str(values.shape[1]) for values in responses)
             raise BraintuneError(
                 f"pereira2018, participant {where}: the experiments have {counts} voxels, and their places are not "
                 "known; take one of the `experiments`"
             )
         return np.concatenate(responses)
-    at = [{tuple(xyz): column for column, xyz in enumerate(own.tolist())} for own in places]
-    common = [xyz for xyz in at[0] if all(xyz in own for own in at)]
-    if any(len(own) > len(common) for own in at):
+    column_of = [{tuple(voxel): column for column, voxel in enumerate(xyz.tolist())} for xyz in coordinates]
+    common = [voxel for voxel in column_of[0] if all(voxel in columns for columns in column_of)]
+    if any(len(columns) > len(common) for columns in column_of):
         warnings.warn(
             f"pereira2018, participant {where}: the experiments' voxels differ; the {len(common)} that they share are "
-            f"kept, of {' and '.join(str(len(own)) for own in at)}",
+            f"kept, of {' and '.join(str(len(columns)) for columns in column_of)}",
             stacklevel=2,
         )
-    return np.concatenate([own[:, [index[xyz] for xyz in common]] for own, index in zip(responses, at, strict=True)])
+    kept = zip(responses, column_of, strict=True)
+    return np.concatenate([values[:, [columns[voxel] for voxel in common]] for values, columns in kept])
 
 
 def _must_agree(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every brain data set by name, and loading one of them: participants, regions and responses are checked here."""
+"""Every brain data set by name, and loading one of them with checks of participants, regions and responses."""
 
 import re
 import warnings
@@ -6,41 +6,28 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets.brains import alice, concepts, folder, pereira, pereira_hub, simulated
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    require_finite,
-)
+from braintune.datasets.brains.base import BrainData, BrainSource, require_finite
 
-# --- the data sets -----------------------------------------------------------------------------------------------
-
-
-#: Every brain data set by name. Adding one is adding a module with its reader and its SOURCE.
+#: Every brain data set by name. A module with a reader and a SOURCE adds one, a plugin of a profile by
+#: ``BRAINS["mine"] = BrainSource(...)``.
 BRAINS: dict[str, BrainSource] = {
     module.SOURCE.name: module.SOURCE for module in (simulated, concepts, pereira, pereira_hub, alice, folder)
 }
 
 
 def is_simulated(name: str) -> bool:
-    """Tell whether a brain data set is generated rather than measured."""
+    """Return whether a brain data set is generated rather than measured."""
     return lookup(BRAINS, name, "brain data set").simulated
 
 
 def participants_label(name: str) -> str:
-    """Return who the participants of a brain data set are, in words."""
+    """Return what the participants of a brain data set are called."""
     return lookup(BRAINS, name, "brain data set").people
-
-
-def sources_table() -> pd.DataFrame:
-    """Return one row per brain data set: name, title, size, licence, citation key, how to get it."""
-    rows = [(n, s.title, s.simulated, s.size, s.licence, s.citation, s.get) for n, s in BRAINS.items()]
-    return pd.DataFrame(rows, columns=["name", "title", "simulated", "size", "licence", "citation", "how to get it"])
 
 
 # --- loading -----------------------------------------------------------------------------------------------------
@@ -52,8 +39,8 @@ def load_brain(run: Study, name: str) -> BrainData:
     Raises
     ------
     BraintuneError
-        For an unknown data set, data that are not there, a participant whose name can name no file, and a participant
-        or region that it does not hold. Loading a participant raises it for a corrupt file, a wrong number of stimuli,
+        For an unknown data set, missing data, a participant whose name cannot be a file name, and a participant or
+        region that it does not hold. Loading a participant raises it for a corrupt file, a wrong number of stimuli,
         and responses that are not finite or all constant.
     """
     data = lookup(BRAINS, name, "brain data set").make(run)
@@ -74,8 +61,8 @@ def data_checksums(run: Study, name: str) -> dict[str, str]:
     if is_simulated(name):
         return {}
     data = load_brain(run, name)
-    own = [data.files.get(participant, {}) for participant in data.participants]
-    return {file: checksum(path) for files in (data.texts, *own) for file, path in files.items()}
+    files = [data.texts, *(data.files.get(participant, {}) for participant in data.participants)]
+    return {name: checksum(path) for group in files for name, path in group.items()}
 
 
 def _chosen(run: Study, data: BrainData, kind: str) -> tuple[str, ...]:
@@ -99,8 +86,8 @@ def _load(data: BrainData, non_finite: str, participant: str) -> dict[str, np.nd
         raise BraintuneError(
             f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(data.participants)}"
         )
-    found = data.load(participant)
-    return {region: _checked(data, participant, region, found[region], non_finite) for region in data.regions}
+    responses = data.load(participant)
+    return {region: _checked(data, participant, region, responses[region], non_finite) for region in data.regions}
 
 
 def _checked(data: BrainData, participant: str, region: str, responses: np.ndarray, non_finite: str) -> np.ndarray:
@@ -113,20 +100,12 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
         )
     if responses.shape[1] == 0:
         raise BraintuneError(f"{where}: no voxels; leave the region or the participant out (`regions`, `participants`)")
-    if non_finite == "zero":
-        responses = _without_holes(responses, where)
+    bad = ~np.isfinite(responses).all(axis=0)
+    if non_finite == "zero" and bad.any():  # such voxels carry nothing then
+        message = f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used"
+        warnings.warn(message, stacklevel=2)
+        responses = np.where(bad, 0, responses)
     require_finite(responses, where)
     if (responses == responses[:1]).all():
         raise BraintuneError(f"{where}: every voxel is constant over the stimuli, so there is nothing to decode")
     return responses.astype(np.float32, copy=False)
-
-
-def _without_holes(responses: np.ndarray, where: str) -> np.ndarray:
-    """Set the voxels that hold NaN or infinite values to 0 throughout, and say how many."""
-    bad = ~np.isfinite(responses).all(axis=0)
-    if not bad.any():
-        return responses
-    warnings.warn(
-        f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used", stacklevel=2
-    )
-    return np.where(bad, 0, responses)

@@ -1,7 +1,7 @@
-"""Simulated participants: voxels that carry the latent features of the generated sentences, and noise.
+"""Simulated participants: voxels that code the latent features of the generated sentences, with noise.
 
-No language model has a part in it. What the voxels know is set by the profile, so what an analysis must find is known:
-the language network codes concepts and syntax well, the visual network (by default) nothing.
+No language model is involved. The profile sets what the voxels code, so the right result of an analysis is known: the
+language network codes concepts and syntax well, the visual network (by default) nothing.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
 from braintune.datasets.microworld.passages import WorldStimuli, stimuli
 
-#: The eight language regions, left hemisphere, each by one point in MNI space (mm). The points are this project's own
-#: approximations of the middle of each functional parcel of Fedorenko et al. (2010); the parcels are not used.
+#: The eight language regions, left hemisphere, each by one point in MNI space (mm): the approximate middle of each
+#: functional parcel of Fedorenko et al. (2010). The parcels themselves are not used.
 LANGUAGE_REGIONS = {
     "IFGorb": (-46, 30, -8),
     "IFG": (-50, 18, 16),
@@ -29,30 +29,30 @@ LANGUAGE_REGIONS = {
     "PostTemp": (-54, -50, 16),
     "AngG": (-44, -68, 32),
 }
-#: The other networks, each by the names it has in the atlas of Seitzman et al. (2020).
+#: The other networks, each by its names in the atlas of Seitzman et al. (2020).
 NETWORKS = {
     "DMN": ("DefaultMode",),
     "task-positive": ("FrontoParietal", "CinguloOpercular", "DorsalAttention"),
     "visual": ("Visual",),
 }
-#: Those networks are larger than a language region.
+#: How much larger than a language region those networks are.
 NETWORK_SIZE = 2
 REGIONS = ("language", *NETWORKS, *LANGUAGE_REGIONS)
 
 
 def simulate(run: Study) -> BrainData:
-    """Return simulated participants who read the microworld's stimuli.
+    """Return simulated participants who read the stimuli of the microworld.
 
     A voxel's response is the sum of
 
     - a signal: random weights on the concept features and on the syntax features (z-scored over the stimuli), mixed
       by ``syntax_share`` of the variance and scaled to the standard deviation ``signal`` of its network. Half of the
       variance of the weights is shared by all participants;
-    - an effect of the passage alone, standard deviation ``passage_drift``, that knows nothing of the content;
+    - an effect of the passage alone, standard deviation ``passage_drift``, unrelated to the content;
     - white noise, standard deviation 1.
 
-    Every participant has a random stream of his own, so adding participants changes none of the others; the signal's
-    size does not change the noise.
+    Every participant has a separate random stream, so adding participants changes none of the others; the size of the
+    signal does not change the noise.
 
     Parameters
     ----------
@@ -107,27 +107,25 @@ def _participant(
     """Generate one participant's responses: region -> float32 array of shape (n_stimuli, n_voxels)."""
     names = participant_names(run.simulated_participants)
     if participant not in names:
-        raise BraintuneError(f"participant {participant!r} not among the simulated ones: {', '.join(names)}")
-    own = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
+        raise BraintuneError(f"participant {participant!r} is not simulated; simulated are {', '.join(names)}")
+    rng = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
     features = standardise(world.concepts), standardise(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
-        # Participants count from 1, so a second number of 0 is a stream that none of them has.
-        group = np.random.default_rng([run.simulation_seed, 0, i + 1])
+        # Participants count from 1, so no participant has a stream whose second number is 0.
+        shared = np.random.default_rng([run.simulation_seed, 0, i + 1])
         size = _size(region, run.voxels_per_region)
-        parts = [standardise(f @ _weights(f.shape[1], size, group, own)) for f in features]
+        parts = []
+        for feature in features:  # half of the variance of the weights is shared
+            shape = (feature.shape[1], size)
+            weights = (shared.standard_normal(shape) + rng.standard_normal(shape)) / np.sqrt(2)
+            parts.append(standardise(feature @ weights))
         signal = standardise(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
-        drift = own.standard_normal((world.passage.max() + 1, size))[world.passage]
-        noise = own.standard_normal(signal.shape)
+        drift = rng.standard_normal((world.passage.max() + 1, size))[world.passage]
+        noise = rng.standard_normal(signal.shape)
         responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)
     together = np.concatenate([responses[region] for region in LANGUAGE_REGIONS], axis=1)
     return {"language": together} | responses
-
-
-def _weights(n_features: int, n_voxels: int, group: np.random.Generator, own: np.random.Generator) -> np.ndarray:
-    """Random weights, half of whose variance all participants share."""
-    shape = (n_features, n_voxels)
-    return (group.standard_normal(shape) + own.standard_normal(shape)) / np.sqrt(2)
 
 
 def _levels(run: SimulationSettings) -> dict[str, float]:
@@ -152,7 +150,7 @@ def _world(seed: int, topics: int, passages: int, sentences: int) -> WorldStimul
     return stimuli(WorldSettings(world_seed=seed, topics=topics, passages=passages, sentences_per_passage=sentences))
 
 
-# --- places ------------------------------------------------------------------------------------------------------
+# --- coordinates -------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -172,53 +170,34 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
     """
     from nilearn.datasets import load_mni152_brain_mask
 
-    sizes = {region: _size(region, voxels) for region in (*LANGUAGE_REGIONS, *NETWORKS)}
-    total = sum(sizes.values())
-    spacing = next(mm for mm, most in ((4, 6_000), (3, 15_000), (2, 60_000), (1, np.inf)) if total <= most)
+    centres = _centres()
+    left = np.array([_size(region, voxels) for region in centres])
+    spacing = next(mm for mm, most in ((4, 6_000), (3, 15_000), (2, 60_000), (1, np.inf)) if left.sum() <= most)
     mask = load_mni152_brain_mask(resolution=spacing)
-    index = np.argwhere(mask.get_fdata() > 0)
-    grid = index @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    distance = np.stack([KDTree(centres).query(grid)[0] for centres in _centres().values()], axis=1)
-    owner = _share_out(distance, list(sizes.values()))
-    places = {region: grid[owner == i] for i, region in enumerate(sizes)}
-    return {"language": np.concatenate([places[region] for region in LANGUAGE_REGIONS])} | places
+    grid = np.argwhere(mask.get_fdata() > 0) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    distance = np.stack([KDTree(points).query(grid)[0] for points in centres.values()], axis=1)
+    owner = np.full(len(grid), -1)
+    while left.any():  # free voxels apply to the nearest region that still takes some; it takes the nearest of them
+        free = np.flatnonzero(owner < 0)
+        wanted = np.where(left > 0, distance[free], np.inf).argmin(axis=1)
+        for region in np.flatnonzero(left):
+            applying = free[wanted == region]
+            taken = applying[np.argsort(distance[applying, region], kind="stable")[: left[region]]]
+            owner[taken] = region
+            left[region] -= len(taken)
+    coordinates = {region: grid[owner == i] for i, region in enumerate(centres)}
+    return {"language": np.concatenate([coordinates[region] for region in LANGUAGE_REGIONS])} | coordinates
 
 
 def _centres() -> dict[str, np.ndarray]:
     """Centres of every region that is generated: one of a language region, many of a network."""
     from nilearn.datasets import fetch_coords_seitzman_2018
 
-    atlas = fetch_coords_seitzman_2018()  # ships with nilearn: nothing is fetched
+    atlas = fetch_coords_seitzman_2018()  # ships with nilearn: nothing is downloaded
     points = atlas.rois[["x", "y", "z"]].to_numpy(dtype=float)
     cortex = np.array([part.startswith("cortex") for part in atlas.regions])
     networks = {name: points[cortex & np.isin(atlas.networks, parts)] for name, parts in NETWORKS.items()}
     return {name: np.array([xyz], dtype=float) for name, xyz in LANGUAGE_REGIONS.items()} | networks
-
-
-def _share_out(distance: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Give every region its number of voxels, the nearest ones first, none to two regions.
-
-    Parameters
-    ----------
-    distance : array of shape (n_voxels, n_regions)
-    sizes : list of int
-
-    Returns
-    -------
-    int array of shape (n_voxels,)
-        The region of each voxel, or -1.
-    """
-    owner = np.full(len(distance), -1)
-    left = np.array(sizes)
-    while left.any():  # free voxels apply to the nearest region that still takes some; it takes the nearest of them
-        free = np.flatnonzero(owner < 0)
-        wanted = np.where(left > 0, distance[free], np.inf).argmin(axis=1)
-        for region in np.flatnonzero(left):
-            mine = free[wanted == region]
-            taken = mine[np.argsort(distance[mine, region], kind="stable")[: left[region]]]
-            owner[taken] = region
-            left[region] -= len(taken)
-    return owner
 
 
 SOURCE = BrainSource(
@@ -228,7 +207,7 @@ SOURCE = BrainSource(
     size="generated: 4 networks and 8 language regions",
     licence="MIT, as this project",
     citation="",
-    get="nothing to get: generated from `simulation_seed`",
+    get="generated from `simulation_seed`",
     simulated=True,
     people="simulated participants",
 )

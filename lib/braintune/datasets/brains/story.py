@@ -9,18 +9,15 @@ import pandas as pd
 from braintune.core.base import BraintuneError
 from braintune.core.preprocess import detrend, regress_out, standardise
 from braintune.core.settings import BrainSettings
-from braintune.datasets.brains.base import (
-    Stimuli,
-    read_csv,
-)
+from braintune.datasets.brains.base import Stimuli, read_csv
 
-#: Parts of words that the story's word list holds apart, as in "I ve".
+#: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
 
 
 @dataclass(frozen=True)
 class Story:
-    """A story told sentence by sentence.
+    """A story, sentence by sentence.
 
     Attributes
     ----------
@@ -34,11 +31,8 @@ class Story:
     times: np.ndarray
 
 
-# --- from scans to sentences -------------------------------------------------------------------------------------
-
-
-def told_sentences(path: Path, run: BrainSettings) -> Story:
-    """Put the sentences of a story together from its words.
+def read_story(path: Path, run: BrainSettings) -> Story:
+    """Join the words of a story to sentences.
 
     Parameters
     ----------
@@ -51,12 +45,12 @@ def told_sentences(path: Path, run: BrainSettings) -> Story:
     Raises
     ------
     BraintuneError
-        If a column is missing, a time is none, a sentence ends before it begins, or there are too few sentences for
-        the nuisance regressors.
+        If a column is missing, a time is not a number, a sentence ends before it begins, or there are too few
+        sentences for the nuisance regressors.
     """
     words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
-    told = words.groupby("sentence", sort=True)
-    times = told.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
+    grouped = words.groupby("sentence", sort=True)
+    times = grouped.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
     seconds = times.apply(pd.to_numeric, errors="coerce")
     if (bad := ~(seconds["onset"] <= seconds["offset"])).any():
         first = times[bad].iloc[0]
@@ -64,15 +58,15 @@ def told_sentences(path: Path, run: BrainSettings) -> Story:
             f"{path}: sentence {times.index[bad][0]} lasts from {first['onset']!r} to {first['offset']!r}; both must "
             "be seconds, the end not before the beginning"
         )
-    sentences = [_spoken(list(group["word"].astype(str))) for _, group in told]
+    sentences = [_spoken(list(group["word"].astype(str))) for _, group in grouped]
     order = np.arange(len(sentences))
     names = [f"sentence {number}" for number in times.index]
     spans = seconds.to_numpy(dtype=np.float64)
     words_of = np.array([len(sentence.split()) for sentence in sentences], dtype=np.float64)
-    known = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
+    regressors = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
     if run.nuisance and len(sentences) < len(run.nuisance) + 3:
         raise BraintuneError(f"nuisance: {len(run.nuisance)} regressors leave nothing of {len(sentences)} sentences")
-    nuisance = np.column_stack([known[name] for name in run.nuisance]) if run.nuisance else None
+    nuisance = np.column_stack([regressors[name] for name in run.nuisance]) if run.nuisance else None
     return Story(Stimuli(names, sentences, order, position=order, contiguous=True, nuisance=nuisance), spans)
 
 
@@ -80,7 +74,7 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
     """Turn scans into responses to sentences.
 
     Drift is removed, the scans are z-scored over the story and averaged with each lag; then the nuisance regressors,
-    if there are any, are taken out.
+    if there are any, are regressed out.
 
     Parameters
     ----------
@@ -90,7 +84,7 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
         `detrend_order` and `lags` are used.
     seconds_per_scan : float
     where : str
-        What the scans are, for an error.
+        Name of the scans in an error.
 
     Returns
     -------
@@ -109,8 +103,9 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
-    found = sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
-    return found if story.stimuli.nuisance is None else regress_out(found, story.stimuli.nuisance)
+    clean = standardise(detrend(scans, run.detrend_order))
+    responses = sentence_responses(clean, times, run.lags, seconds_per_scan)
+    return responses if story.stimuli.nuisance is None else regress_out(responses, story.stimuli.nuisance)
 
 
 def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float], seconds_per_scan: float) -> np.ndarray:
@@ -146,6 +141,6 @@ def _spoken(words: list[str]) -> str:
     """Join the words of a sentence; parts of contractions are put back onto their words."""
     text = ""
     for word in words:
-        word = word.lower() if word == "TRUE" else word  # a spreadsheet's idea of the word
+        word = word.lower() if word == "TRUE" else word  # a spreadsheet turned "true" into this
         text += f"'{word}" if word in CLITICS and text else f" {word}"
     return text.strip()

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905
 """The grammar of the microworld: frames become annotated phrases, phrases become sentences.
 
 Everything is a :class:`Phrase`: words with their annotation layers. :func:`build` turns a frame of the lexicon, such as
@@ -10,43 +9,29 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from braintune.datasets.microworld import lexicon
+from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 T = TypeVar("T")
 
-AUXILIARIES = set("was were is are be been has have had did will not could hardly to".split())
-PARTICLES = {"up", "out", "off", "down"}
-PREPOSITIONS = set(
-    "in on at of to from with by for over under behind through across along around after before during near into like "
-    "above inside as against ahead without about".split()
-)
-CONJUNCTIONS = {"and", "but", "or", ",", ".", "?", "also"}
-SUBORDINATORS = {"that", "because", "although", "when", "while", "after", "before"}
-ADVERBS = {"alone", "again", "twice", "home", "also", "first", "now"}
-VERDICT_WORDS = {word for sides in lexicon.REVIEWED.values() for side in sides for word in side.split()}
-FEELING_WORDS = {word: emotion for emotion, (_, words, _) in lexicon.EMOTIONS.items() for word in words.split()}
-ADJECTIVES = (
-    VERDICT_WORDS
-    | set(FEELING_WORDS)
-    | set(lexicon.PERSON_ADJECTIVES)
-    | set("yellow dirty missing heavy light".split())
-)
-ONTO = {"stage", "pitch", "playground", "beach", "mountain"}  # places that one is on, not in
-UNCOUNTED = set("soup sauce cheese wheat corn cash ham champagne liquid dialogue testimony dance play".split())
+VERDICT_WORDS = {word for reviewed in LEXICON.reviewed for word in (*reviewed["good"], *reviewed["bad"])}
+FEELING_WORDS = {word for emotion in LEXICON.emotions.values() for word in emotion.words}
+ADJECTIVES = VERDICT_WORDS | FEELING_WORDS | {*LEXICON.person_adjectives, *LEXICON.other_adjectives}
+KIND_OF_NOUN = {noun: kind for table in (LEXICON.broader, LEXICON.things) for kind in table for noun in table[kind]}
 
 
-class Dice:
+class Rng:
     """A seeded source of choices; draws are made in blocks because single draws of a NumPy generator are slow."""
 
     def __init__(self, seed: int | Sequence[int]):
         self._generator = np.random.default_rng(seed)
         self._draws: list[float] = []
 
-    def roll(self) -> float:
+    def random(self) -> float:
         """Return a number in [0, 1)."""
         if not self._draws:
             self._draws = self._generator.random(4096).tolist()
@@ -54,18 +39,18 @@ class Dice:
 
     def chance(self, probability: float) -> bool:
         """Return True with the given probability."""
-        return self.roll() < probability
+        return self.random() < probability
 
-    def pick(self, options: Sequence[T]) -> T:
+    def choice(self, options: Sequence[T]) -> T:
         """Return one of `options`."""
-        return options[int(self.roll() * len(options))]
+        return options[int(self.random() * len(options))]
 
     def sample(self, options: Sequence[T], k: int) -> list[T]:
         """Return `k` different ones of `options`, in random order."""
         pool = list(options)
-        return [pool.pop(int(self.roll() * len(pool))) for _ in range(k)]
+        return [pool.pop(int(self.random() * len(pool))) for _ in range(k)]
 
-    def order(self, n: int) -> list[int]:
+    def permutation(self, n: int) -> list[int]:
         """Return the numbers below `n` in random order."""
         return self._generator.permutation(n).tolist()
 
@@ -74,7 +59,7 @@ class Dice:
 
 
 class Frame(NamedTuple):
-    """One predicate: its place, its lemma, and the spans ``(role, start, stop)`` of its roles."""
+    """One predicate: its position, its lemma, and the spans ``(role, start, stop)`` of its roles."""
 
     predicate: int
     lemma: str
@@ -93,14 +78,14 @@ class Phrase:
     marks: list[str] = field(default_factory=list)
     plural: bool = False
 
-    def add(self, words: Sequence[str], chunk: str, entity: str = "", meaning: str = "") -> None:
-        """Append words that form one chunk (and one entity, where named)."""
+    def add(self, words: Sequence[str], chunk: str, entity: str = "", meaning: str = "") -> "Phrase":
+        """Append words that form one chunk (and one entity, where named), and return the phrase."""
         for i, word in enumerate(words):
-            starred = word.startswith("*")
             self.tokens.append(word.removeprefix("*"))
             self.chunks.append(f"{'I' if i else 'B'}-{chunk}" if chunk else "O")
             self.entities.append(f"{'I' if i else 'B'}-{entity}" if entity else "O")
-            self.meanings.append("*" if starred else meaning)
+            self.meanings.append("*" if word.startswith("*") else meaning)
+        return self
 
     def append(self, other: "Phrase") -> None:
         """Append a phrase with all its layers."""
@@ -125,57 +110,45 @@ class Phrase:
 
 
 @cache
-def _segments(frame: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _segments(frame: str) -> list[tuple[str, list[str]]]:
     """Split a frame into (role, items); the verb group has the role ``V``."""
     segments = []
     for text in frame.split("|"):
-        role, _, rest = text.strip().rpartition(":")
-        if rest.startswith("="):
-            role, rest = "V", rest[1:]
-        role = (
-            f"ARG{role}" if role.isdigit() else f"ARGM-{role}" if role not in ("", "V") and "ARG" not in role else role
-        )
-        segments.append((role, tuple(rest.split())))
-    return tuple(segments)
+        name, _, rest = text.strip().rpartition(":")
+        role = f"ARG{name}" if name.isdigit() else f"ARGM-{name}" if name else "V" if rest.startswith("=") else ""
+        segments.append((role, rest.removeprefix("=").split()))
+    return segments
 
 
-@cache
-def _chunk_of(words: tuple[str, ...]) -> str:
+def _chunk_of(words: list[str]) -> str:
     """Name the chunk of a run of words that holds no preposition: noun, adjective or adverb phrase."""
     if words[-1] in ADJECTIVES and words[0] not in ("the", "a"):
         return "ADJP"
-    adverb = len(words) == 1 and (words[0] in ADVERBS or words[0].endswith("ly"))
+    adverb = len(words) == 1 and (words[0] in LEXICON.adverbs or words[0].endswith("ly"))
     return "ADVP" if adverb else "NP"
 
 
 def _add_words(phrase: Phrase, words: list[str]) -> None:
     """Append plain words, split into chunks at prepositions, subordinators and conjunctions."""
-    if len(words) == 1 and words[0] in SUBORDINATORS:
-        return phrase.add(words, "SBAR")
-    run: list[str] = []
-    for word in [*words, ""]:
-        breaks = word in PREPOSITIONS or word in CONJUNCTIONS
-        if run and (breaks or not word):
-            phrase.add(run, _chunk_of(tuple(run)))
-            run = []
-        if breaks:
-            phrase.add([word], "PP" if word in PREPOSITIONS else "")
-        elif word:
-            run.append(word)
-    return None
+    if len(words) == 1 and words[0] in LEXICON.subordinators:
+        phrase.add(words, "SBAR")
+        return
+    for breaks, group in groupby(words, lambda word: word in LEXICON.prepositions or word in LEXICON.conjunctions):
+        run = list(group)
+        for chunk in [[word] for word in run] if breaks else [run]:
+            phrase.add(chunk, _chunk_of(run) if not breaks else "PP" if chunk[0] in LEXICON.prepositions else "")
 
 
 def _add_verb(phrase: Phrase, words: list[str]) -> tuple[int, list[tuple[str, int, int]]]:
-    """Append a verb group; return the place of its main verb, and the span of a negation."""
+    """Append a verb group; return the position of its main verb, and the span of a negation."""
     start = len(phrase.tokens)
-    particle = words[-1:] if words[-1] in PARTICLES else []
-    phrase.add(words[: len(words) - len(particle)], "VP")
-    phrase.add(particle, "PRT")
-    main = [i for i, word in enumerate(words) if word not in AUXILIARIES and word not in PARTICLES] or [0]
+    particle = words[-1:] if words[-1] in LEXICON.particles else []
+    phrase.add(words[: len(words) - len(particle)], "VP").add(particle, "PRT")
+    main = [i for i, word in enumerate(words) if word not in LEXICON.auxiliaries and word not in LEXICON.particles] or [
+        0
+    ]
     negation = [("ARGM-NEG", start + i, start + i + 1) for i, word in enumerate(words) if word == "not"]
-    phrase.marks.append("verb")
-    if negation:
-        phrase.marks.append("negation")
+    phrase.marks += ["verb", *["negation"] * bool(negation)]
     return start + main[-1], negation
 
 
@@ -193,25 +166,22 @@ def build(frame: str, **slots: str | Phrase) -> Phrase:
         for item in items:
             value = slots[item[1:-1]] if item[0] == "{" else item
             if isinstance(value, Phrase):
-                if words:
-                    _add_words(phrase, words)
-                    words = []
+                _add_words(phrase, words)
+                words = []
                 phrase.append(value)
             else:
                 words.extend(value.split())
         if role == "V":
-            place, negation = _add_verb(phrase, words)
+            position, negation = _add_verb(phrase, words)
             if predicate is None:
-                predicate, spans = place, spans + negation
+                predicate, spans = position, spans + negation
             continue
-        if words:
-            _add_words(phrase, words)
+        _add_words(phrase, words)
         if role:
             spans.append((role, start, len(phrase.tokens)))
     if predicate is not None and spans:
-        phrase.frames.append(
-            Frame(predicate, lemma_of(phrase.tokens[predicate]), tuple(sorted(spans, key=lambda s: s[1])))
-        )
+        lemma = lemma_of(phrase.tokens[predicate])
+        phrase.frames.append(Frame(predicate, lemma, tuple(sorted(spans, key=lambda span: span[1]))))
     return phrase
 
 
@@ -225,17 +195,16 @@ def sentence(*phrases: Phrase, marks: Sequence[str] = ()) -> Phrase:
     for i, word in enumerate(whole.tokens[:-1]):
         if word in ("a", "an"):
             whole.tokens[i] = article(whole.tokens[i + 1])
-    first = whole.tokens[0]
-    whole.tokens[0] = first[0].upper() + first[1:]
+    whole.tokens[0] = capital(whole.tokens[0])
     return whole
 
 
-def plain(words: str) -> Phrase:
-    """Return words without roles as a phrase."""
-    return build(words)
-
-
 # --- words -------------------------------------------------------------------------------------------------------
+
+
+def capital(text: str) -> str:
+    """Return the text with a capital first letter."""
+    return text[0].upper() + text[1:]
 
 
 def article(word: str) -> str:
@@ -247,19 +216,18 @@ def article(word: str) -> str:
 @cache
 def past(lemma: str) -> str:
     """Return the past tense of a verb."""
-    if lemma in lexicon.IRREGULAR:
-        return lexicon.IRREGULAR[lemma].split()[0]
+    if lemma in LEXICON.irregular:
+        return LEXICON.irregular[lemma][0]
     if lemma.endswith("e"):
         return lemma + "d"
     if lemma.endswith("y") and lemma[-2] not in "aeiou":
         return lemma[:-1] + "ied"
-    return lemma + (lemma[-1] if lemma in lexicon.DOUBLING else "") + "ed"
+    return lemma + (lemma[-1] if lemma in LEXICON.doubling else "") + "ed"
 
 
-@cache
 def participle(lemma: str) -> str:
     """Return the past participle of a verb."""
-    return lexicon.IRREGULAR[lemma].split()[1] if lemma in lexicon.IRREGULAR else past(lemma)
+    return LEXICON.irregular[lemma][1] if lemma in LEXICON.irregular else past(lemma)
 
 
 def verb_group(lemma: str, tense: str, negated: bool = False, passive: bool = False, plural: bool = False) -> str:
@@ -274,19 +242,19 @@ def verb_group(lemma: str, tense: str, negated: bool = False, passive: bool = Fa
     return f"did not {lemma}" if negated else past(lemma)
 
 
-def _verbs() -> dict[str, str]:
+def _lemmas() -> dict[str, str]:
     """Map every known form of every verb to its lemma."""
-    listed = {verb for verbs in lexicon.ACTIONS.values() for verb in verbs.split()}
-    listed |= {event.partition(":")[0] for topic in lexicon.TOPICS.values() for event in topic.events}
-    listed |= set(lexicon.SOCIAL) | set(lexicon.IRREGULAR) | set(lexicon.OTHER_VERBS.split())
+    listed = {verb for verbs in LEXICON.actions.values() for verb in verbs}
+    listed |= {verb for topic in LEXICON.topics.values() for verb in topic.events}
+    listed |= {*LEXICON.social, *LEXICON.irregular, *LEXICON.other_verbs}
     forms: dict[str, str] = {}
     for lemma in sorted(listed):
         for form in (lemma, past(lemma), participle(lemma)):
             forms.setdefault(form, lemma)
-    return forms | {"was": "be", "were": "be", "is": "be", "are": "be"}
+    return forms | dict.fromkeys(("was", "were", "is", "are"), "be")
 
 
-LEMMAS = _verbs()
+LEMMAS = _lemmas()
 
 
 def lemma_of(form: str) -> str:
@@ -299,7 +267,7 @@ def lemma_of(form: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """Someone with a name: the full name, the first name alone, and the pronouns."""
+    """A named person: first name, surname (or none), and whether a woman."""
 
     first: str
     surname: str
@@ -308,114 +276,100 @@ class Person:
     def phrase(self, full: bool = True) -> Phrase:
         """Return the name as a phrase."""
         words = [self.first, self.surname] if full and self.surname else [self.first]
-        phrase = Phrase()
-        phrase.add(words, "NP", "person", "person")
-        return phrase
+        return Phrase().add(words, "NP", "person", "person")
 
     def pronoun(self, case: str = "subject") -> str:
-        """Return "she", "her" (object or possessive), "he", "him", "his"."""
-        return {"subject": "he she", "object": "him her", "possessive": "his her"}[case].split()[self.woman]
+        """Return "she" or "he", or with case "object" "her" or "him"."""
+        return {"subject": ("he", "she"), "object": ("him", "her")}[case][self.woman]
 
-    def pro(self, case: str = "subject") -> Phrase:
+    def pronoun_phrase(self, case: str = "subject") -> Phrase:
         """Return the pronoun as a phrase that means a person."""
-        phrase = Phrase(marks=["pronoun"])
-        phrase.add([self.pronoun(case)], "NP", meaning="person")
-        return phrase
+        return Phrase(marks=["pronoun"]).add([self.pronoun(case)], "NP", meaning="person")
 
 
-CLEAR_NAMES = tuple([name for name in names if name not in lexicon.CITIES] for names in (lexicon.WOMEN, lexicon.MEN))
-
-
-def people(dice: Dice, count: int, genders: Sequence[bool] | None = None, full: float = 0.4) -> list[Person]:
+def people(rng: Rng, count: int, genders: Sequence[bool] | None = None, full: float = 0.4) -> list[Person]:
     """Return people with different first names and surnames; `genders` says who is a woman.
 
     Where genders matter, names that could be places are left out, since they could also be of the other gender.
     """
-    names = (lexicon.WOMEN, lexicon.MEN) if genders is None else CLEAR_NAMES
-    women, men = (dice.sample(of_gender, count) for of_gender in names)
-    surnames = dice.sample(lexicon.SURNAMES, count)
-    wanted = genders if genders is not None else [dice.chance(0.5) for _ in range(count)]
+    ambiguous = LEXICON.cities if genders is not None else []
+    women, men = (
+        rng.sample([name for name in names if name not in ambiguous], count) for names in (LEXICON.women, LEXICON.men)
+    )
+    surnames = rng.sample(LEXICON.surnames, count)
+    wanted = genders if genders is not None else [rng.chance(0.5) for _ in range(count)]
     return [
-        Person(women[i] if woman else men[i], surnames[i] if dice.chance(full) else "", bool(woman))
+        Person(women[i] if woman else men[i], surnames[i] if rng.chance(full) else "", bool(woman))
         for i, woman in enumerate(wanted)
     ]
 
 
-def someone(dice: Dice, topic: lexicon.Topic | None = None) -> Phrase:
-    """Return a person as a noun phrase: a name, or "the old doctor"."""
-    if topic is None or dice.chance(0.4):
-        return people(dice, 1)[0].phrase()
-    return official(dice, dice.pick(topic.people.split(", ")))
+def named(rng: Rng, full: float = 0.4) -> Phrase:
+    """Return a person known by name."""
+    return people(rng, 1, full=full)[0].phrase()
 
 
-def pair(dice: Dice, topic: lexicon.Topic) -> tuple[Phrase, Phrase]:
-    """Return two people who are not the same, in random order."""
-    one, two = people(dice, 2)
-    nouns = dice.sample(topic.people.split(", "), 2)
-    first = one.phrase() if dice.chance(0.5) else official(dice, nouns[0])
-    second = two.phrase() if dice.chance(0.5) else official(dice, nouns[1])
+def two_named(rng: Rng) -> tuple[Phrase, Phrase]:
+    """Return two people known by name."""
+    one, two = people(rng, 2)
+    return one.phrase(), two.phrase()
+
+
+def by_trade(rng: Rng, noun: str) -> Phrase:
+    """Return a person known by trade, "the tired doctor"."""
+    adjective = [rng.choice(LEXICON.person_adjectives)] if rng.chance(0.4) else []
+    return Phrase().add(["the", *adjective, *noun.split()], "NP", meaning="person")
+
+
+def someone(rng: Rng, topic: Topic | None = None) -> Phrase:
+    """Return a person, by name or by a trade of the topic."""
+    return named(rng) if topic is None or rng.chance(0.4) else by_trade(rng, rng.choice(topic.people))
+
+
+def pair(rng: Rng, topic: Topic) -> tuple[Phrase, Phrase]:
+    """Return two different people, each by name or by trade."""
+    names, nouns = two_named(rng), rng.sample(topic.people, 2)
+    first, second = (name if rng.chance(0.5) else by_trade(rng, noun) for name, noun in zip(names, nouns, strict=True))
     return first, second
 
 
-def official(dice: Dice, noun: str) -> Phrase:
-    """Return a person known by trade, "the tired doctor"."""
-    words = ["the", *([dice.pick(lexicon.PERSON_ADJECTIVES)] if dice.chance(0.4) else []), *noun.split()]
-    phrase = Phrase()
-    phrase.add(words, "NP", meaning="person")
-    return phrase
-
-
-def thing(dice: Dice, noun: str, definite: float = 0.6) -> Phrase:
+def thing(rng: Rng, noun: str, definite: float = 0.6) -> Phrase:
     """Return a thing as a noun phrase; a plural noun is written "+eggs"."""
     plural, noun = noun.startswith("+"), noun.removeprefix("+")
     kind = KIND_OF_NOUN.get(noun, "")
-    the = noun in UNCOUNTED or kind in ("idea", "landscape", "happening") or dice.chance(definite)
-    adjective = [dice.pick(("old", "new", "small", "large"))] if kind in DESCRIBED and dice.chance(0.3) else []
-    phrase = Phrase(plural=plural)
-    indefinite = "some" if phrase.plural else article((adjective or [noun])[0])
-    phrase.add(["the" if the else indefinite, *adjective, *noun.split()], "NP")
-    return phrase
+    the = noun in LEXICON.uncounted or kind in LEXICON.definite or rng.chance(definite)
+    adjective = [rng.choice(("old", "new", "small", "large"))] if kind in LEXICON.described and rng.chance(0.3) else []
+    determiner = "the" if the else "some" if plural else article((adjective or [noun])[0])
+    return Phrase(plural=plural).add([determiner, *adjective, *noun.split()], "NP")
 
 
-def city(dice: Dice) -> Phrase:
+def city(rng: Rng) -> Phrase:
     """Return the name of a city or country."""
-    phrase = Phrase()
-    phrase.add(dice.pick(lexicon.CITIES).split(), "NP", "location", "place")
-    return phrase
+    return Phrase().add(rng.choice(LEXICON.cities).split(), "NP", "location", "place")
 
 
-def organisation(dice: Dice) -> Phrase:
+def organisation(rng: Rng) -> Phrase:
     """Return the name of an organisation: "Carter Motors", "Boston University", "Novatek"."""
-    if dice.chance(0.35):
-        words = [dice.pick(lexicon.MADE_UP)]
+    if rng.chance(0.35):
+        words = [rng.choice(LEXICON.made_up)]
     else:
-        words = [
-            *dice.pick((lexicon.SURNAMES, lexicon.CITIES))[int(dice.roll() * 24)].split(),
-            dice.pick(lexicon.COMPANY_WORDS),
-        ]
-    phrase = Phrase()
-    phrase.add(words, "NP", "organisation", "organisation")
-    return phrase
+        owner = rng.choice((LEXICON.surnames, LEXICON.cities))[int(rng.random() * 24)]
+        words = [*owner.split(), rng.choice(LEXICON.company_words)]
+    return Phrase().add(words, "NP", "organisation", "organisation")
 
 
-def product(dice: Dice) -> Phrase:
+def product(rng: Rng) -> Phrase:
     """Return the name of a product: "the Falcon"."""
-    phrase = Phrase()
-    phrase.add(["the"], "NP")
-    phrase.add([dice.pick(lexicon.PRODUCTS)], "NP", "product", "machine")
+    phrase = Phrase().add(["the"], "NP").add([rng.choice(LEXICON.products)], "NP", "product", "machine")
     phrase.chunks[1] = "I-NP"
     return phrase
 
 
-def place(dice: Dice, topic: lexicon.Topic, other_than: str = "") -> str:
-    """Return a place with its preposition; `other_than` names a noun that it must not be."""
-    noun = dice.pick([noun for noun in topic.places.split(", ") if noun != other_than])
-    return f"{'on' if noun in ONTO else dice.pick(('in', 'at'))} the {noun}"
+def place(rng: Rng, topic: Topic, other_than: str = "") -> str:
+    """Return a place with its preposition; `other_than` is a noun that it must not be."""
+    noun = rng.choice([noun for noun in topic.places if noun != other_than])
+    return f"{'on' if noun in LEXICON.on_places else rng.choice(('in', 'at'))} the {noun}"
 
-
-KIND_OF_NOUN = {noun: kind for kind, nouns in lexicon.BROADER.items() for noun in nouns.split()}
-KIND_OF_NOUN |= {noun: kind for kind, nouns in lexicon.THINGS.items() for noun in nouns.split()}
-DESCRIBED = {"tool", "vehicle", "garment", "building", "animal"}
 
 # --- clauses -----------------------------------------------------------------------------------------------------
 
@@ -427,7 +381,7 @@ class Event:
     verb: str
     agent: Phrase
     patient: Phrase
-    place: str | Phrase = ""
+    place: str = ""
     time: str = ""
     manner: str = ""
     tense: str = "past"
@@ -437,77 +391,61 @@ class Event:
 def clause(event: Event, passive: bool = False) -> Phrase:
     """Return the event as a clause in the active or the passive voice."""
     subject = event.patient if passive else event.agent
-    manner = " | MNR:{manner}" * bool(event.manner)
-    frame = (
-        f"1:{{patient}} | ={{verb}}{manner} | 0:by {{agent}}"
-        if passive
-        else f"0:{{agent}} | ={{verb}} | 1:{{patient}}{manner}"
-    )
-    frame += " | LOC:{place}" * bool(event.place) + " | TMP:{time}" * bool(event.time)
     verb = verb_group(event.verb, event.tense, event.negated, passive, subject.plural)
-    phrase = build(
-        frame,
-        agent=event.agent,
-        patient=event.patient,
-        verb=verb,
-        place=event.place,
-        time=event.time,
-        manner=event.manner,
-    )
-    phrase.marks += [event.tense, *(["passive"] if passive else [])]
+    manner = " | MNR:{manner}" * bool(event.manner)
+    active_frame = "0:{agent} | ={verb} | 1:{patient}" + manner
+    frame = "1:{patient} | ={verb}" + manner + " | 0:by {agent}" if passive else active_frame
+    frame += " | LOC:{place}" * bool(event.place) + " | TMP:{time}" * bool(event.time)
+    phrase = build(frame, **vars(event) | {"verb": verb})
+    phrase.marks += [event.tense, *["passive"] * passive]
     return phrase
 
 
-def happening(dice: Dice, topic: lexicon.Topic, agent: Phrase | None = None, details: float = 0.35) -> Event:
+def happening(rng: Rng, topic: Topic, agent: Phrase | None = None, details: float = 0.35) -> Event:
     """Return a random event of a topic."""
-    verb, _, objects = dice.pick(topic.events).partition(": ")
-    patient = thing(dice, dice.pick(objects.split(", ")))
+    verb, objects = rng.choice(list(topic.events.items()))
+    patient = thing(rng, rng.choice(objects))
     return Event(
-        verb, agent or someone(dice, topic), patient,
-        place=place(dice, topic, patient.tokens[-1]) if dice.chance(details) else "",
-        time=dice.pick(lexicon.TIMES) if dice.chance(details) else "",
-        manner=dice.pick(lexicon.MANNERS) if dice.chance(details / 3) else "",
-        negated=dice.chance(0.08),
+        verb, agent or someone(rng, topic), patient,
+        place=place(rng, topic, patient.tokens[-1]) if rng.chance(details) else "",
+        time=rng.choice(LEXICON.times) if rng.chance(details) else "",
+        manner=rng.choice(LEXICON.manners) if rng.chance(details / 3) else "",
+        negated=rng.chance(0.08),
     )  # fmt: skip
 
 
-def happenings(dice: Dice, topic: lexicon.Topic, details: float = 0.15) -> tuple[Event, Event]:
+def happenings(rng: Rng, topic: Topic, details: float = 0.15) -> tuple[Event, Event]:
     """Return two events of a topic, of different people with different things."""
-    first, second = (happening(dice, topic, agent, details) for agent in pair(dice, topic))
+    first, second = (happening(rng, topic, agent, details) for agent in pair(rng, topic))
     while second.patient.tokens[-1] == first.patient.tokens[-1]:
-        second = happening(dice, topic, second.agent, details)
+        second = happening(rng, topic, second.agent, details)
     return first, second
 
 
-def encounter(dice: Dice, agent: Phrase, patient: Phrase, verb: str = "") -> Event:
+def encounter(rng: Rng, agent: Phrase, patient: Phrase) -> Event:
     """Return an event between two people."""
-    return Event(verb or dice.pick(lexicon.SOCIAL), agent, patient)
+    return Event(rng.choice(LEXICON.social), agent, patient)
 
 
-def relative(head: Phrase, verb: str, other: Phrase, subject: bool = True, pronoun: str = "who") -> Phrase:
-    """Return "the doctor who praised the nurse" or "the doctor who the nurse praised".
+def relative(head: Phrase, verb: str, other: Phrase, subject: bool = True) -> Phrase:
+    """Return "the doctor who praised the nurse" or, where the head is no subject, "the doctor who the nurse praised".
 
     The inner predicate has the head as ARG0 or ARG1 and the pronoun as R-ARG0 or R-ARG1.
     """
     phrase = Phrase(plural=head.plural, marks=["relative"])
     phrase.append(head)
     width = len(phrase.tokens)
-    inner = build(
-        f"0:{pronoun} | =" + "{verb} | 1:{other}" if subject else f"1:{pronoun} | " + "0:{other} | ={verb}",
-        verb=verb,
-        other=other,
-    )
-    phrase.append(inner)
-    frame = phrase.frames.pop()
-    role = "ARG0" if subject else "ARG1"
-    spans = [(f"R-{name}" if start == width else name, start, stop) for name, start, stop in frame.spans]
-    phrase.frames.append(frame._replace(spans=((role, 0, width), *spans)))
+    frame = "0:who | ={verb} | 1:{other}" if subject else "1:who | 0:{other} | ={verb}"
+    phrase.append(build(frame, verb=verb, other=other))
+    inner = phrase.frames.pop()
+    spans = [(f"R-{role}" if start == width else role, start, stop) for role, start, stop in inner.spans]
+    spans.insert(0, ("ARG0" if subject else "ARG1", 0, width))
+    phrase.frames.append(inner._replace(spans=tuple(spans)))
     return phrase
 
 
 def report(speaker: Phrase, verb: str, inner: Phrase) -> Phrase:
     """Return "Anna said that ..."; what is said is the speaker's ARG1."""
-    that = Phrase()
-    that.add(["that"], "SBAR")
+    that = Phrase().add(["that"], "SBAR")
     that.append(inner)
     return build("0:{speaker} | ={verb} | 1:{that}", speaker=speaker, verb=verb, that=that)

@@ -1,11 +1,16 @@
+import sys
+from importlib import import_module
+
 import numpy as np
 import pytest
 from scipy import io
 
-from braintune.core.base import BraintuneError
+from braintune.core.base import REPOSITORY, BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.brains import convert
 from braintune.datasets.brains.registry import load_brain
+
+sys.path.insert(0, str(REPOSITORY / "data" / "get"))
+exp1 = import_module("pereira2018_exp1")
 
 N, VOXELS = 7, 40
 
@@ -14,15 +19,15 @@ N, VOXELS = 7, 40
 def published(tmp_path, monkeypatch):
     """Experiment 1 as its authors publish it, small: three paradigms of different strength, one in another order."""
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path / "data"))
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     held = {}
     for who in ("P01", "M02"):
-        held[who] = [5.0**k * dice.normal(size=(N, VOXELS)) for k in range(3)]
+        held[who] = [5.0**k * rng.normal(size=(N, VOXELS)) for k in range(3)]
         held[who][0][:, 3] = np.nan
         for own in held[who]:
             own[:, 5] = 2.0
-        for paradigm, own in zip(convert.PARADIGMS, held[who], strict=True):
-            order = dice.permutation(N) if paradigm == "pictures" else np.arange(N)
+        for paradigm, own in zip(exp1.PARADIGMS, held[who], strict=True):
+            order = rng.permutation(N) if paradigm == "pictures" else np.arange(N)
             path = tmp_path / "published" / who / f"data_180concepts_{paradigm}.mat"
             path.parent.mkdir(parents=True, exist_ok=True)
             io.savemat(path, {"examples": own[order], "labelsConcept": order[:, None] + 1.0}, do_compression=True)
@@ -39,7 +44,7 @@ def z_scored_mean(paradigms):
 @pytest.mark.parametrize("block", [7, 4096])
 def test_distances_are_those_of_the_mean_of_three(published, block):
     paradigms = published[1]["P01"]
-    found = convert.principal_components(paradigms, "P01", block)
+    found = exp1.principal_components(paradigms, "P01", block)
     expected = z_scored_mean(paradigms)
     assert found.shape == (N, N - 1)
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-9)
@@ -52,9 +57,9 @@ def test_distances_are_those_of_the_mean_of_three(published, block):
 
 
 def test_what_is_made_is_what_the_loader_reads(published, tmp_path, capsys):
-    convert.main(["pereira2018-exp1", str(published[0])])
-    told = capsys.readouterr().out
-    assert "licence: none stated" in told and "P01.npz" in told and "M03" not in told
+    exp1.main(["--from", str(published[0])])
+    printed = capsys.readouterr().out
+    assert "licence: none stated" in printed and "P01.npz" in printed and "M03.npz" not in printed
     folder = tmp_path / "data" / "brain" / "pereira2018_exp1"
     (folder / "concepts.txt").write_text("\n".join(f"c{i}" for i in range(N)))
     lines = [f"{i},c{i},A sentence on c{i}." for i in range(N)]
@@ -66,24 +71,11 @@ def test_what_is_made_is_what_the_loader_reads(published, tmp_path, capsys):
         np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
 
 
-def test_what_needs_no_conversion_is_told(capsys):
-    convert.main(["pereira2018"])
-    assert "licence: none stated" in (told := capsys.readouterr().out) and "nothing to convert" in told
-    convert.main(["simulated"])
-    assert "nothing to convert" in (told := capsys.readouterr().out) and "addresses" not in told
-    convert.main(["pereira2018-exp1"])
-    assert "FROM=<folder of the authors' files>" in capsys.readouterr().out
-
-
 def test_faults(published, tmp_path):
-    with pytest.raises(BraintuneError, match="unknown brain data set 'alice'; known: simulated"):
-        convert.main(["alice"])
-    with pytest.raises(BraintuneError, match="which data set"):
-        convert.main([])
     with pytest.raises(
         BraintuneError, match=r"no participant's folder in .*nowhere has data_180concepts_.*found no folder"
     ):
-        convert.main(["pereira2018-exp1", str(tmp_path / "nowhere")])
+        list(exp1.convert(tmp_path / "nowhere"))
     path = published[0] / "M02" / "data_180concepts_pictures.mat"
     for held, message in [
         ({"examples": np.ones((N, 3))}, r"participant M02: the paradigms have different shapes \(sentences \(7, 40\)"),
@@ -92,6 +84,6 @@ def test_faults(published, tmp_path):
     ]:
         io.savemat(path, held)
         with pytest.raises(BraintuneError, match=message):
-            convert.main(["pereira2018-exp1", str(published[0])])
+            list(exp1.convert(published[0]))
     with pytest.raises(BraintuneError, match="participant M09: no voxel varies"):
-        convert.principal_components([np.ones((N, 3))] * 3, "M09")
+        exp1.principal_components([np.ones((N, 3))] * 3, "M09")

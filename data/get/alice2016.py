@@ -1,4 +1,6 @@
-"""Make the folder of `alice2016` from the authors' files: the scans, and the words on the clock of the scans.
+"""Convert Brennan et al. (2016), listening to Alice in Wonderland: ``python data/get/alice2016.py --from FOLDER``.
+
+It makes the folder `alice2016` from the authors' files: the scans, and the words on the clock of the scans.
 
 The words' times are those of twelve pieces of audio, and nothing published says when each piece began in the scanner.
 But the data set brings the rate of the words as the authors convolved it with a haemodynamic response, so the pieces
@@ -9,17 +11,23 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import fetching
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from braintune.core import store
+from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.datasets.brains.alice import SECONDS_PER_SCAN
 from braintune.datasets.brains.base import read_csv
 
 WORD_FILE = "AliceChapterOne-EEG.csv"
 PREDICTOR_FILE = "sept18-generic-predictors-under-hrf-with-logfrqhal.txt"
+ADDRESSES = {
+    "https://sites.lsa.umich.edu/cnllab/2016/06/11/data-sharing-fmri-timecourses-story-listening/": "by hand: 10mm, "
+    "s##-sndpwr.txt, s##-rp_*.txt, sept18-generic-predictors-….txt; a few MB",
+    "https://doi.org/10.7302/Z29C6VNH": "by hand: AliceChapterOne-EEG.csv, to be put beside them; 0.2 MB",
+}
 #: The columns of the time courses, as the authors' description orders them.
 REGIONS = ("LATL", "RATL", "LPTL", "LIPL", "LPreM", "LIFG")
 #: The columns of the predictors, in the authors' order; the first is the rate of the words.
@@ -42,26 +50,25 @@ STEP, REACH = 0.1, 50
 OVERSAMPLING = 40
 
 
-def story(source: Path, target: Path) -> Iterator[str]:
-    """Make the folder of `alice2016`; nothing is written unless every file is as described.
+def convert(source: Path) -> Iterator[str]:
+    """Make `s##.npz`, `regions.txt`, `words.csv` and `predictors.csv`; nothing is written unless all files fit.
 
     Parameters
     ----------
     source : Path
         Holds `10mm/s##-timecourses.txt`, `s##-sndpwr.txt`, `s##-rp_*.txt`, the predictors, and the table of words.
-    target : Path
-        Receives `s##.npz`, `regions.txt`, `words.csv`, `predictors.csv`.
 
     Yields
     ------
     str
-        What was found, left out or written.
+        What was fitted, left out or written.
 
     Raises
     ------
     BraintuneError
         If a file is missing or not as described, or the words do not follow the predictors.
     """
+    target = base.data_folder() / "brain" / "alice2016"
     predictors = read_numbers(source / PREDICTOR_FILE, len(PREDICTORS))
     n_scans = len(predictors) - DROPPED
     if n_scans < 2:
@@ -318,3 +325,12 @@ def _correlations(candidates: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Correlate each row with the target; where one of them is constant there is no correlation, and -1 stands."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nan_to_num(1 - cdist(candidates, target[None], "correlation")[:, 0], nan=-1)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command line."""
+    fetching.command("alice2016", ADDRESSES, words, convert=convert)
+
+
+if __name__ == "__main__":
+    main()
