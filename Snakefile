@@ -131,6 +131,7 @@ rule figures:
     output:
         directory(str(RUN.folder / "figures")),
         str(RUN.folder / "claims.json"),
+        str(RUN.folder / "results.json"),
         notebook("figures"),
     params:
         fingerprint=stamp("figures"),
@@ -145,6 +146,7 @@ rule book:
     input:
         notebook("figures"),
         str(RUN.folder / "claims.json"),
+        str(RUN.folder / "results.json"),
         all_of("embeddings"),
         build.sources(),
     output:

@@ -1,15 +1,19 @@
 """Failure signatures: what a run that went wrong looks like, checked in every run.
 
-A signature that is found is no verdict: it names what to look at before any result is believed. Each entry of
-:data:`SIGNATURES` is checked for every brain data set, or once for the tuning runs.
+A signature that is found is no verdict: it names what to look at before any result is believed. Each function of
+:data:`SIGNATURES` returns whether its sign is found (None: it cannot be checked), and what was seen; it is called for
+every brain data set, or once for the tuning runs. What a sign may mean is in `checks.yml`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
+from braintune.core import store
 from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
 from braintune.results.tables import ARMS
@@ -18,6 +22,9 @@ from braintune.results.tables import ARMS
 EDGE_SHARE = 0.25
 #: A gap is large if above this many margins, and on one task only if every other task's is less than half of it.
 LARGE_GAP = 3
+#: Signatures that are checked once, not in every brain.
+ONCE = {"baseline"}
+WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
 _UNTESTABLE = "one participant alone, or scores that do not vary, cannot be tested against chance"
 
 
@@ -49,26 +56,13 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Signature:
-    """One sign of failure: what it may mean, the function that looks for it, and whether it does so in every brain.
-
-    `look` returns whether the sign is found (None: it cannot be checked), and what was seen.
-    """
-
-    title: str
-    meaning: str
-    look: Callable[[Results], tuple[bool | None, str]]
-    per_brain: bool = True
-
-
-@dataclass(frozen=True)
 class CheckResult:
     """What was seen of one signature.
 
     Attributes
     ----------
     name, title, meaning : str
-        As in :data:`SIGNATURES`.
+        Key of :data:`SIGNATURES`, and its words.
     brain : str
         Empty where the signature is about tuning.
     found : bool or None
@@ -87,9 +81,9 @@ class CheckResult:
 def check(results: Results) -> list[CheckResult]:
     """Check every failure signature in the tables of a run."""
     return [
-        CheckResult(name, sign.title, sign.meaning, brain, *sign.look(results.of(brain) if brain else results))
-        for name, sign in SIGNATURES.items()
-        for brain in (results.run.brains if sign.per_brain else [""])
+        CheckResult(name, *WORDS[name].values(), brain, *look(results.of(brain) if brain else results))
+        for name, look in SIGNATURES.items()
+        for brain in ([""] if name in ONCE else results.run.brains)
     ]
 
 
@@ -99,6 +93,16 @@ def summary(signs: Sequence[CheckResult]) -> str:
     unseen = sum(sign.found is None for sign in signs)
     text = f"{len(found)} of {len(signs)} failure signatures found{': ' if found else ''}{'; '.join(found)}"
     return text + (f" ({unseen} could not be checked)" if unseen else "")
+
+
+def read_summary(run: Study) -> str:
+    """Say in two lines what `claims.json` of a run holds: verdicts and failure signatures."""
+    kept = store.read_json(claims.ledger_file(run))
+    parts = []
+    for brain, facts in kept["brains"].items():
+        verdicts = ", ".join(f"{name} {entry['verdict']}" for name, entry in facts["claims"].items())
+        parts.append(f"{brain}{' (simulated)' if facts['simulated'] else ''}: {verdicts}")
+    return f"claims: {'; '.join(parts)}\nchecks: {summary([CheckResult(**sign) for sign in kept['signatures']])}"
 
 
 # --- what to look for --------------------------------------------------------------------------------------------
@@ -169,35 +173,12 @@ def _not_finite(r: Results) -> tuple[bool | None, str]:
     return bool(named), named or f"all {sum(table.size for table in parts.values()):,} values are finite"
 
 
-SIGNATURES: dict[str, Signature] = {
-    "chance": Signature(
-        "everything at chance",
-        "the signal is too weak, or stimuli and responses are not in the same order",
-        _at_chance,
-    ),
-    "edge": Signature(
-        "penalties at the edge of their grid",
-        "widen `alpha_exponents`; where the signal is weak, the largest penalty is the right one",
-        _edge,
-    ),
-    "baseline": Signature(
-        "a task score no better than the trivial baseline",
-        "the model learned nothing; its representation says nothing about that task",
-        _no_better,
-        per_brain=False,
-    ),
-    "gap": Signature(
-        "a large gap between the methods on one task only", "look at that task's learning curve first", _lonely_gap
-    ),
-    "negative": Signature(
-        "a tuned representation that correlates negatively with the untuned one",
-        "tuning has destroyed it, often by too high a learning rate",
-        _negative,
-    ),
-    "leak": Signature("`passage` above chance with grouped folds", "the groups are wrong", _leak),
-    "finite": Signature(
-        "values that are not finite",
-        "training has diverged, or a voxel or dimension does not vary; such scores are left out of the claims",
-        _not_finite,
-    ),
+SIGNATURES: dict[str, Callable[[Results], tuple[bool | None, str]]] = {
+    "chance": _at_chance,
+    "edge": _edge,
+    "baseline": _no_better,
+    "gap": _lonely_gap,
+    "negative": _negative,
+    "leak": _leak,
+    "finite": _not_finite,
 }

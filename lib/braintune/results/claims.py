@@ -24,7 +24,7 @@ from braintune.results import statistics, tables
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS
 
-SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
+VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
 #: Concept-level tasks of the paper, and the form-level task that they are compared with.
 CONCEPT, FORM = ("wsd", "coreference"), "chunking"
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.

@@ -63,9 +63,7 @@ def notebook_files(step: str) -> list[Path]:
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    names = _imported(code) - (
-        set() if step == "figures" else {"results.figures", "results.prose", "results.relations"}
-    )
+    names = _imported(code) - (set() if step == "figures" else {"results.figures", "results.prose"})
     reached = {file for name in names for file in library_files(name)}
     return [path, *sorted(reached)]
 

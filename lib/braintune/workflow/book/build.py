@@ -115,6 +115,7 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
+    configuration["parse"]["myst_substitutions"] = store.read_json(run.folder / "results.json")  # `{{ name }}` on a page
     (source / "_toc.yml").write_text(yaml.safe_dump(_with_made(contents, executed), sort_keys=False), encoding="utf-8")
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
 
@@ -216,9 +217,9 @@ def render(source: Path, folder: Path, builder: str = "html", lock: int | None =
 
 def main(words: list[str]) -> None:
     """Build the book of one profile; say which claims hold, what looks like a failure, and where the book is."""
-    from braintune.results import verdicts  # here, since Snakemake imports this module for every job
+    from braintune.results import checks  # here, since Snakemake imports this module for every job
 
     processes.end_with_parent()
     run = Study.load(words[0])
     page = build(words[0])
-    print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
+    print(f"{checks.read_summary(run)}\nthe book is built: {page}", flush=True)

@@ -21,7 +21,7 @@ _SIDE_BAR = 'role="region" aria-label="Title, search and contents"'
 #: The arrow that unfolds the pages below a chapter, in the contents at the side; before it, the chapter's link.
 _ARROW = re.compile(r'>([^<>]*)(</a>\s*<details[^>]*>)<summary>(?=<span class="toctree-toggle")')
 _KEPT = re.compile(r'figures\.draw\(\w+, "([\w-]+)"')
-_DRAWN = re.compile(r"\b(figures|brain_maps|relations)\.(?!draw\b)(\w+)\(")
+_DRAWN = re.compile(r"\b(figures|brain_maps)\.(?!draw\b)(\w+)\(")
 _DEFINED = re.compile(r"^(\s*)\.\. \[(\d+)\]")
 
 
@@ -101,9 +101,9 @@ def describe_pictures(app: Any, document: Any) -> None:
 
 def alternatives(code: str) -> list[str]:
     """Return what the pictures show that a cell draws, in order: a figure's own words, or its function's."""
-    from braintune.results import brain_maps, figures, relations
+    from braintune.results import brain_maps, figures
 
-    rooms = {"figures": figures, "brain_maps": brain_maps, "relations": relations}
+    rooms = {"figures": figures, "brain_maps": brain_maps}
     words = []
     for line in code.splitlines():
         if kept := _KEPT.search(line):
