@@ -125,6 +125,7 @@ rule figures:
     output:
         directory(str(STUDY.folder / "figures")),
         str(STUDY.folder / "claims.json"),
+        str(STUDY.folder / "results.json"),
         f"{PAGES}/figures.ipynb",
     benchmark:
         f"{PAGES}/figures.benchmark.tsv"

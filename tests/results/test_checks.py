@@ -13,7 +13,7 @@ TASKS = ("ner", "wsd", "qa", "nli")
 
 def results(level=0.65, participants=5, seed=0, tasks=TASKS):
     """Tables of a run in which nothing is wrong."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     tuned = [(f"{t}_{m}_seed-0", t, m) for t in tasks for m in tables.ARMS]
     everything = [("untuned", "", "untuned"), *tuned, ("passage", "", "control")]
     rows = [
@@ -27,7 +27,7 @@ def results(level=0.65, participants=5, seed=0, tasks=TASKS):
     columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds", "fold",
                "alpha", "alpha_edge"]  # fmt: skip
     decoded = pd.DataFrame(rows, columns=columns)
-    noise = random.normal(0, 0.005, len(decoded))
+    noise = rng.normal(0, 0.005, len(decoded))
     decoded = decoded.assign(pairwise=np.where(decoded["method"] == "control", 0.49, level) + noise)
     decoded = decoded.assign(
         pairwise_strict=0.3, mse=1.0, rank=0.3, pairwise_same_group=0.55, pairwise_different_group=0.65
@@ -40,7 +40,7 @@ def results(level=0.65, participants=5, seed=0, tasks=TASKS):
 
 def signs(found, run=RUN):
     at_layer = tables.scores(found["decoded"], run)
-    return {s.name: s for s in checks.check(run, at_layer=at_layer, **found)}
+    return {s.name: s for s in checks.check(checks.Results(run, at_layer=at_layer, **found))}
 
 
 def found(made, run=RUN):
@@ -108,19 +108,25 @@ def test_values_that_are_not_finite(table, column, value):
     assert "finite" in found(made) and signs(made)["finite"].seen.startswith("1 ")
 
 
-def test_what_cannot_be_looked_for_says_so():
+def test_what_cannot_be_checked_says_so():
     seen = signs(results(participants=1, tasks=("ner",)))
     assert seen["chance"].found is None and "one participant" in seen["chance"].seen
     assert seen["gap"].found is None and "at least 3" in seen["gap"].seen
-    assert "could not be looked for" in checks.summary(list(seen.values()))
+    assert "could not be checked" in checks.summary(list(seen.values()))
 
 
-def test_every_brain_is_looked_at():
+def test_every_brain_is_checked():
     one, two = results(), results(level=0.5)
     for name in ("decoded", "closeness"):
         two[name] = two[name].assign(brain="alice2016")
     both = {name: pd.concat([one[name], two[name]], ignore_index=True) for name in ("decoded", "closeness")}
     run = Study.make({"brains": ["simulated", "alice2016"]})
-    every = checks.check(run, one["tuned"], both["decoded"], tables.scores(both["decoded"], run), both["closeness"])
+    at_layer = tables.scores(both["decoded"], run)
+    every = checks.check(checks.Results(run, one["tuned"], both["decoded"], at_layer, both["closeness"]))
     assert [(s.name, s.brain) for s in every if s.found] == [("chance", "alice2016")]
     assert "everything at chance (alice2016)" in checks.summary(every)
+
+
+def test_every_signature_has_its_words():
+    assert list(checks.SIGNATURES) == list(checks.WORDS) and set(checks.WORDS) > checks.ONCE
+    assert all(list(words) == ["title", "meaning"] for words in checks.WORDS.values())

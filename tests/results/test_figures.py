@@ -9,13 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from braintune.core.base import BraintuneError
 from braintune.core.store import read_json
 from braintune.core.study import Study
 from braintune.datasets.brains import simulated
-from braintune.results import brain_maps, claims, figures, relations, style, tables, verdicts
-from braintune.results.figures import Caption
+from braintune.results import brain_maps, claims, figures, style, tables
 from braintune.workflow.book import build
 
 SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
@@ -72,7 +72,7 @@ def tuning_tables(tasks=TASKS, methods=tables.ARMS):
 def differences_of(at_layer):
     judging = Study.make({"brains": list(at_layer["brain"].unique())})
     scores = tuning_tables()[0]
-    return verdicts.task_table(claims.judge(judging, at_layer, closeness_table(at_layer), scores))
+    return claims.task_table(claims.judge(judging, at_layer, closeness_table(at_layer), scores))
 
 
 def texts(figure):
@@ -106,9 +106,9 @@ def every_figure(table, run, tuned):
     yield figures.layer_curves(table)
     yield figures.leakage(at_layer)
     yield figures.closeness(closeness_table(at_layer))
-    yield relations.closeness_by_layer(closeness_table(at_layer))
-    yield relations.closeness_and_decoding(at_layer, closeness_table(at_layer))
-    yield relations.score_and_decoding(at_layer, scores)
+    yield figures.closeness_by_layer(closeness_table(at_layer))
+    yield figures.closeness_and_decoding(at_layer, closeness_table(at_layer))
+    yield figures.score_and_decoding(at_layer, scores)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ class TestContent:
     def test_closeness_by_layer_shows_both_methods_and_the_controls_that_learned_nothing(self, at_layer):
         rows = closeness_table(at_layer)
         zero = rows[rows["method"] == "untuned"].assign(representation="zero-prefix", method="control", spearman=0.98)
-        axes = relations.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
-        drawn = {line.get_label(): line.get_ydata().round(9).tolist() for line in axes.lines}
+        axes = figures.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
+        drawn = {line.get_label(): np.round(line.get_ydata(), 9).tolist() for line in axes.lines}
         assert drawn == {"fine-tuned": [0.7, 0.7], "prompt-tuned": [0.9, 0.9], "zero-prefix": [0.98]}
 
     def test_tasks_are_ranked(self, at_layer):
@@ -186,13 +186,18 @@ class TestContent:
                         if line.get_label() == method:
                             assert line.get_color() == style.COLOURS[method]
 
-    def test_intervals_are_t_intervals_over_participants(self):
-        from scipy import stats
+    def test_intervals_are_t_intervals_over_participants_within_0_and_1(self):
+        low, high = stats.ttest_1samp([0.5, 0.6, 0.8], 0).confidence_interval(0.95)
+        assert style.t_interval([0.5, 0.6, 0.8]) == pytest.approx((low, high))
+        assert style.t_interval([0.7, 1.0]) == (0, 1) and style.t_interval([0.7]) == (0.7, 0.7)
 
-        values = np.array([0.5, 0.6, 0.8])
-        low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-        assert style.half_width(values) == pytest.approx((high - low) / 2)
-        assert style.half_width(values[:1]) == 0
+    def test_points_and_bars_are_where_the_participants_are(self, at_layer):
+        axes = figures.decoding_by_region(at_layer).axes[0]
+        rows = at_layer[(at_layer["method"] == "fine-tuned") & (at_layer["region"] == "language")]
+        values = tables.in_main_design(rows).groupby("participant")["pairwise"].mean()
+        drawn = [line for line in axes.lines if line.get_color() == style.COLOURS["fine-tuned"]]
+        assert drawn[0].get_xdata()[0] == pytest.approx(values.mean())
+        assert [min(drawn[1].get_xdata()), max(drawn[1].get_xdata())] == pytest.approx(style.t_interval(values))
 
     def test_a_figure_that_cannot_be_says_why(self, run):
         at_layer = tables.scores(decoding_table(methods=("prompt-tuned",)), run)
@@ -207,7 +212,7 @@ def test_power_curves_show_every_verdict_and_number_of_participants():
             "equivalent": [0.0] * 4, "C1 supported": [0.0, 0.1, 0.2, 0.6], "studies": [100] * 4,
         }
     )  # fmt: skip
-    figure = relations.power_curves(power)
+    figure = figures.power_curves(power)
     words = texts(figure)
     assert {"difference found", "C1 supported"} <= set(words) and "equivalent" not in words
     lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
@@ -253,12 +258,12 @@ class TestBrainMap:
         assert not re.search(r"(src|href)=.{0,6}https?:", shown) and len(shown) < 3e6
         assert "lora was not decoded" in brain_maps.brain_view(data, at_layer, "lora").data
 
-    def test_unknown_places_are_told(self, run):
+    def test_unknown_coordinates_are_named(self, run):
         from dataclasses import replace
 
         data = replace(simulated.simulate(run), coordinates=None)
         words = texts(brain_maps.brain_map(data, tables.scores(decoding_table(), run)))
-        assert any("no known places" in word for word in words)
+        assert any("coordinates of the voxels of simulated are unknown" in word for word in words)
 
 
 class TestKeeping:
@@ -279,18 +284,13 @@ class TestKeeping:
         figures.draw(measured, "leakage", figures.leakage(at_layer))
         assert "simulated brain" not in measured.figure_file("leakage").read_text(encoding="utf-8")
 
-    def test_two_drawings_are_identical(self, run):
-        caption = Caption("A caption.", "What is seen.")
-        for name in ("first", "second"):
-            figures.save_figure(run, figures.tuning_scores(tuning_tables()[0]), name, caption)
-        first = run.figure_file("first").read_bytes()
-        assert run.figure_file("second").read_bytes() == first
-
-    def test_a_simulated_brain_is_named_once(self, run):
-        figure = figures.tuning_scores(tuning_tables()[0])
-        for _ in range(2):
-            figures.save_figure(run, figure, "twice", Caption("A caption.", "What is seen."))
-        assert run.figure_file("twice").read_bytes().count(b">simulated brain</text>") == 1
+    def test_two_drawings_are_identical_and_name_a_simulated_brain_once(self, run):
+        at_layer, drawn = tables.scores(decoding_table(), run), []
+        for figure in (figures.leakage(at_layer), figures.leakage(at_layer)):
+            for _ in range(2):
+                figures.draw(run, "leakage", figure)
+            drawn.append(run.figure_file("leakage").read_bytes())
+        assert drawn[0] == drawn[1] and drawn[0].count(b">simulated brain</text>") == 1
 
     def test_where_nothing_is_drawn_the_reason_is_kept_and_no_picture(self, run):
         figures.draw(run, "difference", figures.tuning_scores(tuning_tables()[0]))
@@ -304,13 +304,10 @@ class TestKeeping:
         )
 
     def test_a_dollar_in_a_name_is_a_dollar(self, run):
-        figure = figures.tuning_scores(tuning_tables()[0].replace({"task": {"sentiment": r"$\frac$"}}))
-        figures.save_figure(run, figure, "dollar", Caption("A caption.", "What is seen."))
-        assert r">$\frac$</text>" in run.figure_file("dollar").read_text(encoding="utf-8")
+        figures.draw(run, "tuning-scores", figures.tuning_scores(tuning_tables(tasks=(r"$\frac$",))[0]))
+        assert r">$\frac$</text>" in run.figure_file("tuning-scores").read_text(encoding="utf-8")
 
-    def test_a_figure_needs_words(self, run):
-        figure = figures.tuning_scores(tuning_tables()[0])
-        with pytest.raises(BraintuneError, match="'bare' needs a caption and an alternative text"):
-            figures.save_figure(run, figure, "bare", Caption("A caption.", " "))
+    def test_every_figure_has_its_words(self, run):
+        assert all(caption.text.strip() and caption.alt.strip() for caption in figures.CAPTIONS.values())
         with pytest.raises(BraintuneError, match="unknown figure 'bare'; known: tuning-scores"):
-            figures.draw(run, "bare", figure)
+            figures.draw(run, "bare", figures.tuning_scores(tuning_tables()[0]))

@@ -8,7 +8,7 @@ import pytest
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import claims, recorded, verdicts
+from braintune.results import claims, prose, recorded
 from braintune.results.tables import ARMS
 from braintune.workflow import record
 
@@ -43,11 +43,11 @@ class TestRecordedRealRun:
         assert all(len(sha) == 64 for sha in facts["data"].values())
 
     def test_the_claims_can_be_judged_on_it(self, recorded):
-        ledger = verdicts.recorded_ledger(recorded)
+        ledger = claims.judge(recorded.run, recorded.at_layer, recorded.closeness, recorded.tuned)
         assert {(v.brain, v.claim) for v in ledger.verdicts} == {
             (brain, claim) for brain in recorded.run.brains for claim in claims.CLAIMS
         }
-        assert "20 listeners to a story (alice2016)" in verdicts.recorded_standing(recorded)
+        assert "20 listeners to a story (alice2016)" in prose.recorded_standing(recorded)
 
 
 class TestRecordedCalibration:
@@ -82,12 +82,12 @@ class TestKeeping:
         pd.testing.assert_frame_equal(recorded.read_tables("calibration")["t"], table)
         assert recorded.facts_of("calibration")["seconds"] == 3
 
-    def test_what_is_missing_or_altered_is_told_with_the_remedy(self):
+    def test_what_is_missing_or_altered_is_named_with_the_remedy(self):
         with pytest.raises(BraintuneError, match=r"no recorded results .*real; `make reference` makes them"):
             recorded.recorded()
         folder = recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {})
         pd.DataFrame({"a": [2]}).to_parquet(folder / "t.parquet")
-        with pytest.raises(BraintuneError, match="is not the table that was recorded; `make reference` makes it anew"):
+        with pytest.raises(BraintuneError, match="is not the table that was recorded; `make reference` makes it again"):
             recorded.read_tables("real")
 
     def test_a_set_that_is_too_large_is_refused(self, monkeypatch):
@@ -115,7 +115,7 @@ def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, t
     assert text.count("<svg") == 1 and all(task in text for task in kept.run.tasks)
 
 
-def test_wrong_verdicts_stand_in_one_row_a_truth_with_their_limit():
+def test_wrong_verdicts_are_in_one_row_a_truth_with_their_limit():
     rates = pd.DataFrame(
         {
             "level": "table", "scenario": ["same", "same", "luck"], "claim": ["C1", "C2", "C1"], "studies": 1000,
@@ -123,9 +123,9 @@ def test_wrong_verdicts_stand_in_one_row_a_truth_with_their_limit():
             "allowed": [0.05, 0.05, float("nan")], "supported": 0.0,
         }
     )  # fmt: skip
-    table = verdicts.wrong_verdicts(rates)
+    table = prose.wrong_verdicts(rates)
     assert table["C1"].tolist() == ["0.020 ± 0.004 (≤ 0.05)", "0.400 ± 0.016"]
     assert table["C2"].tolist() == ["0.010 ± 0.003 (≤ 0.05)", ""]
-    assert "Of 2 error rates with a limit, 0 lie above it" in verdicts.calibration_answer(rates)
-    worse = verdicts.calibration_answer(rates.assign(rate=0.2))
-    assert "2 lie above it" in worse and "C1 not supported under 'same': 0.200" in worse
+    assert "Of 2 error rates with a limit, 0 are above it" in prose.calibration_answer(rates)
+    worse = prose.calibration_answer(rates.assign(rate=0.2))
+    assert "2 are above it" in worse and "C1 not supported under 'same': 0.200" in worse

@@ -1,11 +1,12 @@
-"""Pictures of the brain: regions coloured by accuracy, through glass, on the surface, and in slices to move through.
+"""Pictures of the brain: regions coloured by accuracy, through glass, on the surface, and in slices to browse.
 
-Each takes a brain data set and scores at the analysis layer, from :func:`braintune.results.tables.scores`, and draws means over
-participants and tasks under the design that claims are judged on. Below chance is drawn as chance; a region within a
-network covers that network. Where the places of the voxels are unknown, the figure says so.
+Each takes a brain data set and scores at the analysis layer, from :func:`braintune.results.tables.scores`, and draws
+means over participants and tasks in the main design. Below chance is drawn as chance; a region within a network covers
+that network. Where the coordinates of the voxels are unknown, the figure says so.
 """
 
 import warnings
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -19,27 +20,16 @@ from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.nifti import voxel_grid
 from braintune.results import tables
 from braintune.results.style import ACCURACY, nothing
-from braintune.results.tables import CHANCE
+from braintune.results.tables import ARMS, CHANCE
 
 
 def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     """Draw the regions through a glass brain, coloured by accuracy, one row a method."""
     if reason := _nothing_to_map(data, at_layer):
         return nothing(reason)
-    from nilearn import plotting
-
     images, top, design = _images(data, at_layer)
-    methods = list(images)
-    figure, panels = plt.subplots(len(methods), 1, figsize=(7.4, 2.1 * len(methods)), squeeze=False)
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(methods), hspace=0.15)
-    for axes, method in zip(panels[:, 0], methods, strict=True):
-        axes.set_axis_off()
-        plotting.plot_glass_brain(
-            images[method], display_mode="lyrz", axes=axes, cmap="viridis", colorbar=True,
-            vmin=CHANCE, vmax=top, plot_abs=False, threshold=0, annotate=False, cbar_tick_format="%.2f",
-        )  # fmt: skip
-        axes.set_title(f"{method}: {ACCURACY} ({design} folds)", fontsize=10, loc="left")
-    return figure
+    rows = {f"{method}: {ACCURACY} ({design} folds)": image for method, image in images.items()}
+    return _glass(rows, cmap="viridis", vmin=CHANCE, vmax=top, cbar_tick_format="%.2f")
 
 
 def brain_difference(data: BrainData, at_layer: pd.DataFrame) -> Figure:
@@ -47,22 +37,26 @@ def brain_difference(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     if reason := _nothing_to_map(data, at_layer):
         return nothing(reason)
     rows = _here(data, at_layer)
-    arms = rows.pivot_table(index="region", columns="method", values="pairwise", sort=False)
-    if not set(tables.ARMS) <= set(arms):
+    difference = tables.contrast(rows, ["region"]).mean(axis=1)
+    if difference.empty:
         return nothing("only one tuning method was run")
+    limit = max(float(difference.abs().max()), 0.005)
+    title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
+    look = {"cmap": "RdBu", "vmin": -limit, "vmax": limit, "symmetric_cbar": True, "cbar_tick_format": "%+.3f"}
+    return _glass({title: region_image(data, difference)}, **look)
+
+
+def _glass(images: Mapping[str, Any], **look: Any) -> Figure:
+    """Draw images through glass brains, one row a title."""
     from nilearn import plotting
 
-    difference = arms["prompt-tuned"] - arms["fine-tuned"]
-    limit = max(float(difference.abs().max()), 0.005)
-    figure, axes = plt.subplots(figsize=(7.4, 2.2))
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=0.88)
-    axes.set_axis_off()
-    plotting.plot_glass_brain(
-        region_image(data, difference), display_mode="lyrz", axes=axes, cmap="RdBu", colorbar=True, vmin=-limit,
-        vmax=limit, plot_abs=False, symmetric_cbar=True, threshold=0, annotate=False, cbar_tick_format="%+.3f",
-    )  # fmt: skip
-    title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
-    axes.set_title(title, fontsize=10, loc="left")
+    figure, panels = plt.subplots(len(images), 1, figsize=(7.4, 2.1 * len(images) + 0.1), squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(images), hspace=0.15)
+    look |= {"display_mode": "lyrz", "colorbar": True, "plot_abs": False, "threshold": 0, "annotate": False}
+    for axes, (title, image) in zip(panels[:, 0], images.items(), strict=True):
+        axes.set_axis_off()
+        plotting.plot_glass_brain(image, axes=axes, **look)
+        axes.set_title(title, fontsize=10, loc="left")
     return figure
 
 
@@ -75,24 +69,19 @@ def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     from nilearn.surface import SurfaceImage
 
     images, top, design = _images(data, at_layer)
-    methods = list(images)
     template = datasets.load_mni152_template(resolution=4)
     meshes = datasets.load_fsaverage("fsaverage5")
-    folds = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")
-    figure, panels = plt.subplots(
-        len(methods), 2, figsize=(7.4, 2.6 * len(methods)), subplot_kw={"projection": "3d"}, squeeze=False
-    )
-    figure.subplots_adjust(left=0, right=0.9, bottom=0, top=1 - 0.14 / len(methods), wspace=0, hspace=0.1)
-    for row, method in zip(panels, methods, strict=True):
-        image = resample_to_img(
-            images[method], template, interpolation="nearest", force_resample=True, copy_header=True
-        )
+    look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal"), "view": "lateral"}
+    look |= {"cmap": "viridis", "threshold": 1e-3, "vmin": CHANCE, "vmax": top, "colorbar": False}
+    shape = {"figsize": (7.4, 2.6 * len(images)), "subplot_kw": {"projection": "3d"}, "squeeze": False}
+    figure, panels = plt.subplots(len(images), 2, **shape)
+    figure.subplots_adjust(left=0, right=0.9, bottom=0, top=1 - 0.14 / len(images), wspace=0, hspace=0.1)
+    for row, (method, image) in zip(panels, images.items(), strict=True):
+        image = resample_to_img(image, template, interpolation="nearest", force_resample=True, copy_header=True)
         surface = SurfaceImage.from_volume(meshes["pial"], image, interpolation="nearest_most_frequent")
         for axes, side in zip(row, ("left", "right"), strict=True):
-            plotting.plot_surf_stat_map(
-                stat_map=surface, surf_mesh=meshes["inflated"], hemi=side, view="lateral", bg_map=folds, axes=axes,
-                figure=figure, cmap="viridis", threshold=1e-3, vmin=CHANCE, vmax=top, colorbar=False,
-            )  # fmt: skip
+            plotting.plot_surf_stat_map(surf_mesh=meshes["inflated"], stat_map=surface, hemi=side, axes=axes,
+                                        figure=figure, **look)  # fmt: skip
             axes.set_box_aspect(None, zoom=1.5)
         row[0].set_title(f"{method}: {ACCURACY} ({design} folds)", fontsize=10, loc="left")
     scale = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
@@ -101,16 +90,15 @@ def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
 
 
 def brain_view(data: BrainData, at_layer: pd.DataFrame, method: str) -> HTML:
-    """Show one method's accuracy by region in slices that a reader can move through; all of it is in the page."""
-    if reason := _nothing_to_map(data, at_layer):
-        return HTML(f"<p>Nothing to show: {escape(reason)}.</p>")
+    """Show one method's accuracy by region in slices to browse; all of it is in the page."""
+    reason = _nothing_to_map(data, at_layer)
+    images, top, design = ({}, 1.0, "") if reason else _images(data, at_layer)
+    if method not in images:
+        return HTML(f"<p>Nothing to show: {escape(reason or f'{method} was not decoded')}.</p>")
     from nilearn import plotting
 
-    images, top, design = _images(data, at_layer)
-    if method not in images:
-        return HTML(f"<p>Nothing to show: {escape(method)} was not decoded.</p>")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'")  # nilearn's own doing
+        warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'")  # within nilearn
         view = plotting.view_img(
             images[method], cmap="viridis", vmin=CHANCE, vmax=top, threshold=1e-3,
             symmetric_cmap=False, resampling_interpolation="nearest", width_view=640,
@@ -139,19 +127,19 @@ def _here(data: BrainData, at_layer: pd.DataFrame) -> pd.DataFrame:
 
 
 def _images(data: BrainData, at_layer: pd.DataFrame) -> tuple[dict[str, Any], float, str]:
-    """Return the image of each method's accuracies, what the colours end at, and the design."""
+    """Return the image of each method's accuracies, the largest value of the colour scale, and the design."""
     rows = _here(data, at_layer)
     scores = rows.groupby(["method", "region"])["pairwise"].mean().clip(lower=CHANCE + 1e-3)
-    methods = [m for m in ("untuned", *tables.ARMS) if m in set(rows["method"])]
+    methods = [m for m in ("untuned", *ARMS) if m in set(rows["method"])]
     images = {method: region_image(data, scores.loc[method]) for method in methods}
-    seen = max(float(image.get_fdata().max()) for image in images.values())  # a network may lie under its parts
+    seen = max(float(image.get_fdata().max()) for image in images.values())  # parts may cover their network
     return images, max(seen, CHANCE + 0.05), rows["folds"].iloc[0]
 
 
 def _nothing_to_map(data: BrainData, at_layer: pd.DataFrame) -> str:
     """Say why there is nothing to draw; empty where there is something."""
     if data.coordinates is None:
-        return f"the voxels of {data.name} have no known places"
-    if not _here(data, at_layer)["method"].isin(["untuned", *tables.ARMS]).any():
+        return f"the coordinates of the voxels of {data.name} are unknown"
+    if not _here(data, at_layer)["method"].isin(["untuned", *ARMS]).any():
         return "neither the untuned nor a tuned representation was decoded"
     return ""

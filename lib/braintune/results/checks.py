@@ -1,34 +1,41 @@
-"""Failure signatures: what a run that went wrong looks like, looked for in every run.
+"""Failure signatures: what a run that went wrong looks like, checked in every run.
 
-A signature that is found is no verdict: it names what to look at before any result is believed. Each entry of
-:data:`SIGNATURES` is checked for every brain data set, or once for the tuning runs.
+A signature that is found is no verdict: it names what to look at before any result is believed. Each function of
+:data:`SIGNATURES` returns whether its sign is found (None: it cannot be checked), and what was seen; it is called for
+every brain data set, or once for the tuning runs. What a sign may mean is in `checks.yml`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
+from braintune.core import store
 from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
 from braintune.results.tables import ARMS
 
-#: Share of fits at an edge of the penalty grid from which on the grid is in doubt.
+#: Share of fits at an edge of the penalty grid above which the grid is in doubt.
 EDGE_SHARE = 0.25
-#: A gap is large from this many margins on, and lonely if every other task's is less than half of it.
+#: A gap is large if above this many margins, and on one task only if every other task's is less than half of it.
 LARGE_GAP = 3
+#: Signatures that are checked once, not in every brain.
+ONCE = {"baseline"}
+WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+_UNTESTABLE = "one participant alone, or scores that do not vary, cannot be tested against chance"
 
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of a run that signatures are looked for in: all of a run, or those of one brain data set.
+    """The tables of a run that the signatures are checked in, as the figures notebook reads them.
 
     Attributes
     ----------
     run : Study
     tuned, decoded, at_layer, closeness : DataFrames
-        As the figures notebook reads them.
     """
 
     run: Study
@@ -43,35 +50,9 @@ class Results:
         return Results(self.run, self.tuned, *here)
 
     @property
-    def judged(self) -> pd.DataFrame:
-        """Scores in the design that claims are judged on."""
-        return self.at_layer[self.at_layer["folds"] == tables.main_design(self.at_layer["folds"])]
-
-    @property
     def region(self) -> str:
-        """The main region."""
+        """The main region of one brain data set."""
         return tables.main_region(list(self.at_layer["region"].unique()))
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One sign of failure.
-
-    Attributes
-    ----------
-    title : str
-    meaning : str
-        What it may mean, and what to do.
-    look : function of Results
-        Returns whether it is found (None: it could not be looked for), and what was seen.
-    per_brain : bool
-        Whether it is looked for in every brain data set, rather than once.
-    """
-
-    title: str
-    meaning: str
-    look: Callable[[Results], tuple[bool | None, str]]
-    per_brain: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,11 +62,11 @@ class CheckResult:
     Attributes
     ----------
     name, title, meaning : str
-        As in :data:`SIGNATURES`.
+        Key of :data:`SIGNATURES`, and its words.
     brain : str
-        Brain data set; empty where the signature is about tuning.
+        Empty where the signature is about tuning.
     found : bool or None
-        None where it could not be looked for.
+        None where it cannot be checked.
     seen : str
     """
 
@@ -97,58 +78,61 @@ class CheckResult:
     seen: str
 
 
-def check(
-    run: Study, tuned: pd.DataFrame, decoded: pd.DataFrame, at_layer: pd.DataFrame, closeness: pd.DataFrame
-) -> list[CheckResult]:
-    """Look for every failure signature in the tables of a run."""
-    results = Results(run, tuned, decoded, at_layer, closeness)
-    signs = []
-    for name, entry in SIGNATURES.items():
-        for brain in run.brains if entry.per_brain else [""]:
-            found, seen = entry.look(results.of(brain) if brain else results)
-            signs.append(CheckResult(name, entry.title, entry.meaning, brain, found, seen))
-    return signs
+def check(results: Results) -> list[CheckResult]:
+    """Check every failure signature in the tables of a run."""
+    return [
+        CheckResult(name, *WORDS[name].values(), brain, *look(results.of(brain) if brain else results))
+        for name, look in SIGNATURES.items()
+        for brain in ([""] if name in ONCE else results.run.brains)
+    ]
 
 
 def summary(signs: Sequence[CheckResult]) -> str:
     """Say in one line which failure signatures were found."""
     found = [f"{sign.title}{f' ({sign.brain})' if sign.brain else ''}" for sign in signs if sign.found]
     unseen = sum(sign.found is None for sign in signs)
-    told = f"{len(found)} of {len(signs)} failure signatures found"
-    told += f": {'; '.join(found)}" if found else ""
-    return told + (f" ({unseen} could not be looked for)" if unseen else "")
+    text = f"{len(found)} of {len(signs)} failure signatures found{': ' if found else ''}{'; '.join(found)}"
+    return text + (f" ({unseen} could not be checked)" if unseen else "")
+
+
+def read_summary(run: Study) -> str:
+    """Say in two lines what `claims.json` of a run holds: verdicts and failure signatures."""
+    kept = store.read_json(claims.ledger_file(run))
+    parts = []
+    for brain, facts in kept["brains"].items():
+        verdicts = ", ".join(f"{name} {entry['verdict']}" for name, entry in facts["claims"].items())
+        parts.append(f"{brain}{' (simulated)' if facts['simulated'] else ''}: {verdicts}")
+    return f"claims: {'; '.join(parts)}\nchecks: {summary([CheckResult(**sign) for sign in kept['signatures']])}"
 
 
 # --- what to look for --------------------------------------------------------------------------------------------
 
 
 def _at_chance(r: Results) -> tuple[bool | None, str]:
-    rows = r.judged[r.judged["method"].isin(["untuned", *ARMS])]
-    means = rows.groupby(["region", "participant"], sort=False)["pairwise"].mean()
-    p = {region: statistics.above(values, tables.CHANCE) for region, values in means.groupby("region", sort=False)}
-    if all(value is None for value in p.values()):
-        return None, "one participant alone, or scores that do not vary, cannot be tested against chance"
-    above = [region for region, q in zip(p, statistics.fdr(list(p.values())), strict=True) if q < r.run.fdr]
-    return not above, f"{len(above)} of {len(p)} regions above chance{': ' if above else ''}{', '.join(above)}"
+    rows = tables.in_main_design(r.at_layer)
+    above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.run.fdr)
+    if above is None:
+        return None, _UNTESTABLE
+    return not above, f"{len(above)} of {rows['region'].nunique()} regions above chance" + (
+        f": {', '.join(above)}" if above else ""
+    )
 
 
 def _edge(r: Results) -> tuple[bool | None, str]:
-    design = tables.main_design(r.decoded["folds"])
     rows = tables.at_analysis_layer(r.decoded[r.decoded["region"] == r.region], r.run)
-    share = tables.alpha_at_edge(rows[rows["folds"] == design])
+    share = tables.alpha_at_edge(tables.in_main_design(rows))
     return share > EDGE_SHARE, f"{share:.0%} of the fits in {r.region} (a sign above {EDGE_SHARE:.0%})"
 
 
 def _no_better(r: Results) -> tuple[bool | None, str]:
     rows = r.tuned[~(r.tuned["score"] > r.tuned["baseline"])]
-    named = list(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
-    return bool(named), ", ".join(named) or f"all {len(r.tuned)} tuning runs beat guessing"
+    named = ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
+    return bool(named), named or f"all {len(r.tuned)} tuning runs beat guessing"
 
 
 def _lonely_gap(r: Results) -> tuple[bool | None, str]:
-    rows = r.judged[(r.judged["region"] == r.region) & r.judged["method"].isin(ARMS)]
-    pairs = claims.pairs(rows, ["task"]).groupby("task", sort=False).mean()
-    gaps = (pairs["prompt-tuned"] - pairs["fine-tuned"]).sort_values(key=lambda gap: -gap.abs())
+    rows = tables.in_main_design(r.at_layer)
+    gaps = tables.contrast(rows[rows["region"] == r.region], ["task"]).mean(axis=1).sort_values(key=lambda g: -g.abs())
     if len(gaps) < 3:
         return None, f"{len(gaps)} tasks were tuned by both methods, and at least 3 are needed"
     largest, second = abs(gaps.iloc[0]), abs(gaps.iloc[1])
@@ -160,20 +144,20 @@ def _negative(r: Results) -> tuple[bool | None, str]:
     rows = r.closeness[r.closeness["method"].isin(ARMS)]
     if rows.empty:
         return None, "no tuned representation"
-    negative = rows[rows["spearman"] < 0]
     lowest = rows.loc[rows["spearman"].idxmin()]
+    negative = rows[rows["spearman"] < 0]
     named = ", ".join(f"{row.representation} {row.spearman:.2f}" for row in negative.itertuples())
-    return bool(len(negative)), named or f"lowest {lowest['representation']} {lowest['spearman']:.2f}"
+    return bool(named), named or f"lowest {lowest['representation']} {lowest['spearman']:.2f}"
 
 
 def _leak(r: Results) -> tuple[bool | None, str]:
-    rows = r.judged[(r.judged["representation"] == "passage") & (r.judged["folds"] == "grouped")]
+    rows = r.at_layer[(r.at_layer["representation"] == "passage") & (r.at_layer["folds"] == "grouped")]
     means = rows[rows["region"] == r.region].groupby("participant")["pairwise"].mean()
     if means.empty:
         return None, "no passage code under grouped folds"
     p = statistics.above(means, tables.CHANCE)
     if p is None:
-        return None, "one participant alone, or scores that do not vary, cannot be tested against chance"
+        return None, _UNTESTABLE
     return p < r.run.fdr, f"{means.mean():.3f} in {r.region} ({statistics.p_text(p)})"
 
 
@@ -189,37 +173,12 @@ def _not_finite(r: Results) -> tuple[bool | None, str]:
     return bool(named), named or f"all {sum(table.size for table in parts.values()):,} values are finite"
 
 
-SIGNATURES: dict[str, Signature] = {
-    "chance": Signature(
-        "everything at chance",
-        "the signal is too weak, or stimuli and responses are not in the same order",
-        _at_chance,
-    ),
-    "edge": Signature(
-        "penalties at the edge of their grid",
-        "widen `alpha_exponents`; where the signal is weak, the largest penalty is the right one",
-        _edge,
-    ),
-    "baseline": Signature(
-        "a task score no better than the trivial baseline",
-        "the model learned nothing; its representation says nothing about that task",
-        _no_better,
-        per_brain=False,
-    ),
-    "gap": Signature(
-        "a large gap between the methods on one task only",
-        "look at that task's learning curve first",
-        _lonely_gap,
-    ),
-    "negative": Signature(
-        "a tuned representation that correlates negatively with the untuned one",
-        "tuning has destroyed it, often by too high a learning rate",
-        _negative,
-    ),
-    "leak": Signature("`passage` above chance with grouped folds", "the groups are wrong", _leak),
-    "finite": Signature(
-        "values that are not finite",
-        "training has diverged, or a voxel or dimension does not vary; such scores are left out of the claims",
-        _not_finite,
-    ),
+SIGNATURES: dict[str, Callable[[Results], tuple[bool | None, str]]] = {
+    "chance": _at_chance,
+    "edge": _edge,
+    "baseline": _no_better,
+    "gap": _lonely_gap,
+    "negative": _negative,
+    "leak": _leak,
+    "finite": _not_finite,
 }

@@ -1,20 +1,21 @@
-"""The ledger: each claim of the paper, its test, and the verdict of the run at hand, one brain data set at a time.
+"""The claims of the paper, their tests, and the verdicts of a run, one brain data set at a time.
 
-A verdict is `supported`, `not supported` or `inconclusive`. That nothing is significant supports nothing: a claim of
-"no worse" is supported by non-inferiority only, and only where something is decoded at all, since where both methods
-are at chance neither can be worse. What cannot be tested is inconclusive, and its sentence says why. Level and margin
-are the profile's (`fdr`, `margin`). Claims are judged in each brain's main region, unless a claim names more, and on
-grouped folds where groups exist. What varies are participants (or tasks); the tuned models are taken as they are.
+A verdict is `supported`, `not supported` or `inconclusive`. A non-significant result is not support: a claim of "no
+worse" is supported by non-inferiority only, and only where something is decoded at all. What cannot be tested is
+inconclusive, and its sentence says why. Level and margin are the profile's (`fdr`, `margin`). Claims are judged in each
+brain's main region, unless a claim names more, and on grouped folds where groups exist. Tests are over participants or
+tasks; the tuned models are fixed. Words of the claims and their verdicts are in `claims.yml`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from braintune.core import store
 from braintune.core.study import Study
@@ -23,29 +24,29 @@ from braintune.results import statistics, tables
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS
 
-SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
-#: The tasks that the paper calls fine-grained in meaning, and the shallow one that it sets against them.
+VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
+#: Concept-level tasks of the paper, and the form-level task that they are compared with.
 CONCEPT, FORM = ("wsd", "coreference"), "chunking"
+#: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
+WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one brain data set says, ready to be tested.
+    """The results of one brain data set that its claims are judged on.
 
     Attributes
     ----------
     run : Study
     brain : str
     scores : DataFrame
-        Finite scores of the tuned representations, one row a participant, region, task, method and seed, in the
-        design that claims are judged on.
+        Finite scores of the tuned representations in the main design.
     region, design : str
         The main region and that design.
-    closeness, gain : DataFrames of tasks × methods
-        Spearman similarity to the untuned model, and the task score as a part of the way from the trivial baseline
-        to a perfect score; means over seeds, rows complete.
-    low, high : DataFrames of tasks × methods
-        The bounds of that similarity when passages are drawn anew; empty without a bootstrap.
+    closeness : DataFrame
+        Finite rows of the RSA table ``untuned`` at the analysis layer.
+    gain : DataFrame of tasks × methods
+        Task score as a part of the way from the trivial baseline to a perfect score, mean over seeds.
     """
 
     run: Study
@@ -55,8 +56,6 @@ class Evidence:
     design: str
     closeness: pd.DataFrame
     gain: pd.DataFrame
-    low: pd.DataFrame
-    high: pd.DataFrame
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -71,18 +70,11 @@ class Evidence:
 
     @cached_property
     def above(self) -> list[str]:
-        """The regions above chance, mean over tasks and methods, at the false-discovery rate over regions."""
-        means = self.cells.groupby(["region", "participant"], sort=False)["pairwise"].mean()
-        p = {region: statistics.above(values, tables.CHANCE) for region, values in means.groupby("region", sort=False)}
-        return [region for region, q in zip(p, statistics.fdr(list(p.values())), strict=True) if q < self.run.fdr]
-
-    @cached_property
-    def decoding(self) -> pd.DataFrame:
-        """Accuracy in the main region, mean over participants, tasks × methods."""
-        return _wide(self.main, "pairwise")
+        """The regions above chance."""
+        return above_chance(self.cells, self.run.fdr) or []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The verdict on one claim for one brain data set.
 
@@ -94,12 +86,12 @@ class Verdict:
         Effect with its interval, and the test that decides.
     measure : str
         What the effect is, in words.
-    detectable : float or None
-        Smallest effect that such a test would find with a probability of 80 %.
-    power : float or None
-        Probability of finding a difference as large as the margin.
     sentence : str
         Why, in words.
+    detectable : float or None
+        Smallest effect that such a test finds with a probability of 80 %.
+    power : float or None
+        Probability of finding a difference as large as the margin.
     """
 
     claim: str
@@ -113,342 +105,8 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One claim of the paper.
-
-    Attributes
-    ----------
-    paper : str
-        What the paper claims.
-    test : str
-        How it is tested here.
-    rule : str
-        When it is supported, when not; everything else is inconclusive.
-    judge : function of Evidence
-        Returns (verdict, finding, measure, sentence, detectable, power).
-    exploratory : bool
-        Whether the paper only asks, or it is our own question.
-    """
-
-    paper: str
-    test: str
-    rule: str
-    judge: Callable[[Evidence], tuple]
-    exploratory: bool = False
-
-
-# --- evidence ----------------------------------------------------------------------------------------------------
-
-
-def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Evidence:
-    """Choose from the tables of a run what the claims are judged on for one brain data set.
-
-    Parameters
-    ----------
-    run : Study
-    brain : str
-    at_layer : DataFrame
-        Scores at the analysis layer, from :func:`braintune.results.tables.scores`.
-    closeness : DataFrame
-        Rows of the RSA table ``untuned`` at the analysis layer.
-    tuned : DataFrame
-        Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
-    """
-    here = at_layer[at_layer["brain"] == brain]
-    design = tables.main_design(here["folds"])
-    rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
-    close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    return Evidence(
-        run, brain, rows, tables.main_region(list(here["region"].unique())), design,
-        _wide(close, "spearman"), _wide(tables.gain(tuned), "gain"),
-        _wide(close, "low"), _wide(close, "high"),
-    )  # fmt: skip
-
-
-def _wide(rows: pd.DataFrame, values: str) -> pd.DataFrame:
-    """Return tasks × methods (those of the two arms that there are), complete rows only."""
-    rows = rows[rows["method"].isin(ARMS)]
-    wide = rows.pivot_table(index="task", columns="method", values=values, sort=False)
-    return wide[[method for method in ARMS if method in wide]].dropna()
-
-
-def pairs(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return both arms' scores by `by` and participant, mean over the tasks that a participant has from both."""
-    keys = list(dict.fromkeys([*by, "participant", "task"]))
-    wide = cells.pivot_table(index=keys, columns="method", values="pairwise", sort=False)
-    both = wide.reindex(columns=list(ARMS)).dropna().reset_index()
-    return both.groupby([*by, "participant"], sort=False)[list(ARMS)].mean()
-
-
-def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFrame:
-    """Compare prompt-tuned with fine-tuned accuracy in every group of cells, paired over participants.
-
-    Parameters
-    ----------
-    cells : DataFrame
-        One row a participant, region, task and method.
-    by : sequence of str
-        What makes a group: ``region``, ``task``, or both.
-    run : Study
-        Its `margin` and `fdr`.
-
-    Returns
-    -------
-    DataFrame
-        One row a group: `difference` (prompt-tuned minus fine-tuned), its interval `low` … `high`, `p` (two-sided),
-        `q` (false-discovery rate over the groups), `p_margin` (non-inferiority), `p_equivalent`, `detectable`,
-        `power` (at the margin) and `n` participants. Untestable values are NaN.
-    """
-    pair = pairs(cells, by)
-    wide = (pair["prompt-tuned"] - pair["fine-tuned"]).unstack("participant", sort=False)
-    found = statistics.paired_family(wide.to_numpy(), run.margin, run.fdr)
-    return pd.concat([wide.index.to_frame(index=False), found], axis=1)
-
-
-# --- the rules ---------------------------------------------------------------------------------------------------
-
-
-def no_task_worse(e: Evidence) -> tuple:
-    """Judge C1: on no task does fine-tuning significantly outperform prompt-tuning."""
-    cells = comparisons(e.cells, ["task", "region"], e.run)
-    main = cells[cells["region"] == e.region]
-    if main.empty:
-        return _cannot("no task was tuned by both methods", "lowest task")
-    worse = cells[(cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
-    if len(worse):
-        named = ", ".join(f"{row.task} in {row.region} ({row.difference:+.3f})" for row in worse.itertuples())
-        told = f"Fine-tuning is significantly better on {named}: {len(worse)} of {len(cells)} task × region cells."
-        return NOT_SUPPORTED, *_lowest(worse, "task", "q"), told, *_power(main)
-    told = f"Fine-tuning is significantly better in none of {len(cells)} task × region cells (q < {e.run.fdr:g})"
-    unsure = [task for task in e.main["task"].unique() if task not in _shown(main, "task", e.run)]
-    effect, power = _lowest(main, "task", "p_margin"), _power(main)
-    if unsure:
-        told += (
-            f", but that it is at most {e.run.margin:g} better is not shown for {', '.join(unsure)}{_untested(main)}."
-        )
-        return INCONCLUSIVE, *effect, told, *power
-    if e.region not in e.above:
-        return (
-            INCONCLUSIVE,
-            *effect,
-            f"{told}, but {e.region} is not above chance, where no method can be better.",
-            *power,
-        )
-    told += f", and in {e.region} it is at most {e.run.margin:g} better on each of the {len(main)} tasks."
-    return SUPPORTED, *effect, told, *power
-
-
-def no_region_worse(e: Evidence) -> tuple:
-    """Judge C2: prompt-tuning matches or exceeds fine-tuning in every network and region."""
-    cells = comparisons(e.cells, ["region"], e.run)
-    if cells.empty:
-        return _cannot("no task was tuned by both methods", "lowest region")
-    shown = _shown(cells, "region", e.run)
-    worse = cells[~cells["region"].isin(shown) & (cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
-    if len(worse):
-        named = ", ".join(f"{row.region} ({row.difference:+.3f})" for row in worse.itertuples())
-        told = f"Fine-tuning is significantly better in {named} (q < {e.run.fdr:g} over {len(cells)} regions)."
-        return NOT_SUPPORTED, *_lowest(worse, "region", "q"), told, *_power(cells)
-    decoded = cells[cells["region"].isin(e.above)]
-    silent = [region for region in e.cells["region"].unique() if region not in e.above]
-    aside = f" Not above chance, and so without a say: {', '.join(silent)}." if silent else ""
-    if decoded.empty:
-        told = f"No region is above chance, and where nothing is decoded no method can be better{_untested(cells)}."
-        return INCONCLUSIVE, *_lowest(cells, "region", "p_margin"), told, *_power(cells)
-    unsure = [region for region in e.above if region not in shown]
-    effect, power = _lowest(decoded, "region", "p_margin"), _power(decoded)
-    if unsure:
-        told = f"That fine-tuning is at most {e.run.margin:g} better is not shown for {', '.join(unsure)}"
-        return INCONCLUSIVE, *effect, f"{told}{_untested(decoded)}.{aside}", *power
-    told = f"Fine-tuning is at most {e.run.margin:g} better in every region above chance: {', '.join(e.above)}.{aside}"
-    return SUPPORTED, *effect, told, *power
-
-
-def concept_over_form(e: Evidence) -> tuple:
-    """Judge C3: concept-level tasks decode better than chunking."""
-    wide = e.main.pivot_table(index=["participant", "method"], columns="task", values="pairwise", sort=False)
-    concept = [task for task in CONCEPT if task in wide]
-    measure = f"{' and '.join(concept or CONCEPT)} minus {FORM}"
-    if not concept or FORM not in wide:
-        return _cannot(f"it takes {FORM} and one of {', '.join(CONCEPT)} among the tasks of the profile", measure)
-    both = wide[[*concept, FORM]].dropna().groupby("participant").mean()
-    if both.empty:
-        return _cannot("no participant has scores of all of them", measure)
-    meaning, form = both[concept].mean(axis=1).to_numpy(), both[FORM].to_numpy()
-    found = statistics.paired_difference(meaning, form, e.run.fdr)
-    verdict = INCONCLUSIVE
-    if found.p is not None and found.p < e.run.fdr and found.estimate > 0:
-        verdict = SUPPORTED
-    elif e.region in e.above and statistics.non_inferiority(form, meaning, e.run.margin, e.run.fdr).shown:
-        verdict = NOT_SUPPORTED
-    told = {
-        SUPPORTED: "Concept-level tasks decode better",
-        NOT_SUPPORTED: f"Concept-level tasks decode less than {e.run.margin:g} better, or worse",
-        INCONCLUSIVE: f"Neither an advantage of concept-level tasks is shown nor that it is below {e.run.margin:g}",
-    }[verdict]
-    power = statistics.power_at(meaning - form, e.run.margin, e.run.fdr)
-    return (
-        verdict,
-        found,
-        measure,
-        f"{told}: {found.sentence}",
-        statistics.smallest_detectable(meaning - form, e.run.fdr),
-        power,
-    )
-
-
-def closer_to_untuned(e: Evidence) -> tuple:
-    """Judge C4: prompt-tuned representations stay closer to the untuned model."""
-    measure = "prompt-tuned minus fine-tuned, Spearman RSA"
-    if not set(ARMS) <= set(e.closeness) or e.closeness.empty:
-        return _cannot("no task was tuned by both methods", measure)
-    prompt, fine = e.closeness["prompt-tuned"].to_numpy(), e.closeness["fine-tuned"].to_numpy()
-    found = statistics.paired_difference(prompt, fine, e.run.fdr, "tasks")
-    verdict = _by_sign(found, e.run.fdr)
-    told = {
-        SUPPORTED: "Prompt-tuned representations stay closer",
-        NOT_SUPPORTED: "Fine-tuned representations stay closer",
-        INCONCLUSIVE: "Which method stays closer is not shown",
-    }[verdict]
-    return (
-        verdict,
-        found,
-        measure,
-        f"{told}: {found.sentence}",
-        statistics.smallest_detectable(prompt - fine, e.run.fdr),
-        None,
-    )
-
-
-def closeness_predicts(e: Evidence) -> tuple:
-    """Judge C5: closeness to the untuned model predicts decoding across task × method."""
-    return _predicts(e, e.closeness)
-
-
-def score_predicts(e: Evidence) -> tuple:
-    """Judge C6: the task score predicts decoding."""
-    return _predicts(e, e.gain)
-
-
-def _predicts(e: Evidence, x: pd.DataFrame) -> tuple:
-    """Relate a property of the tuned models, tasks × methods, to their accuracy in the main region."""
-    measure = "rank correlation"
-    methods = [method for method in ARMS if method in x and method in e.decoding]
-    tasks = [task for task in x.index if task in e.decoding.index]
-    if not methods or not tasks:
-        return _cannot("no tuned representation has both values", measure)
-    one, other = (table.loc[tasks, methods].to_numpy() for table in (x, e.decoding))
-    found = statistics.association(one, other, e.run.fdr, e.run.fold_seed)
-    if found.p is None:
-        return INCONCLUSIVE, found, measure, f"It {found.sentence}", None, None
-    verdict = _by_sign(found, e.run.fdr)
-    told = {SUPPORTED: "It does", NOT_SUPPORTED: "The relation is the reverse", INCONCLUSIVE: "No relation is shown"}
-    together = pd.Series(one.ravel()).corr(pd.Series(other.ravel()), method="spearman")
-    raw = f" Over all {one.size} points, methods mixed, the rank correlation is {together:+.2f}."
-    sentence = f"{told[verdict]}: {found.sentence}{raw if np.isfinite(together) else ''}"
-    return verdict, found, measure, sentence, statistics.detectable_correlation(found.n, e.run.fdr), None
-
-
-def _by_sign(found: Finding, alpha: float) -> str:
-    if found.p is None or found.p >= alpha:
-        return INCONCLUSIVE
-    return SUPPORTED if found.estimate > 0 else NOT_SUPPORTED
-
-
-def _shown(cells: pd.DataFrame, name: str, run: Study) -> list[str]:
-    return cells.loc[cells["p_margin"] < run.fdr, name].tolist()
-
-
-def _lowest(cells: pd.DataFrame, name: str, p: str) -> tuple[Finding, str]:
-    """Return the group in which prompt-tuning does worst; its p-value is the largest of column `p` over the groups."""
-    row = cells.loc[cells["difference"].idxmin()]
-    largest = None if cells[p].isna().any() else float(cells[p].max())
-    low, high = (_number(row[side]) for side in ("low", "high"))
-    told = f"{row['difference']:+.3f} ({row[name]})"
-    found = Finding(estimate=float(row["difference"]), low=low, high=high, p=largest, n=int(row["n"]), sentence=told)
-    return found, f"prompt-tuned minus fine-tuned, lowest {name} ({row[name]})"
-
-
-def _power(cells: pd.DataFrame) -> tuple[float | None, float | None]:
-    """Return the power of the least powerful group: its smallest detectable difference, its power at the margin."""
-    return _number(cells["detectable"].max()), _number(cells["power"].min())
-
-
-def _untested(cells: pd.DataFrame) -> str:
-    if cells["p_margin"].notna().any():
-        return ""
-    alone = cells["n"].max() < 2
-    return f"; it cannot be tested: {'there is only one participant' if alone else 'the differences do not vary'}"
-
-
-def _cannot(why: str, measure: str) -> tuple:
-    sentence = f"It cannot be tested: {why}."
-    return INCONCLUSIVE, Finding(estimate=None, n=0, sentence=sentence), measure, sentence, None, None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
-
-
-_MARGIN = "by the margin of the profile"
-CLAIMS: dict[str, Claim] = {
-    "C1": Claim(
-        "On no task does fine-tuning significantly outperform prompt-tuning.",
-        "Per task and region, prompt-tuned minus fine-tuned accuracy, paired t test over participants; "
-        "false-discovery rate over tasks × regions; non-inferiority per task in the main region.",
-        "Not supported if fine-tuning is significantly better for any task and region; supported if prompt-tuning is "
-        f"non-inferior {_MARGIN} on every task in the main region, and that is above chance.",
-        no_task_worse,
-    ),
-    "C2": Claim(
-        "Prompt-tuning matches or exceeds fine-tuning in every network and region.",
-        "Per region, mean over tasks, paired over participants: non-inferiority; false-discovery rate over regions.",
-        f"Supported if prompt-tuning is non-inferior {_MARGIN} in every region above chance; not supported if in a "
-        "region where that is not shown fine-tuning is significantly better.",
-        no_region_worse,
-    ),
-    "C3": Claim(
-        "Tasks about the meaning of concepts (word sense, coreference) decode better than chunking.",
-        "Their mean accuracy minus that of chunking, mean over methods, paired t test over participants.",
-        "Supported if significantly above 0; not supported if the advantage is shown to be below the margin in a "
-        "region above chance.",
-        concept_over_form,
-    ),
-    "C4": Claim(
-        "Prompt-tuned representations stay closer to the untuned model.",
-        "Spearman RSA with the untuned model, prompt-tuned minus fine-tuned, paired t test over tasks.",
-        "Supported if significantly above 0; not supported if significantly below.",
-        closer_to_untuned,
-    ),
-    "C5": Claim(
-        "Closeness to the untuned model predicts decoding.",
-        "Rank correlation over tasks within each method, mean over methods; whole tasks are permuted.",
-        "Supported if significantly positive; not supported if significantly negative.",
-        closeness_predicts,
-    ),
-    "C6": Claim(
-        "Exploratory: a better task score goes with better decoding.",
-        "As C5, with the task score as a part of the way from the trivial baseline to a perfect score.",
-        "As C5.",
-        score_predicts,
-        exploratory=True,
-    ),
-}
-
-
-# --- the ledger --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
 class Ledger:
-    """All verdicts of a run, with what they rest on.
-
-    Attributes
-    ----------
-    evidence : dict of str to Evidence
-        By brain data set.
-    verdicts : tuple of Verdict
-    """
+    """All verdicts of a run, with the evidence by brain data set."""
 
     evidence: dict[str, Evidence]
     verdicts: tuple[Verdict, ...]
@@ -466,13 +124,269 @@ class Ledger:
 def judge(run: Study, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Ledger:
     """Judge every claim for every brain data set of a run; for the tables see :func:`evidence`."""
     found = {brain: evidence(run, brain, at_layer, closeness, tuned) for brain in run.brains}
-    verdicts = tuple(_verdict(name, claim, e) for e in found.values() for name, claim in CLAIMS.items())
-    return Ledger(found, verdicts)
+    return Ledger(found, tuple(rule(name, e) for e in found.values() for name, rule in CLAIMS.items()))
 
 
-def _verdict(name: str, claim: Claim, e: Evidence) -> Verdict:
-    verdict, finding, measure, sentence, detectable, power = claim.judge(e)
-    return Verdict(name, e.brain, verdict, finding, measure, sentence, detectable, power)
+def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Evidence:
+    """Select from the tables of a run what the claims are judged on for one brain data set.
+
+    Parameters
+    ----------
+    run : Study
+    brain : str
+    at_layer : DataFrame
+        Scores at the analysis layer, from :func:`braintune.results.tables.scores`.
+    closeness : DataFrame
+        Rows of the RSA table ``untuned`` at the analysis layer.
+    tuned : DataFrame
+        Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    """
+    here = at_layer[at_layer["brain"] == brain]
+    region, design = tables.main_region(list(here["region"].unique())), tables.main_design(here["folds"])
+    rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
+    close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
+    return Evidence(run, brain, rows, region, design, close, tables.arms(tables.gain(tuned), "gain"))
+
+
+def above_chance(rows: pd.DataFrame, level: float) -> list[str] | None:
+    """Return the regions whose accuracy is above chance, by the false-discovery rate; None if none can be tested."""
+    means = rows.groupby(["region", "participant"], sort=False)["pairwise"].mean()
+    p = {region: statistics.above(values, tables.CHANCE) for region, values in means.groupby("region", sort=False)}
+    if all(value is None for value in p.values()):
+        return None
+    return [region for region, q in zip(p, statistics.fdr(list(p.values())), strict=True) if q < level]
+
+
+def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFrame:
+    """Test prompt-tuned minus fine-tuned accuracy in every group of cells, paired over participants.
+
+    Returns
+    -------
+    DataFrame
+        One row a group, from :func:`braintune.results.statistics.paired_tests`; its columns `by` name the group.
+    """
+    contrast = tables.contrast(cells, by)
+    found = statistics.paired_tests(contrast.to_numpy(), run.margin, run.fdr)
+    return pd.concat([contrast.index.to_frame(index=False), found], axis=1)
+
+
+def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
+    """Return the comparisons by task in each main region, or by region over tasks, with what they show.
+
+    `q` is the false-discovery rate over the tasks (or regions) of a brain.
+    """
+    found = []
+    for brain, e in ledger.evidence.items():
+        cells = comparisons(e.cells, ["region"], e.run) if regions else comparisons(e.main, ["task"], e.run)
+        shown = {"differs": "q", "not worse": "p_margin", "equivalent": "p_equivalent"}
+        marks = {name: cells[p].lt(e.run.fdr).map({True: "yes", False: "not shown"}) for name, p in shown.items()}
+        found.append(cells.drop(columns=["p_margin", "p_equivalent"]).assign(**marks))
+        found[-1].insert(0, "brain", brain)
+    return pd.concat(found, ignore_index=True)
+
+
+# --- the rules ---------------------------------------------------------------------------------------------------
+
+
+def no_task_worse(claim: str, e: Evidence) -> Verdict:
+    """Judge C1: on no task does fine-tuning significantly outperform prompt-tuning."""
+    cells = comparisons(e.cells, ["task", "region"], e.run)
+    main = cells[cells["region"] == e.region]
+    if main.empty:
+        return _cannot(claim, e, "lowest task", "no task was tuned by both methods")
+    worse = cells[(cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
+    unsure = [task for task in e.main["task"].unique() if task not in _not_worse(main, "task", e.run)]
+    reason = (
+        _not_shown(unsure, main, e.run) if unsure else f"{e.region} is not above chance, where no method can be better"
+    )
+    verdict = SUPPORTED if not unsure and e.region in e.above else INCONCLUSIVE
+    named = ", ".join(f"{row.task} in {row.region} ({row.difference:+.3f})" for row in worse.itertuples())
+    words = {"cells": len(cells), "significant": len(worse), "worse": named, "open": reason, "tasks": len(main)}
+    if len(worse):
+        return _verdict(claim, e, NOT_SUPPORTED, **_lowest(worse, "task", "q"), **_weakest(main), words=words)
+    return _verdict(claim, e, verdict, **_lowest(main, "task", "p_margin"), **_weakest(main), words=words)
+
+
+def no_region_worse(claim: str, e: Evidence) -> Verdict:
+    """Judge C2: prompt-tuning matches or exceeds fine-tuning in every network and region."""
+    cells = comparisons(e.cells, ["region"], e.run)
+    if cells.empty:
+        return _cannot(claim, e, "lowest region", "no task was tuned by both methods")
+    shown = _not_worse(cells, "region", e.run)
+    worse = cells[~cells["region"].isin(shown) & (cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
+    decoded = cells[cells["region"].isin(e.above)]
+    silent = [region for region in e.cells["region"].unique() if region not in e.above]
+    unsure = [region for region in e.above if region not in shown]
+    verdict = SUPPORTED if len(decoded) and not unsure else INCONCLUSIVE
+    tested = decoded if len(decoded) else cells
+    open_ = _not_shown(unsure, tested, e.run) if unsure else f"no region is above chance{_untested(tested)}"
+    words = {
+        "cells": len(cells), "decoded": ", ".join(e.above), "silent": ", ".join(silent) or "none", "open": open_,
+        "worse": ", ".join(f"{row.region} ({row.difference:+.3f})" for row in worse.itertuples()),
+    }  # fmt: skip
+    if len(worse):
+        return _verdict(claim, e, NOT_SUPPORTED, **_lowest(worse, "region", "q"), **_weakest(cells), words=words)
+    return _verdict(claim, e, verdict, **_lowest(tested, "region", "p_margin"), **_weakest(tested), words=words)
+
+
+def concept_over_form(claim: str, e: Evidence) -> Verdict:
+    """Judge C3: concept-level tasks decode better than chunking."""
+    wide = e.main.pivot_table(index=["participant", "method"], columns="task", values="pairwise", sort=False)
+    concept = [task for task in CONCEPT if task in wide]
+    measure = f"{' and '.join(concept or CONCEPT)} minus {FORM}"
+    if not concept or FORM not in wide:
+        needed = f"it needs {FORM} and one of {', '.join(CONCEPT)} among the tasks of the profile"
+        return _cannot(claim, e, measure, needed)
+    both = wide[[*concept, FORM]].dropna().groupby("participant").mean()
+    if both.empty:
+        return _cannot(claim, e, measure, "no participant has scores of all of them")
+    difference = (both[concept].mean(axis=1) - both[FORM]).to_numpy()
+    found = statistics.paired_difference(difference, e.run.fdr)
+    reverse = statistics.paired_tests(-difference[None], e.run.margin, e.run.fdr).iloc[0]
+    verdict = INCONCLUSIVE
+    if _by_sign(found, e.run.fdr) == SUPPORTED:
+        verdict = SUPPORTED
+    elif e.region in e.above and reverse["p_margin"] < e.run.fdr:
+        verdict = NOT_SUPPORTED
+    power = {name: _number(reverse[name]) for name in ("detectable", "power")}
+    return _verdict(claim, e, verdict, found, measure, words={"result": found.sentence}, **power)
+
+
+def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
+    """Judge C4: prompt-tuned representations stay closer to the untuned model."""
+    measure, closeness = "prompt-tuned minus fine-tuned, Spearman RSA", tables.arms(e.closeness, "spearman")
+    if not set(ARMS) <= set(closeness) or closeness.empty:
+        return _cannot(claim, e, measure, "no task was tuned by both methods")
+    difference = (closeness["prompt-tuned"] - closeness["fine-tuned"]).to_numpy()
+    found = statistics.paired_difference(difference, e.run.fdr, "tasks")
+    detectable = _number(statistics.paired_tests(difference[None], e.run.margin, e.run.fdr)["detectable"][0])
+    words = {"result": found.sentence}
+    return _verdict(claim, e, _by_sign(found, e.run.fdr), found, measure, words=words, detectable=detectable)
+
+
+def closeness_predicts(claim: str, e: Evidence) -> Verdict:
+    """Judge C5: closeness to the untuned model predicts decoding across task × method."""
+    return _predicts(claim, e, tables.arms(e.closeness, "spearman"))
+
+
+def score_predicts(claim: str, e: Evidence) -> Verdict:
+    """Judge C6: the task score predicts decoding."""
+    return _predicts(claim, e, e.gain)
+
+
+def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
+    """Relate a property of the tuned models, tasks × methods, to their accuracy in the main region."""
+    measure, decoding = "rank correlation", tables.arms(e.main, "pairwise")
+    methods = [method for method in ARMS if method in x and method in decoding]
+    tasks = [task for task in x.index if task in decoding.index]
+    if not methods or not tasks:
+        return _cannot(claim, e, measure, "no tuned representation has both values")
+    one, other = (table.loc[tasks, methods].to_numpy() for table in (x, decoding))
+    found = statistics.association(one, other, e.run.fdr, e.run.fold_seed)
+    if found.p is None:
+        return Verdict(claim=claim, brain=e.brain, verdict=INCONCLUSIVE, finding=found, measure=measure,
+                       sentence=f"It {found.sentence}")  # fmt: skip
+    mixed = pd.Series(one.ravel()).corr(pd.Series(other.ravel()), method="spearman")
+    result = f"{found.sentence} Over all {one.size} points, methods mixed, the rank correlation is {mixed:+.2f}."
+    words = {"result": result if np.isfinite(mixed) else found.sentence}
+    detectable = statistics.detectable_correlation(found.n, e.run.fdr)
+    return _verdict(claim, e, _by_sign(found, e.run.fdr), found, measure, words=words, detectable=detectable)
+
+
+CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
+    "C1": no_task_worse,
+    "C2": no_region_worse,
+    "C3": concept_over_form,
+    "C4": closer_to_untuned,
+    "C5": closeness_predicts,
+    "C6": score_predicts,
+}
+
+
+# --- parts of the rules ------------------------------------------------------------------------------------------
+
+
+def _verdict(
+    claim: str, e: Evidence, verdict: str, finding: Finding, measure: str, words: dict[str, Any], **power: float | None
+) -> Verdict:
+    """Return a verdict with its sentence, filled from `words`, level, margin and region."""
+    words = {"level": e.run.fdr, "margin": e.run.margin, "region": e.region} | words
+    sentence = WORDS[claim][verdict].format(**words)
+    return Verdict(
+        claim=claim, brain=e.brain, verdict=verdict, finding=finding, measure=measure, sentence=sentence, **power
+    )
+
+
+def _cannot(claim: str, e: Evidence, measure: str, why: str) -> Verdict:
+    sentence = f"It cannot be tested: {why}."
+    finding = Finding(estimate=None, n=0, sentence=sentence)
+    return Verdict(
+        claim=claim, brain=e.brain, verdict=INCONCLUSIVE, finding=finding, measure=measure, sentence=sentence
+    )
+
+
+def _by_sign(found: Finding, alpha: float) -> str:
+    if found.p is None or found.p >= alpha:
+        return INCONCLUSIVE
+    return SUPPORTED if found.estimate > 0 else NOT_SUPPORTED
+
+
+def _not_worse(cells: pd.DataFrame, name: str, run: Study) -> list[str]:
+    return cells.loc[cells["p_margin"] < run.fdr, name].tolist()
+
+
+def _not_shown(unsure: Iterable[str], cells: pd.DataFrame, run: Study) -> str:
+    return f"non-inferiority (margin {run.margin:g}) is not shown for {', '.join(unsure)}{_untested(cells)}"
+
+
+def _untested(cells: pd.DataFrame) -> str:
+    if cells["p_margin"].notna().any():
+        return ""
+    return f"; it cannot be tested: {'there is only one participant' if cells['n'].max() < 2 else 'nothing varies'}"
+
+
+def _lowest(cells: pd.DataFrame, name: str, p: str) -> dict[str, Any]:
+    """Return the group in which prompt-tuning does worst; its p-value is the largest of column `p` over the groups."""
+    row = cells.loc[cells["difference"].idxmin()]
+    largest = None if cells[p].isna().any() else float(cells[p].max())
+    numbers = {"estimate": float(row["difference"]), "low": _number(row["low"]), "high": _number(row["high"])}
+    found = Finding(**numbers, p=largest, n=int(row["n"]), sentence=f"{row['difference']:+.3f} ({row[name]})")
+    return {"finding": found, "measure": f"prompt-tuned minus fine-tuned, lowest {name} ({row[name]})"}
+
+
+def _weakest(cells: pd.DataFrame) -> dict[str, float | None]:
+    """Return the power of the least powerful group: its smallest detectable difference, its power at the margin."""
+    return {"detectable": _number(cells["detectable"].max()), "power": _number(cells["power"].min())}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+# --- beside the verdicts -----------------------------------------------------------------------------------------
+
+
+def background(e: Evidence) -> list[str]:
+    """Return further sentences on the evidence: mixed model, variance, training runs, intervals of the closeness."""
+    said = [statistics.mixed_model(e.cells, e.run.fdr).sentence]
+    contrast = tables.contrast(e.scores, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
+    regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
+    if len(contrast) == len(regions) * len(seeds) > 0:
+        cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
+        said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
+    if len(seeds) > 1 and e.region in regions:
+        said.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.run.fdr).sentence)
+    low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
+    if set(ARMS) <= set(low) & set(high):
+        prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
+        said.append(
+            f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
+            f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
+        )
+    if e.scores["seed"].nunique() <= 1:
+        said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
+    return said
 
 
 def ledger_file(run: Study) -> Path:
@@ -488,51 +402,10 @@ def write(run: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
             "participants": int(e.scores["participant"].nunique()),
             "region": e.region,
             "folds": e.design,
-            "claims": {v.claim: asdict(v) | {"claim": CLAIMS[v.claim].paper} for v in ledger.of(brain)},
+            "claims": {v.claim: asdict(replace(v, claim=WORDS[v.claim]["paper"])) for v in ledger.of(brain)},
             "also": background(e),
         }
         for brain, e in ledger.evidence.items()
     }
     settings = {"alpha": run.fdr, "margin": run.margin}
     store.write_json(ledger_file(run), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
-
-
-def _apart(e: Evidence) -> str:
-    """Say on how many tasks the methods' closeness differs by more than the choice of passages explains."""
-    prompt, fine = (int((e.low[one] > e.high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
-    return (
-        "Closeness to the untuned model with passages (or stimuli) drawn anew: the intervals of the two methods are "
-        f"apart on {prompt + fine} of {len(e.low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on "
-        f"{fine}."
-    )
-
-
-def by_seed(e: Evidence) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned accuracy, mean over tasks: participants × (region, seed), complete ones."""
-    keys = ["participant", "region", "seed", "task"]
-    wide = e.scores.pivot_table(index=keys, columns="method", values="pairwise").reindex(columns=list(ARMS)).dropna()
-    difference = (wide["prompt-tuned"] - wide["fine-tuned"]).groupby(keys[:3]).mean()
-    if difference.empty:
-        return pd.DataFrame()
-    return difference.unstack(["region", "seed"]).dropna(axis=1)  # regions that every participant has
-
-
-def background(e: Evidence) -> list[str]:
-    """Say what stands behind the verdicts: the mixed model, where the variance lies, and what the seeds add."""
-    several = e.scores["seed"].nunique() > 1
-    told = [statistics.mixed_model(e.cells, e.run.fdr).sentence]
-    whole = by_seed(e)
-    if len(whole):
-        regions, seeds = (whole.columns.get_level_values(name).unique() for name in ("region", "seed"))
-        complete = len(regions) * len(seeds) == whole.shape[1]
-        cube = (
-            whole.to_numpy().reshape(len(whole), len(regions), len(seeds)) if complete else np.full((1, 1, 1), np.nan)
-        )
-        told.append(statistics.variance_split(cube).sentence)
-        if several and e.region in whole:
-            told.append(statistics.crossed_mean(whole[e.region].to_numpy(), e.run.fdr).sentence)
-    if set(ARMS) <= set(e.low) & set(e.high):
-        told.append(_apart(e))
-    if not several:
-        told.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
-    return told

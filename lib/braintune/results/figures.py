@@ -1,218 +1,99 @@
 """Figures of the book, each from tidy tables: one function a figure, one colour a method.
 
-Functions return a matplotlib Figure; :func:`draw` keeps it as SVG and PNG with its caption. Error bars are 95 %
-confidence intervals over participants (t intervals of each participant's mean over tasks and seeds) unless a caption
-says otherwise; with one participant there are none.
+Functions return a matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`. Error
+bars are 95 % t intervals over participants (of each participant's mean over tasks and seeds) unless a caption says
+otherwise; with one participant there are none.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from braintune.core import store
-from braintune.core.base import BraintuneError, lookup
+from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import tables
+from braintune.results.statistics import POWER
 from braintune.results.style import (
     ACCURACY,
     COLOURS,
-    DESIGNS,
     MARKERS,
     NETWORKS,
+    chance_line,
+    curves,
+    dots,
     grid_of_panels,
-    half_width,
-    interval,
     name_rows,
     nothing,
-    offsets,
     one_legend,
+    over_participants,
+    t_interval,
     untuned_line,
     why_nothing,
 )
+from braintune.results.tables import ARMS, CHANCE
 
-# --- keeping -----------------------------------------------------------------------------------------------------
+#: Controls that are drawn by layer, and their lines.
+CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
+
+# --- writing -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What a figure shows, in words that can stand alone, for eyes and for a screen reader.
-
-    Attributes
-    ----------
-    text : str
-        The caption.
-    alt : str
-        What is to be seen, in one line.
-    brain : bool
-        Whether it shows brain data.
-    """
+    """What a figure shows: its caption, one line for a screen reader, and whether it shows brain data of the run."""
 
     text: str
     alt: str
     brain: bool = True
 
 
-_BARS = "Points are means over participants, bars are 95 % confidence intervals over participants"
-CAPTIONS = {
-    "tuning-scores": Caption(
-        "Test score by task and method, beside what a trivial answer (bar) and a bag of words (line) score on the same "
-        "examples. With several seeds, points are means and error bars standard deviations over seeds. Each task has "
-        "its own metric, so compare within a row.",
-        "Test score by task and tuning method, beside a trivial baseline and a bag of words.",
-        brain=False,
-    ),
-    "learning-curves": Caption(
-        "Validation score after each epoch, mean over seeds. A curve that still rises at its end asks for more epochs.",
-        "Validation score by epoch for every task and method.",
-        brain=False,
-    ),
-    "decoding-networks": Caption(
-        f"How well each kind of representation is decoded from each region, mean over tasks. {_BARS}; the dashed line "
-        "is chance.",
-        "Decoding accuracy of untuned, fine-tuned and prompt-tuned representations, by region.",
-    ),
-    "decoding-tasks": Caption(
-        f"How well the representation of each task is decoded from each network. {_BARS}; the grey line and band are "
-        "the untuned model and its interval, the dashed line is chance.",
-        "Decoding accuracy by network, task and tuning method, with the untuned model as a line.",
-    ),
-    "difference": Caption(
-        "Prompt-tuned minus fine-tuned pairwise accuracy, in hundredths, mean over participants, by region and task. "
-        "Above zero (blue), the prompt-tuned representation is decoded better.",
-        "Prompt-tuned minus fine-tuned accuracy by region and task.",
-    ),
-    "difference-tasks": Caption(
-        "Prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each brain. Points are means "
-        "over participants, bars are intervals over participants; the grey band is the margin within which a "
-        "difference does not count. Right of zero, the prompt-tuned representation is decoded better.",
-        "Prompt-tuned minus fine-tuned accuracy by task with intervals, beside the margin.",
-    ),
-    "task-ranking": Caption(
-        f"Tasks in the order of how well their representations are decoded. {_BARS}; the grey line and band are the "
-        "untuned model and its interval.",
-        "Tasks ranked by the decoding accuracy of their representations.",
-    ),
-    "layers": Caption(
-        f"Pairwise accuracy by layer, mean over tasks; layer 0 holds the token embeddings. {_BARS}; the dashed line is "
-        "chance.",
-        "Decoding accuracy by layer for untuned, fine-tuned and prompt-tuned representations.",
-    ),
-    "leakage": Caption(
-        f"The controls and the untuned model under both fold designs. {_BARS}; the dashed line is chance. What a "
-        "content-free code reaches with shuffled folds is leakage.",
-        "Decoding accuracy of the controls and the untuned model under shuffled and grouped folds.",
-    ),
-    "closeness-tasks": Caption(
-        "Representational similarity (Spearman) of each tuned model to the untuned one, by task, over the stimuli of "
-        "each brain data set. Points are means over seeds, bars 95 % bootstrap intervals over passages (or stimuli). "
-        "At 1, tuning has left the order of all distances as it was.",
-        "Similarity to the untuned model by task and tuning method, with bootstrap intervals.",
-        brain=False,
-    ),
-    "closeness-layers": Caption(
-        "Representational similarity (Spearman) to the untuned model at the same layer, mean over tasks, seeds and the "
-        "stimuli of all brain data sets. The prefix controls have learned nothing: what they lack to 1 is the price of "
-        "attending to a prefix. Layer 0 holds the token embeddings.",
-        "Similarity to the untuned model by layer, for both tuning methods and three controls.",
-        brain=False,
-    ),
-    "closeness": Caption(
-        "Each point is one task tuned by one method: how close its representation stays to the untuned model, and how "
-        "well it is decoded, mean over participants. A line joins the two methods of a task; the diamond is the "
-        "untuned model.",
-        "Decoding accuracy against closeness to the untuned model, by task and method.",
-    ),
-    "task-score": Caption(
-        "Each point is one task tuned by one method: how far its task score has come from the trivial baseline to a "
-        "perfect score, and how well its representation is decoded, mean over participants. A line joins the two "
-        "methods of a task.",
-        "Decoding accuracy against task score, by task and method.",
-    ),
-    "answer": Caption(
-        "Real brains: prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each brain data "
-        "set. Points are means over participants and seeds, bars are intervals over participants; the grey band is the "
-        "margin within which a difference does not count. Right of zero, the prompt-tuned representation is decoded "
-        "better.",
-        "Prompt-tuned minus fine-tuned decoding accuracy by task on real brains, with intervals, beside the margin.",
-        brain=False,
-    ),
-    "recorded-difference": Caption(
-        "The recorded real run: prompt-tuned minus fine-tuned pairwise accuracy by task, in the main region of each "
-        "brain data set. Points are means over participants and seeds, bars are intervals over participants; the grey "
-        "band is the margin within which a difference does not count.",
-        "Recorded real run: prompt-tuned minus fine-tuned accuracy by task with intervals, beside the margin.",
-        brain=False,
-    ),
-    "power": Caption(
-        "How often a planted difference is found in simulated tables of scores, by its size and the number of "
-        "participants. C1 and C2 can be wrong in two ways, so both sides are shown: prompt-tuning better by the "
-        "difference (supported) and fine-tuning better by it (not supported). The dashed line is 80 %.",
-        "Share of simulated studies that reach each verdict, by planted difference and number of participants.",
-        brain=False,
-    ),
-    "brain-surface": Caption(
-        "The regions on the surface of the brain (fsaverage), seen from the left and the right, coloured by pairwise "
-        "accuracy (mean over participants and tasks) of each method's representations.",
-        "Brain surfaces with the regions coloured by decoding accuracy, one row a method.",
-    ),
-    "brain-difference": Caption(
-        "Prompt-tuned minus fine-tuned pairwise accuracy of each region in MNI space, mean over participants and "
-        "tasks, seen through a glass brain. In blue regions the prompt-tuned representation is decoded better.",
-        "Glass brain with the regions coloured by the difference between the two tuning methods.",
-    ),
-    "brain-map": Caption(
-        "Regions in MNI space, seen through a glass brain, coloured by pairwise accuracy (mean over participants and "
-        "tasks) of each method's representations.",
-        "Glass brains with the regions coloured by decoding accuracy, one row a method.",
-    ),
+CAPTIONS: dict[str, Caption] = {
+    name: Caption(**words)
+    for name, words in yaml.safe_load(Path(__file__).with_name("captions.yml").read_text(encoding="utf-8")).items()
 }
 
 
 def draw(run: Study, name: str, figure: Figure) -> None:
-    """Keep a figure of the book under its name, with its caption among :data:`CAPTIONS`."""
-    caption = lookup(CAPTIONS, name, "figure")
-    save_figure(run, figure, name, caption)
+    """Write a figure of the book as SVG (text as text) and PNG, and its caption as JSON.
 
-
-def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None:
-    """Write a figure as SVG (text as text) and PNG, and its caption as JSON; a simulated brain is named in a corner.
-
-    Where there was nothing to draw, the reason is written in the place of the pictures, and stale ones are removed.
+    A simulated brain is named in a corner. Where there was nothing to draw, the reason is kept and stale pictures are
+    removed.
 
     Parameters
     ----------
     run : Study
-    figure : Figure
     name : str
-        Name of the files.
-    caption : Caption
+        Key of :data:`CAPTIONS`, and name of the files.
+    figure : Figure
 
     Raises
     ------
     BraintuneError
-        If the caption or its alternative text is empty, or a file cannot be written.
+        If the figure has no caption, or a file cannot be written.
     """
-    if not (caption.text.strip() and caption.alt.strip()):
-        raise BraintuneError(f"figure {name!r} needs a caption and an alternative text")
-    facts = {"caption": caption.text, "alt": caption.alt, "nothing": why_nothing(figure)}
-    facts["simulated"] = caption.brain and any(is_simulated(brain) for brain in run.brains)
-    if facts["simulated"] and "simulated" not in {text.get_gid() for text in figure.texts}:
+    caption = lookup(CAPTIONS, name, "figure")
+    simulated = caption.brain and any(is_simulated(brain) for brain in run.brains)
+    facts = {"caption": caption.text, "alt": caption.alt, "nothing": why_nothing(figure), "simulated": simulated}
+    if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
         tag = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
-        figure.text(1, 0, "simulated brain", **tag)  # hangs below the figure, where it covers nothing
-    for suffix in ("svg", "png"):
+        figure.text(1, 0, "simulated brain", **tag)  # below the figure, where it covers nothing
+    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        path = run.figure_file(name, suffix)
         if facts["nothing"]:
-            run.figure_file(name, suffix).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             continue
-        metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        with store.atomic(run.figure_file(name, suffix)) as temporary:
+        with store.atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
     store.write_json(run.figure_file(name, "json"), facts)
 
@@ -222,13 +103,11 @@ def save_figure(run: Study, figure: Figure, name: str, caption: Caption) -> None
 
 def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     """Draw training loss and validation score of one tuning run, epoch by epoch."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
-    colour = COLOURS.get(metrics["method"], "black")
-    left.plot(history["epoch"], history["train_loss"], marker="o", color=colour)
-    left.set(xlabel="epoch", ylabel="training loss")
-    right.plot(history["epoch"], history["score"], marker="o", color=colour)
-    right.set(xlabel="epoch", ylabel=f"validation {metrics['metric']}")
-    for axes in (left, right):
+    figure, panels = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
+    names = {"train_loss": "training loss", "score": f"validation {metrics['metric']}"}
+    for axes, (column, name) in zip(panels, names.items(), strict=True):
+        axes.plot(history["epoch"], history[column], marker="o", color=COLOURS.get(metrics["method"], "black"))
+        axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y")
     return figure
@@ -241,19 +120,9 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         return nothing("no model was tuned")
     figure, panels = grid_of_panels(len(tasks), columns=5, size=(1.8, 1.7))
     for axes, task in zip(panels, tasks, strict=True):
-        for method, rows in history[history["task"] == task].groupby("method", sort=False):
-            line = rows.groupby("epoch")["score"].mean()
-            axes.plot(
-                line.index,
-                line,
-                marker=MARKERS.get(method, "x"),
-                markersize=4,
-                color=COLOURS.get(method, "black"),
-                label=method,
-            )
+        curves(axes, history[history["task"] == task], "epoch", "score")
         axes.set_title(task, fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.grid(axis="y")
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
     one_legend(figure, *panels)
@@ -262,24 +131,15 @@ def learning_curves(history: pd.DataFrame) -> Figure:
 
 def tuning_scores(table: pd.DataFrame) -> Figure:
     """Draw test scores by task and method beside the trivial baseline."""
-    tasks = list(dict.fromkeys(table["task"]))
+    tasks = list(table["task"].unique())
     if not tasks:
         return nothing("no model was tuned")
     figure, axes = plt.subplots(figsize=(7, 0.42 * len(tasks) + 1.2), layout="constrained")
-    base = table.groupby("task")["baseline"].mean().reindex(tasks)
-    axes.barh(range(len(tasks)), base, height=0.7, color=COLOURS["baseline"], label="trivial baseline")
-    words = table.groupby("task")["bag_of_words"].mean().reindex(tasks)
-    axes.vlines(
-        words, np.arange(len(tasks)) - 0.35, np.arange(len(tasks)) + 0.35, color="#888888", label="bag of words"
-    )
-    methods = list(dict.fromkeys(table["method"]))
-    for offset, method in offsets(methods, 0.6 / len(methods)):
-        scores = table[table["method"] == method].groupby("task", sort=False)["score"].agg(["mean", "std"])
-        places = [tasks.index(task) + offset for task in scores.index]
-        look = {"color": COLOURS.get(method, "black"), "fmt": MARKERS.get(method, "x"), "markersize": 6, "capsize": 2}
-        axes.errorbar(scores["mean"], places, xerr=scores["std"].fillna(0), label=method, zorder=3, **look)
-    axes.set_yticks(range(len(tasks)), tasks)
-    axes.invert_yaxis()
+    base = table.groupby("task")[["baseline", "bag_of_words"]].mean().reindex(tasks)
+    rows = np.arange(len(tasks))
+    axes.barh(rows, base["baseline"], height=0.7, color=COLOURS["baseline"], label="trivial baseline")
+    axes.vlines(base["bag_of_words"], rows - 0.35, rows + 0.35, color="#888888", label="bag of words")
+    dots(axes, table, "task", tasks, x="score", errorbar="sd")
     axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1.02))
     one_legend(figure, axes)
     return figure
@@ -289,19 +149,12 @@ def movement(table: pd.DataFrame) -> Figure:
     """Draw the cosine of each representation to the untuned one, by method."""
     rows = table[table["cosine"].notna() & (table["representation"] != "untuned")]
     rows = rows.assign(what=np.where(rows["method"] == "control", rows["representation"], rows["method"]))
-    order = list(dict.fromkeys(rows["what"]))
+    order = list(rows["what"].unique())
     figure, axes = plt.subplots(figsize=(7, 0.4 * len(order) + 1.0), layout="constrained")
-    for place, what in enumerate(order):
-        group = rows[rows["what"] == what]
-        axes.scatter(
-            group["cosine"],
-            np.full(len(group), place),
-            color=COLOURS.get(group["method"].iloc[0], "black"),
-            alpha=0.7,
-        )
-    axes.set_yticks(range(len(order)), order)
-    axes.invert_yaxis()
-    axes.set(xlabel="mean cosine to the untuned vector, last layer", xlim=(None, 1.02))
+    palette = {method: COLOURS.get(method, "black") for method in rows["method"].unique()}
+    look = {"jitter": False, "alpha": 0.7, "size": 6, "legend": False}
+    sns.stripplot(rows, x="cosine", y="what", hue="method", palette=palette, order=order, ax=axes, **look)
+    axes.set(xlabel="mean cosine to the untuned vector, last layer", ylabel="", xlim=(None, 1.02))
     return figure
 
 
@@ -310,24 +163,17 @@ def movement(table: pd.DataFrame) -> Figure:
 
 def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
     """Draw accuracy by region and method, one panel a brain data set, in its main fold design."""
-    brains = list(at_layer["brain"].unique())
-    rows = pd.concat([tables.in_main_design(at_layer[at_layer["brain"] == brain]) for brain in brains])
-    rows = rows[rows["method"] != "control"]
-    heights = [rows.loc[rows["brain"] == brain, "region"].nunique() for brain in brains]
+    brains = {brain: tables.in_main_design(rows) for brain, rows in at_layer.groupby("brain", sort=False)}
+    heights = [rows["region"].nunique() for rows in brains.values()]
     figure, panels = plt.subplots(
         len(brains), 1, figsize=(7, 0.36 * sum(heights) + 1.1 * len(brains) + 0.3), squeeze=False, sharex=True,
         height_ratios=[h + 1 for h in heights], layout="constrained",
     )  # fmt: skip
-    for axes, brain in zip(panels[:, 0], brains, strict=True):
-        here = rows[rows["brain"] == brain]
-        regions = list(here["region"].unique())
-        axes.axvline(tables.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, method in offsets(list(here["method"].unique()), 0.25):
-            for place, region in enumerate(regions):
-                chosen = here[(here["region"] == region) & (here["method"] == method)]
-                interval(axes, chosen, place + offset, method)
-        name_rows(axes, regions)
-        axes.set_title(f"{brain} ({here['folds'].iloc[0]} folds)", fontsize=10, loc="left")
+    for axes, (brain, rows) in zip(panels[:, 0], brains.items(), strict=True):
+        chance_line(axes, CHANCE)
+        means = over_participants(rows[rows["method"] != "control"], "method", "region")
+        dots(axes, means, "region", list(rows["region"].unique()))
+        axes.set_title(f"{brain} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     panels[-1, 0].set_xlabel(ACCURACY)
     one_legend(figure, *panels[:, 0])
     return figure
@@ -335,26 +181,21 @@ def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
 
 def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
     """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
-    panels_of = []
-    for brain in at_layer["brain"].unique():
-        rows = tables.in_main_design(at_layer[at_layer["brain"] == brain])
-        regions = list(rows["region"].unique())
-        panels_of += [(brain, rows[rows["region"] == r]) for r in [r for r in regions if r in NETWORKS] or regions]
-    tasks = [t for t in at_layer.loc[at_layer["method"].isin(tables.ARMS), "task"].unique() if t]
+    parts = []
+    for _, rows in at_layer.groupby("brain", sort=False):
+        regions, rows = list(rows["region"].unique()), tables.in_main_design(rows)
+        parts += [rows[rows["region"] == r] for r in [r for r in regions if r in NETWORKS] or regions]
+    tasks = list(at_layer.loc[at_layer["method"].isin(ARMS), "task"].unique())
     if not tasks:
         return nothing("no tuned representation was decoded")
-    figure, panels = grid_of_panels(
-        len(panels_of), columns=4, size=(2.1, 0.3 * len(tasks) + 0.9), sharex=True, sharey=True
-    )
-    for axes, (brain, rows) in zip(panels, panels_of, strict=True):
-        untuned_line(axes, rows[rows["method"] == "untuned"])
-        axes.axvline(tables.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, method in offsets([m for m in tables.ARMS if m in set(rows["method"])], 0.3):
-            for place, task in enumerate(tasks):
-                here = rows[(rows["task"] == task) & (rows["method"] == method)]
-                interval(axes, here, place + offset, method)
-        axes.set_title(f"{rows['region'].iloc[0]}\n{brain}, {rows['folds'].iloc[0]}", fontsize=9, loc="left")
-        name_rows(axes, tasks)
+    size = (2.1, 0.3 * len(tasks) + 0.9)
+    figure, panels = grid_of_panels(len(parts), columns=4, size=size, sharex=True, sharey=True)
+    for axes, rows in zip(panels, parts, strict=True):
+        untuned_line(axes, rows)
+        chance_line(axes, CHANCE)
+        dots(axes, over_participants(rows[rows["method"].isin(ARMS)], "method", "task"), "task", tasks)
+        region, brain, design = rows[["region", "brain", "folds"]].iloc[0]
+        axes.set_title(f"{region}\n{brain}, {design}", fontsize=9, loc="left")
     figure.supxlabel(ACCURACY, fontsize=10)
     one_legend(figure, *panels)
     return figure
@@ -364,12 +205,9 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
     differences = {}
     for brain, rows in at_layer.groupby("brain", sort=False):
-        arms = tables.in_main_design(rows).pivot_table(
-            index=["region", "task"], columns="method", values="pairwise", sort=False
-        )
-        if set(tables.ARMS) <= set(arms):
-            difference = 100 * (arms["prompt-tuned"] - arms["fine-tuned"])
-            differences[brain] = difference.dropna().unstack("task", sort=False)
+        contrast = tables.contrast(tables.in_main_design(rows), ["region", "task"])
+        if len(contrast):
+            differences[brain] = 100 * contrast.mean(axis=1).unstack("task", sort=False)
     if not differences:
         return nothing("only one tuning method was run")
     limit = max(float(t.abs().max().max()) for t in differences.values()) or 1.0
@@ -396,7 +234,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
     Parameters
     ----------
     tests : DataFrame
-        Columns brain, task, difference, low, high, from :func:`braintune.results.verdicts.task_table`.
+        Columns brain, task, difference, low, high, from :func:`braintune.results.claims.task_table`.
     margin : float
         Drawn as a band.
     """
@@ -421,24 +259,18 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
 
 def task_ranking(at_layer: pd.DataFrame) -> Figure:
     """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
-    brains = list(at_layer["brain"].unique())
-    tuned = {
-        brain: rows[rows["method"].isin(tables.ARMS)] for brain in brains for rows in [tables.judged(at_layer, brain)]
-    }
+    brains = {brain: tables.judged(at_layer, brain) for brain in at_layer["brain"].unique()}
+    tuned = {brain: rows[rows["method"].isin(ARMS)] for brain, rows in brains.items()}
     most = max(rows["task"].nunique() for rows in tuned.values())
     if not most:
         return nothing("no tuned representation was decoded")
     figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
-    for axes, brain in zip(panels, brains, strict=True):
-        rows = tables.judged(at_layer, brain)
-        untuned_line(axes, rows[rows["method"] == "untuned"])
+    for axes, (brain, rows) in zip(panels, brains.items(), strict=True):
+        untuned_line(axes, rows)
         order = tuned[brain].groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
-        for offset, method in offsets([m for m in tables.ARMS if m in set(rows["method"])], 0.26):
-            for place, task in enumerate(order):
-                interval(axes, rows[(rows["task"] == task) & (rows["method"] == method)], place + offset, method)
-        name_rows(axes, order)
+        dots(axes, over_participants(tuned[brain], "method", "task"), "task", order)
         axes.set(xlabel=ACCURACY)
-        axes.set_title(f"{brain}: {rows['region'].iloc[0]}, {rows['folds'].iloc[0]} folds", fontsize=10, loc="left")
+        axes.set_title(_where(rows), fontsize=10, loc="left")
     one_legend(figure, *panels)
     return figure
 
@@ -448,24 +280,17 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
     rows = decoding[decoding["method"] != "control"]
     regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: tables.main_region(list(r)))
     rows = rows[rows["region"] == rows["brain"].map(regions)]
-    keys = list(dict.fromkeys(zip(rows["brain"], rows["folds"], strict=True)))
-    figure, panels = grid_of_panels(len(keys), columns=2, size=(3.4, 2.3), sharey=True)
-    for axes, (brain, design) in zip(panels, keys, strict=True):
-        here = rows[(rows["brain"] == brain) & (rows["folds"] == design)]
-        methods = list(here["method"].unique())
-        for shift, method in offsets(methods, 0.08):  # a little aside, so that equal curves show
-            group = here[here["method"] == method]
-            means = group.groupby(["layer", "participant"])["pairwise"].mean().groupby("layer")
-            centre, half = means.mean(), means.apply(lambda v: half_width(v.to_numpy()))
-            axes.errorbar(
-                centre.index + shift, centre, yerr=half, marker=MARKERS.get(method, "x"), markersize=4, capsize=2,
-                color=COLOURS.get(method, "black"), label=method,
-            )  # fmt: skip
-        axes.axhline(tables.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+    parts = [part for _, part in rows.groupby(["brain", "folds"], sort=False)]
+    figure, panels = grid_of_panels(len(parts), columns=2, size=(3.4, 2.3), sharey=True)
+    for axes, part in zip(panels, parts, strict=True):
+        means = over_participants(part, "method", "layer")
+        aside = {method: 0.08 * place for place, method in enumerate(means["method"].unique())}
+        means["layer"] += means["method"].map(aside)  # so that equal curves are seen
+        curves(axes, means, "layer", "pairwise", errorbar=t_interval)
+        axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-        axes.grid(axis="y")
         axes.set(xlabel="layer")
-        axes.set_title(f"{brain}: {regions[brain]}, {design} folds", fontsize=9, loc="left")
+        axes.set_title(_where(part), fontsize=9, loc="left")
     figure.supylabel(ACCURACY, fontsize=10)
     one_legend(figure, *panels)
     return figure
@@ -479,17 +304,19 @@ def leakage(at_layer: pd.DataFrame) -> Figure:
     for axes, brain in zip(panels, brains, strict=True):
         here = rows[rows["brain"] == brain]
         here = here[here["region"] == tables.main_region(list(here["region"].unique()))]
-        order = list(here["representation"].unique())
-        axes.axvline(tables.CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
-        for offset, design in offsets([d for d in DESIGNS if d in set(here["folds"])], 0.26):
-            for place, name in enumerate(order):
-                chosen = here[(here["representation"] == name) & (here["folds"] == design)]
-                interval(axes, chosen, place + offset, f"{design} folds", *DESIGNS[design])
-        name_rows(axes, order)
+        here = here.assign(folds=here["folds"] + " folds")
+        chance_line(axes, CHANCE)
+        means = over_participants(here, "folds", "representation")
+        dots(axes, means, "representation", list(here["representation"].unique()), hue="folds")
         axes.set(xlabel=ACCURACY)
         axes.set_title(f"{brain}: {here['region'].iloc[0]}", fontsize=10, loc="left")
     one_legend(figure, *panels)
     return figure
+
+
+def _where(rows: pd.DataFrame) -> str:
+    brain, region, design = rows[["brain", "region", "folds"]].iloc[0]
+    return f"{brain}: {region}, {design} folds"
 
 
 # --- similarity --------------------------------------------------------------------------------------------------
@@ -500,14 +327,8 @@ def similarity_matrix(table: pd.DataFrame) -> Figure:
     matrix = table.pivot_table(index="representation_a", columns="representation_b", values="spearman", sort=False)
     side = 0.22 * len(matrix) + 2.2
     figure, axes = plt.subplots(figsize=(side, side * 0.9), layout="constrained")
-    sns.heatmap(
-        matrix,
-        ax=axes,
-        cmap="viridis",
-        vmax=1,
-        square=True,
-        cbar_kws={"label": "Spearman RSA", "shrink": 0.6},
-    )
+    bar = {"label": "Spearman RSA", "shrink": 0.6}
+    sns.heatmap(matrix, ax=axes, cmap="viridis", vmax=1, square=True, cbar_kws=bar)
     axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)
     return figure
@@ -521,20 +342,128 @@ def closeness(table: pd.DataFrame) -> Figure:
     table : DataFrame
         The RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
     """
-    rows = table[table["method"].isin(tables.ARMS)]
-    tasks, brains = list(dict.fromkeys(rows["task"])), list(rows["brain"].unique())
+    rows = table[table["method"].isin(ARMS)]
+    tasks, brains = list(rows["task"].unique()), list(rows["brain"].unique())
     if not tasks:
         return nothing("no model was tuned")
     figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)
     for axes, brain in zip(panels, brains, strict=True):
-        for offset, method in offsets(list(dict.fromkeys(rows["method"])), 0.2):
+        for place, method in enumerate(rows["method"].unique()):
             here = rows[(rows["brain"] == brain) & (rows["method"] == method)]
             here = here.groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
             spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
             look = {"fmt": MARKERS[method], "color": COLOURS[method], "capsize": 2, "markersize": 5}
-            axes.errorbar(here["spearman"], np.arange(len(tasks)) + offset, xerr=spread, label=method, **look)
+            axes.errorbar(
+                here["spearman"], np.arange(len(tasks)) + 0.2 * place - 0.1, xerr=spread, label=method, **look
+            )
         name_rows(axes, tasks)
         axes.set(xlabel="Spearman RSA to the untuned model", xlim=(None, 1.02))
         axes.set_title(brain, fontsize=10, loc="left")
+    one_legend(figure, *panels)
+    return figure
+
+
+def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
+    """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls."""
+    looks = {method: {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 5} for method in ARMS}
+    looks |= {name: {"color": COLOURS["control"], "linestyle": line} for name, line in CONTROL_LINES.items()}
+    named = untuned.assign(name=untuned["method"].where(untuned["method"].isin(ARMS), untuned["representation"]))
+    means = named[named["name"].isin(looks)].groupby(["name", "layer"])["spearman"].mean()
+    if means.empty:
+        return nothing("no model was tuned")
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for name in (name for name in looks if name in means.index):
+        axes.plot(means[name].index, means[name], label=name, **looks[name])
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axes.grid(axis="y")
+    axes.set(xlabel="layer", ylabel="Spearman RSA to the untuned model", ylim=(None, 1.02))
+    one_legend(figure, axes)
+    return figure
+
+
+# --- what goes with what -----------------------------------------------------------------------------------------
+
+
+def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
+    """Draw decoding accuracy against similarity to the untuned model, one point a task and method.
+
+    Parameters
+    ----------
+    at_layer : DataFrame
+        From :func:`braintune.results.tables.scores`.
+    untuned : DataFrame
+        The RSA table ``untuned`` at the analysis layer.
+    """
+    close = untuned.groupby(["brain", "task", "method"])["spearman"].mean().rename("x").reset_index()
+    return _against(at_layer, close, "Spearman RSA to the untuned model", untuned_at=1.0)
+
+
+def score_and_decoding(at_layer: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
+    """Draw decoding accuracy against the task score, one point a task and method.
+
+    Parameters
+    ----------
+    at_layer : DataFrame
+        From :func:`braintune.results.tables.scores`.
+    tuned : DataFrame
+        From :func:`braintune.models.tuning.tuning_table`.
+    """
+    gain = tables.gain(tuned).groupby(["task", "method"])["gain"].mean().rename("x").reset_index()
+    return _against(at_layer, gain, "task score, from trivial (0) to perfect (1)")
+
+
+def _against(at_layer: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: float | None = None) -> Figure:
+    """Draw accuracy against column ``x`` of a table by task and method (and brain, if it has one)."""
+    brains = list(at_layer["brain"].unique())
+    if not at_layer["method"].isin(ARMS).any():
+        return nothing("no tuned representation was decoded")
+    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 2.8))
+    for axes, brain in zip(panels, brains, strict=True):
+        rows = tables.judged(at_layer, brain)
+        means = rows.groupby(["brain", "task", "method"], sort=False)["pairwise"].mean().reset_index()
+        points = means.merge(x).dropna()
+        points = points[points["method"].isin(ARMS)].set_index("task")
+        for _, pair in points.groupby(level="task"):
+            axes.plot(pair["x"], pair["pairwise"], color="#cccccc", linewidth=1, zorder=1)
+        groups = {method: points[points["method"] == method] for method in ARMS}
+        if untuned_at is not None:
+            groups |= {"untuned": means[means["method"] == "untuned"].assign(x=untuned_at)}
+        for method, group in groups.items():
+            look = {"color": COLOURS[method], "marker": MARKERS[method], "zorder": 3}
+            axes.scatter(group["x"], group["pairwise"], label=method if len(group) else None, **look)
+        axes.grid(axis="y")
+        axes.set(xlabel=label, ylabel=ACCURACY)
+        axes.set_title(_where(rows), fontsize=10, loc="left")
+        axes.margins(0.1)
+        _label_tasks(axes, points)
+    one_legend(figure, *panels)
+    return figure
+
+
+def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
+    """Write the tasks' names in a column at the right, each beside a thin line from its rightmost point."""
+    ends = points.sort_values("x").groupby(level="task").last().sort_values("pairwise")
+    low, high = axes.get_ylim()
+    heights = np.linspace(low, high, len(ends) + 2)[1:-1]
+    for (task, end), height in zip(ends.iterrows(), heights, strict=True):
+        axes.annotate(
+            task, (end["x"], end["pairwise"]), (1.03, height), textcoords=("axes fraction", "data"), fontsize=8,
+            va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
+        )  # fmt: skip
+
+
+def power_curves(power: pd.DataFrame) -> Figure:
+    """Draw how often each verdict is reached (the recorded table ``power``), one line a number of participants."""
+    shown = [name for name in power if name not in ("participants", "difference", "studies", "equivalent")]
+    figure, panels = grid_of_panels(len(shown), columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
+    palette = sns.color_palette("colorblind", power["participants"].nunique())
+    for axes, name in zip(panels, shown, strict=True):
+        axes.axhline(POWER, color="black", linewidth=0.8, linestyle="--")
+        for colour, (people, rows) in zip(palette, power.groupby("participants"), strict=True):
+            label = f"{people} participants"
+            axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
+        axes.set_title("difference found" if name == "found" else name, fontsize=10, loc="left")
+        axes.set(xlabel="planted difference", ylabel="share of studies", ylim=(-0.03, 1.03))
+        axes.label_outer()
     one_legend(figure, *panels)
     return figure

@@ -1,8 +1,8 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `calibration` what the ledger does where the
-truth is known. The tables hold numbers that this project computed, and no text of any data set. `make reference` and
-`make calibrate` make them anew.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `calibration` holds the error rates of the
+verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
+`make reference` and `make calibrate` make them again.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 
 FOLDER = base.REPOSITORY / "data" / "reference"
-#: Most that a recorded set may take.
+#: Largest size of a recorded set.
 LIMIT_BYTES = 2 * 2**20
 #: Which command makes which set.
 MADE_BY = {"real": "make reference", "calibration": "make calibrate"}
@@ -71,13 +71,13 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
     Raises
     ------
     BraintuneError
-        If the set is not there, or a table is not the one that its provenance speaks of.
+        If the set is missing, or a table differs from its provenance.
     """
     found = {}
     for file, checksum in facts_of(name)["tables"].items():
         path = FOLDER / name / file
         if not path.is_file() or store.checksum(path) != checksum:
-            raise BraintuneError(f"{path} is not the table that was recorded; `{MADE_BY[name]}` makes it anew")
+            raise BraintuneError(f"{path} is not the table that was recorded; `{MADE_BY[name]}` makes it again")
         found[path.stem] = store.read_table(path)
     return found
 

@@ -1,33 +1,24 @@
-"""Tests over participants and tasks: differences, margins, associations, power, and false-discovery rate.
+"""Tests over participants and tasks: paired differences, margins, power, associations, and models of all cells.
 
-Every result is a :class:`Finding`: estimate, interval, statistic, p-value, number of units and a sentence. Where a test
-is impossible (one unit, no variance, missing cells) its numbers are None and the sentence says why: nothing is NaN.
-`alpha` is always the level of the caller: tests report p-values, intervals cover 1 - alpha.
+A result is a :class:`Finding`. Where a test is impossible (one unit, no variance, missing cells) its numbers are None
+and its sentence says why. `alpha` is the level of the caller: intervals cover 1 - alpha.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import permutations
+from math import factorial
 
 import numpy as np
 import pandas as pd
-from scipy import stats as scipy_stats
-from scipy.stats import rankdata
+from scipy import stats
 
-from braintune.core.base import BraintuneError
-
-#: Above this many pairs the sign-flip test draws signs at random instead of trying all.
-EXACT_UP_TO = 20
-RANDOM_FLIPS = 100_000
-#: Above this many tasks the permutation test of an association draws orders at random instead of trying all.
-ALL_ORDERS_UP_TO = 7
-RANDOM_ORDERS = 5000
-#: Below this many tasks an association has no bootstrap interval: too few different samples.
-LEAST_FOR_INTERVAL = 6
-#: Bootstrap samples of an interval, and simulated studies of a power.
-RESAMPLES = 2000
-SIMULATIONS = 4000
+#: Up to this many pairs the sign-flip test tries all signs, and up to this many tasks an association all orders.
+EXACT_SIGNS_UP_TO, EXACT_ORDERS_UP_TO = 20, 7
+RESAMPLES = 5000
+#: Below this many tasks an association is not tested, and has no bootstrap interval.
+LEAST_TASKS, LEAST_FOR_INTERVAL = 4, 6
 #: The probability with which a detectable difference is detected.
 POWER = 0.8
 
@@ -39,15 +30,17 @@ class Finding:
     Attributes
     ----------
     estimate : float or None
-        What is estimated; None only where nothing could be computed.
+        None only where nothing could be computed.
     low, high : float or None
-        Interval of the estimate; one-sided tests leave the open side None.
+        Interval of the estimate.
     statistic, p : float or None
-        Test statistic and p-value. Where a test is impossible they are None and `sentence` says why.
+        Test statistic and two-sided p-value.
+    p_sign_flip : float or None
+        Two-sided sign-flip test of a paired difference; with n pairs it cannot be below 2 / 2ⁿ.
     n : int
         Units: participants, or tasks.
     sentence : str
-        The result in words.
+        The result in words, or why a test is impossible.
     """
 
     estimate: float | None
@@ -55,135 +48,54 @@ class Finding:
     high: float | None = None
     statistic: float | None = None
     p: float | None = None
+    p_sign_flip: float | None = None
     n: int
     sentence: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedDifference(Finding):
-    """Difference of two conditions, paired: mean of a - b, t interval, two-sided t test.
-
-    Attributes
-    ----------
-    p_sign_flip : float or None
-        Two-sided sign-flip test; with n pairs it cannot be below 2 / 2ⁿ.
-    """
-
-    p_sign_flip: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class MarginTest(Finding):
-    """Test of a paired difference against a margin: non-inferiority or equivalence.
-
-    Attributes
-    ----------
-    margin, alpha : float
-    """
-
-    margin: float
-    alpha: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the difference is shown to be on the right side of the margin."""
-        return self.p is not None and self.p < self.alpha
 
 
 # --- paired differences ------------------------------------------------------------------------------------------
 
 
-def paired_difference(a: np.ndarray, b: np.ndarray, alpha: float, units: str = "participants") -> PairedDifference:
-    """Compare two conditions, paired over participants (or tasks), by t test and exact sign flips.
+def paired_difference(difference: np.ndarray, alpha: float, units: str = "participants") -> Finding:
+    """Test a paired difference: t interval, two-sided t test, and sign flips.
 
     Parameters
     ----------
-    a, b : arrays of shape (n_units,)
+    difference : array of shape (n_units,)
+        At least one value, all finite.
     alpha : float
-        The interval covers 1 - alpha.
     units : str
         What is paired, for the sentence.
-
-    Raises
-    ------
-    BraintuneError
-        If the arrays do not pair up, are empty, or hold non-finite values.
     """
-    difference = _differences(a, b)
+    difference = np.asarray(difference, dtype=float)
     n, estimate = len(difference), float(difference.mean())
     if reason := _untestable(difference, units):
-        return PairedDifference(estimate=estimate, n=n, sentence=f"{estimate:+.3f}, which cannot be tested: {reason}.")
-    test = scipy_stats.ttest_1samp(difference, 0.0)
+        return Finding(estimate=estimate, n=n, sentence=f"{estimate:+.3f}, which cannot be tested: {reason}.")
+    test = stats.ttest_1samp(difference, 0.0)
     low, high = (float(bound) for bound in test.confidence_interval(1 - alpha))
     flips = sign_flip_p(difference)
     sentence = (
-        f"{estimate:+.3f} ({_percent(1 - alpha)} interval {low:+.3f} to {high:+.3f}; t({n - 1}) = {test.statistic:.2f},"
-        f" {p_text(test.pvalue)}; sign flips {p_text(flips)}; {n} {units})."
+        f"{estimate:+.3f} ({_percent(alpha)} interval {low:+.3f} to {high:+.3f}; t({n - 1}) = {test.statistic:.2f}, "
+        f"{p_text(test.pvalue)}; sign flips {p_text(flips)}; {n} {units})."
     )
-    return PairedDifference(
-        estimate=estimate, low=low, high=high, statistic=float(test.statistic), p=float(test.pvalue), n=n,
-        p_sign_flip=flips, sentence=sentence,
-    )  # fmt: skip
+    numbers = {"statistic": float(test.statistic), "p": float(test.pvalue), "p_sign_flip": flips}
+    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, **numbers)
 
 
-def sign_flip_p(difference: np.ndarray, seed: int = 0) -> float:
-    """Return the two-sided sign-flip p-value of a mean of zero.
-
-    All 2ⁿ signs are tried up to ``EXACT_UP_TO`` pairs; above that, ``RANDOM_FLIPS`` drawn from `seed`.
-    """
+def sign_flip_p(difference: np.ndarray) -> float:
+    """Return the two-sided sign-flip p-value of a mean of zero, exact up to ``EXACT_SIGNS_UP_TO`` pairs."""
     values = np.asarray(difference, dtype=float)
-    observed = abs(values.sum())
-    if len(values) <= EXACT_UP_TO:
-        totals = np.zeros(1)
-        for value in values:
-            totals = np.concatenate([totals + value, totals - value])
-        added = 0
-    else:
-        signs = np.random.default_rng(seed).integers(0, 2, (RANDOM_FLIPS, len(values)), dtype=np.int8) * 2 - 1
-        totals, added = signs @ values, 1
-    # A flip that gives the observed sum must count, whatever the rounding.
-    extreme = np.abs(totals) >= observed - 1e-12 * np.abs(values).sum()
-    return float((extreme.sum() + added) / (len(totals) + added))
+    if len(values) > EXACT_SIGNS_UP_TO:
+        drawn = {"n_resamples": 20 * RESAMPLES, "vectorized": True, "batch": RESAMPLES, "rng": 0}
+        return float(stats.permutation_test((values,), np.mean, permutation_type="samples", **drawn).pvalue)
+    totals = np.zeros(1)
+    for value in values:  # scipy's exact test of 20 pairs takes a hundred times as long
+        totals = np.concatenate([totals + value, totals - value])
+    return float((np.abs(totals) >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).mean())
 
 
-def non_inferiority(a: np.ndarray, b: np.ndarray, margin: float, alpha: float) -> MarginTest:
-    """Test whether `a` is at most `margin` below `b` (one-sided paired t test; `low` is the one-sided bound)."""
-    difference, margin = _differences(a, b), _not_negative(margin)
-    n, estimate = len(difference), float(difference.mean())
-    shared = {"estimate": estimate, "n": n, "margin": margin, "alpha": alpha}
-    if reason := _untestable(difference):
-        return MarginTest(**shared, sentence=f"Non-inferiority cannot be tested: {reason}.")
-    test = scipy_stats.ttest_1samp(difference, -margin, alternative="greater")
-    low, p = float(test.confidence_interval(1 - alpha).low), float(test.pvalue)
-    verdict = "not inferior" if p < alpha else "not shown to be non-inferior"
-    sentence = f"{verdict} by a margin of {margin:g} ({estimate:+.3f}, {p_text(p)}, n = {n})."
-    return MarginTest(**shared, low=low, statistic=float(test.statistic), p=p, sentence=sentence)
-
-
-def tost(a: np.ndarray, b: np.ndarray, margin: float, alpha: float) -> MarginTest:
-    """Test whether `a` and `b` differ by less than `margin` either way (two one-sided paired t tests).
-
-    The interval covers 1 - 2 alpha: equivalence is shown exactly where it lies within the margin.
-    """
-    difference, margin = _differences(a, b), _not_negative(margin)
-    n, estimate = len(difference), float(difference.mean())
-    shared = {"estimate": estimate, "n": n, "margin": margin, "alpha": alpha}
-    if reason := _untestable(difference):
-        return MarginTest(**shared, sentence=f"Equivalence cannot be tested: {reason}.")
-    below = scipy_stats.ttest_1samp(difference, -margin, alternative="greater")
-    above = scipy_stats.ttest_1samp(difference, margin, alternative="less")
-    nearer = max(below, above, key=lambda test: test.pvalue)
-    low, high = below.confidence_interval(1 - alpha).low, above.confidence_interval(1 - alpha).high
-    p = float(nearer.pvalue)
-    verdict = "equivalent" if p < alpha else "not shown to be equivalent"
-    sentence = f"{verdict} within ±{margin:g} ({estimate:+.3f}, {p_text(p)}, n = {n})."
-    return MarginTest(
-        **shared, low=float(low), high=float(high), statistic=float(nearer.statistic), p=p, sentence=sentence
-    )
-
-
-def paired_family(differences: np.ndarray, margin: float, alpha: float) -> pd.DataFrame:
-    """Test many paired differences at once: the numbers of :func:`paired_difference` and of the margin tests.
+def paired_tests(differences: np.ndarray, margin: float, alpha: float) -> pd.DataFrame:
+    """Test many paired differences at once.
 
     Parameters
     ----------
@@ -194,169 +106,81 @@ def paired_family(differences: np.ndarray, margin: float, alpha: float) -> pd.Da
     Returns
     -------
     DataFrame
-        One row a group: `difference` with its interval `low` … `high`, `p` (two-sided), `q` (false-discovery rate over
-        the groups), `p_margin` (non-inferiority), `p_equivalent`, `detectable`, `power` (at the margin) and `n`. What
-        cannot be tested is NaN.
+        One row a group: `difference` with its t interval `low` … `high`, `p` (two-sided), `q` (false-discovery rate
+        over the groups), `p_margin` (the difference is above -margin: non-inferiority), `p_equivalent` (two one-sided
+        tests), `detectable`, `power` (at the margin) and `n`. What cannot be tested is NaN.
     """
-    values, margin = np.asarray(differences, dtype=float), _not_negative(margin)
-    table = pd.DataFrame({"difference": np.nanmean(values, axis=1), "n": np.isfinite(values).sum(axis=1)})
-    numbers = ["low", "high", "p", "q", "p_margin", "p_equivalent", "detectable", "power"]
-    table[numbers] = np.nan
-    whole = [row[np.isfinite(row)] for row in values]
-    testable = np.array([len(row) > 1 and not _untestable(row) for row in whole], dtype=bool)
-    for n in table.loc[testable, "n"].unique():
-        at = np.flatnonzero(testable & (table["n"] == n))
-        rows = np.stack([whole[i] for i in at])
-        test = scipy_stats.ttest_1samp(rows, 0.0, axis=1)
-        bounds = test.confidence_interval(1 - alpha)
-        low = scipy_stats.ttest_1samp(rows, -margin, axis=1, alternative="greater").pvalue
-        high = scipy_stats.ttest_1samp(rows, margin, axis=1, alternative="less").pvalue
-        power = [(smallest_detectable(row, alpha), power_at(row, margin, alpha)) for row in rows]
-        found = [bounds.low, bounds.high, test.pvalue, low, np.maximum(low, high), *np.transpose(power)]
-        table.loc[at, [name for name in numbers if name != "q"]] = np.transpose(found)
-    table["q"] = fdr(table["p"].replace(np.nan, None))
-    return table[["difference", *numbers, "n"]]
+    values = np.asarray(differences, dtype=float)
+    n, mean = np.isfinite(values).sum(axis=1), np.nanmean(values, axis=1)
+    testable = np.array([not _untestable(row[np.isfinite(row)]) for row in values], dtype=bool)
+    spread = np.full(len(values), np.nan)
+    spread[testable] = np.nanstd(values[testable], axis=1, ddof=1)
+    error, t = spread / np.sqrt(n), stats.t(np.maximum(n - 1, 1))
+    half = t.ppf(1 - alpha / 2) * error
+    p, p_margin = 2 * t.sf(np.abs(mean) / error), t.sf((mean + margin) / error)
+    sizes = list(zip(spread, n, strict=True))
+    table = {
+        "difference": mean, "low": mean - half, "high": mean + half, "p": p, "q": fdr(p), "p_margin": p_margin,
+        "p_equivalent": np.maximum(p_margin, t.cdf((mean - margin) / error)),
+        "detectable": [s * detectable_effect(k, alpha) if np.isfinite(s) else s for s, k in sizes],
+        "power": [power_at(margin / s, k, alpha) if np.isfinite(s) else s for s, k in sizes],
+        "n": n,
+    }  # fmt: skip
+    return pd.DataFrame(table)
 
 
 def above(values: np.ndarray, level: float) -> float | None:
-    """Return the one-sided p-value of participants' mean lying above `level`; None where it cannot be tested."""
+    """Return the one-sided p-value of a mean above `level`; None where it cannot be tested."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
-    if len(values) < 2 or _untestable(values):
-        return None
-    return float(scipy_stats.ttest_1samp(values, level, alternative="greater").pvalue)
+    return None if _untestable(values) else float(stats.ttest_1samp(values, level, alternative="greater").pvalue)
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:
-    """Adjust a family of p-values by Benjamini and Hochberg; what could not be tested (None) stays NaN."""
-    values = np.array([np.nan if p is None else p for p in p_values], dtype=float)
+    """Adjust a family of p-values by Benjamini and Hochberg; what could not be tested (None or NaN) is NaN."""
+    values = np.array(p_values, dtype=float)
     tested = ~np.isnan(values)
     if tested.any():
-        values[tested] = scipy_stats.false_discovery_control(values[tested])
+        values[tested] = stats.false_discovery_control(values[tested])
     return values
 
 
-def crossed_mean(values: np.ndarray, alpha: float) -> Finding:
-    """Estimate the mean of a participants × seeds table, where both participants and tuning seeds vary.
-
-    Parameters
-    ----------
-    values : array of shape (n_participants, n_seeds)
-        A difference, say.
-    alpha : float
-        The t interval covers 1 - alpha.
-
-    Notes
-    -----
-    The variance of the mean is put together from the mean squares of participants, seeds and rest; its degrees of
-    freedom are those of [1]_. Drawing participants and seeds anew (bootstrap) covers less than it says with so few.
-
-    References
-    ----------
-    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components. Biometrics Bull. 2.
-    """
-    table = np.asarray(values, dtype=float)
-    n, seeds = table.shape
-    estimate = float(table.mean()) if np.isfinite(table).all() and table.size else None
-    reason = "a value is missing" if estimate is None else ""
-    if not reason and min(n, seeds) < 2:
-        reason = f"{n} participants and {seeds} seeds; two of each are needed"
-    if not reason and np.ptp(table) == 0:
-        reason = "the difference is the same in all cells"
-    if reason:
-        return Finding(
-            estimate=estimate, n=n, sentence=f"The interval over participants and seeds cannot be had: {reason}."
-        )
-    squares, free = _mean_squares(table)
-    rest, rest_free = squares.pop(), free.pop()
-    kept = [(square, k) for square, k in zip(squares, free, strict=True) if square > rest]
-    parts = [*kept, (-rest, rest_free)] if len(kept) == 2 else kept or [(rest, rest_free)]
-    variance = sum(square for square, _ in parts)
-    degrees = variance**2 / sum(square**2 / k for square, k in parts)
-    half = float(scipy_stats.t.ppf(1 - alpha / 2, degrees) * np.sqrt(variance / table.size))
-    low, high = estimate - half, estimate + half
-    sentence = (
-        f"{estimate:+.3f} ({_percent(1 - alpha)} interval over participants and seeds {low:+.3f} to {high:+.3f}; "
-        f"{n} participants, {seeds} seeds)."
-    )
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence)
-
-
-def _mean_squares(table: np.ndarray) -> tuple[list[float], list[int]]:
-    """Return the mean squares of the rows, the columns and the rest of a table, and their degrees of freedom."""
-    n, k = table.shape
-    rows, columns = (table.mean(axis, keepdims=True) - table.mean() for axis in (1, 0))
-    rest = table - table.mean() - rows - columns
-    free = [n - 1, k - 1, (n - 1) * (k - 1)]
-    sums = k * (rows**2).sum(), n * (columns**2).sum(), (rest**2).sum()
-    return [float(total) / f for total, f in zip(sums, free, strict=True)], free
+def _untestable(difference: np.ndarray, units: str = "participants") -> str:
+    """Say why a paired difference cannot be tested; empty where it can."""
+    if len(difference) < 2:
+        return f"there is only one {units.removesuffix('s')}"
+    if np.ptp(difference) <= 1e-12 * max(1.0, np.abs(difference).max()):
+        return f"the difference is the same in all {len(difference)} {units}"
+    return ""
 
 
 # --- power -------------------------------------------------------------------------------------------------------
 
 
-def smallest_detectable(difference: np.ndarray, alpha: float, power: float = POWER) -> float | None:
-    """Return the mean difference that a two-sided paired t test finds with probability `power`.
+@cache
+def detectable_effect(n: int, alpha: float) -> float:
+    """Return the mean, in standard deviations, that a two-sided t test of `n` pairs finds with ``POWER``."""
+    from statsmodels.stats.power import TTestPower
 
-    Studies are simulated with the observed number of pairs and the observed standard deviation. None where that is
-    unknown.
+    return float(TTestPower().solve_power(nobs=n, alpha=alpha, power=POWER))
 
-    Parameters
+
+def power_at(effect: float, n: int, alpha: float) -> float:
+    """Return the probability that a two-sided t test of `n` pairs finds a mean of `effect` standard deviations."""
+    from statsmodels.stats.power import TTestPower
+
+    power = TTestPower().power(abs(effect), n, alpha)
+    return 1.0 if np.isnan(power) else float(power)  # far out, the distribution function is NaN
+
+
+def detectable_correlation(n: int, alpha: float) -> float:
+    """Return the rank correlation over `n` > 3 units that a two-sided test finds with ``POWER``, by [1]_.
+
+    References
     ----------
-    difference : array of shape (n_units,)
+    .. [1] Fieller, Hartley & Pearson (1957), Tests for rank correlation coefficients. Biometrika 44.
     """
-    values = np.asarray(difference, dtype=float)
-    if len(values) < 2 or _untestable(values):
-        return None
-    return float(values.std(ddof=1) * _effect_for_power(len(values), alpha, power))
-
-
-def power_at(difference: np.ndarray, effect: float, alpha: float) -> float | None:
-    """Return the probability that a mean difference of `effect` would be found, by simulation; None if unknown."""
-    values = np.asarray(difference, dtype=float)
-    if len(values) < 2 or _untestable(values):
-        return None
-    return _power(len(values), abs(effect) / float(values.std(ddof=1)), alpha)
-
-
-def detectable_correlation(n: int, alpha: float, power: float = POWER) -> float | None:
-    """Return the correlation that a two-sided rank test over `n` units finds with probability `power`."""
-    return _correlation_for_power(n, alpha, power) if n >= 4 else None
-
-
-@cache
-def _noise(n: int) -> np.ndarray:
-    return np.random.default_rng(n).standard_normal((SIMULATIONS, n))
-
-
-def _power(n: int, effect: float, alpha: float) -> float:
-    """Share of simulated studies of `n` pairs with unit deviation in which a t test finds `effect`."""
-    noise = _noise(n)
-    t = (noise.mean(1) + effect) / (noise.std(1, ddof=1) / np.sqrt(n))
-    return float((np.abs(t) > scipy_stats.t.ppf(1 - alpha / 2, n - 1)).mean())
-
-
-@cache
-def _effect_for_power(n: int, alpha: float, power: float) -> float:
-    low, high = 0.0, 1.0
-    while _power(n, high, alpha) < power:
-        high *= 2
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _power(n, middle, alpha) >= power else (middle, high)
-    return high
-
-
-@cache
-def _correlation_for_power(n: int, alpha: float, power: float) -> float | None:
-    dice = np.random.default_rng(n)
-    x, noise = dice.standard_normal((2, SIMULATIONS, n))
-    critical = np.quantile(np.abs(_row_correlations(_ranks(x), _ranks(noise))), 1 - alpha)
-    for rho in np.arange(0.05, 1.0, 0.01):
-        found = _row_correlations(_ranks(x), _ranks(rho * x + np.sqrt(1 - rho**2) * noise))
-        if (np.abs(found) > critical + 1e-9).mean() >= power:
-            return round(float(rho), 2)
-    return None
+    return float(np.tanh((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)) * np.sqrt(1.06 / (n - 3))))
 
 
 # --- associations ------------------------------------------------------------------------------------------------
@@ -365,230 +189,188 @@ def _correlation_for_power(n: int, alpha: float, power: float) -> float | None:
 def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Finding:
     """Test whether `x` goes with `y` over tasks, apart from what all tasks of a method share.
 
-    The estimate is the rank correlation over tasks within each method, mean over methods. Its p-value comes from
-    permuting whole tasks: representations of one task are tuned on the same examples, so they are not independent; and
-    that one method lies higher in both `x` and `y` is a single contrast, which does not make an association over tasks.
+    The estimate is the rank correlation over tasks within each method, mean over methods. Whole tasks are permuted:
+    representations of one task are tuned on the same examples, so they are not independent; and that one method is
+    higher in both `x` and `y` is a single contrast, not an association over tasks.
 
     Parameters
     ----------
     x, y : arrays of shape (n_tasks, n_methods)
+        Finite.
     alpha : float
-        The percentile interval (tasks drawn anew) covers 1 - alpha.
+        The percentile interval (tasks resampled) covers 1 - alpha.
     seed : int
         Of permutations and bootstrap.
-
-    Raises
-    ------
-    BraintuneError
-        If the shapes differ or values are not finite.
     """
-    x, y = (np.asarray(v, dtype=float) for v in (x, y))
-    if x.shape != y.shape or x.ndim != 2:
-        raise BraintuneError(f"cannot relate values of shapes {x.shape} and {y.shape}; allowed is tasks × methods")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise BraintuneError("cannot relate values that are NaN or infinite; drop the tasks that lack one")
     n = len(x)
-    if n < 4:
-        return Finding(estimate=None, n=n, sentence=f"cannot be tested: {n} tasks, and at least 4 are needed.")
+    if n < LEAST_TASKS:
+        return Finding(
+            estimate=None, n=n, sentence=f"cannot be tested: {n} tasks, and at least {LEAST_TASKS} are needed."
+        )
     if (np.ptp(x, axis=0) == 0).all() or (np.ptp(y, axis=0) == 0).all():
         return Finding(estimate=None, n=n, sentence=f"cannot be tested: the values are the same in all {n} tasks.")
-    dice = np.random.default_rng(seed)
-    ranked = _ranks(y.T)
-    estimate = float(_row_correlations(_ranks(x.T), ranked).mean())
-    orders = _orders(n, dice)
-    drawn = np.mean([_row_correlations(_ranks(a)[None], b[orders]) for a, b in zip(x.T, ranked, strict=True)], axis=0)
-    extreme = int((np.abs(drawn) >= abs(estimate) - 1e-9).sum())
-    added = int(n > ALL_ORDERS_UP_TO)
-    p = (extreme + added) / (len(orders) + added)
-    bounds, told = {}, ""
+    tasks, shared = (np.arange(n),), {"vectorized": True, "rng": np.random.default_rng(seed)}  # whole tasks move
+    shared |= {"n_resamples": factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES}
+    moved = lambda order, axis: rank_correlation(x[order], y)  # noqa: E731
+    found = stats.permutation_test(tasks, moved, permutation_type="pairings", **shared)
+    estimate, p = float(found.statistic), float(found.pvalue)
+    bounds, interval = {}, ""
     if n >= LEAST_FOR_INTERVAL:
-        low, high = _interval_over_tasks(x, y, alpha, dice)
-        bounds, told = {"low": low, "high": high}, f"{_percent(1 - alpha)} interval {low:+.2f} to {high:+.2f}; "
-    sentence = f"rank correlation {estimate:+.2f} over {n} tasks within methods ({told}tasks permuted, {p_text(p)})."
+        resampled = lambda chosen, axis: rank_correlation(x[chosen], y[chosen])  # noqa: E731
+        shared |= {"n_resamples": RESAMPLES, "confidence_level": 1 - alpha, "method": "percentile"}
+        drawn = stats.bootstrap(tasks, resampled, **shared).confidence_interval
+        bounds = {"low": float(drawn.low), "high": float(drawn.high)}
+        interval = f"{_percent(alpha)} interval {drawn.low:+.2f} to {drawn.high:+.2f}; "
+    sentence = (
+        f"rank correlation {estimate:+.2f} over {n} tasks within methods ({interval}tasks permuted, {p_text(p)})."
+    )
     return Finding(estimate=estimate, **bounds, statistic=estimate, p=p, n=n, sentence=sentence)
 
 
-def _interval_over_tasks(x: np.ndarray, y: np.ndarray, alpha: float, dice: np.random.Generator) -> tuple[float, float]:
-    who = dice.integers(0, len(x), (RESAMPLES, len(x)))
-    again = np.mean([_row_correlations(_ranks(a[who]), _ranks(b[who])) for a, b in zip(x.T, y.T, strict=True)], axis=0)
-    low, high = np.quantile(again, [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return rank correlations over tasks, mean over methods: arrays [..., n_tasks, n_methods] → [...].
+
+    A method without variance correlates 0.
+    """
+    a, b = (ranks - ranks.mean(-2, keepdims=True) for ranks in (stats.rankdata(v, axis=-2) for v in (x, y)))
+    norm = np.sqrt((a**2).sum(-2) * (b**2).sum(-2))
+    return np.divide((a * b).sum(-2), norm, out=np.zeros_like(norm), where=norm > 0).mean(-1)
 
 
-def _orders(n: int, dice: np.random.Generator) -> np.ndarray:
-    if n <= ALL_ORDERS_UP_TO:
-        return np.array(list(permutations(range(n))))
-    return dice.permuted(np.tile(np.arange(n), (RANDOM_ORDERS, 1)), axis=1)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks along the last axis, centred."""
-    ranked = rankdata(values, axis=-1)
-    return ranked - ranked.mean(-1, keepdims=True)
-
-
-def _row_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Correlate centred rows; a row without variance correlates 0."""
-    norm = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    return np.divide((a * b).sum(-1), norm, out=np.zeros_like(norm), where=norm > 0)
-
-
-# --- models of all cells -----------------------------------------------------------------------------------------
+# --- all cells ---------------------------------------------------------------------------------------------------
 
 
 def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
-    """Fit score ~ method × task, random intercepts of participant and region, by restricted likelihood.
+    """Fit score ~ method × task with random intercepts and random method slopes, by restricted likelihood.
 
-    The estimate is the effect of the method (prompt-tuned minus fine-tuned, mean over tasks). It varies from
-    participant to participant too (a random slope): without that, cells would count as independent evidence and the
-    interval would be too narrow. Its interval takes as many degrees of freedom as the paired t test has.
+    The estimate is the effect of the method (prompt-tuned minus fine-tuned, mean over tasks). Intercepts vary over
+    participants and regions, the effect over participants: without that slope, cells would count as independent
+    evidence. The interval takes as many degrees of freedom as the paired t test has.
 
     Parameters
     ----------
     table : DataFrame
         Columns participant, region, task, method (prompt-tuned or fine-tuned) and pairwise, one row a cell.
     alpha : float
-        The interval covers 1 - alpha.
     """
-    from statsmodels.regression.mixed_linear_model import MixedLM
+    from statsmodels.formula.api import mixedlm
 
     n = table["participant"].nunique()
-    few = [name for name, least in (("participant", 2), ("method", 2)) if table[name].nunique() < least]
-    empty = table.groupby(["task", "method"]).size().unstack().isna().to_numpy().any() if len(table) else True
-    if few or empty or table["pairwise"].std() == 0:
-        why = f"there is only one {few[0]}" if few else "cells are missing" if empty else "the scores do not vary"
-        return Finding(estimate=None, n=n, sentence=f"The mixed model cannot be fitted: {why}.")
-    tasks = pd.get_dummies(table["task"], dtype=float).to_numpy()
-    coded = (tasks - tasks[:, -1:])[:, :-1]  # sum coding, so that the method's effect is the mean over tasks
-    method = np.where(table["method"] == "prompt-tuned", 0.5, -0.5)[:, None]
-    design = np.hstack([np.ones_like(method), method, coded, method * coded])
-    parts = {name: pd.get_dummies(table[name], dtype=float) for name in ("participant", "region")}
-    parts = {name: dummies.to_numpy() for name, dummies in parts.items() if dummies.shape[1] > 1}
-    if "participant" in parts:
-        parts["participant × method"] = parts["participant"] * method
-    scale = 100 * table["pairwise"].to_numpy()  # hundredths: likelihoods of tiny variances are ill-conditioned
-    fitted = _fit(MixedLM, scale, design, parts)
-    if fitted is None:
-        return Finding(estimate=None, n=n, sentence="The mixed model cannot be fitted: its likelihood has no maximum.")
-    effect, error = fitted[0] / 100, fitted[1] / 100
-    t = effect / error
-    p = float(2 * scipy_stats.t.sf(abs(t), n - 1))
-    half = float(scipy_stats.t.ppf(1 - alpha / 2, n - 1) * error)
-    sentence = (
-        f"Mixed model: prompt-tuned minus fine-tuned {effect:+.3f} ({_percent(1 - alpha)} interval "
-        f"{effect - half:+.3f} to {effect + half:+.3f}, {p_text(p)}; "
-        f"{len(table)} cells, random: {', '.join(parts)})."
-    )
-    return Finding(estimate=effect, low=effect - half, high=effect + half, statistic=t, p=p, n=n, sentence=sentence)
-
-
-def _fit(
-    model: type, score: np.ndarray, design: np.ndarray, parts: dict[str, np.ndarray]
-) -> tuple[float, float] | None:
-    """Fit crossed random effects; return the method's effect and its standard error, None where it fails."""
-    import warnings
-
-    from statsmodels.regression.mixed_linear_model import VCSpec
-
-    names = [[f"{name}{i}" for i in range(matrix.shape[1])] for name, matrix in parts.items()]
-    spec = VCSpec(list(parts), [[columns] for columns in names], [[matrix] for matrix in parts.values()])
-    everyone = np.zeros(len(score))
+    sizes = table.groupby(["task", "method"]).size().unstack()
+    few = [name for name in ("participant", "method") if table[name].nunique() < 2]
+    if few or sizes.isna().to_numpy().any() or table["pairwise"].std() == 0:
+        why = f"there is only one {few[0]}" if few else "cells are missing" if sizes.isna().any(axis=None) else ""
+        sentence = f"The mixed model cannot be fitted: {why or 'the scores do not vary'}."
+        return Finding(estimate=None, n=n, sentence=sentence)
+    parts = {"participant": "0 + C(participant)", "region": "0 + C(region)"}
+    parts = {name: formula for name, formula in parts.items() if table[name].nunique() > 1}
+    parts |= {"participant × method": "0 + C(participant):effect"}
+    # hundredths: likelihoods of tiny variances are ill-conditioned
+    coded = table.assign(score=100 * table["pairwise"], effect=np.where(table["method"] == "prompt-tuned", 0.5, -0.5))
+    fixed = "score ~ effect" + (" * C(task, Sum)" if table["task"].nunique() > 1 else "")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a variance of zero lies on the boundary, which is no fault
+        warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is no fault
         try:
-            fit = model(score, design, groups=everyone, exog_vc=spec).fit(reml=True, method=["lbfgs", "powell"])
+            model = mixedlm(fixed, coded, groups=np.ones(len(coded)), vc_formula=parts)
+            fit = model.fit(method=["lbfgs", "powell"])
+            effect, error = fit.params["effect"] / 100, fit.bse["effect"] / 100
         except (np.linalg.LinAlgError, ValueError):
-            return None
-    effect, error = float(fit.params[1]), float(fit.bse[1])
-    return (effect, error) if np.isfinite([effect, error]).all() and error > 0 else None
+            effect = error = np.nan
+    if not (np.isfinite([effect, error]).all() and error > 0):
+        return Finding(estimate=None, n=n, sentence="The mixed model cannot be fitted: its likelihood has no maximum.")
+    t, half = effect / error, float(stats.t.ppf(1 - alpha / 2, n - 1) * error)
+    low, high, p = effect - half, effect + half, float(2 * stats.t.sf(abs(t), n - 1))
+    sentence = (
+        f"Mixed model: prompt-tuned minus fine-tuned {effect:+.3f} ({_percent(alpha)} interval {low:+.3f} to "
+        f"{high:+.3f}, {p_text(p)}; {len(table)} cells, random: {', '.join(parts)})."
+    )
+    return Finding(estimate=effect, low=low, high=high, statistic=t, p=p, n=n, sentence=sentence)
 
 
-@dataclass(frozen=True)
-class VarianceSplit:
-    """Shares of the variance of a difference.
+def crossed_mean(values: np.ndarray, alpha: float) -> Finding:
+    """Estimate the mean of a participants × seeds table, where both participants and tuning seeds vary.
 
-    Attributes
+    Parameters
     ----------
-    participant, region, seed : float or None
-        Share that is due to each; None where it has only one level.
-    rest : float or None
-        What is left: noise, and interactions. None where nothing can be split.
-    sentence : str
-        The result in words.
+    values : array of shape (n_participants, n_seeds)
+    alpha : float
+        The t interval covers 1 - alpha.
+
+    Notes
+    -----
+    The variance of the mean comes from the mean squares of participants, seeds and rest, its degrees of freedom from
+    [1]_. A bootstrap of participants and seeds covers less than it says with so few.
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components. Biometrics Bull. 2.
     """
+    table = np.asarray(values, dtype=float)
+    n, seeds = table.shape
+    reason = "" if np.isfinite(table).all() else "a value is missing"
+    if not reason and min(n, seeds) < 2:
+        reason = f"{n} participants and {seeds} seeds; two of each are needed"
+    if not reason and np.ptp(table) == 0:
+        reason = "the difference is the same in all cells"
+    if reason:
+        sentence = f"There is no interval over participants and seeds: {reason}."
+        return Finding(estimate=float(table.mean()) if np.isfinite(table).all() else None, n=n, sentence=sentence)
+    estimate = float(table.mean())
+    *squares, rest = _mean_squares(table).values()
+    kept = [square for square in squares if square[0] > rest[0]]
+    parts = [*kept, (-rest[0], rest[1])] if len(kept) == 2 else kept or [rest]
+    variance = sum(square for square, _ in parts)
+    degrees = variance**2 / sum(square**2 / k for square, k in parts)
+    half = float(stats.t.ppf(1 - alpha / 2, degrees) * np.sqrt(variance / table.size))
+    low, high = estimate - half, estimate + half
+    sentence = (
+        f"{estimate:+.3f} ({_percent(alpha)} interval over participants and seeds {low:+.3f} to {high:+.3f}; "
+        f"{n} participants, {seeds} seeds)."
+    )
+    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence)
 
-    participant: float | None
-    region: float | None
-    seed: float | None
-    rest: float | None
-    sentence: str
 
+def variance_split(values: np.ndarray) -> dict[str, float]:
+    """Return the shares of participant, region, seed and rest in the variance of a difference.
 
-def variance_split(values: np.ndarray) -> VarianceSplit:
-    """Split the variance of a difference into participant, region and seed, by the method of moments.
-
-    The three are crossed; their interactions count as rest.
+    They come from mean squares (method of moments). A factor with one level has no share, interactions count as rest.
+    Empty where fewer than two factors have several levels, or nothing varies.
 
     Parameters
     ----------
     values : array of shape (n_participants, n_regions, n_seeds)
-        Complete and finite.
+        Finite.
     """
     table = np.asarray(values, dtype=float)
+    if sum(size > 1 for size in table.shape) < 2 or np.ptp(table) == 0:
+        return {}
+    squares = _mean_squares(table)
+    noise, _ = squares.pop(-1)
     names = ("participant", "region", "seed")
-    crossed = [axis for axis in range(3) if table.shape[axis] > 1]
-    none = dict.fromkeys((*names, "rest"))
-    if not np.isfinite(table).all() or not table.size:
-        return VarianceSplit(**none, sentence="The variance cannot be split: cells are missing.")
-    if len(crossed) < 2 or np.ptp(table) == 0:
-        why = "all cells are equal" if len(crossed) > 1 else "two of participant, region and seed must have two levels"
-        return VarianceSplit(**none, sentence=f"The variance cannot be split: {why}.")
-    grand, left, free = table.mean(), table - table.mean(), table.size - 1
-    squares = {}
-    for axis in crossed:
-        effect = table.mean(tuple(a for a in range(3) if a != axis), keepdims=True) - grand
-        left = left - effect
-        free -= table.shape[axis] - 1
-        repeats = table.size / table.shape[axis]
-        squares[axis] = (repeats * float((effect**2).sum()) / (table.shape[axis] - 1), repeats)
-    noise = float((left**2).sum()) / free
-    parts = {names[axis]: max(0.0, (square - noise) / repeats) for axis, (square, repeats) in squares.items()}
+    parts = {
+        names[axis]: max(0.0, (square - noise) * table.shape[axis] / table.size)
+        for axis, (square, _) in squares.items()
+    }
     total = sum(parts.values()) + noise
-    shares = {name: part / total for name, part in parts.items()} | {"rest": noise / total}
-    told = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    return VarianceSplit(**(none | shares), sentence=f"Variance of the difference: {told}.")
+    return {name: part / total for name, part in parts.items()} | {"rest": noise / total}
 
 
-# --- parts -------------------------------------------------------------------------------------------------------
+def _mean_squares(table: np.ndarray) -> dict[int, tuple[float, int]]:
+    """Return axis → (mean square, degrees of freedom) of each axis with several levels, and of the rest as axis -1."""
+    found, rest, free = {}, table - table.mean(), table.size - 1
+    for axis in (axis for axis, size in enumerate(table.shape) if size > 1):
+        effect = table.mean(tuple(a for a in range(table.ndim) if a != axis), keepdims=True) - table.mean()
+        own = table.shape[axis] - 1
+        found[axis] = (table.size / table.shape[axis] * float((effect**2).sum()) / own, own)
+        rest, free = rest - effect, free - own
+    return found | {-1: (float((rest**2).sum()) / free, free)}
 
 
-def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if a.shape != b.shape or a.ndim != 1 or not len(a):
-        raise BraintuneError(
-            f"cannot pair values of shapes {a.shape} and {b.shape}; allowed is one value a participant"
-        )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise BraintuneError("cannot compare scores that are NaN or infinite; drop the participants that lack one")
-    return a - b
+# --- in words ----------------------------------------------------------------------------------------------------
 
 
-def _untestable(difference: np.ndarray, units: str = "participants") -> str:
-    if len(difference) < 2:
-        return f"there is only one {units.removesuffix('s')}"
-    if np.ptp(difference) <= 1e-12 * max(1.0, np.abs(difference).max()):
-        return f"the difference is the same in all {len(difference)} {units}"
-    return ""
-
-
-def _not_negative(margin: float) -> float:
-    if not margin >= 0:
-        raise BraintuneError(f"margin: {margin} must be 0 or above; set `margin` in the profile")
-    return float(margin)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"
+def _percent(alpha: float) -> str:
+    return f"{100 * (1 - alpha):g} %"
 
 
 def p_text(p: float) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from scipy import stats
 
-#: Colour-blind-safe (Okabe & Ito), and one colour a method everywhere.
+#: Colour-blind-safe (Okabe & Ito), and one colour and marker a method everywhere; fold designs have their own.
 COLOURS = {
     "untuned": "#6e6e6e",
     "fine-tuned": "#d55e00",
@@ -23,6 +24,8 @@ COLOURS = {
     "head-only": "#000000",
     "control": "#b59f00",
     "baseline": "#dddddd",
+    "shuffled folds": "#cc79a7",
+    "grouped folds": "#009e73",
 }
 MARKERS = {
     "untuned": "D",
@@ -33,9 +36,9 @@ MARKERS = {
     "bitfit": "X",
     "head-only": "d",
     "control": "^",
+    "shuffled folds": "v",
+    "grouped folds": "o",
 }
-#: Fold designs have colours that no method has.
-DESIGNS = {"shuffled": ("#cc79a7", "v"), "grouped": ("#009e73", "o")}
 #: Regions that are whole networks; others are parts of one.
 NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
@@ -59,37 +62,60 @@ STYLE = {
 plt.rcParams.update(STYLE)
 
 
-def interval(
-    axes: plt.Axes,
-    rows: pd.DataFrame,
-    place: float,
-    label: str,
-    colour: str | None = None,
-    marker: str | None = None,
-) -> None:
-    """Draw the mean over participants and its 95 % confidence interval."""
-    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
-    if not len(values):
-        return
-    known = label in axes.get_legend_handles_labels()[1]
-    half, mean = half_width(values), values.mean()
-    within = [[min(half, mean)], [min(half, 1 - mean)]]  # an accuracy lies between 0 and 1
-    axes.errorbar(
-        mean, place, xerr=within, fmt=marker or MARKERS.get(label, "x"), markersize=5, capsize=2,
-        color=colour or COLOURS.get(label, "black"), label=None if known else label,
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % t interval of the mean of accuracies, cut at 0 and 1; the mean itself for one value."""
+    values = np.asarray(values, dtype=float)
+    mean, half = values.mean(), 0.0
+    if len(values) > 1:
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return max(mean - half, min(mean, 0.0)), min(mean + half, max(mean, 1.0))
+
+
+def over_participants(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Return each participant's mean accuracy for every combination of `keys`."""
+    return rows.groupby([*keys, "participant"], sort=False)["pairwise"].mean().reset_index()
+
+
+def dots(
+    axes: plt.Axes, rows: pd.DataFrame, y: str, order: Sequence[str], hue: str = "method", x: str = "pairwise",
+    errorbar: Any = t_interval,
+) -> None:  # fmt: skip
+    """Draw means with error bars, one row an entry of `order` (the first on top), one colour an entry of `hue`."""
+    names = list(rows[hue].unique())
+    if names:
+        look = {"linestyle": "none", "markersize": 6, "markeredgewidth": 0, "capsize": 0.15}
+        look |= {"palette": [COLOURS.get(n, "black") for n in names], "markers": [MARKERS.get(n, "x") for n in names]}
+        look |= {"dodge": 0.26 * (len(names) - 1), "errorbar": errorbar, "err_kws": {"linewidth": 1.5}}
+        sns.pointplot(rows, x=x, y=y, order=order, hue=hue, hue_order=names, ax=axes, **look)
+        axes.get_legend().remove()
+    axes.set(xlabel="", ylabel="")
+    name_rows(axes, order)
+
+
+def curves(axes: plt.Axes, rows: pd.DataFrame, x: str, y: str, errorbar: Any = None) -> None:
+    """Draw the mean of `y` by `x`, one line a method."""
+    names = list(rows["method"].unique())
+    markers, palette = ({n: of.get(n, d) for n in names} for of, d in ((MARKERS, "o"), (COLOURS, "black")))
+    sns.lineplot(
+        rows, x=x, y=y, hue="method", style="method", markers=markers, dashes=False, palette=palette, ax=axes,
+        errorbar=errorbar, err_style="bars", err_kws={"capsize": 2},
     )  # fmt: skip
+    axes.get_legend().remove()
+    axes.set(xlabel="", ylabel="")
+    axes.grid(axis="y")
 
 
-def half_width(values: np.ndarray) -> float:
-    """Half the width of a 95 % t interval of the mean; 0 where there is only one value."""
-    if len(values) < 2:
-        return 0.0
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+def chance_line(axes: plt.Axes, chance: float) -> None:
+    """Draw the chance level of a dot plot."""
+    axes.axvline(chance, color="black", linestyle="--", linewidth=1, label="chance")
 
 
-def offsets(names: Sequence[str], step: float) -> list[tuple[float, str]]:
-    """Spread names around a row, so that their points do not cover each other."""
-    return [(step * (i - (len(names) - 1) / 2), name) for i, name in enumerate(names)]
+def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    """Draw the untuned model as a line with its interval over participants as a band."""
+    values = over_participants(rows[rows["method"] == "untuned"])["pairwise"]
+    if len(values):
+        axes.axvspan(*t_interval(values), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
+        axes.axvline(values.mean(), color=COLOURS["untuned"], label="untuned")
 
 
 def grid_of_panels(
@@ -109,15 +135,6 @@ def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
     """Name the rows of a dot plot, the first on top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-
-
-def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
-    """Draw the untuned model as a line with its interval over participants as a band."""
-    values = rows.groupby("participant")["pairwise"].mean().to_numpy()
-    if len(values):
-        half, mean = half_width(values), values.mean()
-        axes.axvspan(max(mean - half, 0), min(mean + half, 1), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
-        axes.axvline(mean, color=COLOURS["untuned"], label="untuned")
 
 
 def one_legend(figure: Figure, *panels: plt.Axes) -> None:

@@ -15,17 +15,9 @@ from braintune.neural.ridge import GROUP_SCORES, SCORES
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
-MEAN_OVER_FOLDS = [
-    "brain",
-    "participant",
-    "region",
-    "representation",
-    "task",
-    "method",
-    "seed",
-    "layer",
-    "folds",
-]
+MEAN_OVER_FOLDS = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
+
+# --- tuning ------------------------------------------------------------------------------------------------------
 
 
 def tuning_trials(metrics: Mapping[str, Any]) -> pd.DataFrame:
@@ -126,6 +118,29 @@ def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
     rows = at_layer[at_layer["brain"] == brain]
     rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
     return in_main_design(rows)
+
+
+def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return mean values by task and tuning method (those of the two arms that exist), complete rows only."""
+    table = rows[rows["method"].isin(ARMS)].pivot_table(index="task", columns="method", values=value, sort=False)
+    return table[[method for method in ARMS if method in table]].dropna()
+
+
+def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned accuracy: groups × participants, mean over the tasks with both methods.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Scores by participant, task, method and the columns of `by`.
+    by : sequence of str
+        What makes a group: ``region``, ``task``, ``seed``, or several.
+    """
+    keys = list(dict.fromkeys([*by, "participant", "task"]))
+    both = rows.pivot_table(index=keys, columns="method", values="pairwise", sort=False).reindex(columns=list(ARMS))
+    both = both.dropna()
+    difference = (both["prompt-tuned"] - both["fine-tuned"]).groupby([*by, "participant"], sort=False).mean()
+    return difference.unstack("participant", sort=False)
 
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:

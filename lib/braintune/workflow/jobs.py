@@ -171,7 +171,7 @@ def artefacts(run: Study, job: Job) -> list[Path]:
     if job.step == "decoding":
         return [run.decoding_file(**own), run.null_file(**own)]
     if job.step == "figures":
-        return [run.folder / "figures", run.folder / "claims.json"]
+        return [run.folder / name for name in ("figures", "claims.json", "results.json")]
     return [run.folder / job.step / own["brain"]]
 
 

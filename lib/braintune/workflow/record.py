@@ -7,7 +7,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
-from braintune.results import figures, tables, verdicts
+from braintune.results import claims, figures, tables
 from braintune.results.recorded import FOLDER, keep, recorded
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import executed_notebook, stamp_of
@@ -49,7 +49,7 @@ def keep_run(run: Study) -> Path:
 def draw_picture() -> Path:
     """Draw the difference between the methods in the recorded real run, for whoever reads the README."""
     real = recorded()
-    tests = verdicts.task_table(verdicts.recorded_ledger(real))
+    tests = claims.task_table(claims.judge(real.run, real.at_layer, real.closeness, real.tuned))
     path = FOLDER / "real" / "difference.svg"
     with store.atomic(path) as temporary:
         figures.difference_by_task(tests, real.run.margin).savefig(temporary, format="svg", metadata={"Date": None})

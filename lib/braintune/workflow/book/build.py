@@ -217,9 +217,9 @@ def render(source: Path, folder: Path, builder: str = "html", lock: int | None =
 
 def main(words: list[str]) -> None:
     """Build the book of one profile; print which claims hold, what looks like a failure, and where the book is."""
-    from braintune.results import verdicts  # here, since Snakemake imports this module for every job
+    from braintune.results import checks  # here, since Snakemake imports this module for every job
 
     processes.end_with_parent()
     run = Study.load(words[0])
     page = build(words[0])
-    print(f"{verdicts.summary(run)}\nthe book is built: {page}", flush=True)
+    print(f"{checks.read_summary(run)}\nthe book is built: {page}", flush=True)

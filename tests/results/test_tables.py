@@ -1,22 +1,22 @@
-import re
+"""Means, contrasts and summaries of made-up tables equal what was planted."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from braintune.core.study import Study
-from braintune.results import prose, tables
+from braintune.results import tables
 
 
 def table(methods=("untuned", "fine-tuned", "prompt-tuned"), brains=("simulated",), gain=0.05, seed=0):
     """A decoding table of six participants with a known gain of prompt-tuning, at layers 0 to 2."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rows = [
         {
             "brain": brain, "participant": participant, "region": region, "representation": f"{task}_{method}",
             "task": task, "method": method, "seed": 0, "layer": layer, "folds": folds, "fold": fold,
             "alpha": 1.0, "alpha_edge": fold == 0,
-            "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * random.standard_normal(),
+            "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * rng.standard_normal(),
             "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3,
             "pairwise_same_group": 0.55 if brain == "simulated" else np.nan,
             "pairwise_different_group": 0.65 if brain == "simulated" else np.nan,
@@ -56,14 +56,12 @@ def test_scores_average_over_folds_and_nothing_else():
     assert found["pairwise"].item() == pytest.approx(one["pairwise"].mean())
 
 
-def test_pairs_within_and_across_topics_are_told_apart():
+def test_pairs_within_and_across_topics_are_separated():
     at_layer = tables.scores(table(brains=("simulated", "alice2016")), Study())
     shown = tables.by_group(at_layer)
     assert set(shown["brain"]) == {"simulated"}  # the story has no topics
     np.testing.assert_allclose(shown[["same topic", "different topic"]], [[0.55, 0.65]] * len(shown))
-    assert "0.550 between sentences of the same topic, 0.650" in prose.group_answer(at_layer)
-    story = at_layer[at_layer["brain"] == "alice2016"]
-    assert tables.by_group(story).empty and "neither topics nor passages" in prose.group_answer(story)
+    assert tables.by_group(at_layer[at_layer["brain"] == "alice2016"]).empty
 
 
 def test_the_null_summary_counts_as_permutation_tests_do():
@@ -75,32 +73,18 @@ def test_the_null_summary_counts_as_permutation_tests_do():
     assert summary["p"].tolist() == [1 / 20] * 4
 
 
-def test_what_is_not_there_is_a_dash():
-    table = pd.DataFrame(
-        {"a": [None, "x"], "b": [np.nan, 0.5], "c": pd.array([1234, None], "Int64"), "d": [None, None]}
-    )
-    cells = re.findall("<td>(.*?)</td>", prose.show(table).data)
-    assert cells == ["–", "–", "1,234", "–", "x", "0.500", "–", "–"]
-
-
-def test_text_from_data_is_escaped():
-    assert "<script>" not in prose.facts({"<script>": "<script>alert(1)</script>"}).data
-    assert "<script>" not in prose.show(pd.DataFrame({"a": ["<script>"]})).data
-
-
-def test_what_a_step_took_is_summed_over_its_jobs():
-    seconds = {"tuning": [60.0, 120.0, 30.0], "rsa": [42.0], "figures": []}
-    table = tables.cost_table(seconds).set_index("step")
-    assert table.loc["tuning"].tolist() == [3, 3.5, 60.0] and "figures" not in table.index
-    told = prose.cost_answers(seconds)
-    assert told["took_tuning"] == "3.5 minutes (3 jobs)" and told["took_rsa"] == "0.7 minutes (1 job)"
-    assert told["took_figures"] == "a time that was not recorded"
-
-
-def test_the_distance_names_methods_and_prefixes_that_learned_nothing():
-    rows = [("a", "fine-tuned", 0.5), ("b", "fine-tuned", 0.7), ("zero-prefix", "control", 0.98)]
-    told = prose.distance_answer(pd.DataFrame(rows, columns=["representation", "method", "spearman"]))
-    assert told.endswith("fine-tuned 0.600, a zero prefix 0.980.") and "prompt-tuned" not in told
+def test_the_contrast_is_the_mean_over_tasks_that_both_methods_have():
+    rows = pd.DataFrame(
+        [("S1", "ner", "fine-tuned", 0.6), ("S1", "ner", "prompt-tuned", 0.7), ("S1", "wsd", "fine-tuned", 0.1),
+         ("S2", "ner", "fine-tuned", 0.5), ("S2", "ner", "prompt-tuned", 0.4),
+         ("S2", "wsd", "fine-tuned", 0.5), ("S2", "wsd", "prompt-tuned", 0.8)],
+        columns=["participant", "task", "method", "pairwise"],
+    ).assign(region="language")  # fmt: skip
+    found = tables.contrast(rows, ["region"]).loc["language"]
+    assert found.to_dict() == pytest.approx({"S1": 0.1, "S2": 0.1})
+    by_task = tables.contrast(rows, ["task"])
+    assert by_task.loc["ner"].to_dict() == pytest.approx({"S1": 0.1, "S2": -0.1}) and np.isnan(by_task.loc["wsd", "S1"])
+    assert tables.contrast(rows[rows["method"] == "fine-tuned"], ["region"]).empty
 
 
 class TestTuning:
@@ -118,7 +102,7 @@ class TestTuning:
         ]  # fmt: skip
         return pd.DataFrame(rows)
 
-    def test_scores_stand_with_their_spread_over_seeds(self):
+    def test_scores_have_their_spread_over_seeds(self):
         table = tables.tuning_summary(self.runs())
         assert table["task"].tolist() == ["wsd", "ner"]
         assert list(table) == ["task", "metric", "trivial", "bag of words", "fine-tuned", "head-only"]
@@ -138,14 +122,6 @@ class TestTuning:
         table = tables.tuning_choices(self.runs()).set_index("task")
         assert table.loc["ner", "fine-tuned"] == "0.01, 4 epochs; 0.01, 3 epochs"
 
-    def test_a_run_no_better_than_guessing_is_named_once(self):
-        told = prose.tuning_warnings(self.runs())
-        assert told.count("fine-tuned on wsd, head-only on wsd.") == 2
-        assert (
-            prose.tuning_warnings(self.runs().query("task == 'ner'"))
-            == "Every run beats guessing. Every run beats a bag of words."
-        )
-
     def test_trials_say_which_was_chosen(self):
         trials = [
             {"learning_rate": r, "epochs": e, "score": r + e, "examples_seen": 5, "seconds": 1.0}
@@ -154,3 +130,8 @@ class TestTuning:
         table = tables.tuning_trials({"trials": trials, "learning_rate": 0.2, "epochs": 2, "metric": "accuracy"})
         assert table["chosen"].tolist() == [False, True]
         assert "validation accuracy" in table
+
+
+def test_what_a_step_took_is_summed_over_its_jobs():
+    table = tables.cost_table({"tuning": [60.0, 120.0, 30.0], "figures": []}).set_index("step")
+    assert table.loc["tuning"].tolist() == [3, 3.5, 60.0] and "figures" not in table.index

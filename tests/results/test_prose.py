@@ -1,0 +1,224 @@
+"""What notebooks and pages say: sentences and tables of made-up results, and how a page takes them."""
+
+import json
+import re
+import subprocess
+import sys
+from html import escape
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_claims import RUN, made_up_tables
+
+from braintune.core import base
+from braintune.core.study import Study
+from braintune.results import checks, claims, prose, recorded, tables
+
+# --- display -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_a_dash():
+    table = pd.DataFrame(
+        {"a": [None, "x"], "b": [np.nan, 0.5], "c": pd.array([1234, None], "Int64"), "d": [None, None]}
+    )
+    cells = re.findall("<td>(.*?)</td>", prose.show(table).data)
+    assert cells == ["–", "–", "1,234", "–", "x", "0.500", "–", "–"]
+
+
+def test_text_from_data_is_escaped():
+    assert "<script>" not in prose.facts({"<script>": "<script>alert(1)</script>"}).data
+    assert "<script>" not in prose.show(pd.DataFrame({"a": ["<script>"]})).data
+
+
+def test_what_a_step_took_is_said():
+    said = prose.of_costs({"tuning": [60.0, 120.0, 30.0], "rsa": [42.0], "figures": []})
+    assert said["took_tuning"] == "3.5 minutes (3 jobs)" and said["took_rsa"] == "0.7 minutes (1 job)"
+    assert said["took_figures"] == "a time that was not recorded"
+
+
+def test_a_run_no_better_than_guessing_is_named_once():
+    rows = [(m, t, s) for m in ("fine-tuned", "head-only") for t, s in (("wsd", 0.5), ("wsd", 0.5), ("ner", 0.6))]
+    runs = pd.DataFrame(rows, columns=["method", "task", "score"]).assign(baseline=0.5, bag_of_words=0.55)
+    assert prose.tuning_warnings(runs).count("fine-tuned on wsd, head-only on wsd.") == 2
+    said = prose.tuning_warnings(runs[runs["task"] == "ner"])
+    assert said == "Every run beats guessing. Every run beats a bag of words."
+
+
+# --- claims ------------------------------------------------------------------------------------------------------
+
+
+def ledger_of(gain, brain="alice2016", **more):
+    return claims.judge(Study.make({"brains": [brain]}), *made_up_tables({(None, None): gain}, brain=brain, **more))
+
+
+def test_the_verdicts_name_a_simulated_brain():
+    ledger = claims.judge(RUN, *made_up_tables())
+    assert prose.verdicts(ledger).startswith("simulated (8 simulated participants, region language, grouped folds)")
+    html = prose.ledger_list(ledger).data
+    assert "a check of the method, not a finding" in html and html.count("<dt>") == len(claims.CLAIMS)
+    for verdict in ledger.verdicts:
+        mark = f"<span class='verdict {verdict.verdict.replace(' ', '-')}'>{verdict.verdict}</span></dt>"
+        assert f"{claims.WORDS[verdict.claim]['paper']} {mark}<dd><p>{escape(verdict.sentence)}</p>" in html
+    assert "simulated" not in prose.ledger_list(ledger_of(0.0)).data
+    assert prose.rule_table().map(bool).all(axis=None) and len(prose.rule_table()) == len(claims.CLAIMS)
+
+
+class TestBrief:
+    def test_every_sentence_says_what_its_verdict_is(self):
+        ledger = ledger_of(0.05)
+        said = prose.brief(ledger)
+        assert said["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: +0.05")
+        for verdict in (v for v in ledger.verdicts if v.claim in said):
+            words = claims.WORDS[verdict.claim]
+            assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
+            assert f"{verdict.finding.estimate:+.3f} (" in said[verdict.claim]
+            assert said[verdict.claim].endswith(" in 8 listeners to a story.")
+
+    @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.05, 1, 1), (0.06, 1, 0)])
+    def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self, gain, better, worse):
+        one, two = ledger_of(0.05), ledger_of(gain, brain="pereira2018-exp1")
+        both = claims.Ledger(one.evidence | two.evidence, (*one.verdicts, *two.verdicts))
+        said = prose.brief(both)["methods"]
+        assert (said.count("decoded better"), said.count("decoded worse")) == (better, worse)
+        assert said.count(" in 8 ") + said.count(" in 9 ") == 2
+
+    def test_one_method_and_one_participant_are_named(self):
+        few = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables()))
+        assert prose.brief(few)["methods"] == "Only one tuning method was run: 8 simulated participants."
+        alone = claims.judge(RUN, *made_up_tables(participants=1))
+        assert "neither a difference" in prose.brief(alone)["methods"].lower()
+
+    def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
+        own, real = claims.judge(RUN, *made_up_tables()), ledger_of(0.05, brain="pereira2018-exp1")
+        assert prose.answering(own, real) is real
+        assert prose.answering(ledger_of(0.0), real) is not real
+
+
+def headline_of(found):
+    return prose.headline(found[0], claims.judge(RUN, *found).evidence["simulated"])
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "words"),
+    [
+        (0.05, 0.004, "prompt-tuned representations are decoded better"),
+        (-0.05, 0.004, "prompt-tuned representations are decoded worse"),
+        (0.0, 0.004, "decoded equally well, to within 0.01"),
+        (0.003, 0.001, "decoded better than fine-tuned ones, but by less than 0.01"),
+        (0.0, 0.1, "neither a difference"),
+    ],
+)
+def test_the_headline_says_what_was_planted(gain, noise, words):
+    found = made_up_tables({(None, None): gain}, noise=noise)
+    said, means = headline_of(found), tables.judged(found[0], "simulated").groupby("method")["pairwise"].mean()
+    assert words in said and "8 simulated participants, region language, grouped folds" in said
+    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said
+
+
+def test_one_participant_and_one_method_are_in_the_headline():
+    one_method = tuple(t[t["method"] == "prompt-tuned"] for t in made_up_tables())
+    assert "only one tuning method was run" in headline_of(one_method)
+    assert "cannot be tested" in headline_of(made_up_tables(participants=1))
+
+
+# --- what the pages quote ----------------------------------------------------------------------------------------
+
+PAGES = sorted((base.REPOSITORY / "book").glob("*.md"))
+NAME = re.compile(r"{{ (\w+) }}")
+
+
+@pytest.fixture(scope="module")
+def quoted():
+    """Everything that the pages may quote, of a made-up run without controls."""
+    at_layer, closeness, tuned = made_up_tables()
+    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(method="untuned", representation="untuned", task="")
+    scores = {
+        "pairwise_same_group": 0.6,
+        "pairwise_different_group": 0.7,
+        "pairwise_strict": 0.3,
+        "mse": 1.0,
+        "rank": 0.3,
+    }
+    at_layer = pd.concat([at_layer, untuned], ignore_index=True).assign(alpha_edge=0.0, **scores)
+    null = at_layer[["brain", "region", "folds"]].drop_duplicates().assign(permutation=0, pairwise=0.5)
+    costs = {"metric": "accuracy", "learning_rate": 0.1, "epochs": 2, "n_trials": 1, "search_examples_seen": 0}
+    costs |= dict.fromkeys(["parameters", "examples_seen", "examples_per_s", "seconds", "peak_memory_mb"], 1.0)
+    results = checks.Results(RUN, tuned.assign(**costs), at_layer, at_layer, closeness)
+    ledger, real_run = claims.judge(RUN, at_layer, closeness, tuned), recorded.recorded()
+    real = claims.judge(real_run.run, real_run.at_layer, real_run.closeness, real_run.tuned)
+    found = prose.of_run(results, null, ledger, checks.check(results)) | prose.of_answer(ledger, real_run, real)
+    steps = dict.fromkeys(["tuning", "embeddings", "decoding", "rsa", "figures"], [60.0])
+    return found | prose.of_recorded(real_run, real) | prose.of_costs(steps)
+
+
+def test_every_name_on_a_page_is_quoted(quoted):
+    asked = {name: page.name for page in PAGES for name in NAME.findall(page.read_text(encoding="utf-8"))}
+    assert len(asked) > 30 and not {name: page for name, page in asked.items() if name not in quoted}
+    assert not [page.name for page in PAGES if "{glue" in page.read_text(encoding="utf-8")]
+
+
+def test_what_is_quoted_is_one_json_of_texts_and_tables(quoted, tmp_path):
+    run = Study.make({"runs": str(tmp_path)})
+    prose.write(run, quoted)
+    kept = json.loads(prose.results_file(run).read_text(encoding="utf-8"))
+    assert set(kept) == set(quoted) and not [name for name, value in kept.items() if not value or "\n" in value]
+    assert kept["tuning_table"].startswith("<table") and kept["tuning_runs"] == "12"
+    assert kept["passage_grouped"] == "(not computed in this run)"
+    assert kept["answer_methods"] != kept["brief_methods"], "a simulated run leaves the answer to the recorded one"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[a link](javascript:alert(1)) **bold** `code`",
+    "{{ env.config }} {% for %} {eval}`1` $x^2$ &lt; ~~~",
+    "```{raw} html",
+    "a_b*c | d # e ! f",
+]
+
+
+def build(folder, pages, values):
+    """Render pages as the book does, with warnings as errors."""
+    for name, content in pages.items():
+        (folder / f"{name}.md").write_text(content, encoding="utf-8")
+    (folder / "conf.py").write_text(
+        f'extensions = ["myst_nb"]\nnb_execution_mode = "off"\nhtml_theme = "basic"\nsmartquotes = False\n'
+        f'myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "substitution", "tasklist"]\n'
+        f"myst_substitutions = {values!r}\n",
+        encoding="utf-8",
+    )
+    words = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        str(folder),
+        str(folder / "html"),
+    ]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+def test_a_page_shows_text_from_data_as_it_is(tmp_path):
+    values = {f"said{i}": prose.text(f"Region {text} is first.") for i, text in enumerate(HOSTILE)}
+    values |= {
+        f"table{i}": prose._markup(pd.DataFrame({text: [f"{text}\n\n{text}"]})) for i, text in enumerate(HOSTILE)
+    }
+    page = "# Hostile\n\n" + "\n\n".join(f"**In** {{{{ {name} }}}}\n\n{{{{ {name} }}}}" for name in values)
+    done = build(tmp_path, {"index": page}, values)
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    body = html.split('id="hostile">')[1].split("</section>")[0]
+    assert not re.search(r"<(script|code|pre|em|del)\b|href=.java", body) and body.count("<strong>") == 2 * len(HOSTILE)
+    shown = re.sub(r"<[^>]*>", "", body)
+    for text in HOSTILE:
+        assert shown.count(f"Region {escape(text, quote=False)} is first.") == 2, text
+        assert shown.count(escape(text, quote=False)) >= 6, text
+
+
+def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
+    done = build(tmp_path, {"index": "# Page\n\nIt is {{ no_such_number }} today.\n"}, {"other": "1"})
+    assert done.returncode and "index.md:3" in done.stderr and "'no_such_number' is undefined" in done.stderr
