@@ -1,5 +1,13 @@
-"""Which source files a result depends on."""
+"""Which source files a result depends on, and that folders import only what is above them."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from braintune.core import base, versions
 from braintune.core.versions import LIBRARY, code_and_versions, imported_modules, source_files
 
 
@@ -20,8 +28,6 @@ def test_a_module_to_stop_at_is_reached_but_not_its_imports():
 
 
 def test_a_yaml_file_that_a_module_names_belongs_to_it(tmp_path, monkeypatch):
-    from braintune.core import versions
-
     monkeypatch.setattr(versions, "LIBRARY", tmp_path)
     source_files.cache_clear()
     (tmp_path / "words.py").write_text('FILE = "words.yml"; OTHER = "none.yml"\nfrom braintune.more import x\n')
@@ -40,3 +46,11 @@ def test_commit_and_versions_are_recorded():
     facts = code_and_versions()
     assert set(facts) == {"code", "versions"} and {"commit", "changed"} == set(facts["code"])
     assert {"python", "torch", "numpy", "snakemake"} <= set(facts["versions"])
+
+
+def test_the_order_of_the_imports_holds():
+    pytest.importorskip("importlinter", reason="import-linter is not installed: pip install import-linter")
+    program = Path(sys.executable).parent / "lint-imports"
+    surroundings = os.environ | {"PYTHONPATH": str(base.REPOSITORY / "lib")}
+    done = subprocess.run([program], cwd=base.REPOSITORY, capture_output=True, text=True, env=surroundings)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

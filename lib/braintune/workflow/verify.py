@@ -1,8 +1,8 @@
 """Is a run still what was computed? Every job's fingerprint and every file's checksum, compared with what was recorded.
 
 A job stamps its fingerprint, the SHA-256 of what it made and that of its page into its executed notebook (see
-:mod:`braintune.workflow.jobs`). ``python -m braintune verify PROFILE`` (``make verify PROFILE=…``) computes both again, and
-changes nothing.
+:mod:`braintune.workflow.jobs`). ``python -m braintune verify PROFILE`` (``make verify PROFILE=…``) computes both
+again, and changes nothing.
 """
 
 from collections.abc import Iterator
