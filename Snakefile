@@ -5,7 +5,6 @@
 import sys
 
 from braintune.core.study import Study
-from braintune.models.checkpoints import FILES
 from braintune.workflow.jobs import all_jobs, executed_notebook
 
 PYTHON = sys.executable
@@ -56,8 +55,7 @@ rule all:
 
 rule tuning:
     output:
-        [f"{MODEL}/{name}" for name in FILES],
-        f"{MODEL}/tuning.ipynb",
+        f"{MODEL}/tuning.ipynb",  # alone: Snakemake deletes what it lists before it runs a job, and a model may be whole
     benchmark:
         f"{MODEL}/tuning.benchmark.tsv"
     threads: STUDY.threads

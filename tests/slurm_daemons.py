@@ -1,29 +1,20 @@
 """A SLURM of one machine, for tests: two CPUs, no accounting, started and stopped by the test that wants it.
 
-python tests/slurm_daemons.py [PROFILE [FOLDER]]
-
-runs a profile (quick) on this machine and through such a SLURM, each with results of its own in FOLDER (a new one under
-the folder for temporary files), and compares every table and array.
-
-The plug-in of Snakemake does not hand SLURM_CONF on, so the configuration must stand in /etc/slurm/slurm.conf. One that
-something else has put there is left alone, and no SLURM is started.
+Snakemake's plugin does not pass SLURM_CONF on, so the configuration has to be /etc/slurm/slurm.conf. One that something
+else has put there is left alone, and no SLURM is started.
 """
 
 import os
 import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
 
-import kill_runs
-from braintune.core.study import PROFILES, Study
-from chain import run_chain
+from braintune.core.study import PROFILES
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 MARK = "# written by the tests of braintune; they remove it again"
@@ -154,30 +145,3 @@ def loopback_engine(path):
     }
     path.write_text(yaml.safe_dump(options), encoding="utf-8")
     return path
-
-
-def main(profile="quick", kept=None):
-    """Run a profile through SLURM, and compare every table and array with its run here, made where it is not there."""
-    folder = Path(kept or tempfile.mkdtemp(prefix="slurm-")).resolve()
-    here = kill_runs.undisturbed(profile, folder / "here", ("--cores", str(os.cpu_count())))
-    path = kill_runs.copy_of(profile, folder / "slurm")
-    with loopback_slurm(folder / "daemons", cpus=os.cpu_count()):
-        begun = time.monotonic()
-        done = run_chain(path, "--quiet", "rules", "reason", "host", engine=loopback_engine(folder / "loopback.yml"))
-        spent = time.monotonic() - begun
-    print(done.stdout[-2000:], done.stderr[-2000:], f"exit {done.returncode}", sep="\n")
-    if done.returncode:
-        sys.exit(f"the run is kept in {folder}")
-    run, jobs = Study.load(path), done.stderr.count("has been submitted with SLURM jobid")
-    if told := kill_runs.differences(here.folder, run):
-        sys.exit("\n".join([*told, f"the run is kept in {folder}"]))
-    files = len(kill_runs.kept(run.folder))
-    print(
-        f"{files} files as in the run here, bit for bit but for seconds; {jobs} jobs, {spent:.0f} s; kept in {folder}"
-    )
-
-
-if __name__ == "__main__":
-    if reason := why_not():
-        sys.exit(f"no SLURM can be started: {reason}")
-    main(*sys.argv[1:])

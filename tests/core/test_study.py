@@ -1,3 +1,6 @@
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +12,10 @@ from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import PROFILES, Study, is_engine
 
-PROFILES = sorted(path for path in PROFILES.glob("*.yml") if not is_engine(path))
+NAMES = sorted(path for path in PROFILES.glob("*.yml") if not is_engine(path))
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NAMES, ids=lambda p: p.stem)
 def test_every_profile_is_valid_and_named_after_its_file(path):
     assert Study.load(path.stem).profile == path.stem
 
@@ -30,77 +33,97 @@ def test_every_parameter_says_what_it_means():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n_fold": 3}, "unknown parameter 'n_fold'.*n_folds"),
-        ({"n_folds": 1}, "n_folds.*greater than or equal to 2.*got 1"),
-        ({"n_folds": "many"}, "n_folds.*valid integer.*'many'"),
-        ({"device": "tpu"}, "device.*'auto', 'cpu', 'cuda' or 'mps'.*'tpu'"),
-        ({"designs": ["random"]}, "designs.*'shuffled' or 'grouped'"),
-        (
-            {"learning_rates": {"fine-tuned": [1]}},
-            "learning_rates: none for method 'prompt-tuned'; there are some for fine-",
-        ),
-        ({"learning_rates": {"fine-tuned": [1, 2], "prompt-tuned": [1]}}, "as many trials, .* fine-tuned 2, prompt-t"),
-        ({"epochs": [0]}, r"epochs: \[0\] must be from 1"),
-        ({"epochs": [2, 2]}, "epochs.*twice"),
-        ({"learning_rates": {"fine-tuned": [0.0], "prompt-tuned": [1.0]}}, "learning_rates.*above 0"),
-        ({"tasks": []}, "tasks.*at least 1"),
-        ({"tasks": ["ner", "ner"]}, "tasks.*twice"),
+        ({"n_fold": 3}, "unknown parameter 'n_fold'; known: n_folds, "),
+        ({"n_folds": 1}, "n_folds: .*equal to 2; got 1"),
+        ({"device": "tpu"}, "device: .*'auto', 'cpu', 'cuda' or 'mps'; got 'tpu'"),
+        ({"designs": ["random"]}, "designs.0: .*'shuffled' or 'grouped'; got 'random'"),
+        ({"learning_rates": {"fine-tuned": [1]}}, "learning_rates: none for method 'prompt-tuned'; .* fine-tuned"),
+        ({"learning_rates": {"fine-tuned": [1, 2], "prompt-tuned": [1]}}, "learning_rates: .*fine-tuned 2, prompt-t"),
+        ({"learning_rates": {"fine-tuned": [0.0], "prompt-tuned": [1.0]}}, "learning_rates: .*above 0"),
+        ({"epochs": [0]}, r"epochs: \[0\] must be at least 1"),
+        ({"tasks": []}, "tasks: .*at least 1"),
+        ({"tasks": ["ner", "ner"]}, "tasks: .*'ner'.* twice"),
         ({"vectors": {"passage": "x.npz"}}, "vectors: 'passage' must be a new name"),
         ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name of letters"),
         ({"stride": 128}, r"stride: 128 must be below max_tokens \(128\)"),
-        ({"alpha_exponents": [3, 1]}, "alpha_exponents.*small to large"),
+        ({"alpha_exponents": [3, 1]}, "alpha_exponents: .*3.*1.* small to large"),
         ({"passages": 10}, r"passages: 10 must be at least topics \(24\)"),
-        ({"profile": "../elsewhere"}, "profile.*pattern"),
-        ({"margin": float("nan")}, "margin.*finite"),
+        ({"profile": "../elsewhere"}, "profile: .*pattern .*'../elsewhere'"),
+        ({"profile": "models"}, "profile: 'models' is the folder of tuned models .* choose another name"),
+        ({"margin": float("nan")}, "margin: .*finite.*nan"),
+        ({"plugins": "mine.py"}, "plugins: .*list; got 'mine.py'"),
     ],
+    ids=str,
 )
-def test_a_bad_parameter_is_named_with_what_is_allowed(values, message):
+def test_a_bad_parameter_is_named_with_its_value_and_what_is_allowed(values, message):
     with pytest.raises(BraintuneError, match=message):
         Study.make(values)
 
 
-def test_several_faults_are_told_at_once():
+def test_all_faults_are_listed_at_once():
     with pytest.raises(BraintuneError) as caught:
         Study.make({"n_folds": 1, "nonsense": 2})
     assert len(str(caught.value).splitlines()) == 2
 
 
-def test_unknown_profile_lists_the_known():
-    with pytest.raises(BraintuneError, match="no profile 'slow'; known: paper, quick, real"):
-        Study.load("slow")
+class TestLoad:
+    def test_a_name_and_a_path_give_the_same(self):
+        path = PROFILES / "real.yml"
+        assert Study.load("real") == Study.load(path) == Study.load(str(path))
+        assert Study.load("real").task_source == "folder"
 
+    def test_a_path_may_start_at_the_repository(self, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        assert Study.load("notebooks/profiles/real.yml") == Study.load("real")
 
-def test_an_engine_is_no_profile():
-    message = "'slurm' is an engine's file: .* one of paper, quick, .*: make book PROFILE=quick ENGINE=slurm"
-    with pytest.raises(BraintuneError, match=message):
-        Study.load("slurm")
+    def test_changes_replace_the_profile_and_none_keeps_it(self):
+        profile = Study.load("reference")
+        assert Study.load("reference", layer=None, bootstrap=None) == profile
+        changed = Study.load("reference", layer=2, bootstrap=0)
+        assert (changed.layer, changed.bootstrap) == (2, 0)
+        assert changed.model_copy(update={"layer": -1, "bootstrap": 1000}) == profile
 
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"n_fold": 3}, r"quick\.yml: unknown parameter 'n_fold'; known: n_folds, "),
+            ({"permutation": 3}, "unknown parameter 'permutation'; known: permutations, "),
+            ({"participant": "S01"}, "unknown parameter 'participant'; known: participants, simulated_participants, "),
+            ({"n_folds": 1}, "n_folds: .*2; got 1 .folds of the shuffled design"),
+            ({"permutations": "few"}, "permutations: .*valid integer.*'few'"),
+        ],
+    )
+    def test_a_wrong_change_names_the_nearest_parameter_or_what_is_allowed(self, changes, message):
+        with pytest.raises(BraintuneError, match=message):
+            Study.load("quick", **changes)
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "\x00", ""])
-def test_a_broken_profile_is_an_error_of_ours(tmp_path, text):
-    path = tmp_path / "bad.yml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(BraintuneError, match=r"bad\.yml"):
-        Study.load(path)
+    @pytest.mark.parametrize(
+        ("profile", "message"),
+        [
+            ("slow", "no profile 'slow'; known: paper, quick, real, reference, or give the path of a .yml file"),
+            ("refrence", "no profile 'refrence'; known: reference, paper"),
+            ("slurm", "'slurm' is an engine's file: .* one of paper, quick, .*: make book PROFILE=quick ENGINE=slurm"),
+        ],
+    )
+    def test_an_unknown_profile_lists_the_known_the_nearest_first(self, profile, message):
+        with pytest.raises(BraintuneError, match=message):
+            Study.load(profile)
+
+    def test_a_profile_without_a_name_has_that_of_its_file(self, tmp_path):
+        path = tmp_path / "mine.yml"
+        path.write_text("n_folds: 4\n", encoding="utf-8")
+        assert (Study.load(path).profile, Study.load(path).n_folds) == ("mine", 4)
+
+    def test_plugins_are_relative_to_the_profile(self, tmp_path):
+        path = tmp_path / "mine.yml"
+        path.write_text("plugins: [here/none.py]\n", encoding="utf-8")
+        with pytest.raises(BraintuneError, match=rf"plugins: no file {tmp_path}/here/none\.py"):
+            Study.load(path)
 
 
 def test_a_study_is_frozen():
     with pytest.raises(Exception, match="frozen"):
         Study().n_folds = 3
-
-
-class TestFromNotebook:
-    def test_takes_parameters_and_passes_over_the_rest(self):
-        namespace = {"In": [], "_i1": "", "np": np, "Study": Study, "print": print, "task": "ner", "n_folds": 3}
-        assert Study.from_notebook(namespace, own=("task",)).n_folds == 3
-
-    def test_an_unknown_parameter_is_an_error(self):
-        with pytest.raises(BraintuneError, match="unknown parameter 'n_fold'"):
-            Study.from_notebook({"n_fold": 3})
-
-    def test_a_named_profile_supplies_the_rest(self):
-        made = Study.from_notebook({"profile": "real", "n_folds": 3})
-        assert (made.task_source, made.n_folds) == ("folder", 3)
 
 
 def test_representations_name_every_member_of_the_grid_once():
@@ -120,7 +143,7 @@ class TestFiles:
         assert store.read_json(path) == {"a": 1}
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_a_read_only_folder_is_told(self, tmp_path):
+    def test_a_folder_that_cannot_be_made(self, tmp_path):
         (tmp_path / "file").write_text("")
         with pytest.raises(BraintuneError, match="cannot write"):
             store.write_json(tmp_path / "file" / "facts.json", {})
@@ -131,9 +154,6 @@ class TestFiles:
 
     @given(st.lists(st.floats(width=32), max_size=20))
     def test_arrays_survive_bit_for_bit(self, values):
-        import tempfile
-        from pathlib import Path
-
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "a.safetensors"
             array = np.array(values, dtype=np.float32)

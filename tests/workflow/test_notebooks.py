@@ -1,9 +1,7 @@
-"""The notebooks tell and the library computes: what a clean notebook source is."""
+"""The notebooks: clean sources, cells that can be run twice, and what a job gives and records."""
 
 import ast
-import fcntl
-import subprocess
-import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -11,15 +9,20 @@ import pytest
 from braintune.core import base
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.workflow import chain
-from braintune.workflow.book import reference_pages
-from braintune.workflow.chain import run_chain
-from braintune.workflow.execute import _Progress, check
-from braintune.workflow.fingerprints import LIBRARY, _imported, fingerprints, library_files, notebook_files
-from braintune.workflow.jobs import STEPS, all_jobs, make_job
+from braintune.workflow import execute
+from braintune.workflow.execute import keep
+from braintune.workflow.jobs import STEPS, all_jobs, make_job, read_notebook
 
 NOTEBOOKS = sorted((base.REPOSITORY / "notebooks").glob("*.ipynb"))
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+#: What each notebook can be given by hand beside the parameters of its job.
+BY_HAND = {
+    "tuning": ["learning_rate", "epochs", "train_examples", "prefix_length"],
+    "embeddings": ["pooling", "save"],
+    "decoding": ["layer", "n_folds", "permutations", "save"],
+    "rsa": ["layer", "bootstrap", "save"],
+    "figures": [],
+}
 
 
 def code_cells(path):
@@ -35,18 +38,20 @@ def test_sources_are_valid_and_hold_no_output(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
-    for cell in code_cells(path):
-        assert cell.outputs == [] and cell.execution_count is None
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code_cells(path))
 
 
 @by_name
-def test_parameters_come_first_each_with_a_comment(path):
+def test_parameters_come_first_each_with_a_comment_and_a_default_of_the_quick_profile(path):
     first = code_cells(path)[0]
     assert first.metadata["tags"] == ["parameters"]
-    lines = first.source.splitlines()
-    assert all("  # " in line for line in lines)
-    names = [line.split(" = ")[0] for line in lines]
-    assert names == ["profile", *STEPS[path.stem].own]
+    assert all("  # " in line for line in first.source.splitlines())
+    exec(first.source, given := {})
+    del given["__builtins__"]
+    own = STEPS[path.stem].own
+    assert list(given) == ["profile", *own, *BY_HAND[path.stem]]
+    assert make_job(path.stem, **{name: given[name] for name in own}) in all_jobs(Study.load(given["profile"]))
+    assert {given[name] for name in BY_HAND[path.stem]} <= {None, False}
 
 
 @by_name
@@ -57,135 +62,70 @@ def test_cells_are_short_and_define_nothing(path):
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While)]
 
 
-@by_name
-def test_defaults_of_the_parameters_stand_in_the_quick_profile(path):
-    namespace = {}
-    exec(code_cells(path)[0].source, namespace)
-    own = STEPS[path.stem].own
-    given = {name: namespace[name] for name in ("profile", *own)}
-    run = Study.load(given["profile"])
-    assert make_job(path.stem, **{name: given[name] for name in own}) in all_jobs(run)
+@pytest.mark.slow
+@pytest.mark.xdist_group("chain")
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "figures"])
+def test_all_cells_run_twice_by_hand_and_change_no_file_of_the_run(built, step):
+    """In one kernel, every cell in its order, and all of them again."""
+    from nbclient import NotebookClient
+
+    study = built.run
+    before = {path: path.stat().st_mtime_ns for path in study.root.rglob("*") if path.is_file()}
+    notebook = nbformat.read(base.REPOSITORY / "notebooks" / f"{step}.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    job = next(job for job in all_jobs(study) if job.step == step)
+    given = {"profile": str(built.profile), **dict(job.parameters)}
+    cells[0].source += "".join(f"\n{name} = {value!r}" for name, value in given.items())
+    notebook.cells = [*cells, *(nbformat.v4.new_code_cell(cell.source) for cell in cells)]
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    half = len(cells)
+    assert all(cell.execution_count for cell in notebook.cells)
+    shown = [[kind(output) for output in cell.outputs] for cell in notebook.cells]
+    assert shown[:half] == shown[half:]
+    after = {path: path.stat().st_mtime_ns for path in study.root.rglob("*") if path.is_file()}
+    assert after == before
 
 
-def test_an_unknown_parameter_stops_a_notebook(tiny_profile):
-    import papermill
-    import yaml
-
-    values = yaml.safe_load(tiny_profile.read_text(encoding="utf-8"))
-    with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'n_fold'"):
-        papermill.execute_notebook(
-            str(base.REPOSITORY / "notebooks" / "rsa.ipynb"), None, values | {"n_fold": 3},
-            kernel_name="python3", progress_bar=False,
-        )  # fmt: skip
+def kind(output):
+    """What kind of output a cell has; progress that is printed counts as none."""
+    return output.output_type, sorted(output.get("data", ()))
 
 
-class TestWorkflow:
-    def test_library_files_follow_imports(self):
-        names = {p.stem for p in library_files("brain")}
-        assert {"brain", "study", "simulate", "microworld"} <= names
-        assert "figures" not in names and "tuning" not in names
+class TestExecution:
+    def test_a_notebook_is_given_what_it_declares(self):
+        declared = dict.fromkeys(("profile", "task", "method", "seed", "epochs"))
+        job = make_job("tuning", task="ner", method="lora", seed=1)
+        given = {"profile": "quick", "task": "ner", "method": "lora", "seed": 1}
+        assert execute._given("quick", job, declared) == given
+        assert execute._given("quick", job, declared | {"save": None}) == given | {"save": True}
 
-    def test_a_fingerprint_moves_with_its_own_parameters_only(self):
-        before, after = (fingerprints(Study.make({"permutations": n})) for n in (100, 7))
-        assert {job.step for job in before if before[job] == after[job]} == {"tuning", "embeddings"}
-        assert {job.step for job in before if before[job] != after[job]} == {"decoding", "rsa", "figures"}
+    def test_a_profile_elsewhere_is_given_by_its_path_from_the_repository(self, tmp_path):
+        (tmp_path / "mine.yml").write_text("n_folds: 4\n", encoding="utf-8")
+        given = execute._given(str(tmp_path / "mine.yml"), make_job("figures"), {"profile": None})
+        assert not Path(given["profile"]).is_absolute() and Study.load(given["profile"]).n_folds == 4
 
-    def test_what_joins_a_run_leaves_the_others_alone(self):
-        small = {"tasks": ["ner"], "simulated_participants": 2}
-        before, tasks = (fingerprints(Study.make(v)) for v in (small, small | {"tasks": ["ner", "wsd"]}))
-        assert {job.step for job in before if before[job] == tasks[job]} == {"tuning"}
-        chosen = fingerprints(Study.make(small | {"participants": ["S01"]}))
-        assert {job.step for job in chosen if before[job] != chosen[job]} == {"rsa", "figures"}
-
-    def test_a_task_reads_its_own_files_only(self, shared_data, monkeypatch):
-        monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
-        one, two = (fingerprints(Study.make({"task_source": "folder", "tasks": t})) for t in (["ner"], ["ner", "wsd"]))
-        job = make_job("tuning", task="ner", method="fine-tuned", seed=0)
-        assert one[job] == two[job]
-
-    def test_drawing_makes_only_the_figures_stale(self):
-        drawn = [s for s in STEPS if LIBRARY / "figures.py" in notebook_files(s)]
-        assert drawn == ["figures"]
-        assert all(LIBRARY / "study.py" in notebook_files(step) for step in STEPS)
-
-    def test_jobs_follow_the_grid(self):
-        run = Study.make({"seeds": [0, 1], "tasks": ["ner", "wsd"]})
-        steps = [job.step for job in all_jobs(run)]
-        assert [steps.count(s) for s in STEPS] == [8, 1, 5, 1, 1]
-
-    def test_lower_rooms_never_import_higher_ones(self):
-        floor_of = {module: room.floor for room in reference_pages.ROOMS for module in room.modules}
-        assert sum(len(room.modules) for room in reference_pages.ROOMS) == len(floor_of)  # each stands once
-        assert [room.floor for room in reference_pages.ROOMS] == sorted(
-            floor_of[room.modules[0]] for room in reference_pages.ROOMS
-        )
-        assert set(floor_of) | {"__init__"} == {path.stem for path in LIBRARY.glob("*.py")}
-        for path in LIBRARY.glob("*.py"):
-            for name in _imported(path.read_text(encoding="utf-8")) & set(floor_of):
-                assert floor_of[name] <= floor_of.get(path.stem, 99), f"{path.stem} imports {name}"
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: .*sentiment"),
-            (
-                {"methods": ["magic"], "learning_rates": {"magic": [1]}},
-                "unknown method 'magic'; known: ",
-            ),
-            ({"controls": ["nothing"]}, "unknown control 'nothing'; known: "),
-            ({"vectors": {"GloVe": "no.npz"}}, "vectors: GloVe: no file .*no.npz"),
-            ({"brains": ["mouse"]}, "unknown brain.*'mouse'.*known: .*simulated"),
-            ({"layer": 9}, "layer: 9 is not among 0 … 6, nor -1 … -7 from the last"),
-            ({"participants": ["S99"]}, "S99.*S01"),
-            ({"regions": ["Broca"]}, "Broca.*language"),
-        ],
-    )
-    def test_the_check_speaks_before_any_long_work(self, values, message):
+    def test_a_parameter_that_a_notebook_lacks_is_named_with_those_it_has(self):
+        job = make_job("rsa", brain="simulated")
+        message = r"rsa.ipynb declares no parameter 'brain' .*; it has brains, profile"
         with pytest.raises(BraintuneError, match=message):
-            check(Study.make(values))
+            execute._given("quick", job, {"profile": None, "brains": None})
 
+    def test_warnings_are_kept_without_the_place_of_their_file(self, tmp_path):
+        study = Study.make({"runs": str(tmp_path)})
+        text = "/home/me/lib/x.py:12: UserWarning: few voxels\n  warn('few voxels')\nand more\n"
+        cells = [
+            {"cell_type": "code", "metadata": {}, "source": "", "execution_count": 1, "outputs": [
+                {"output_type": "stream", "name": name, "text": text} for name in ("stderr", "stdout")
+            ]}
+        ]  # fmt: skip
+        page = keep(study, make_job("figures"), {"cells": cells, "metadata": {}}, "0" * 16, 1.0)
+        shown = [output["text"] for output in read_notebook(page)["cells"][0]["outputs"]]
+        assert shown == ["UserWarning: few voxels\nand more\n", text]
 
-class TestRunningTheChain:
-    @pytest.fixture
-    def alone(self, tmp_path):
-        """A profile that nothing else runs."""
-        path = tmp_path / "alone.yml"
-        path.write_text(f"profile: alone\nruns: {tmp_path}\n", encoding="utf-8")
-        return path
-
-    def test_a_second_run_of_a_profile_is_refused_while_the_first_goes_on(self, alone):
-        run = Study.load(alone)
-        run.folder.mkdir(parents=True, exist_ok=True)
-        with (run.folder / ".lock").open("w") as lock:
-            lock.write("4711")
-            lock.flush()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with pytest.raises(
-                BraintuneError, match=r"'alone' is going on in .*alone; wait for it, or stop it \(kill 4711\)"
-            ):
-                run_chain(str(alone))
-
-    def test_the_lock_goes_to_snakemake_and_ends_with_it(self, alone, monkeypatch):
-        """What a kill leaves behind must not keep the next run from starting."""
-        run, called = Study.load(alone), []
-        monkeypatch.setattr(chain.os, "execv", lambda program, words: called.append(words))
-        for _ in range(2):  # the process that held the lock is gone each time
-            code = (
-                "import os, sys; from braintune.workflow.chain import run_chain; from braintune.workflow.execute import _Progress, check; from braintune.workflow.fingerprints import LIBRARY, _imported, fingerprints, library_files, notebook_files; from braintune.workflow.jobs import STEPS, all_jobs, make_job;"
-                "os.execv = lambda *_: (print(open(sys.argv[2]).read()), os.kill(os.getpid(), 9));"
-                "run_chain(sys.argv[1])"
-            )
-            words = [sys.executable, "-c", code, str(alone), str(run.folder / ".lock")]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-            assert done.returncode == -9, done.stderr
-        run_chain(str(alone), ["--cores", "1"])
-        assert "--nolock" in called[0] and f"profile={alone}" in called[0]
-        assert called[0][called[0].index("--cores") + 1] == "1"
-
-    def test_a_long_notebook_is_heard_of_now_and_then(self, capsys):
-        progress = _Progress()
+    def test_a_long_notebook_prints_its_newest_line_now_and_then(self, capsys):
+        progress = execute._Progress()
         progress.write("epoch 1\n")
-        progress.told -= 2 * progress.every
+        progress.printed -= 2 * progress.every
         progress.write("epoch 2\nepoch 3\n")
         progress.write("epoch 4\n")
         assert capsys.readouterr().out.strip() == "epoch 3"

@@ -4,6 +4,7 @@ A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)
 kept, so that a job's fingerprint covers the plugins that it uses and no others.
 """
 
+import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
@@ -36,8 +37,11 @@ def load_plugin(path: Path) -> None:
         If there is no such file, it fails, it adds nothing, it replaces an entry, or it has changed since it was
         loaded by this process.
     """
+    path = path.resolve()
     if not path.is_file():
         raise BraintuneError(f"plugins: no file {path}; paths are relative to the profile's folder")
+    if path.suffix != ".py":
+        raise BraintuneError(f"plugins: {path.name} must be a Python file, named *.py")
     sha = checksum(path)
     if path in _LOADED:
         if _LOADED[path] != sha:
@@ -46,26 +50,36 @@ def load_plugin(path: Path) -> None:
     registries = {kind: getattr(import_module(module), name) for kind, (module, name) in REGISTRIES.items()}
     before = {kind: dict(registry) for kind, registry in registries.items()}
     loader = SourceFileLoader(f"braintune_plugin_{path.stem}", str(path))
+    module = module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
+    sys.modules[loader.name] = module  # where dataclasses look their module up
     try:
-        loader.exec_module(module_from_spec(ModuleSpec(loader.name, loader, origin=str(path))))
+        loader.exec_module(module)
+        added = _added(path, registries, before)
     except Exception as error:  # whatever a user's file may raise
+        del sys.modules[loader.name]
         _restore(registries, before)
+        if isinstance(error, BraintuneError):
+            raise
         raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error
-    added = [(kind, name) for kind, registry in registries.items() for name in registry if name not in before[kind]]
+    _ADDED.update(dict.fromkeys(added, path))
+    _LOADED[path] = sha
+
+
+def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> list[tuple[str, str]]:
+    """Return (kind, name) of the entries that a plugin has added; one that adds none or replaces one is an error."""
     replaced = [
         f"{kind} {name!r}"
         for kind, old in before.items()
         for name in old
         if registries[kind].get(name) is not old[name]
     ]
-    if replaced or not added:
-        _restore(registries, before)
-        if replaced:
-            raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
+    if replaced:
+        raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
+    added = [(kind, name) for kind, registry in registries.items() for name in registry if name not in before[kind]]
+    if not added:
         names = ", ".join(name for _, name in REGISTRIES.values())
         raise BraintuneError(f"plugins: {path.name} adds nothing; add an entry to one of {names}")
-    _ADDED.update(dict.fromkeys(added, path))
-    _LOADED[path] = sha
+    return added
 
 
 def _restore(registries: dict[str, dict], before: dict[str, dict]) -> None:

@@ -405,13 +405,14 @@ def of_answer(own: Ledger, real: Recorded, ledger: Ledger) -> dict[str, str]:
     return said | {"answer_source": source if answer is own else recorded_standing(real)}
 
 
-def of_costs(seconds: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """Return what the jobs of each step took in this run, in words."""
-    said = {}
-    for step, jobs in seconds.items():
-        number = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}"
-        said[f"took_{step}"] = f"{sum(jobs) / 60:.1f} minutes ({number})" if jobs else "a time that was not recorded"
-    return said
+def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
+    """Return what the jobs took in this run: a table, and for each step in words."""
+    table = tables.cost_table(costs)
+    said: dict[str, str | HTML] = {}
+    for row in table.itertuples(index=False):
+        said[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
+    return said | {"costs": show(table, digits=1)}
+
 
 
 def tuning_warnings(table: pd.DataFrame) -> str:

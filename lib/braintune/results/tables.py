@@ -211,13 +211,20 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> 
     return means.join(partial.add_suffix(", partial")).join(bounds).reset_index().rename_axis(columns=None)
 
 
-def cost_table(seconds: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one.
+def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
+    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one, most memory.
 
     Parameters
     ----------
-    seconds : mapping
-        Step → seconds of each job, from :func:`braintune.workflow.provenance.job_seconds`.
+    costs : DataFrame
+        From :func:`braintune.workflow.provenance.job_costs`.
     """
-    rows = [(step, len(jobs), sum(jobs) / 60, float(np.median(jobs))) for step, jobs in seconds.items() if jobs]
-    return pd.DataFrame(rows, columns=["step", "jobs", "minutes, all jobs", "seconds, median job"])
+    by_step = costs.groupby("step", sort=False)
+    return pd.DataFrame(
+        {
+            "jobs": by_step["seconds"].size(),
+            "minutes, all jobs": by_step["seconds"].sum() / 60,
+            "seconds, median job": by_step["seconds"].median(),
+            "memory, largest job (MB)": by_step["memory_mb"].max(),
+        }
+    ).reset_index()

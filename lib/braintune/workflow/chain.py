@@ -63,8 +63,10 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
 
 def book_is_current(study: Study) -> bool:
     """Return whether the built book is there and was built from the present state of everything it shows."""
-    facts = study.folder / "provenance.json"
-    built = facts.is_file() and store.read_json(facts).get("book")
+    try:
+        built = store.read_json(study.folder / "provenance.json")["book"]
+    except (BraintuneError, KeyError, TypeError):  # missing, damaged or incomplete: the book writes it again
+        return False
     return study.book_page.is_file() and built == book_fingerprint(study)
 
 

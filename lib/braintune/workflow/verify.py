@@ -1,8 +1,8 @@
 """Is a run still what was computed? Every job's fingerprint and every file's checksum, compared with what was recorded.
 
 A job stamps its fingerprint, the SHA-256 of what it made and that of its page into its executed notebook (see
-:mod:`braintune.workflow.jobs`). ``python -m braintune verify PROFILE`` (``make verify PROFILE=…``) computes both again, and
-changes nothing.
+:mod:`braintune.workflow.jobs`). ``python -m braintune verify PROFILE`` (``make verify PROFILE=…``) computes both
+again, and changes nothing.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,15 @@ from braintune.core import store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import Job, artefacts, executed_notebook, outputs, page_checksum, read_notebook
+from braintune.workflow.jobs import (
+    Job,
+    all_jobs,
+    artefacts,
+    executed_notebook,
+    outputs,
+    page_checksum,
+    read_notebook,
+)
 
 #: What a file may be, the good first; the last three make a run unfit to be trusted.
 STATES = ("as made", "not recorded", "stale", "altered", "missing")
@@ -124,26 +132,27 @@ def _book(run: Study, stamps: dict[Job, str]) -> Finding:
     return Finding("as made", "book", name)
 
 
-def told(run: Study, found: list[Finding]) -> str:
-    """Return a line for each file that is not as it was made, and the count; the remedy where one is wanted."""
+def report(run: Study, found: list[Finding]) -> str:
+    """Return a line for each file that is not as it was made, and the count; the remedy where one is needed."""
     lines = [str(finding) for finding in found if finding.state != STATES[0]]
     counts = {state: sum(finding.state == state for finding in found) for state in STATES}
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == STATES[0]))
     if any(counts[state] for state in FAULTS):
-        lines.append(
-            f"to mend it: delete the executed notebook of each job that is named, in {run.folder / 'notebooks'}, and "
-            f"run `make book PROFILE={run.profile}`, which computes those jobs again"
-        )
+        damaged = {finding.label for finding in found if finding.state in ("altered", "missing")}
+        pages = [executed_notebook(run, job) for job in all_jobs(run) if job.label in damaged]
+        # A stored model is not tuned again, so its folder has to go with the page.
+        lines += [f"delete {page.parent if page.name == 'tuning.ipynb' else page}" for page in pages]
+        lines.append(f"run `make book PROFILE={run.profile}`, which computes again what is stale or deleted")
     return "\n".join(lines)
 
 
 def main(words: list[str]) -> int:
-    """Verify one profile's run and tell what was found; return 1 where anything is stale, altered or missing."""
+    """Verify one profile's run and print what was found; return 1 where anything is stale, altered or missing."""
     if len(words) != 1:
         raise BraintuneError("which run? give one profile: make verify PROFILE=quick")
     run = Study.load(words[0])
     if not run.folder.is_dir():
         raise BraintuneError(f"no run in {run.folder}; `make book PROFILE={run.profile}` makes it")
     found = verify(run)
-    print(told(run, found))
+    print(report(run, found))
     return int(any(finding.state in FAULTS for finding in found))

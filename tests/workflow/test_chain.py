@@ -1,0 +1,167 @@
+"""What a run executes: only what is stale, one run at a time, wherever its folder is."""
+
+import fcntl
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from braintune.core import store
+from braintune.core.base import BraintuneError
+from braintune.core.study import Study
+from braintune.workflow import chain
+from braintune.workflow.chain import run_chain
+from braintune.workflow.execute import check
+from braintune.workflow.jobs import executed_notebook, make_job
+from made_up import make_run, write_profile
+
+RSA = make_job("rsa", brain="simulated")
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The command lines of Snakemake that would be executed."""
+    monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
+    words = []
+    monkeypatch.setattr(chain.os, "execv", lambda program, command: words.append(command))
+    monkeypatch.setattr(chain, "check", lambda study: None)  # tested below
+    return words
+
+
+def forced(command):
+    """What Snakemake is made to run."""
+    return command[command.index("--forcerun") + 1 :]
+
+
+class TestWhatIsExecuted:
+    @pytest.fixture(scope="class")
+    def original(self, tmp_path_factory):
+        return make_run(tmp_path_factory.mktemp("runs"))
+
+    @pytest.fixture
+    def study(self, original, tmp_path):
+        """A copy of the run with new dates of its files, its profile in the same folder."""
+        shutil.copytree(original.root, tmp_path / "runs", copy_function=shutil.copyfile)
+        return Study.load(write_profile(tmp_path / "runs"))
+
+    def test_nothing_of_a_whole_run_also_where_it_was_copied_to(self, study, called, capsys):
+        assert not (study.folder / ".snakemake").exists()
+        run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
+        assert called == [] and capsys.readouterr().out.startswith(
+            "nothing to do: all 5 jobs and the book of 'made-up'"
+        )
+
+    def test_what_the_user_forces(self, study, called):
+        run_chain(str(study.root / "made-up.yml"), ["--cores", "1", "--forcerun", "rsa"])
+        assert "rsa" in called[0]
+
+    def test_a_lost_table_and_the_book(self, study, called):
+        study.rsa_file("simulated", "brain").parent.rename(study.folder / "elsewhere")
+        run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
+        assert forced(called[0]) == [str(executed_notebook(study, RSA)), str(study.book_page)]
+
+    def test_a_changed_parameter_and_what_comes_after_it(self, study, called):
+        profile = write_profile(study.root, bootstrap=7)
+        run_chain(str(profile), ["--cores", "1"])
+        pages = [executed_notebook(study, job) for job in (RSA, make_job("figures"))]
+        assert forced(called[0]) == [*map(str, pages), str(study.book_page)]
+
+    @pytest.mark.parametrize("content", [None, "[]", '{"book": "0123456789abcdef"}', '{"fing'])
+    def test_a_book_of_another_state(self, study, called, content):
+        facts = study.folder / "provenance.json"
+        facts.unlink() if content is None else facts.write_text(content, encoding="utf-8")
+        run_chain(str(study.root / "made-up.yml"))
+        assert forced(called[0]) == [str(study.book_page)]
+
+    def test_a_damaged_page_names_the_remedy(self, study, called):
+        executed_notebook(study, RSA).write_text("{", encoding="utf-8")
+        with pytest.raises(BraintuneError, match=r"simulated\.ipynb is not a whole notebook .*; delete it and run"):
+            run_chain(str(study.root / "made-up.yml"))
+
+    def test_options_and_profile_are_handed_on_and_no_date_decides(self, study, called):
+        profile = write_profile(study.root, bootstrap=7)
+        chain.main([str(profile), "--cores", "1"])
+        (command,) = called
+        assert {"--nolock", f"profile={profile}"} <= set(command)
+        assert command[command.index("--cores") + 1] == "1"
+        assert command[command.index("--rerun-triggers") + 1] == "software-env"
+
+
+class TestOneRunAtATime:
+    def test_a_second_run_of_a_profile_is_refused_while_the_first_is_in_progress(self, tmp_path, called):
+        profile = write_profile(tmp_path)
+        study = Study.load(profile)
+        study.folder.mkdir()
+        with (study.folder / ".lock").open("w") as lock:
+            lock.write("4711")
+            lock.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(BraintuneError, match=r"'made-up' is in progress in .*made-up; wait .* \(kill 4711\)"):
+                run_chain(str(profile))
+
+    def test_the_lock_goes_to_snakemake_and_ends_with_it(self, tmp_path, called):
+        """What a kill leaves behind must not keep the next run from starting."""
+        profile = write_profile(tmp_path)
+        lock = Study.load(profile).folder / ".lock"
+        code = (
+            "import os, sys; from braintune.workflow import chain; chain.check = print;"
+            "os.execv = lambda *_: (print(open(sys.argv[2]).read()), os.kill(os.getpid(), 9));"
+            "chain.run_chain(sys.argv[1])"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(profile), str(lock)], capture_output=True, text=True)
+        assert done.returncode == -9, done.stderr
+        run_chain(str(profile), ["--cores", "1"])
+        assert len(called) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tasks": ["sentiments"]}, "unknown task 'sentiments'; known: sentiment"),
+        ({"methods": ["magic"], "learning_rates": {"magic": [1]}}, "unknown method 'magic'; known: "),
+        ({"controls": ["lenght"]}, "unknown control 'lenght'; known: length"),
+        ({"vectors": {"GloVe": "no.npz"}}, "vectors: GloVe: no file .*no.npz"),
+        ({"brains": ["mouse"]}, "unknown brain.*'mouse'; known: .*simulated"),
+        ({"layer": 9}, "layer: 9 is not among 0 … 6, nor -1 … -7 from the last"),
+        ({"participants": ["S99"]}, "S99.*S01"),
+        ({"regions": ["Broca"]}, "Broca.*language"),
+    ],
+    ids=str,
+)
+def test_a_profile_is_checked_before_any_long_work(values, message):
+    with pytest.raises(BraintuneError, match=message):
+        check(Study.make({"passages": 24, "tasks": ["sentiment"]} | values))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("chain")
+class TestAfterTheTinyChain:
+    """The real chain: its folder copied elsewhere, with new dates and without Snakemake's records."""
+
+    @pytest.fixture
+    def copied(self, built, tmp_path):
+        ignore = shutil.ignore_patterns(".snakemake")
+        shutil.copytree(built.run.root, tmp_path / "runs", copy_function=shutil.copyfile, ignore=ignore)
+        text = built.profile.read_text(encoding="utf-8").replace(str(built.run.root), str(tmp_path / "runs"))
+        (tmp_path / "tiny.yml").write_text(text, encoding="utf-8")
+        return tmp_path / "tiny.yml"
+
+    def test_nothing_is_left_to_do_here_or_in_a_copy(self, built, copied, called, capsys):
+        for profile in (built.profile, copied):
+            run_chain(str(profile), ["--cores", "1"])
+            assert called == [] and "nothing to do" in capsys.readouterr().out
+
+    def test_a_stale_page_of_a_stored_model_is_executed_without_tuning_again(self, built, copied):
+        study = Study.load(copied)
+        job = make_job("tuning", task="wsd", method="fine-tuned", seed=0)
+        page = executed_notebook(study, job)
+        page.unlink()
+        weights = page.with_name("weights.safetensors")
+        made = weights.stat().st_mtime_ns
+        words = ["run", str(copied), "--cores", "1", "--until", "tuning", "--quiet", "all"]
+        done = subprocess.run([sys.executable, "-m", "braintune", *words], capture_output=True, text=True)
+        assert done.returncode == 0 and page.is_file(), done.stderr[-2000:]
+        assert "tuning · wsd · fine-tuned" in done.stdout and "embeddings ·" not in done.stdout
+        assert weights.stat().st_mtime_ns == made
+        assert store.checksum(weights) == store.checksum(executed_notebook(built.run, job).with_name(weights.name))
