@@ -1,16 +1,19 @@
 # The order of the notebooks and the grid of their jobs; nothing is computed here.
-# `make book` (python -m braintune run PROFILE) names the jobs that are not up to date, by their stamped fingerprints:
-# every input is `ancient`, so that dates of files, which a copied folder does not keep, decide nothing.
+# `make book` (python -m braintune run PROFILE) lists the jobs that are not up to date, by their stamped fingerprints.
+# What the others have made is `ancient`: dates of files, which a copied folder does not keep, decide nothing.
 # On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
 
+from braintune.core.store import read_json
 from braintune.core.study import Study
-from braintune.workflow.jobs import all_jobs, executed_notebook
+from braintune.workflow.chain import stale_file
+from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
 PYTHON = sys.executable
 PROFILE = config.get("profile", "quick")
 STUDY = Study.load(PROFILE)
 JOBS = all_jobs(STUDY)
+STALE = set(read_json(stale_file(STUDY))) if stale_file(STUDY).is_file() else set()
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
 JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
 EXECUTE = JOB + "execute {PROFILE:q} "
@@ -20,9 +23,11 @@ PAGES = str(STUDY.folder / "notebooks")
 ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (12000, 120), "rsa": (16000, 120), "figures": (4000, 30)}
 
 
-def pages(step):
-    """The executed notebooks of a step."""
-    return ancient([str(executed_notebook(STUDY, job)) for job in JOBS if job.step == step])
+def pages(step, **own):
+    """The executed notebooks of a step, or the one of its job with these parameters."""
+    wanted = [make_job(step, **own)] if own else [job for job in JOBS if job.step == step]
+    files = [str(executed_notebook(STUDY, job)) for job in wanted]
+    return [file if file in STALE else ancient(file) for file in files]
 
 
 def memory(step):
@@ -84,7 +89,7 @@ rule embeddings:
 
 rule decoding:
     input:
-        ancient(f"{PAGES}/embeddings/{{brain}}.ipynb"),
+        lambda wildcards: pages("embeddings", brain=wildcards.brain),
     output:
         str(STUDY.decoding_file("{brain}", "{participant}")),
         str(STUDY.null_file("{brain}", "{participant}")),
@@ -101,7 +106,7 @@ rule decoding:
 
 rule rsa:
     input:
-        ancient(f"{PAGES}/embeddings/{{brain}}.ipynb"),
+        lambda wildcards: pages("embeddings", brain=wildcards.brain),
     output:
         directory(str(STUDY.folder / "rsa" / "{brain}")),
         f"{PAGES}/rsa/{{brain}}.ipynb",

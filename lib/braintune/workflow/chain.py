@@ -51,6 +51,7 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     elif not any(option.startswith(("-R", "-f", "-F", "--force")) for option in options):
         print(f"nothing to do: all {len(plan)} jobs and the book of {study.profile!r} are up to date", flush=True)
         return
+    store.write_json(stale_file(study), stale)
     store.hand_on_checksums(study.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(base.REPOSITORY / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
@@ -59,6 +60,11 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     command += [*where, *options, "--forcerun", *stale]
     sys.stdout.flush()
     os.execv(command[0], command)
+
+
+def stale_file(study: Study) -> Path:
+    """Return the file that lists the executed notebooks which are to be made again; the Snakefile reads it."""
+    return study.folder / ".stale.json"
 
 
 def book_is_current(study: Study) -> bool:
