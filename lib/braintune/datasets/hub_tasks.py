@@ -5,22 +5,22 @@ import sys
 from collections.abc import Iterator
 
 from braintune.core.base import BraintuneError
-from braintune.datasets.hub import HubData, Misfit, Row
+from braintune.datasets.hub import HubData, Row, SchemaError
 
 # --- from the hub's rows to this project's -----------------------------------------------------------------------
 
 
 def _tagged(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """Words with one tag each; an empty sentence is no example."""
+    """Words with one tag each; an empty sentence is left out."""
     tags = [entry.label(number) for number in row[entry.class_column]]
     yield {"tokens": row["tokens"], "tags": tags} if row["tokens"] or tags else None
 
 
 def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """One example for each predicate of each sentence of a document; a frame without one B-V is none."""
+    """One example for each predicate of each sentence of a document; a frame without exactly one B-V is left out."""
     for sentence in row["sentences"]:
         for frame in sentence["srl_frames"]:
-            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, a hundred different ones
+            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, of a hundred kinds
             verbs = [i for i, tag in enumerate(tags) if tag == "B-V"]
             example = {"tokens": sentence["words"], "predicate_index": verbs[0] if verbs else -1, "tags": tags}
             yield example if len(verbs) == 1 else None
@@ -29,7 +29,7 @@ def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
 def _reference(row: Row, entry: HubData) -> Iterator[Row | None]:
     """A pronoun and two names."""
     if row["A-coref"] and row["B-coref"]:
-        raise Misfit("B-coref", "true, as A-coref is; a pronoun means one of the two names or neither")
+        raise SchemaError("B-coref", "true, as A-coref is; a pronoun means one of the two names or neither")
     label = "A" if row["A-coref"] else "B" if row["B-coref"] else "NEITHER"
     parts = {"pronoun": "Pronoun", "a": "A", "b": "B"}
     words = {part: row[column] for part, column in parts.items()}
@@ -49,11 +49,11 @@ def _word_at(row: Row, k: str) -> int:
     """Return which word between spaces holds the characters from ``start`` to ``end``."""
     text, start, end = row[f"sentence{k}"], row[f"start{k}"], row[f"end{k}"]
     if not 0 <= start < end <= len(text):
-        raise Misfit(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
+        raise SchemaError(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
     for index, word in enumerate(re.finditer(r"\S+", text)):
         if word.start() <= start < word.end():
             return index
-    raise Misfit(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
+    raise SchemaError(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
 
 
 def _pair(row: Row, entry: HubData) -> Iterator[Row | None]:
@@ -69,7 +69,7 @@ def _answered(row: Row, entry: HubData) -> Iterator[Row | None]:
     """A question and its reference answers, which the hub keeps as two lists of equal length."""
     texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
     if len(texts) != len(starts):
-        raise Misfit("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
+        raise SchemaError("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
     answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     yield {"context": row["context"], "question": row["question"], "answers": answers}
 
@@ -79,7 +79,7 @@ def _sentence(row: Row, entry: HubData) -> Iterator[Row | None]:
 
 
 def _emotion(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """A sentence whose fine labels all belong to one group; with none or several groups it is no example."""
+    """A sentence whose fine labels all belong to one group; others are left out."""
     groups = {entry.label(number) for number in row["labels"]}
     yield {"sentence": row["text"], "label": groups.pop()} if len(groups) == 1 else None
 
