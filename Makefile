@@ -83,8 +83,8 @@ lab: .venv/.lab
 	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks
 
 lint: setup
-	@$(BIN)/ruff check lib tests notebooks
-	@$(BIN)/ruff format --check lib tests
+	@$(BIN)/ruff check lib data tests notebooks
+	@$(BIN)/ruff format --check lib data tests
 
 # Strict: a package that the database cannot be asked about is an error, not a pass.
 audit: .venv/.audit
