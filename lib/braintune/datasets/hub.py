@@ -45,10 +45,6 @@ class HubData:
     convert : callable
         ``convert(row, entry)`` yields the examples of one row of the repository, or None in place of an example that
         the task cannot use; those are counted.
-    licence : str
-        As the data set's card states it.
-    checked : str
-        Source of repository, revision, files and columns: none was downloaded when the entry was written.
     labels : dict of str to str
         The class labels of the repository, in the order of its integers → this project's labels.
     test_split : str
@@ -63,8 +59,6 @@ class HubData:
     files: str
     columns: dict[str, Spec]
     convert: Callable[[Row, "HubData"], Iterator[Row | None]]
-    licence: str
-    checked: str
     labels: dict[str, str] = field(default_factory=dict)
     test_split: str = "test"
     location: str = "HUB (lib/braintune/datasets/hub_tasks.py)"

@@ -106,9 +106,8 @@ _EMOTIONS = {fine: group for group, members in _GROUPS.items() for fine in membe
 
 _MOVING = "refs/convert/parquet"
 _GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
-_SCRIPT = "columns and label names: script that made the data"
 
-#: Hub data set of every task.
+#: Hub data set of every task; `data/README.md` lists their licences and how each entry was checked.
 HUB: dict[str, HubData] = {
     "chunking": HubData(
         repository="eriktks/conll2000",
@@ -117,8 +116,6 @@ HUB: dict[str, HubData] = {
         files="default/{split}/*.parquet",
         columns={"tokens": ["text"], "chunk_tags": ["integer"]},
         convert=_tagged,
-        licence="none stated",
-        checked="columns and label names: card; files: file list of the revision",
         labels=_bio("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"),
     ),
     "ner": HubData(
@@ -128,8 +125,6 @@ HUB: dict[str, HubData] = {
         files="conll2003/{split}/*.parquet",
         columns={"tokens": ["text"], "ner_tags": ["integer"]},
         convert=_tagged,
-        licence="other (Reuters text, research use)",
-        checked="columns: card; label names and files: public code that reads them",
         labels=_bio("PER", "ORG", "LOC", "MISC"),
     ),
     "srl": HubData(
@@ -139,8 +134,6 @@ HUB: dict[str, HubData] = {
         files="english_v12/{split}/*.parquet",
         columns={"sentences": [{"words": ["text"], "srl_frames": [{"frames": ["text"]}]}]},
         convert=_roles,
-        licence="CC BY-NC-ND 4.0",
-        checked="columns: card; folder: history of the revision; file names: not seen",
     ),
     "coreference": HubData(
         repository="coref-data/gap_raw",
@@ -154,8 +147,6 @@ HUB: dict[str, HubData] = {
             **{f"{column}-coref": "boolean" for column in ("A", "B")},
         },
         convert=_reference,
-        licence="Apache-2.0",
-        checked="columns and files: page of the commit; values: script that made the data",
     ),
     "wsd": HubData(
         repository="aps/super_glue",
@@ -168,8 +159,6 @@ HUB: dict[str, HubData] = {
             "label": "integer",
         },
         convert=_senses,
-        licence="other (WiC: CC BY-NC 4.0)",
-        checked=f"{_SCRIPT}; revision and files: public code that reads them",
         labels={"False": "different", "True": "same"},
         test_split="validation",
     ),
@@ -180,8 +169,6 @@ HUB: dict[str, HubData] = {
         files="rte/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
         convert=_inference,
-        licence="other (research use)",
-        checked=f"{_SCRIPT}; files: file list; revision: public code that reads it",
         labels={"entailment": "entailment", "not_entailment": "not_entailment"},
         test_split="validation",
     ),
@@ -192,8 +179,6 @@ HUB: dict[str, HubData] = {
         files="mrpc/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
         convert=_pair,
-        licence="other (Microsoft Research Shared Source)",
-        checked=f"{_SCRIPT}; open test labels: issue 6506 of the datasets library; revision and files: public code",
         labels={"not_equivalent": "not_paraphrase", "equivalent": "paraphrase"},
     ),
     "qa": HubData(
@@ -203,8 +188,6 @@ HUB: dict[str, HubData] = {
         files="plain_text/{split}-*.parquet",
         columns={"context": "text", "question": "text", "answers": {"text": ["text"], "answer_start": ["integer"]}},
         convert=_answered,
-        licence="CC BY-SA 4.0",
-        checked="columns, revision and files: public code that reads them",
         test_split="validation",
     ),
     "sentiment": HubData(
@@ -214,8 +197,6 @@ HUB: dict[str, HubData] = {
         files="data/{split}-*.parquet",
         columns={"sentence": "text", "label": "integer"},
         convert=_sentence,
-        licence="unknown",
-        checked="files: file list; columns, label names and revision: public code that reads them",
         labels={"negative": "negative", "positive": "positive"},
         test_split="validation",
     ),
@@ -226,8 +207,6 @@ HUB: dict[str, HubData] = {
         files="simplified/{split}-*.parquet",
         columns={"text": "text", "labels": ["integer"]},
         convert=_emotion,
-        licence="Apache-2.0",
-        checked="columns and label names: card; revision and files: public code that reads them",
         labels={fine: _EMOTIONS[fine] for fine in sorted(_EMOTIONS, key=lambda fine: (fine == "neutral", fine))},
     ),
 }
