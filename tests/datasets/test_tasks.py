@@ -12,7 +12,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.settings import TEN_TASKS
 from braintune.core.study import Study
 from braintune.datasets.metrics import exact_match, score, token_f1
-from braintune.datasets.tasks import KINDS, TASKS, check_row, load_task, read_rows
+from braintune.datasets.tasks import KINDS, TASKS, Task, check_row, load_task, read_rows
 from braintune.models.baselines import trivial_answers
 
 ROWS = {
@@ -99,6 +99,17 @@ def test_folder_rows_are_drawn_cut_and_counted(folder_study):
     assert set(data.checksums) == {"nlu/sentiment/train.jsonl", "nlu/sentiment/test.jsonl"}
 
 
+def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
+    folder, make = folder_study
+    mine = Task("mine", "irony", "sentence", "sentence", "macro F1", "Ironic?", {"sentence": "text", "label": "text"})
+    monkeypatch.setitem(TASKS, "mine", mine)
+    rows = [{"sentence": f"s{i}", "label": "ab"[i % 2]} for i in range(40)]
+    write_rows(folder, "mine", rows, rows[:5])
+    data = load_task(make(), "mine")
+    assert (data.task, data.labels, len(data.test)) == (mine, ("a", "b"), 5)
+    assert score(mine, data.test, [row["label"] for row in data.test])["macro F1"] == 1
+
+
 def test_all_rows_and_no_validation_part(folder_study):
     folder, make = folder_study
     write_rows(folder, "sentiment", [ROWS["sentiment"]] * 12, [ROWS["sentiment"]] * 3)
@@ -109,11 +120,11 @@ def test_all_rows_and_no_validation_part(folder_study):
 
 def test_a_missing_folder_says_how_to_get_the_data(folder_study):
     _, make = folder_study
-    with pytest.raises(BraintuneError, match=r"train\.jsonl is not there; set BRAINTUNE_DATA"):
+    with pytest.raises(BraintuneError, match=r"train\.jsonl does not exist; set BRAINTUNE_DATA"):
         load_task(make(), "sentiment")
     with pytest.raises(BraintuneError, match="unknown task 'chess'; known: chunking"):
         load_task(make(), "chess")
-    with pytest.raises(BraintuneError, match="the microworld makes no task 'qa_squad'"):
+    with pytest.raises(BraintuneError, match="the microworld has no task 'qa_squad'"):
         load_task(Study.make({}), "qa_squad")
 
 
@@ -125,7 +136,7 @@ FAULTS = [
     ("srl", {"predicate_index": True}, "predicate_index", "a whole number"),
     ("coreference", {"a_start": 1}, "a_start", "'Ann' is not at character 1"),
     ("wsd", {"index2": 3}, "index2", "beyond the 3 words"),
-    ("wsd", {"index2": -1}, "index2", "a whole number from 0"),
+    ("wsd", {"index2": -1}, "index2", "a whole number, at least 0"),
     ("qa", {"answers": []}, "answers", "not empty"),
     ("qa", {"answers": [{"text": "Ann", "answer_start": 2}]}, "answers", "not at character 2"),
     ("sentiment", {"label": 1}, "label", "must be a text"),
@@ -215,14 +226,14 @@ def test_answer_scores_known_values():
 
 def naive_spans(tags):
     """Spans of a well-formed BIO sequence."""
-    found, start = set(), None
+    spans, start = set(), None
     for i, tag in enumerate([*tags, "O"]):
         if start is not None and not tag.startswith("I-"):
-            found.add((start, i, tags[start][2:]))
+            spans.add((start, i, tags[start][2:]))
             start = None
         if tag.startswith("B-"):
             start = i
-    return found
+    return spans
 
 
 @st.composite
@@ -249,21 +260,21 @@ def test_span_f1_equals_counting_spans(data):
     assert score(TASKS["chunking"], rows, guess)["span F1"] == pytest.approx(expected)
 
 
-def test_the_given_predicate_earns_nothing():
+def test_the_given_predicate_does_not_count():
     rows = [{"tags": ["B-ARG0", "B-V", "O"]}]
-    found = score(TASKS["srl"], rows, [["O", "B-V", "O"]])
-    assert found["span F1"] == 0
-    assert found["tag accuracy"] == pytest.approx(2 / 3)
+    scores = score(TASKS["srl"], rows, [["O", "B-V", "O"]])
+    assert scores["span F1"] == 0
+    assert scores["tag accuracy"] == pytest.approx(2 / 3)
     assert score(TASKS["srl"], rows, [["B-ARG0", "O", "O"]])["span F1"] == 1
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
 def test_label_scores_equal_the_slow_way(pairs):
     truth, guess = zip(*pairs, strict=True)
-    found = score(TASKS["emotion"], [{"label": t} for t in truth], list(guess))
-    assert found["accuracy"] == pytest.approx(np.mean([t == g for t, g in pairs]))
+    scores = score(TASKS["emotion"], [{"label": t} for t in truth], list(guess))
+    assert scores["accuracy"] == pytest.approx(np.mean([t == g for t, g in pairs]))
     f1 = []
     for label in set(truth) | set(guess):
         right = sum(t == g == label for t, g in pairs)
         f1.append(2 * right / (Counter(truth)[label] + Counter(guess)[label]))
-    assert found["macro F1"] == pytest.approx(np.mean(f1))
+    assert scores["macro F1"] == pytest.approx(np.mean(f1))

@@ -20,7 +20,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -224,10 +224,8 @@ mat = (
 
 def read_mat(path: Path) -> None:
     """Read a MATLAB file as the conversion does, and as the loader of sentences does."""
-    try:
+    with suppress(BraintuneError):
         pereira._responses(pereira._session(path), ["DMN", "language"])
-    except BraintuneError:
-        pass
     shapes = matlab.shapes(path)
     matlab.read(path, ["examples", "keySentences", "labelsConcept"])
     if len(shapes.get("examples", ())) == 2:

@@ -82,7 +82,8 @@ def test_data_runs_the_script_of_a_data_set(fresh):
     assert code != 0 and "known: alice2016 pereira2018-hub" in printed
     begin, end = "<data/get/alice2016.py>", "\n"
     assert make(fresh, "data", "SET=alice2016", "FROM=a folder") == (0, f"{begin}<--from><a folder>{end}")
-    assert make(fresh, "data", "SET=pereira2018-hub", "FETCH=yes") == (0, "<data/get/pereira2018_hub.py><--fetch><yes>\n")
+    printed = make(fresh, "data", "SET=pereira2018-hub", "FETCH=yes")[1]
+    assert printed == f"<data/get/pereira2018_hub.py><--fetch><yes>{end}"
 
 
 def test_with_options_no_book_is_promised(fresh):

@@ -206,13 +206,13 @@ ROWS = {
     "brackets without end": (
         "sentiment",
         b"[" * 100_000,
-        "{file}, line 1: not a JSON object in UTF-8 (maximum recursion depth exceeded while decoding a JSON array from a unicode string); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 (maximum recursion depth exceeded while decoding a JSON array from a unicode string); correct or remove the line",
     ),
     "blank lines": ("sentiment", b"\n \r\n\n", "{file} holds no rows; a task needs at least one"),
     "cut in the middle": (
         "sentiment",
         b'{"sentence": "a", "label": "b"}\n{"sentence": "a", "la',
-        "{file}, line 2: not a JSON object in UTF-8 (Unterminated string starting at: line 1 column 19 (char 18)); mend or remove the line",
+        "{file}, line 2: not a JSON object in UTF-8 (Unterminated string starting at: line 1 column 19 (char 18)); correct or remove the line",
     ),
     "one JSON list": (
         "sentiment",
@@ -222,7 +222,7 @@ ROWS = {
     "a table": (
         "sentiment",
         b"sentence,label\na,b\n",
-        "{file}, line 1: not a JSON object in UTF-8 (Expecting value: line 1 column 1 (char 0)); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 (Expecting value: line 1 column 1 (char 0)); correct or remove the line",
     ),
     "UTF-16": (
         "sentiment",
@@ -232,7 +232,7 @@ ROWS = {
     "Latin-1": (
         "sentiment",
         b'{"sentence": "caf\xe9", "label": "b"}',
-        "{file}, line 1: not a JSON object in UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 17: invalid continuation byte); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 ('utf-8' codec can't decode byte 0xe9 in position 17: invalid continuation byte); correct or remove the line",
     ),
     "a null": (
         "sentiment",
@@ -247,17 +247,17 @@ ROWS = {
     "a number of 5000 digits": (
         "wsd",
         b'{"index1": ' + b"9" * 5000 + b"}",
-        "{file}, line 1: not a JSON object in UTF-8 (Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 (Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit); correct or remove the line",
     ),
     "single quotes": (
         "sentiment",
         b"{'sentence': 'a', 'label': 'b'}",
-        "{file}, line 1: not a JSON object in UTF-8 (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); correct or remove the line",
     ),
     "two rows on a line": (
         "sentiment",
         b'{"sentence": "a", "label": "b"} {}',
-        "{file}, line 1: not a JSON object in UTF-8 (Extra data: line 1 column 33 (char 32)); mend or remove the line",
+        "{file}, line 1: not a JSON object in UTF-8 (Extra data: line 1 column 33 (char 32)); correct or remove the line",
     ),
     "a word that is a number": (
         "ner",
@@ -277,7 +277,7 @@ ROWS = {
     "a place of 1.0": (
         "wsd",
         b'{"sentence1": "a", "sentence2": "b", "index1": 1.0, "index2": 0, "label": "x"}',
-        "{file}, line 1, field 'index1': 1.0 must be a whole number from 0",
+        "{file}, line 1, field 'index1': 1.0 must be a whole number, at least 0",
     ),
 }
 
@@ -299,11 +299,11 @@ def test_rows_may_end_as_windows_ends_them_and_begin_with_a_byte_order_mark(tmp_
 # --- environment and folders -------------------------------------------------------------------------------------
 
 NO_STUDY = (
-    "brain data 'folder' are not there: no folder HERE/brain/own. Set BRAINTUNE_DATA to the folder that holds "
+    "brain data 'folder': no folder HERE/brain/own. Set BRAINTUNE_DATA to the folder that holds "
     "`brain/own`, or make it: A study of your own; `data/README.md` says how"
 )
 NO_TASK = (
-    "HERE/nlu/sentiment/train.jsonl is not there; set BRAINTUNE_DATA to the folder that holds nlu/sentiment/train.jsonl "
+    "HERE/nlu/sentiment/train.jsonl does not exist; set BRAINTUNE_DATA to the folder that holds nlu/sentiment/train.jsonl "
     "(data/README.md says how to get it), or set task_source: hub or microworld"
 )
 
@@ -546,7 +546,7 @@ STUDIES = {
     ),
     "something else than an array": (
         lambda f: zipfile.ZipFile(f / "P01.npz", "w").writestr("IFG", b"words"),
-        "{folder}/P01.npz: IFG is no array; write it again with numpy.savez",
+        "{folder}/P01.npz: IFG has shape () and type |S5; two numeric axes are needed",
     ),
     "infinite values": (
         lambda f: np.savez(f / "P01.npz", IFG=np.full((3, 2), np.inf)),

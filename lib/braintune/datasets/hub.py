@@ -2,7 +2,7 @@
 
 Only Parquet files are fetched and only pyarrow reads them: no loading script of a data set ever runs. A
 :class:`HubData` says what a repository must look like; whatever differs is an error that names file, row and field.
-Which data set each task takes is told in :mod:`braintune.datasets.hub_tasks`.
+:mod:`braintune.datasets.hub_tasks` lists the data set of each task.
 """
 
 import json
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 Spec = str | list[Any] | dict[str, Any]
 
 
-class Misfit(Exception):
+class SchemaError(Exception):
     """A value that cannot be converted: (field, fault)."""
 
 
@@ -37,26 +37,20 @@ class HubData:
     ----------
     repository, configuration, revision : str
         Where the data are. A revision of 40 hex digits is a commit and stays; ``refs/convert/parquet`` is the hub's
-        own conversion, which may move, so the commit that it stood for is kept with the checksums.
+        own conversion, which may move, so the commit it named is kept with the checksums.
     files : str
         Pattern of the Parquet files of one split, within the repository.
     columns : dict of str to Spec
         The columns that are read, and their types; class labels, where there are any, come last.
     convert : callable
         ``convert(row, entry)`` yields the examples of one row of the repository, or None in place of an example that
-        has no place in the task; those are counted.
-    licence : str
-        As the data set's card states it.
-    checked : str
-        How repository, revision, files and columns are known: none was downloaded when the entry was written.
+        the task cannot use; those are counted.
     labels : dict of str to str
         The class labels of the repository, in the order of its integers → this project's labels.
     test_split : str
         The split that is the test part: validation, where the test labels are hidden.
-    held : str
-        Where the entry stands, for an error.
-    instead : str
-        What to do without it, for an error.
+    location, alternative : str
+        Where the entry is in the code, and what to do without it, for an error.
     """
 
     repository: str
@@ -65,12 +59,10 @@ class HubData:
     files: str
     columns: dict[str, Spec]
     convert: Callable[[Row, "HubData"], Iterator[Row | None]]
-    licence: str
-    checked: str
     labels: dict[str, str] = field(default_factory=dict)
     test_split: str = "test"
-    held: str = "HUB (lib/braintune/hub_tasks.py)"
-    instead: str = "set task_source: folder or microworld"
+    location: str = "HUB (lib/braintune/datasets/hub_tasks.py)"
+    alternative: str = "set task_source: folder or microworld"
 
     @property
     def patterns(self) -> dict[str, str]:
@@ -85,7 +77,7 @@ class HubData:
     @property
     def remedy(self) -> str:
         """What to do if the data set is not as this entry says."""
-        return f"the data set is not as its entry says: mend the entry in {self.held}, or {self.instead}"
+        return f"the data set is not as its entry says: correct the entry in {self.location}, or {self.alternative}"
 
     @property
     def command(self) -> str:
@@ -97,19 +89,26 @@ class HubData:
         """Return this project's label for a class label of the repository."""
         if not 0 <= number < len(self.labels):
             known = ", ".join(f"{i} ({name})" for i, name in enumerate(self.labels))
-            raise Misfit(self.class_column, f"{number} is no label; known: {known} (the hub hides test labels as -1)")
+            raise SchemaError(
+                self.class_column, f"{number} is no label; known: {known} (the hub hides test labels as -1)"
+            )
         return tuple(self.labels.values())[number]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
     """Return the folder of a snapshot, named after its commit, and the files of each part.
 
-    They are taken from the hub cache if they are there, otherwise downloaded.
+    They are taken from the hub cache, or else downloaded into it.
 
     Raises
     ------
     BraintuneError
-        If they can be had from neither.
+        If they are not cached and not downloadable.
     """
     wanted = {"repo_type": "dataset", "revision": entry.revision, "allow_patterns": list(entry.patterns.values())}
     for offline in (True, False):
@@ -117,16 +116,16 @@ def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
             # Asking the cache first keeps a run on the data it has, even where the revision has moved since.
             folder = Path(snapshot_download(entry.repository, local_files_only=offline, **wanted))
         except Exception as error:  # beside the system's errors, the client lets those of its HTTP library through
-            told = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             continue
         files = {part: sorted(folder.glob(pattern)) for part, pattern in entry.patterns.items()}
         if all(files.values()):
             return folder, files
-        told = "it has no " + " and no ".join(entry.patterns[part] for part in files if not files[part])
+        reason = "it has no " + " and no ".join(entry.patterns[part] for part in files if not files[part])
     raise BraintuneError(
         f"the data set {entry.repository!r} (configuration {entry.configuration!r}, revision {entry.revision!r}) "
-        f"is neither in the hub cache ($HF_HOME) nor to be had from the hub ({told}); run "
-        f"`{entry.command}` where the net is reachable, or {entry.instead}"
+        f"is not in the hub cache ($HF_HOME) and not downloadable ({reason}); run "
+        f"`{entry.command}` where the hub is reachable, or {entry.alternative}"
     )
 
 
@@ -152,7 +151,7 @@ def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
     where : str
         File and row (counted from 1) that an example comes from.
     example : dict or None
-        Fields as in the folder source, not yet checked; None for one that has no place in the task.
+        Fields as in the folder source, not yet checked; None for one that the task cannot use.
 
     Raises
     ------
@@ -170,8 +169,8 @@ def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
                         )
                 try:
                     yield from ((part, where, example) for example in entry.convert(row, entry))
-                except Misfit as misfit:
-                    column, fault = misfit.args
+                except SchemaError as error:
+                    column, fault = error.args
                     raise BraintuneError(f"{where}, field {column!r}: {fault}; {entry.remedy}") from None
 
 
@@ -196,9 +195,9 @@ def opened(entry: HubData, file: Path) -> Iterator[pq.ParquetFile]:
             _check_columns(entry, file, parquet.schema_arrow)
             yield parquet
     except (pa.ArrowException, OSError, ValueError) as error:
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BraintuneError(
-            f"{file} is not a whole Parquet file ({told}); fetch it again with `{entry.command} --force-download`"
+            f"{file} is not a whole Parquet file ({first_line(error)}); fetch it again with `{entry.command} "
+            "--force-download`"
         ) from None
 
 
@@ -208,9 +207,9 @@ def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
         where = f"{file}, field {column!r}"
         if column not in schema.names:
             raise BraintuneError(f"{where}: missing; the file has {', '.join(schema.names)}; {entry.remedy}")
-        if not _fits(schema.field(column).type, spec):
-            found = schema.field(column).type
-            raise BraintuneError(f"{where}: its type is {found}, and must be {_spell(spec)}; {entry.remedy}")
+        kind = schema.field(column).type
+        if not _fits(kind, spec):
+            raise BraintuneError(f"{where}: its type is {kind}, and must be {_spell(spec)}; {entry.remedy}")
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = stored.get("info", {}).get("features", {})
     names = _class_names(features.get(entry.class_column)) if entry.labels else None
@@ -238,13 +237,13 @@ _TYPES: dict[str, Callable[[pa.DataType], bool]] = {
 }
 
 
-def _fits(found: pa.DataType, spec: Spec) -> bool:
+def _fits(kind: pa.DataType, spec: Spec) -> bool:
     if isinstance(spec, list):
-        return (pa.types.is_list(found) or pa.types.is_large_list(found)) and _fits(found.value_type, spec[0])
+        return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _fits(kind.value_type, spec[0])
     if isinstance(spec, dict):
-        fields = {f.name: f.type for f in found} if pa.types.is_struct(found) else {}
+        fields = {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
         return all(name in fields and _fits(fields[name], inner) for name, inner in spec.items())
-    return _TYPES[spec](found)
+    return _TYPES[spec](kind)
 
 
 def _spell(spec: Spec) -> str:
@@ -256,7 +255,7 @@ def _spell(spec: Spec) -> str:
 
 
 def _whole(value: Any, spec: Spec) -> bool:
-    """Say whether a value holds no null."""
+    """Return whether a value holds no null."""
     if value is None or isinstance(spec, str):
         return value is not None
     if isinstance(spec, list):

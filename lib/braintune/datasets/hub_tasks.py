@@ -5,22 +5,22 @@ import sys
 from collections.abc import Iterator
 
 from braintune.core.base import BraintuneError
-from braintune.datasets.hub import HubData, Misfit, Row
+from braintune.datasets.hub import HubData, Row, SchemaError
 
 # --- from the hub's rows to this project's -----------------------------------------------------------------------
 
 
 def _tagged(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """Words with one tag each; an empty sentence is no example."""
+    """Words with one tag each; an empty sentence is left out."""
     tags = [entry.label(number) for number in row[entry.class_column]]
     yield {"tokens": row["tokens"], "tags": tags} if row["tokens"] or tags else None
 
 
 def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """One example for each predicate of each sentence of a document; a frame without one B-V is none."""
+    """One example for each predicate of each sentence of a document; a frame without exactly one B-V is left out."""
     for sentence in row["sentences"]:
         for frame in sentence["srl_frames"]:
-            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, a hundred different ones
+            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, of a hundred kinds
             verbs = [i for i, tag in enumerate(tags) if tag == "B-V"]
             example = {"tokens": sentence["words"], "predicate_index": verbs[0] if verbs else -1, "tags": tags}
             yield example if len(verbs) == 1 else None
@@ -29,7 +29,7 @@ def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
 def _reference(row: Row, entry: HubData) -> Iterator[Row | None]:
     """A pronoun and two names."""
     if row["A-coref"] and row["B-coref"]:
-        raise Misfit("B-coref", "true, as A-coref is; a pronoun means one of the two names or neither")
+        raise SchemaError("B-coref", "true, as A-coref is; a pronoun means one of the two names or neither")
     label = "A" if row["A-coref"] else "B" if row["B-coref"] else "NEITHER"
     parts = {"pronoun": "Pronoun", "a": "A", "b": "B"}
     words = {part: row[column] for part, column in parts.items()}
@@ -49,11 +49,11 @@ def _word_at(row: Row, k: str) -> int:
     """Return which word between spaces holds the characters from ``start`` to ``end``."""
     text, start, end = row[f"sentence{k}"], row[f"start{k}"], row[f"end{k}"]
     if not 0 <= start < end <= len(text):
-        raise Misfit(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
+        raise SchemaError(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
     for index, word in enumerate(re.finditer(r"\S+", text)):
         if word.start() <= start < word.end():
             return index
-    raise Misfit(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
+    raise SchemaError(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
 
 
 def _pair(row: Row, entry: HubData) -> Iterator[Row | None]:
@@ -69,7 +69,7 @@ def _answered(row: Row, entry: HubData) -> Iterator[Row | None]:
     """A question and its reference answers, which the hub keeps as two lists of equal length."""
     texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
     if len(texts) != len(starts):
-        raise Misfit("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
+        raise SchemaError("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
     answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     yield {"context": row["context"], "question": row["question"], "answers": answers}
 
@@ -79,7 +79,7 @@ def _sentence(row: Row, entry: HubData) -> Iterator[Row | None]:
 
 
 def _emotion(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """A sentence whose fine labels all belong to one group; with none or several groups it is no example."""
+    """A sentence whose fine labels all belong to one group; others are left out."""
     groups = {entry.label(number) for number in row["labels"]}
     yield {"sentence": row["text"], "label": groups.pop()} if len(groups) == 1 else None
 
@@ -106,9 +106,8 @@ _EMOTIONS = {fine: group for group, members in _GROUPS.items() for fine in membe
 
 _MOVING = "refs/convert/parquet"
 _GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
-_SCRIPT = "columns and label names: script that made the data"
 
-#: Hub data set of every task.
+#: Hub data set of every task; `data/README.md` lists their licences and how each entry was checked.
 HUB: dict[str, HubData] = {
     "chunking": HubData(
         repository="eriktks/conll2000",
@@ -117,8 +116,6 @@ HUB: dict[str, HubData] = {
         files="default/{split}/*.parquet",
         columns={"tokens": ["text"], "chunk_tags": ["integer"]},
         convert=_tagged,
-        licence="none stated",
-        checked="columns and label names: card; files: file list of the revision",
         labels=_bio("ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"),
     ),
     "ner": HubData(
@@ -128,8 +125,6 @@ HUB: dict[str, HubData] = {
         files="conll2003/{split}/*.parquet",
         columns={"tokens": ["text"], "ner_tags": ["integer"]},
         convert=_tagged,
-        licence="other (Reuters text, research use)",
-        checked="columns: card; label names and files: public code that reads them",
         labels=_bio("PER", "ORG", "LOC", "MISC"),
     ),
     "srl": HubData(
@@ -139,8 +134,6 @@ HUB: dict[str, HubData] = {
         files="english_v12/{split}/*.parquet",
         columns={"sentences": [{"words": ["text"], "srl_frames": [{"frames": ["text"]}]}]},
         convert=_roles,
-        licence="CC BY-NC-ND 4.0",
-        checked="columns: card; folder: history of the revision; file names: not seen",
     ),
     "coreference": HubData(
         repository="coref-data/gap_raw",
@@ -154,8 +147,6 @@ HUB: dict[str, HubData] = {
             **{f"{column}-coref": "boolean" for column in ("A", "B")},
         },
         convert=_reference,
-        licence="Apache-2.0",
-        checked="columns and files: page of the commit; values: script that made the data",
     ),
     "wsd": HubData(
         repository="aps/super_glue",
@@ -168,8 +159,6 @@ HUB: dict[str, HubData] = {
             "label": "integer",
         },
         convert=_senses,
-        licence="other (WiC: CC BY-NC 4.0)",
-        checked=f"{_SCRIPT}; revision and files: public code that reads them",
         labels={"False": "different", "True": "same"},
         test_split="validation",
     ),
@@ -180,8 +169,6 @@ HUB: dict[str, HubData] = {
         files="rte/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
         convert=_inference,
-        licence="other (research use)",
-        checked=f"{_SCRIPT}; files: file list; revision: public code that reads it",
         labels={"entailment": "entailment", "not_entailment": "not_entailment"},
         test_split="validation",
     ),
@@ -192,8 +179,6 @@ HUB: dict[str, HubData] = {
         files="mrpc/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
         convert=_pair,
-        licence="other (Microsoft Research Shared Source)",
-        checked=f"{_SCRIPT}; open test labels: issue 6506 of the datasets library; revision and files: public code",
         labels={"not_equivalent": "not_paraphrase", "equivalent": "paraphrase"},
     ),
     "qa": HubData(
@@ -203,8 +188,6 @@ HUB: dict[str, HubData] = {
         files="plain_text/{split}-*.parquet",
         columns={"context": "text", "question": "text", "answers": {"text": ["text"], "answer_start": ["integer"]}},
         convert=_answered,
-        licence="CC BY-SA 4.0",
-        checked="columns, revision and files: public code that reads them",
         test_split="validation",
     ),
     "sentiment": HubData(
@@ -214,8 +197,6 @@ HUB: dict[str, HubData] = {
         files="data/{split}-*.parquet",
         columns={"sentence": "text", "label": "integer"},
         convert=_sentence,
-        licence="unknown",
-        checked="files: file list; columns, label names and revision: public code that reads them",
         labels={"negative": "negative", "positive": "positive"},
         test_split="validation",
     ),
@@ -226,8 +207,6 @@ HUB: dict[str, HubData] = {
         files="simplified/{split}-*.parquet",
         columns={"text": "text", "labels": ["integer"]},
         convert=_emotion,
-        licence="Apache-2.0",
-        checked="columns and label names: card; revision and files: public code that reads them",
         labels={fine: _EMOTIONS[fine] for fine in sorted(_EMOTIONS, key=lambda fine: (fine == "neutral", fine))},
     ),
 }

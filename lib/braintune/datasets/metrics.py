@@ -12,8 +12,6 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from braintune.datasets.tasks import Row, Task
 
-# --- scores ------------------------------------------------------------------------------------------------------
-
 
 def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, float]:
     """Score answers with the standard metrics of the task's kind.
@@ -31,7 +29,7 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     Returns
     -------
     scores : dict of str to float
-        Each from 0 to 1; ``scores[task.metric]`` is the one that counts.
+        Each from 0 to 1; ``scores[task.metric]`` is the main one.
 
     References
     ----------
@@ -54,7 +52,7 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
 
 
 def _score_tags(truth: list[list[str]], given: Sequence[list[str]], drop_predicate: bool) -> dict[str, float]:
-    if drop_predicate:  # the predicate is given, so finding it earns nothing
+    if drop_predicate:  # the predicate is given, so it does not count
         truth, given = ([["O" if t in ("B-V", "I-V") else t for t in tags] for tags in part] for part in (truth, given))
     pairs = [(t, g) for tags, guess in zip(truth, given, strict=True) for t, g in zip(tags, guess, strict=True)]
     return {
@@ -70,18 +68,18 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalised_words(text: str) -> list[str]:
-    """Return the words of an answer that count in SQuAD: lower case, no ASCII punctuation, no articles."""
+    """Return the words of an answer that SQuAD compares: lower case, no ASCII punctuation, no articles."""
     return _ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
 
 
 def exact_match(given: str, wanted: str) -> float:
-    """Return 1.0 if two answers have the same counting words in the same order, else 0.0."""
+    """Return 1.0 if two answers have the same words, as SQuAD compares them, else 0.0."""
     return float(normalised_words(given) == normalised_words(wanted))
 
 
 def token_f1(given: str, wanted: str) -> float:
-    """Return the harmonic mean of precision and recall over the counting words of two answers."""
+    """Return the harmonic mean of precision and recall over the words of two answers."""
     left, right = normalised_words(given), normalised_words(wanted)
-    if not left or not right:  # nothing to share: right only if neither has a word
+    if not left or not right:  # right only if neither has a word
         return float(left == right)
     return 2 * sum((Counter(left) & Counter(right)).values()) / (len(left) + len(right))

@@ -1,4 +1,4 @@
-"""The ten language tasks: what each asks, where its examples come from, and how answers are scored.
+"""The language tasks: the question of each, and where its examples come from.
 
 A task is one entry of :data:`TASKS`. Its `kind` says what a model reads and answers; everything else in the library
 depends on the kind alone, so another data set of a known kind needs nothing but another entry.
@@ -7,7 +7,7 @@ depends on the kind alone, so another data set of a known kind needs nothing but
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ class Task:
     kind : str
         A key of :data:`KINDS`.
     level : {"form", "concept", "sentence"}
-        What the task asks about: syntactic form, the meaning of concepts, or the meaning of whole sentences.
+        Subject of the task: syntactic form, the meaning of concepts, or the meaning of whole sentences.
     metric : str
-        The score that counts, a key of what :func:`braintune.datasets.metrics.score` returns.
+        The main score, a key of what :func:`.metrics.score` returns.
     question : str
         The task in one line.
     fields : dict of str to str
@@ -68,60 +68,36 @@ _SENTENCE = {"sentence": "text", "label": "text"}
 _PAIR = {"sentence1": "text", "sentence2": "text", "label": "text"}
 _INFERENCE = {"premise": "text", "hypothesis": "text", "label": "text"}
 _SENSES = {**_PAIR, "index1": "index", "index2": "index"}
+_PARTS = ("pronoun", "a", "b")
 _REFERENCE = {
     "text": "text",
-    **{part: "text" for part in ("pronoun", "a", "b")},
-    **{f"{part}_start": "index" for part in ("pronoun", "a", "b")},
+    **dict.fromkeys(_PARTS, "text"),
+    **{f"{p}_start": "index" for p in _PARTS},
     "label": "text",
 }
 _TAGS = {"tokens": "words", "tags": "words"}
 _ROLES = {**_TAGS, "predicate_index": "index"}
 _ANSWER = {"context": "text", "question": "text", "answers": "answers"}
 
-_TASKS = [
+#: Every task by its name. A plugin of a profile adds one by ``TASKS["mine"] = Task(...)``.
+TASKS: dict[str, Task] = {task.name: task for task in (
     Task("chunking", "syntactic chunking", "tokens", "form", "span F1", "Which words form a phrase?", _TAGS),
-    Task(
-        "ner", "named entity recognition", "tokens", "concept", "span F1", "Which words are names, and of what?", _TAGS
-    ),
+    Task("ner", "named entity recognition", "tokens", "concept", "span F1", "Which words are names, and of what?",
+         _TAGS),
     Task("srl", "semantic role labelling", "roles", "concept", "span F1", "Who did what to whom?", _ROLES),
-    Task(
-        "coreference",
-        "coreference resolution",
-        "reference",
-        "concept",
-        "accuracy",
-        "Whom does a pronoun mean?",
-        _REFERENCE,
-    ),
-    Task(
-        "wsd", "word sense disambiguation", "sense", "concept", "accuracy", "Has a word the same sense twice?", _SENSES
-    ),
-    Task(
-        "nli",
-        "natural language inference",
-        "pair",
-        "sentence",
-        "accuracy",
-        "Does one sentence follow from another?",
-        _INFERENCE,
-    ),
+    Task("coreference", "coreference resolution", "reference", "concept", "accuracy", "Whom does a pronoun mean?",
+         _REFERENCE),
+    Task("wsd", "word sense disambiguation", "sense", "concept", "accuracy", "Has a word the same sense twice?",
+         _SENSES),
+    Task("nli", "natural language inference", "pair", "sentence", "accuracy", "Does one sentence follow from another?",
+         _INFERENCE),
     Task("paraphrase", "paraphrase detection", "pair", "sentence", "accuracy", "Do two sentences say the same?", _PAIR),
     Task("qa", "question answering", "span", "sentence", "answer F1", "Which words answer the question?", _ANSWER),
     Task("sentiment", "sentiment", "sentence", "sentence", "accuracy", "Is a sentence approving or not?", _SENTENCE),
     Task("emotion", "emotion", "sentence", "sentence", "macro F1", "Which emotion does a sentence express?", _SENTENCE),
-    Task(
-        "qa_squad",
-        "answers in paragraphs",
-        "span",
-        "sentence",
-        "answer F1",
-        "Which words answer the question?",
-        _ANSWER,
-    ),
-]
-
-#: Every task by its name.
-TASKS: dict[str, Task] = {task.name: task for task in _TASKS}
+    Task("qa_squad", "answers in paragraphs", "span", "sentence", "answer F1", "Which words answer the question?",
+         _ANSWER),
+)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,7 +108,7 @@ class TaskData:
     ----------
     task : Task
     train, validation, test : list of dict
-        Rows; validation is cut from the training data, and the test rows are used for nothing but the final score.
+        Rows; validation is cut from the training data, and the test rows serve only for the final score.
     labels : tuple of str
         Labels (or tags) of the training data, sorted; empty for spans.
     unseen : int
@@ -140,8 +116,8 @@ class TaskData:
     checksums : dict of str to str
         SHA-256 of what the rows were read from.
     left_out : dict of str to int
-        For ``train`` and ``test``, how many examples of the source have no place in the task and were left out, such
-        as a sentence with emotions of several groups; empty where the source holds nothing but rows of the task.
+        For ``train`` and ``test``, how many examples of the source the task cannot use, such as a sentence with
+        emotions of several groups; empty if the source holds rows of the task alone.
     """
 
     task: Task
@@ -163,14 +139,14 @@ def load_task(study: Study, name: str) -> TaskData:
         For an unknown task, missing files, and rows that do not fit the task's fields.
     """
     task = lookup(TASKS, name, "task")
-    found = lookup(SOURCES, study.task_source, "task_source")(study, task)
-    generator = np.random.default_rng([study.world_seed, *name.encode()])
-    train = _draw(found.train, study.train_examples, generator)
-    test = _draw(found.test, study.test_examples, generator)
+    source = lookup(SOURCES, study.task_source, "task_source")(study, task)
+    rng = np.random.default_rng([study.world_seed, *name.encode()])
+    train = _draw(source.train, study.train_examples, rng)
+    test = _draw(source.test, study.test_examples, rng)
     labels = {label for row in train for label in row_labels(task, row)}
     unseen = sum(label not in labels for row in test for label in row_labels(task, row))
-    train, validation = _cut(task, train, study.validation_fraction, generator)
-    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, found.checksums, found.left_out)
+    train, validation = _cut(task, train, study.validation_fraction, rng)
+    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, source.checksums, source.left_out)
 
 
 def row_labels(task: Task, row: Row) -> list[str]:
@@ -180,17 +156,17 @@ def row_labels(task: Task, row: Row) -> list[str]:
     return row["tags"] if task.kind in ("tokens", "roles") else [row["label"]]
 
 
-def _draw(rows: list[Row], wanted: int | None, generator: np.random.Generator) -> list[Row]:
+def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list[Row]:
     """Draw `wanted` rows at random, in their order; the head of a file may be all of one sort."""
     if wanted is None or wanted >= len(rows):
         return rows
-    return [rows[i] for i in np.sort(generator.permutation(len(rows))[:wanted])]
+    return [rows[i] for i in np.sort(rng.permutation(len(rows))[:wanted])]
 
 
-def _cut(task: Task, rows: list[Row], fraction: float, generator: np.random.Generator) -> tuple[list[Row], list[Row]]:
+def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
     """Cut a validation part, with the same share of every label where a row has one label."""
     groups = defaultdict(list)
-    for i in generator.permutation(len(rows)):
+    for i in rng.permutation(len(rows)):
         groups[rows[i].get("label", "")].append(int(i))
     held = {i for group in groups.values() for i in group[: round(fraction * len(group))]}
     if fraction and not held:
@@ -202,8 +178,8 @@ def _cut(task: Task, rows: list[Row], fraction: float, generator: np.random.Gene
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a source holds of a task, before anything is drawn; fields as those of :class:`TaskData`."""
+class SourceRows:
+    """All rows of a task in a source, before a sample is drawn; fields as those of :class:`TaskData`."""
 
     train: list[Row]
     test: list[Row]
@@ -211,35 +187,35 @@ class Found:
     left_out: dict[str, int]
 
 
-#: The generated world has no end: "all there are" means this many training and test rows.
+#: The generated world is endless: "all" means this many training and test rows.
 _WORLD_ROWS = (3000, 1000)
 
 
-def _from_microworld(study: Study, task: Task) -> Found:
+def _from_microworld(study: Study, task: Task) -> SourceRows:
     if task.name not in READERS:
         raise BraintuneError(
-            f"the microworld makes no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
+            f"the microworld has no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
         )
     wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
     train, test = task_rows(task.name, *wanted, study.world_seed)
     text = json.dumps([train, test], sort_keys=True)
-    return Found(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
+    return SourceRows(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
 
 
-def _from_folder(study: Study, task: Task) -> Found:
+def _from_folder(study: Study, task: Task) -> SourceRows:
     folder = data_folder() / "nlu" / task.name
     files = {part: folder / f"{part}.jsonl" for part in ("train", "test")}
     for file in files.values():
         if not file.is_file():
             raise BraintuneError(
-                f"{file} is not there; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
+                f"{file} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
                 "(data/README.md says how to get it), or set task_source: hub or microworld"
             )
     sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
-    return Found(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
+    return SourceRows(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
 
 
-def _from_hub(study: Study, task: Task) -> Found:
+def _from_hub(study: Study, task: Task) -> SourceRows:
     entry = entry_of(task.name)
     rows: dict[str, list[Row]] = {"train": [], "test": []}
     left_out = dict.fromkeys(rows, 0)
@@ -249,17 +225,17 @@ def _from_hub(study: Study, task: Task) -> Found:
             continue
         check_row(task, row, where)
         rows[part].append(row)
-    for part, found in rows.items():
-        if not found:
+    for part in rows:
+        if not rows[part]:
             raise BraintuneError(
                 f"{entry.repository}, {entry.patterns[part]}: no example of {task.name} ({left_out[part]} left out); a "
                 f"task needs at least one; fetch the data again with `{entry.command} --force-download`"
             )
-    return Found(rows["train"], rows["test"], hub.checksums(entry), left_out)
+    return SourceRows(rows["train"], rows["test"], hub.checksums(entry), left_out)
 
 
-#: Where examples come from: name → function of (study, task) that returns what the source holds.
-SOURCES: dict[str, Callable[[Study, Task], Found]] = {
+#: Where examples come from: name → function of (study, task) that returns its rows.
+SOURCES: dict[str, Callable[[Study, Task], SourceRows]] = {
     "microworld": _from_microworld,
     "folder": _from_folder,
     "hub": _from_hub,
@@ -283,7 +259,7 @@ def read_rows(task: Task, file: Path) -> list[Row]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise BraintuneError(f"{where}: not a JSON object in UTF-8 ({error}); mend or remove the line") from None
+            raise BraintuneError(f"{where}: not a JSON object in UTF-8 ({error}); correct or remove the line") from None
         if not isinstance(row, dict):
             raise BraintuneError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
         check_row(task, row, where)
@@ -291,16 +267,6 @@ def read_rows(task: Task, file: Path) -> list[Row]:
     if not rows:
         raise BraintuneError(f"{file} holds no rows; a task needs at least one")
     return rows
-
-
-def _is_answers(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(a, dict) and isinstance(a.get("text"), str) and _is_index(a.get("answer_start")) for a in value
-        )
-    )
 
 
 def _is_index(value: Any) -> bool:
@@ -311,11 +277,18 @@ def _are_words(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
 
 
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("text"), str) and _is_index(value.get("answer_start"))
+
+
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (lambda v: isinstance(v, str), "a text"),
+    "text": (lambda value: isinstance(value, str), "a text"),
     "words": (_are_words, "a list of texts, not empty"),
-    "index": (_is_index, "a whole number from 0"),
-    "answers": (_is_answers, "a list of {text, answer_start}, not empty"),
+    "index": (_is_index, "a whole number, at least 0"),
+    "answers": (
+        lambda value: isinstance(value, list) and bool(value) and all(map(_is_answer, value)),
+        "a list of {text, answer_start}, not empty",
+    ),
 }
 
 
@@ -327,31 +300,28 @@ def check_row(task: Task, row: Mapping[str, Any], where: str) -> None:
         fits, wanted = _CHECKS[kind]
         if not fits(row[field]):
             raise BraintuneError(f"{where}, field {field!r}: {row[field]!r} must be {wanted}")
-    for field, fault in _misfits(task, row):
-        raise BraintuneError(f"{where}, field {field!r}: {fault}")
+    if fault := next(_faults(task, row), None):
+        raise BraintuneError(f"{where}, field {fault[0]!r}: {fault[1]}")
 
 
-def _misfits(task: Task, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (field, fault) for lengths and positions that do not fit together."""
-    faults = []
-    if "tags" in task.fields and len(row["tags"]) != len(row["tokens"]):
-        faults.append(("tags", f"{len(row['tags'])} tags for {len(row['tokens'])} tokens; there must be one for each"))
-    if "predicate_index" in task.fields and row["predicate_index"] >= len(row["tokens"]):
-        faults.append(("predicate_index", f"{row['predicate_index']} is beyond the {len(row['tokens'])} tokens"))
+def _faults(task: Task, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (field, fault) for lengths and positions that do not fit together."""
+    if task.kind in ("tokens", "roles"):
+        n = len(row["tokens"])
+        if len(row["tags"]) != n:
+            yield "tags", f"{len(row['tags'])} tags for {n} tokens; there must be one for each"
+        if row.get("predicate_index", 0) >= n:
+            yield "predicate_index", f"{row['predicate_index']} is beyond the {n} tokens"
     if task.kind == "sense":
         for k in ("1", "2"):
             n = len(row[f"sentence{k}"].split())
             if row[f"index{k}"] >= n:
-                faults.append((f"index{k}", f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"))
+                yield f"index{k}", f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"
     if task.kind == "reference":
-        for part in ("pronoun", "a", "b"):
+        for part in _PARTS:
             if not row["text"].startswith(row[part], row[f"{part}_start"]):
-                faults.append(
-                    (f"{part}_start", f"{row[part]!r} is not at character {row[f'{part}_start']} of the text")
-                )
+                yield f"{part}_start", f"{row[part]!r} is not at character {row[f'{part}_start']} of the text"
     if task.kind == "span":
         for answer in row["answers"]:
             if not row["context"].startswith(answer["text"], answer["answer_start"]):
-                place = answer["answer_start"]
-                faults.append(("answers", f"{answer['text']!r} is not at character {place} of the context"))
-    return faults
+                yield "answers", f"{answer['text']!r} is not at character {answer['answer_start']} of the context"

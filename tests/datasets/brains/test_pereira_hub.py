@@ -74,11 +74,11 @@ def test_checksums_name_the_commit(publish):
     assert list(data_checksums(study(), "pereira2018-hub")) == names
 
 
-def test_what_is_not_there_is_told_with_the_command(publish):
+def test_a_missing_copy_is_an_error_with_the_command(publish):
     with pytest.raises(BraintuneError) as caught:
         load_brain(study(), "pereira2018-hub")
     message = str(caught.value)
-    assert "neither in the hub cache" in message
+    assert "not in the hub cache" in message
     assert f"hf download {ENTRY.repository} --repo-type dataset --revision {ENTRY.revision}" in message
     assert message.endswith("or take the authors' files: brains: [pereira2018]")
 
@@ -86,7 +86,7 @@ def test_what_is_not_there_is_told_with_the_command(publish):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.pop("dmn"), r"field 'dmn': missing; the file has .*mend the entry in ENTRY \(lib"),
+        (lambda r: r.pop("dmn"), r"field 'dmn': missing; the file has .*correct the entry in ENTRY \(lib"),
         (lambda r: r["sentences"].__setitem__(2, "Sentence 0."), "sentence of row 3 is the same as row 1"),
         (lambda r: r.update(row(1, 10)), r"has 10 sentences, which are no passages of 4"),
         (lambda r: r["task"].__setitem__(1, [1.0]), "row 1, field 'task': its sentences have 1, 5 voxels"),

@@ -27,11 +27,9 @@ ENTRY = hub.HubData(
     files="data/{split}-*.parquet",
     columns={column: [["number"]] for columns in NETWORKS.values() for column in columns} | {"sentences": ["text"]},
     convert=lambda row, entry: iter([row]),
-    licence="none stated",
-    checked="columns and number of rows: card; files: file list of the commit; order: public code that made the data",
     test_split="train",
-    held="ENTRY (lib/braintune/pereira_hub.py)",
-    instead="take the authors' files: brains: [pereira2018]",
+    location="ENTRY (lib/braintune/datasets/brains/pereira_hub.py)",
+    alternative="take the authors' files: brains: [pereira2018]",
 )
 
 
@@ -44,7 +42,7 @@ def sentences(run: Study) -> BrainData:
     Raises
     ------
     BraintuneError
-        If it can be had neither from the hub's cache nor from the hub, or is not as its card says.
+        If it is not cached and not downloadable, or is not as its card says.
     """
     folder, parts = hub.fetch(ENTRY)
     files = parts["train"]
@@ -94,7 +92,7 @@ def _matrix(file: Path, row: int, column: str) -> np.ndarray:
     if len(lengths) != 1 or lists.null_count:
         raise BraintuneError(
             f"{file}, row {row + 1}, field {column!r}: its sentences have {', '.join(map(str, sorted(lengths)))} "
-            f"voxels, and need as many each; {ENTRY.remedy}"
+            f"voxels; each needs the same number; {ENTRY.remedy}"
         )
     values = lists.flatten().to_numpy(zero_copy_only=False)  # null becomes NaN
     return values.astype(np.float32).reshape(len(lists), -1)
