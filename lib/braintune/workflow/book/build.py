@@ -50,7 +50,7 @@ def build(profile: str) -> Path:
     """
     run = Study.load(profile)
     executed = collect(run)
-    with processes.alone(run, "book") as lock:
+    with processes.alone(run.folder / "book") as lock:
         store.write_json(run.folder / "provenance.json", provenance(run))
         folder = run.folder / "book"
         shutil.rmtree(folder / "source", ignore_errors=True)
