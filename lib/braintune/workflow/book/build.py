@@ -135,7 +135,7 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
 
 
 def _as_page(job: Job, notebook: dict[str, Any]) -> str:
-    """Return a notebook as the book shows it: titled by what was executed, its parameters folded, pictures described."""
+    """Return a notebook as the book shows it: titled by the job, its parameters folded, its pictures described."""
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")
