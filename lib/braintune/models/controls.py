@@ -1,4 +1,4 @@
-"""Control representations: content-free codes of the stimuli, the user's own vectors, encoders that have learned nothing."""
+"""Control representations: content-free codes of the stimuli, the user's own vectors, untrained encoders."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,7 +76,7 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
 
 
 def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
-    """Code a stimulus's length in words and in characters (of several sentences: their mean) as :func:`gaussian_basis`.
+    """Code the length of a stimulus in words and characters (mean over its sentences) as :func:`gaussian_basis`.
 
     Returns
     -------

@@ -43,8 +43,8 @@ def decode_participant(
     -------
     table : DataFrame
         One row a region, design, fold, representation and layer: `alpha` is the chosen penalty, `alpha_edge` whether
-        it lies at an edge of the grid; for the scores see :func:`braintune.neural.ridge.scores`. Groups are the topics, or
-        the passages where no topics are known; with neither, their two scores are NaN.
+        it lies at an edge of the grid; for the scores see :func:`braintune.neural.ridge.scores`. Groups are the topics,
+        or the passages where no topics are known; with neither, their two scores are NaN.
     null : DataFrame
         One row a region, design and permutation: the scores of the untuned representation at the analysis layer with
         permuted labels, penalty chosen anew, mean over folds. See :func:`braintune.neural.folds.permutations`.

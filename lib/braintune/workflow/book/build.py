@@ -50,7 +50,7 @@ def build(profile: str) -> Path:
     """
     run = Study.load(profile)
     executed = collect(run)
-    with processes.alone(run, "book") as lock:
+    with processes.alone(run.folder / "book") as lock:
         store.write_json(run.folder / "provenance.json", provenance(run))
         folder = run.folder / "book"
         shutil.rmtree(folder / "source", ignore_errors=True)
@@ -135,7 +135,7 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
 
 
 def _as_page(job: Job, notebook: dict[str, Any]) -> str:
-    """Return a notebook as the book shows it: titled by what was executed, its parameters folded, pictures described."""
+    """Return a notebook as the book shows it: titled by the job, its parameters folded, its pictures described."""
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")
