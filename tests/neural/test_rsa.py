@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata, spearmanr
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardised
+from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli
 from braintune.neural import rsa
@@ -41,9 +41,9 @@ def test_rdm_equals_scipy_and_the_gram_route():
     values = embeddings_of(15)[0]
     np.testing.assert_allclose(rsa.rdm(values), pdist(values, "correlation"), atol=1e-6)
     from_gram = rsa.gram_rdms(gram_matrices([values], standardise=True))[0]
-    np.testing.assert_allclose(from_gram, pdist(standardised(values), "correlation"), atol=1e-5)
+    np.testing.assert_allclose(from_gram, pdist(zscore_varying(values), "correlation"), atol=1e-5)
     few = embeddings_of(15, d=4)[0]
-    np.testing.assert_allclose(rsa.brain_rdm(few), pdist(standardised(few)), atol=1e-5)
+    np.testing.assert_allclose(rsa.brain_rdm(few), pdist(zscore_varying(few)), atol=1e-5)
     constant = np.vstack([values[:4], np.ones((1, values.shape[1]))])
     assert np.isfinite(rsa.rdm(constant)).all() and squareform(rsa.rdm(constant))[4, :4] == pytest.approx(1)
     with pytest.raises(BraintuneError, match="none of 4 voxels varies"):

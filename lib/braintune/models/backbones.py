@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -192,7 +193,7 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
         if missing := sorted(report["missing_keys"]):
             # The library would only warn, and carry on with random numbers in their place.
             raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
-        tokenizer = _tokenizer(folder, config)
+        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
     return _backbone(name, model.to(device), tokenizer)
 
 
@@ -212,7 +213,7 @@ def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu")
         torch.manual_seed(seed)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False, **_bare(config))
-        tokenizer = _tokenizer(folder, config)
+        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
     return _backbone(f"{name}, random weights (seed {seed})", model.to(device), tokenizer)
 
 
@@ -235,18 +236,30 @@ def _bare(config: PreTrainedConfig) -> dict[str, bool]:
     return {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta") else {}
 
 
-def _tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+def adapt_tokenizer(tokenizer: PreTrainedTokenizerBase, model_type: str) -> PreTrainedTokenizerBase:
+    """Make a tokeniser pad, write the first word of a text as any other, and separate two texts.
+
+    Raises
+    ------
+    ValueError
+        If it is no fast tokeniser: only those say which characters a token comes from.
+    """
     if not tokenizer.is_fast:
         raise ValueError(f"{type(tokenizer).__name__} cannot align tokens with words; a tokenizer.json is needed")
-    splitter = tokenizer.backend_tokenizer.pre_tokenizer
-    if config.model_type in ("roberta", "gpt2") and hasattr(splitter, "add_prefix_space"):
+    backend = tokenizer.backend_tokenizer
+    splitter = backend.pre_tokenizer
+    if model_type in ("roberta", "gpt2") and hasattr(splitter, "add_prefix_space"):
         # These write a word as space + letters: without a space before it, the first word of a sentence would be
-        # another word than the same one further on. (As an argument it is passed over for some tokeniser classes.)
+        # another word than the same one further on. (As an argument it is ignored by some tokeniser classes.)
         splitter.add_prefix_space = True
-        tokenizer.backend_tokenizer.pre_tokenizer = splitter
+        backend.pre_tokenizer = splitter
+    if (end := tokenizer.eos_token) and tokenizer.num_special_tokens_to_add(pair=True) == 0:
+        # GPT-2 puts nothing between two texts, which would join their words
+        pair = f"$A:0 {end}:0 $B:1"
+        template = TemplateProcessing(single="$A", pair=pair, special_tokens=[(end, tokenizer.eos_token_id)])
+        backend.post_processor = Sequence([backend.post_processor or ByteLevel(trim_offsets=False), template])
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token  # GPT-2; what lies on padding is masked
+        tokenizer.pad_token = tokenizer.eos_token  # GPT-2; padding is masked
     return tokenizer
 
 

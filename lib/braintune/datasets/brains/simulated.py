@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardise
+from braintune.core.preprocess import zscore
 from braintune.core.settings import SimulationSettings, WorldSettings
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
@@ -109,14 +109,14 @@ def _participant(
     if participant not in names:
         raise BraintuneError(f"participant {participant!r} not among the simulated ones: {', '.join(names)}")
     own = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
-    features = standardise(world.concepts), standardise(world.syntax)
+    features = zscore(world.concepts), zscore(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
         # Participants count from 1, so a second number of 0 is a stream that none of them has.
         group = np.random.default_rng([run.simulation_seed, 0, i + 1])
         size = _size(region, run.voxels_per_region)
-        parts = [standardise(f @ _weights(f.shape[1], size, group, own)) for f in features]
-        signal = standardise(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
+        parts = [zscore(f @ _weights(f.shape[1], size, group, own)) for f in features]
+        signal = zscore(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
         drift = own.standard_normal((world.passage.max() + 1, size))[world.passage]
         noise = own.standard_normal(signal.shape)
         responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import detrend, regress_out, standardise
+from braintune.core.preprocess import detrend, regress_out, zscore
 from braintune.core.settings import BrainSettings
 from braintune.datasets.brains.base import (
     Stimuli,
@@ -109,7 +109,8 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
-    found = sentence_responses(standardise(detrend(scans, run.detrend_order)), times, run.lags, seconds_per_scan)
+    scans = zscore(detrend(scans, run.detrend_order), min_spread=1e-12)
+    found = sentence_responses(scans, times, run.lags, seconds_per_scan)
     return found if story.stimuli.nuisance is None else regress_out(found, story.stimuli.nuisance)
 
 
