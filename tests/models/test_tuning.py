@@ -177,6 +177,10 @@ def test_equal_seeds_give_equal_bits(make_study, tmp_path, method):
     weights = [saved(run, "wsd", method)[0] for run in runs]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert metrics[0]["scores"] == metrics[1]["scores"]
+    tune(runs[1], "wsd", method, 0)  # a second time, into the same folder
+    again = saved(runs[1], "wsd", method)[0]
+    assert all(torch.equal(weights[0][name], again[name]) for name in again)
+    assert len(list(runs[1].tuning_folder("wsd", method, 0).iterdir())) == 3
     other = saved(runs[0], "wsd", method)[0]
     tune(runs[0], "wsd", method, 1)
     assert not all(torch.equal(other[name], saved(runs[0], "wsd", method, 1)[0][name]) for name in other)

@@ -166,11 +166,11 @@ def attach_prefix(
     length : int
         Prefix vectors per layer.
     std, hidden, dropout
-        See :class:`Prefix`.
+        See :class:`Prefix`; a `std` of 0 gives a prefix of zeros.
     tokens : bool
         Start from the keys and values that the model computes for random words, instead of random numbers.
     seed : int
-        Seed of the initial values; the global random state is left as it was.
+        Seed of the initial values; the global random state does not change.
 
     Returns
     -------
@@ -198,11 +198,7 @@ def attach_prefix(
         prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
     model.requires_grad_(False)
-    # Attention is chosen by the configuration, which two models may share: this one gets a copy.
-    shared, copy = model.config, deepcopy(model.config)
-    for module in model.modules():
-        if getattr(module, "config", None) is shared:
-            module.config = copy
+    _copy_config(model)
     if words is not None:
         for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
             prompt.vectors.data.copy_(vectors)
@@ -212,6 +208,14 @@ def attach_prefix(
         module.__dict__["deep_prompt"] = prompt
     model.deep_prompts = prompts
     return prompts
+
+
+def _copy_config(model: PreTrainedModel) -> None:
+    """Give a model a configuration of its own: it chooses the attention function, and two models may share one."""
+    shared, copy = model.config, deepcopy(model.config)
+    for module in model.modules():
+        if getattr(module, "config", None) is shared:
+            module.config = copy
 
 
 @torch.no_grad()

@@ -43,7 +43,7 @@ def attach_prompt(
     tokens : bool
         Start from the embeddings of random words of the vocabulary instead [1]_.
     seed : int
-        Seed of the initial values; the global random state is left as it was.
+        Seed of the initial values; the global random state does not change.
 
     Returns
     -------

@@ -85,21 +85,12 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
         model = _fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         scores = score(data.task, data.test, predict(trainer, parts["test"]))
-        metrics = _facts(study, data, parts, model, scores) | {
+        metrics = {
+            **_facts(study, data, parts, model, scores),
             "method": method,
             "seed": seed,
             "seconds": time.perf_counter() - started,
-            "examples_per_s": len(data.train) * len(curve) / curve["seconds"].iloc[-1],
-            "peak_memory_mb": _peak_memory(device),
-            "device": str(device.type),
-            "precision": "bfloat16" if half_precision(study, device) else "float32",
-            "best_epoch": best_epoch(curve),
-            "epochs_run": len(curve),
-            **asdict(recipe),
-            "examples_seen": len(data.train) * len(curve),
-            "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
-            "n_trials": len(trials),
-            "trials": trials,
+            **_training_facts(conditions, recipe, trials, curve, len(data.train)),
         }
         _write(study, model, backbone, metrics, curve)
     return metrics
@@ -257,6 +248,26 @@ def _facts(
     }
 
 
+def _training_facts(
+    conditions: Conditions, recipe: Recipe, trials: list[dict[str, Any]], curve: pd.DataFrame, n_train: int
+) -> dict[str, Any]:
+    """Return facts about the search and the final training."""
+    device = conditions.device
+    return {
+        "examples_per_s": n_train * len(curve) / curve["seconds"].iloc[-1],
+        "peak_memory_mb": _peak_memory(device),
+        "device": str(device.type),
+        "precision": "bfloat16" if half_precision(conditions.study, device) else "float32",
+        "best_epoch": best_epoch(curve),
+        "epochs_run": len(curve),
+        **asdict(recipe),
+        "examples_seen": n_train * len(curve),
+        "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
+        "n_trials": len(trials),
+        "trials": trials,
+    }
+
+
 def _peak_memory(device: torch.device) -> float:
     """Return the most memory used so far, in MB: of the GPU, or of the whole process."""
     if device.type == "cuda":
@@ -328,13 +339,8 @@ def tuning_table(study: Study) -> pd.DataFrame:
 
 def history_table(study: Study) -> pd.DataFrame:
     """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    return pd.concat(
-        [
-            history(study, task, method, seed).assign(task=task, method=method, seed=seed)
-            for task, method, seed in _grid(study)
-        ],
-        ignore_index=True,
-    )
+    keys = [dict(zip(("task", "method", "seed"), run, strict=True)) for run in _grid(study)]
+    return pd.concat([history(study, **key).assign(**key) for key in keys], ignore_index=True)
 
 
 def _grid(study: Study) -> list[tuple[str, str, int]]:

@@ -4,7 +4,7 @@ Ridge regression as in decoding, from the embedding to the voxels. One penalty s
 it is chosen by exact leave-one-out inside the training fold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -92,64 +92,33 @@ def correlate_columns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (zscore(one) * zscore(other)).mean(0)
 
 
-# --- noise ceilings ----------------------------------------------------------------------------------------------
-
-
-def inter_subject_ceiling(responses: Sequence[np.ndarray]) -> np.ndarray:
-    """Correlate every participant's voxels with the mean of the other participants' at the same place [1]_.
+def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] | None:
+    """Correlate one participant's voxels with the mean of the other listeners' at the same place [1]_.
 
     A mean over few others is noisy itself, so this is a lower bound of the noise ceiling: a model can exceed it, and
     no score is divided by it.
-
-    Parameters
-    ----------
-    responses : sequence of arrays of shape (n_stimuli, n_voxels), one per participant
-        The same column must be the same place in all.
-
-    Returns
-    -------
-    array of shape (n_participants, n_voxels)
-
-    Raises
-    ------
-    BraintuneError
-        For fewer than two participants, or different shapes.
-
-    References
-    ----------
-    .. [1] Nastase et al. (2019). Measuring shared responses across subjects using intersubject correlation. Social
-       Cognitive and Affective Neuroscience 14, 667-685.
-    """
-    shapes = sorted({values.shape for values in responses})
-    if len(responses) < 2 or len(shapes) > 1:
-        raise BraintuneError(
-            f"{len(responses)} participants with responses of shape {', '.join(map(str, shapes))}: an inter-subject "
-            "ceiling needs at least 2 participants whose columns are the same places"
-        )
-    standard = np.stack([zscore(values) for values in responses])
-    total = standard.sum(0)
-    return np.stack([correlate_columns(own, total - own) for own in standard])
-
-
-def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] | None:
-    """Return one participant's inter-subject ceiling by region, for a story that several participants listened to.
 
     Returns
     -------
     dict of region to array of shape (n_voxels,), or None
         None if the stimuli are no story, there is one participant only, or the participants' columns are not the same
         places.
+
+    References
+    ----------
+    .. [1] Nastase et al. (2019). Measuring shared responses across subjects using intersubject correlation. Social
+       Cognitive and Affective Neuroscience 14, 667-685.
     """
     if not brain.stimuli.contiguous or len(brain.participants) < 2:
         return None
     everyone = [brain.load(name) for name in brain.participants]
     if any(len({one[region].shape for one in everyone}) > 1 for region in brain.regions):
         return None
-    place = brain.participants.index(participant)
-    return {region: inter_subject_ceiling([one[region] for one in everyone])[place] for region in brain.regions}
-
-
-# --- one participant ---------------------------------------------------------------------------------------------
+    place, ceiling = brain.participants.index(participant), {}
+    for region in brain.regions:
+        standard = np.stack([zscore(one[region]) for one in everyone])
+        ceiling[region] = correlate_columns(standard[place], standard.sum(0) - standard[place])
+    return ceiling
 
 
 def encode_participant(study: Study, brain: BrainData, participant: str, embeddings: Embeddings) -> pd.DataFrame:

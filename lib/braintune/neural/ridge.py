@@ -114,7 +114,7 @@ class Ridge:
 
 
 def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Standardise voxels with the training stimuli's mean and deviation; voxels constant in training become zero."""
+    """Z-score voxels with mean and deviation of the training stimuli; voxels constant in training become zero."""
     mean = train.mean(0)
     train, test = train - mean, test - mean
     spread = torch.linalg.vector_norm(train, dim=0) / len(train) ** 0.5
@@ -226,8 +226,8 @@ def decode(
     Memory is bounded by the Gram matrices, plus one :class:`Ridge` per region, plus one block of representations.
     """
     device = grams.inner.device
-    source = np.arange(len(grams.inner)) if source is None else source
-    order = np.tile(np.arange(grams.inner.shape[1]), (len(source), 1)) if order is None else order
+    if source is None or order is None:
+        source, order = np.arange(len(grams.inner)), np.tile(np.arange(grams.inner.shape[1]), (len(grams.inner), 1))
     source, order = (torch.as_tensor(values, device=device) for values in (source, order))
     group = None if groups is None else torch.as_tensor(groups, device=device)
     n_items, names = len(source), (*SCORES, *GROUP_SCORES, "choice")
@@ -249,7 +249,7 @@ def decode(
 
 
 def fit_fold(responses: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: torch.Tensor) -> Ridge:
-    """Solve one region and fold: standardise columns on the training stimuli, then :func:`fit_ridge`.
+    """Solve one region and fold: z-score columns on the training stimuli, then :func:`fit_ridge`.
 
     Parameters
     ----------
