@@ -191,14 +191,7 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
     with reproducible(study, study.world_seed, device):
         for representation in study.representations():
             started = time.perf_counter()
-            row: dict[str, Any] = {
-                "representation": representation.name,
-                "method": representation.method,
-                "task": representation.task,
-                "seed": representation.seed,
-            }
-            row |= {"layers": 0, "width": 0, "seconds": 0.0, "truncated": 0, "cosine": np.nan, "skipped": ""}
-            rows.append(row)
+            rows.append(row := _empty_row(representation))
             try:
                 source = _source(study, representation, brain.stimuli, device)
             except NotAvailable as reason:
@@ -221,6 +214,16 @@ def embed_stimuli(study: Study, brain: BrainData) -> pd.DataFrame:
             _write(study, brain, representation, source, embedding)
             row |= {"layers": len(embedding), "width": embedding.shape[2], "seconds": time.perf_counter() - started}
     return pd.DataFrame(rows)
+
+
+def _empty_row(representation: Representation) -> dict[str, Any]:
+    return {
+        "representation": representation.name,
+        "method": representation.method,
+        "task": representation.task,
+        "seed": representation.seed,
+        **{"layers": 0, "width": 0, "seconds": 0.0, "truncated": 0, "cosine": np.nan, "skipped": ""},
+    }
 
 
 def _source(
