@@ -83,6 +83,10 @@ def test_gpt2_pads_and_puts_a_space_before_the_first_word(tmp_path):
     tokens = backbone.tokenizer(["the the", "the"], padding=True)
     assert tokens["input_ids"][0] == 2 * [tokenizer.get_vocab()["Ġthe"]]
     assert tokens["attention_mask"] == [[1, 1], [1, 0]]
+    end = tokenizer.eos_token_id
+    the, pair = tokens["input_ids"][0][0], backbone.tokenizer("the", "the the")
+    assert pair["input_ids"] == [the, end, the, the]  # GPT-2 itself puts nothing between two texts
+    assert pair.sequence_ids(0) == [0, None, 1, 1]
 
 
 def test_a_head_before_the_encoder_does_not_matter(tmp_path, tiny_bert):

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.metrics import score
 from braintune.datasets.tasks import TASKS, TaskData, check_row, load_task, row_labels
-from braintune.models.baselines import bag_of_words_answers, best_run, trivial_answers
+from braintune.models.baselines import bag_of_words_answers, trivial_answers
 
 #: One task of every kind.
 EXAMPLES = {
@@ -249,15 +247,6 @@ def test_contexts_of_nothing_and_of_the_answer_alone():
 def test_no_training_rows_are_refused():
     with pytest.raises(BraintuneError, match="sentiment has 0 training rows"):
         bag_of_words_answers(make_data("sentence", []))
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(-9, 9), min_size=1, max_size=9), st.integers(1, 12))
-def test_the_best_run_is_the_best(values, longest):
-    first, last = best_run(np.array(values, dtype=float), longest)
-    assert 0 <= last - first < longest
-    runs = [sum(values[i:j]) for i in range(len(values)) for j in range(i + 1, min(i + longest, len(values)) + 1)]
-    assert sum(values[first : last + 1]) == max(runs)
 
 
 # --- real data ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from braintune.models.controls import (
     user_vectors,
 )
 from braintune.models.embeddings import embed, embed_stimuli, tokenise
-from braintune.models.prefix import attach_prefix, detach_prefix
+from braintune.models.prefix import attach_prefix
 from braintune.models.tuning import tune
 from tiny_models import TOKENIZERS, save_tiny_bert
 
@@ -95,8 +95,6 @@ def test_a_prefix_is_attended_to_but_not_averaged(tiny_bert):
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert np.array_equal(found[0], plain[0])
     assert np.abs(found[1:] - plain[1:]).max() > 1e-2
-    detach_prefix(backbone.model)
-    assert np.array_equal(embed(backbone, SENTENCES), plain)
 
 
 def test_training_mode_is_left(tiny_bert):
@@ -136,8 +134,8 @@ def test_long_sentences_are_cut_counted_and_told(tiny_bert):
     with pytest.warns(UserWarning, match=r"2 of 6 sentences have more than 32 tokens .* 'The river|raise max_tokens"):
         tokens = tokenise(backbone.tokenizer, [*SENTENCES[:4], SENTENCES[2], "x"], 32)
     assert tokens.truncated == 2
-    assert max(map(len, tokens.ids)) == 32
-    cut = tokens.ids[tokens.place[2]]
+    assert max(len(ids) for ids, _ in tokens.sequences) == 32
+    cut, _ = tokens.sequences[tokens.place[2]]
     assert (cut[0], cut[-1]) == (backbone.tokenizer.cls_token_id, backbone.tokenizer.sep_token_id)
     with pytest.warns(UserWarning, match="1 of 1 sentences"):  # the backbone reads 128, whatever is asked for
         embed(backbone, ["x " * 300], max_tokens=10_000)
@@ -145,7 +143,7 @@ def test_long_sentences_are_cut_counted_and_told(tiny_bert):
 
 @pytest.mark.parametrize("empty", ["", "   ", "\u200b"])
 def test_sentences_without_tokens_are_named(minilm, empty):
-    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no token of its own"):
+    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no tokens"):
         embed(minilm, ["a", "b", empty])
 
 

@@ -7,20 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braintune.datasets.tasks import TASKS
+from braintune.models.backbones import adapt_tokenizer
 from braintune.models.inputs import (
     IGNORED,
     Collator,
-    Frame,
     best_span,
     best_tags,
     encode,
-    first_tokens,
     read_answers,
-    token_range,
 )
 from tiny_models import TOKENIZERS
 
-FAMILIES = {name: make() for name, make in TOKENIZERS.items()}
+FAMILIES = {name: adapt_tokenizer(make(), name) for name, make in TOKENIZERS.items()}
 family = pytest.mark.parametrize("family", FAMILIES)
 anything = settings(max_examples=60, deadline=None)
 
@@ -48,46 +46,7 @@ def answer_exactly(encoded):
     return outputs
 
 
-# --- frames ------------------------------------------------------------------------------------------------------
-
-
-@family
-@pytest.mark.parametrize("texts", [("she plays",), ("she plays", "the river"), ("", "the")])
-def test_inputs_equal_the_tokenisers_own(family, texts):
-    tokenizer = FAMILIES[family]
-    pieces = [tokenizer(t, add_special_tokens=False)["input_ids"] for t in texts]
-    inputs, starts = Frame.of(tokenizer, len(texts)).wrap(pieces)
-    own = tokenizer(*texts)
-    if family == "gpt2" and len(texts) == 2:
-        assert inputs["input_ids"] == [*pieces[0], tokenizer.eos_token_id, *pieces[1]]
-    else:
-        assert inputs["input_ids"] == own["input_ids"]
-        assert inputs.get("token_type_ids") == own.get("token_type_ids")
-    for start, piece in zip(starts, pieces, strict=True):
-        assert inputs["input_ids"][start : start + len(piece)] == piece
-
-
 # --- words and tokens --------------------------------------------------------------------------------------------
-
-
-@family
-@anything
-@given(st.lists(odd_words, min_size=1, max_size=8))
-def test_every_first_token_begins_in_its_word(family, words):
-    tokenizer = FAMILIES[family]
-    text = " ".join(words)
-    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    found = first_tokens(words, offsets)
-    real = [t for t in found if t >= 0]
-    assert real == sorted(set(real))  # one token each, in order
-    at = 0
-    for word, token in zip(words, found, strict=True):
-        if token >= 0:
-            start, end = offsets[token]
-            assert max(start, at) < min(end, at + len(word))
-        elif word.isascii() and word.isalnum():
-            raise AssertionError(f"{word!r} must have a token")
-        at += len(word) + 1
 
 
 @family
@@ -101,9 +60,12 @@ def test_tags_survive_the_round_trip(family, pairs):
     (answer,) = read_answers(encoded, answer_exactly(encoded))
     assert len(answer) == len(pairs)
     missed = [place < 0 for place in feature["words"]]
+    assert not any(gone and word.isascii() and word.isalnum() for (word, _), gone in zip(pairs, missed, strict=True))
+    first = [place for place in feature["words"] if place >= 0]
+    assert first == sorted(set(first))  # one token each, in order
+    assert sum(label != IGNORED for label in feature["labels"]) == len(first)
     assert encoded.lost == sum(missed)
     assert all(a == "O" if gone else a == t for a, (_, t), gone in zip(answer, pairs, missed, strict=True))
-    assert sum(label != IGNORED for label in feature["labels"]) == len(pairs) - sum(missed)
 
 
 @family
@@ -240,8 +202,8 @@ def test_any_answer_survives_the_windows(family, data):
     assert encoded.truncated == encoded.lost == 0
     assert all(len(f["input_ids"]) <= 80 for f in encoded.features)
     assert read_answers(encoded, answer_exactly(encoded)) == [answer]
-    covered = {o for f in encoded.features for o in f["offsets"]}
-    assert covered == set(tokenizer(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+    seen = {place for f in encoded.features for start, end in f["offsets"] for place in range(start, end)}
+    assert seen >= {place for place, character in enumerate(context) if character != " "}
 
 
 @family
@@ -288,13 +250,6 @@ def test_the_best_window_wins():
     outputs[held][encoded.features[held]["labels"], [0, 1]] = 3.0
     assert len(encoded.features) > 1
     assert read_answers(encoded, outputs) == ["ox"]
-
-
-def test_token_range():
-    offsets = [(0, 0), (0, 3), (3, 5), (5, 5), (6, 9)]
-    assert token_range(offsets, 2, 4) == (1, 3)
-    assert token_range(offsets, 5, 6) == (0, 0)
-    assert token_range(offsets, 4, 4) == (0, 0)
 
 
 def test_padding_is_masked():

@@ -16,7 +16,7 @@ from braintune.models.backbones import load_backbone
 from braintune.models.embeddings import embed
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import Collator, encode
-from braintune.models.methods import METHODS
+from braintune.models.methods import METHODS, restore, trained_state
 from braintune.models.prefix import vocabulary_tokens
 from braintune.models.soft_prompt import attach_prompt
 from braintune.models.tuning import load_tuned, tune
@@ -108,7 +108,7 @@ def test_training_leaves_what_is_frozen_bit_identical(method, family):
         if not parameter.requires_grad:
             assert parameter.grad is None
             assert torch.equal(parameter, before[name]), name
-    trained = METHODS[method].state(model)
+    trained = trained_state(model)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert len(moved) == len(trained)
     if method in ("prompt-tuned", "prompt-shallow", "lora"):  # and what is new lies beside the pre-trained weights
@@ -125,9 +125,9 @@ def test_saved_and_loaded_gives_identical_outputs(method, family, tmp_path):
     mask = (torch.arange(16) < torch.tensor([[16], [4], [9]])).long()
     wanted = hidden_states(model, ids), hidden_states(model, ids, mask)
     assert torch.equal(wanted[0], start) == (method == "head-only")
-    save_file({name: value.detach() for name, value in METHODS[method].state(model).items()}, tmp_path / "weights")
+    save_file({name: value.detach() for name, value in trained_state(model).items()}, tmp_path / "weights")
     loaded = prepared(method, family)
-    METHODS[method].restore(loaded, load_file(tmp_path / "weights"))
+    restore(loaded, load_file(tmp_path / "weights"))
     assert torch.equal(hidden_states(loaded, ids), wanted[0])
     assert torch.equal(hidden_states(loaded, ids, mask), wanted[1])
     assert torch.equal(hidden_states(deepcopy(loaded), ids), wanted[0])
@@ -140,7 +140,7 @@ def test_equal_seeds_start_alike_and_leave_the_global_random_state(method, init)
     torch.manual_seed(3)
     wanted = torch.rand(4)
     torch.manual_seed(3)
-    first, same, other = (METHODS[method].state(prepared(method, "bert", settings, seed)) for seed in (0, 0, 1))
+    first, same, other = (trained_state(prepared(method, "bert", settings, seed)) for seed in (0, 0, 1))
     assert torch.equal(torch.rand(4), wanted)
     assert all(torch.equal(first[name], same[name]) for name in first)
     drawn = method in ("prompt-tuned", "prompt-shallow", "lora")
@@ -269,7 +269,7 @@ def test_lora_by_hand():
     model, plain, ids = prepared("lora", "bert", settings), tiny_encoder("bert"), token_batch()
     assert torch.equal(hidden_states(model, ids), hidden_states(plain, ids))  # B is zero at first
     train(model)
-    state = METHODS["lora"].state(model)
+    state = trained_state(model)
     for k in range(LAYERS):
         for name in ("query", "value"):
             path = f"encoder.layer.{k}.attention.self.{name}"
@@ -336,7 +336,7 @@ def test_tuned_saved_loaded_embedded(make_study, method):
     direct = load_backbone(study.backbone).model  # the saved numbers, put in by hand
     METHODS[method].prepare(direct, study, 0)
     state = {name.removeprefix("backbone."): v for name, v in saved.items() if name.startswith("backbone.")}
-    METHODS[method].restore(direct, state)
+    restore(direct, state)
     batch = loaded.tokenizer(sentences[:1], return_tensors="pt")
     with torch.inference_mode():
         hidden = torch.stack(direct(**batch, output_hidden_states=True).hidden_states)[:, 0, 1:-1]
@@ -357,29 +357,37 @@ def test_another_backbone_is_refused(make_study, tmp_path, method):
 @pytest.mark.parametrize(
     ("method", "change", "message"),
     [
-        ("prompt-tuned", {"prefix_length": 6}, r"'0.vectors' is of shape \(5, 64\) in the file and of shape \(6, 64\)"),
-        ("prompt-tuned", {"prefix_hidden": 4}, r"'0.network.0.bias' is missing in the file"),
+        (
+            "prompt-tuned",
+            {"prefix_length": 6},
+            r"'deep_prompts.0.vectors' is of shape \(5, 64\) in the file and of shape \(6, 64\)",
+        ),
+        ("prompt-tuned", {"prefix_hidden": 4}, r"'deep_prompts.0.network.0.bias' is missing in the file"),
         ("prompt-shallow", {"prefix_length": 6}, r"'shallow_prompt' is of shape \(5, 32\) in the file and of .*6, 32"),
         ("lora", {"lora_rank": 4}, r"lora_A.default.weight' is of shape \(3, 32\) in the file and of shape \(4, 32\)"),
     ],
 )
 def test_weights_of_other_settings_are_refused(method, change, message):
-    state = METHODS[method].state(prepared(method, "bert"))
+    state = trained_state(prepared(method, "bert"))
     other = prepared(method, "bert", Study.make(SETTINGS.values(Study) | change))
     with pytest.raises(BraintuneError, match=message + r".*\(prefix_length, prefix_hidden, lora_rank\)"):
-        METHODS[method].restore(other, state)
+        restore(other, state)
 
 
 def test_weights_of_another_method_are_refused():
-    state = METHODS["lora"].state(prepared("lora", "bert"))
+    state = trained_state(prepared("lora", "bert"))
     with pytest.raises(BraintuneError, match=r"do not fit: .* is missing in the file and of shape .* in the model"):
-        METHODS["bitfit"].restore(prepared("bitfit", "bert"), state)
+        restore(prepared("bitfit", "bert"), state)
 
 
 def test_faults_name_the_remedy():
     with pytest.raises(BraintuneError, match=r"'modernbert' has none; choose another method .* or a backbone with"):
         prepared("bitfit", WITHOUT_BIASES)
-    for method, wanted in {"lora": "LORA_TARGETS", "prompt-shallow": "shallow.py", "prompt-tuned": "FAMILIES"}.items():
+    for method, wanted in {
+        "lora": "LORA_TARGETS",
+        "prompt-shallow": "soft_prompt.py",
+        "prompt-tuned": "FAMILIES",
+    }.items():
         albert = AlbertModel(AlbertConfig(**SMALL, vocab_size=WORDS, embedding_size=16))
         with pytest.raises(BraintuneError, match=rf"'albert'; known: bert, .*gpt2\. .*{wanted}"):
             METHODS[method].prepare(albert, SETTINGS, 0)

@@ -18,7 +18,7 @@ from braintune.models.heads import TunedModel
 from braintune.models.inputs import Collator, encode
 from braintune.models.training import LengthGroupedSampler
 from braintune.models.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
-from tiny_models import ENCODERS, TOKENIZERS, save_tiny_bert
+from tiny_models import save_tiny_bert
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
@@ -63,36 +63,6 @@ def saved(study, task, method, seed=0):
 
 
 # --- the head ----------------------------------------------------------------------------------------------------
-
-
-def made_batch(task, tokenizer, n=6):
-    data = load_task(Study.make({"train_examples": 20, "test_examples": 10}), task)
-    encoded = encode(data.task, data.train[:n], data.labels, tokenizer, 96)
-    return data, encoded, Collator(tokenizer.pad_token_id or 0)
-
-
-@pytest.mark.parametrize("family", ENCODERS)
-@pytest.mark.parametrize("task", ["sentiment", "nli", "wsd", "coreference", "ner", "srl", "qa"])
-def test_one_head_fits_every_family_and_kind(family, task):
-    tokenizer = TOKENIZERS[{"distilbert": "bert", "xlm-roberta": "roberta"}.get(family, family)]()
-    if family == "distilbert":  # takes no token types
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    data, encoded, collate = made_batch(task, tokenizer)
-    torch.manual_seed(0)
-    model = TunedModel(
-        ENCODERS[family](len(tokenizer), tokenizer.pad_token_id or 0), data.task.kind, len(data.labels)
-    ).eval()
-    batch = collate(encoded.features)
-    found = model(**batch)
-    assert found["loss"].isfinite()
-    found["loss"].backward()
-    assert model.head.weight.grad.abs().sum() > 0
-    assert found["logits"].shape[0] == len(encoded.features)
-    with torch.inference_mode():  # alone, without padding: the same
-        for i, feature in enumerate(encoded.features):
-            alone = model(**collate([feature]))["logits"][0]
-            both = found["logits"][i][: len(alone)]
-            torch.testing.assert_close(both, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_features_are_means_over_the_spans(tiny_bert):
@@ -207,6 +177,10 @@ def test_equal_seeds_give_equal_bits(make_study, tmp_path, method):
     weights = [saved(run, "wsd", method)[0] for run in runs]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert metrics[0]["scores"] == metrics[1]["scores"]
+    tune(runs[1], "wsd", method, 0)  # a second time, into the same folder
+    again = saved(runs[1], "wsd", method)[0]
+    assert all(torch.equal(weights[0][name], again[name]) for name in again)
+    assert len(list(runs[1].tuning_folder("wsd", method, 0).iterdir())) == 3
     other = saved(runs[0], "wsd", method)[0]
     tune(runs[0], "wsd", method, 1)
     assert not all(torch.equal(other[name], saved(runs[0], "wsd", method, 1)[0][name]) for name in other)

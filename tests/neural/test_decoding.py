@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import detrend, standardised
+from braintune.core.preprocess import detrend, zscore_varying
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli
 from braintune.datasets.brains.registry import load_brain
@@ -128,7 +128,7 @@ def test_leave_one_out_error_is_exact(v):
 @pytest.mark.parametrize(("n", "v"), [(60, 1), (60, 12), (60, 28), (40, 39), (40, 300)])
 def test_predictions_are_those_of_ridge(n, v):
     voxels, embedding = noisy_pair(n, v, 9)
-    cut, target = n - 10, standardised(embedding)
+    cut, target = n - 10, zscore_varying(embedding)
     train, test = zscore_voxels(*(torch.from_numpy(part.astype(float)) for part in (voxels[:cut], voxels[cut:])))
     hats = fit_ridge(train, test, torch.as_tensor(ALPHAS)).hat
     for alpha, hat in zip(ALPHAS, hats, strict=True):

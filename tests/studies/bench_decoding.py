@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from braintune.core.base import REPOSITORY
-from braintune.core.preprocess import standardised
+from braintune.core.preprocess import zscore_varying
 from braintune.core.store import write_json
 from braintune.neural.ridge import decode, gram_matrices, scores
 
@@ -100,7 +100,7 @@ def one_by_one(fit: Fit, voxels: np.ndarray, embeddings: Iterable[np.ndarray], f
     """Decode with a regression of another library, a representation and a fold at a time."""
     pairwise, mse = [], []
     for embedding in embeddings:
-        target, found = standardised(embedding).astype(np.float32), []
+        target, found = zscore_varying(embedding).astype(np.float32), []
         for train, test in folds:
             scaler = StandardScaler().fit(voxels[train])
             predicted = fit(scaler.transform(voxels[train]), target[train], scaler.transform(voxels[test]))

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from braintune.core.preprocess import zscored
+from braintune.core.preprocess import zscore
 from braintune.core.study import Representation, Study
 from braintune.core.versions import code_and_versions
 from braintune.datasets.brains import simulated
@@ -176,7 +176,7 @@ def chain_run(truth: Chain, number: int) -> Study:
 def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[int]) -> Embeddings:
     """Return the untuned embedding, and one for each task and method that is the untuned one mixed at random."""
     dice = np.random.default_rng(seed)
-    plain = zscored(base)
+    plain = zscore(base)
     features = {task: None for task in TASKS}
     if truth.content:
         world = passages.stimuli(run)
@@ -186,7 +186,7 @@ def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[i
         for method in ARMS:
             mixed = plain + plain @ dice.standard_normal((plain.shape[1],) * 2) / np.sqrt(plain.shape[1])
             if features[task] is not None:
-                gained = zscored(features[task])
+                gained = zscore(features[task])
                 mixed += truth.content * gained @ dice.standard_normal((gained.shape[1], plain.shape[1]))
             name = f"{task}_{method}_seed-0"
             found[Representation(name, method, task, 0)] = mixed[None].astype(np.float32)

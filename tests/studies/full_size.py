@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 import pereira_files
-from braintune.core.preprocess import zscored
+from braintune.core.preprocess import zscore
 from braintune.core.study import Study, profile_path
 
 VOXELS = 180_000
@@ -57,11 +57,11 @@ def content(experiment, random):
     passages, n = SIZES[experiment]
     world = passages.stimuli(Study.make({"world_seed": experiment, "passages": passages, "topics": 24}))
     kept = np.sort(random.permutation(len(world.sentences))[:n])
-    features = zscored(world.concepts[kept])
+    features = zscore(world.concepts[kept])
     responses = random.standard_normal((n, VOXELS), dtype=np.float32).astype(float)
     language = 2 * 8 * 350
     weights = np.random.default_rng(0).standard_normal((features.shape[1], language))  # the same in both experiments
-    responses[:, :language] += 0.3 * zscored(features @ weights)
+    responses[:, :language] += 0.3 * zscore(features @ weights)
     return {
         "responses": responses,
         "keySentences": [f"{world.sentences[i]}" for i in kept],

@@ -4,9 +4,9 @@ import numpy as np
 
 
 def regress_out(values: np.ndarray, nuisance: np.ndarray) -> np.ndarray:
-    """Take regressors, and the mean, out of responses or embeddings by least squares over all stimuli.
+    """Regress nuisance regressors, and the mean, out of responses or embeddings by least squares over all stimuli.
 
-    What is left is uncorrelated with the regressors over the stimulus set, so no linear decoder of it can use them.
+    The residuals are uncorrelated with the regressors over the stimulus set, so no linear decoder can use them.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def regress_out(values: np.ndarray, nuisance: np.ndarray) -> np.ndarray:
     -------
     array of the shape and type of `values`
     """
-    design = np.column_stack([np.ones(len(nuisance)), standardise(nuisance)])
+    design = np.column_stack([np.ones(len(nuisance)), zscore(nuisance)])
     basis = np.linalg.svd(design, full_matrices=False)
     basis = basis.U[:, 1e-10 * basis.S[0] < basis.S]  # regressors may be copies of each other
     flat = values.reshape(len(values), -1).astype(np.float64)
@@ -44,38 +44,35 @@ def detrend(scans: np.ndarray, order: int) -> np.ndarray:
     return scans - drift @ (drift.T @ scans.astype(np.float64))
 
 
-def standardise(scans: np.ndarray) -> np.ndarray:
-    """Give every column mean 0 and standard deviation 1; a constant column becomes 0."""
-    centred = scans - scans.mean(axis=0, dtype=np.float64)
-    spread = centred.std(axis=0)
-    return centred / np.where(spread > 1e-12, spread, np.inf)
-
-
-def zscored(values: np.ndarray) -> np.ndarray:
-    """Z-score each column over the rows, in float64; constant columns become 0.
+def zscore(values: np.ndarray, min_spread: float = 0.0) -> np.ndarray:
+    """Give each column mean 0 and standard deviation 1 over the rows, in float64; constant columns become 0.
 
     Parameters
     ----------
-    values : array of shape (n_stimuli, n_columns)
+    values : array of shape (n_rows, n_columns)
+    min_spread : float
+        A column with a smaller standard deviation counts as constant: what :func:`detrend` leaves of a constant column
+        is rounding error.
     """
     values = np.array(values, dtype=np.float64)
     mean = values.mean(0)
     values -= mean
     spread = np.sqrt(np.einsum("nd,nd->d", values, values) / len(values))
-    return values / np.where(spread > 1e-7 * np.abs(mean), spread, np.inf)
+    constant = spread <= np.maximum(1e-7 * np.abs(mean), min_spread)
+    return values / np.where(constant, np.inf, spread)
 
 
-def standardised(embedding: np.ndarray) -> np.ndarray:
-    """Z-score each dimension over the stimuli and leave out the constant ones.
+def zscore_varying(values: np.ndarray) -> np.ndarray:
+    """Z-score each column over the rows and leave out the constant ones.
 
     Parameters
     ----------
-    embedding : array of shape (n_stimuli, n_dimensions)
+    values : array of shape (n_rows, n_columns)
 
     Returns
     -------
-    array of shape (n_stimuli, n_varying_dimensions), float64
+    array of shape (n_rows, n_varying_columns), float64
     """
-    values = zscored(embedding)
+    values = zscore(values)
     varying = values.any(0)
     return values if varying.all() else values[:, varying]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,7 +23,6 @@ from transformers import (
 from transformers.utils import logging
 
 from braintune.core.base import REPOSITORY, BraintuneError
-from braintune.core.device import pick_device as pick_device
 
 #: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
 FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "model*.safetensors*")
@@ -30,16 +30,13 @@ FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", 
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered backbone, in the words of the data page.
+    """A registered backbone, as the data page describes it.
 
     Attributes
     ----------
-    title : str
-    source : str
-        Where the weights come from.
-    licence : str
+    title, source, licence : str
     get : str
-        The command that brings them onto a machine.
+        The command that downloads the weights.
     locate : callable
         ``locate()`` returns the folder with the files.
     """
@@ -77,11 +74,11 @@ class Backbone:
     fingerprint: str
 
 
-# --- where the files lie -----------------------------------------------------------------------------------------
+# --- where the files are ------------------------------------------------------------------------------------------
 
 
 def _packaged(package: str, get: str) -> Path:
-    """Return the folder `model` of an installed package, which is never imported."""
+    """Return the folder `model` of an installed package, without importing it."""
     spec = importlib.util.find_spec(package)
     for root in (spec and spec.submodule_search_locations) or ():
         if (Path(root) / "model" / "config.json").is_file():
@@ -93,17 +90,17 @@ def _from_hub(repository: str) -> Path:
     """Return the folder of a hub model: from the cache if it is there, otherwise downloaded."""
     for offline in (True, False):
         try:
-            # Asking the cache first keeps a run on the weights it has, and answers at once where there is no net.
+            # The cache first: a run keeps its weights, and needs no network.
             folder = Path(snapshot_download(repository, allow_patterns=list(FILES), local_files_only=offline))
         except (OSError, ValueError) as error:
-            told = str(error).strip().splitlines()[0]
+            reason = str(error).strip().splitlines()[0]
             continue
         if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
             return folder
-        told = "it has no config.json with model.safetensors"
+        reason = "it has no config.json with model.safetensors"
     raise BraintuneError(
-        f"the weights of {repository!r} are neither in the hub cache ($HF_HOME) nor to be had from the hub ({told}); "
-        f"run `hf download {repository}` where the net is reachable, or name a folder that holds the model"
+        f"the weights of {repository!r} are not in the hub cache ($HF_HOME) and not downloadable ({reason}); "
+        f"run `hf download {repository}` where the network is reachable, or name a folder that holds the model"
     )
 
 
@@ -138,14 +135,14 @@ BACKBONES: dict[str, Entry] = {
 
 
 def locate(name: str) -> Path:
-    """Return the folder with a backbone's files: of a registered name, a folder, or a hub id.
+    """Return the folder with a backbone's files, given a registered name, a folder, or a hub id.
 
-    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+    A relative path starts at the root of the repository.
 
     Raises
     ------
     BraintuneError
-        If there is no such backbone, or its files cannot be had.
+        If there is no such backbone, or its files are not here and not downloadable.
     """
     if name in BACKBONES:
         return BACKBONES[name].locate()
@@ -155,7 +152,7 @@ def locate(name: str) -> Path:
     if name.count("/") == 1 and name[0] not in "./~" and name[-1] != "/":
         return _from_hub(name)
     raise BraintuneError(
-        f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}; or name a folder that is there, or a hub id "
+        f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}; or give an existing folder, or a hub id "
         "(owner/model)"
     )
 
@@ -176,7 +173,7 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
     Raises
     ------
     BraintuneError
-        If there is no such backbone, its files cannot be had, or they are not whole.
+        As :func:`locate`, or if the files are not complete.
     """
     folder = locate(name)
     with _faults(name), _quiet():
@@ -191,17 +188,16 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
             **_bare(config),
         )
         if missing := sorted(report["missing_keys"]):
-            # The library would only warn, and carry on with random numbers in their place.
+            # The library would only warn, and use random numbers instead.
             raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
-        tokenizer = _tokenizer(folder, config)
+        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
     return _backbone(name, model.to(device), tokenizer)
 
 
 def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu") -> Backbone:
-    """Return the architecture and tokeniser of `name` with freshly drawn weights.
+    """Return the architecture and tokeniser of `name` with random weights, as its authors initialise them.
 
-    The initial values are those that the architecture's authors draw from before pre-training; torch's global random
-    state is left as it was.
+    Torch's global random state does not change.
 
     Raises
     ------
@@ -213,7 +209,7 @@ def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu")
         torch.manual_seed(seed)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False, **_bare(config))
-        tokenizer = _tokenizer(folder, config)
+        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
     return _backbone(f"{name}, random weights (seed {seed})", model.to(device), tokenizer)
 
 
@@ -232,41 +228,53 @@ def _backbone(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
 
 
 def _bare(config: PreTrainedConfig) -> dict[str, bool]:
-    """Leave out the pooler of BERT-like models: nothing here reads it."""
+    """Leave out the pooler of BERT-like models, which is never read."""
     return {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta") else {}
 
 
-def _tokenizer(folder: Path, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+def adapt_tokenizer(tokenizer: PreTrainedTokenizerBase, model_type: str) -> PreTrainedTokenizerBase:
+    """Make a tokeniser pad, write the first word of a text as any other, and separate two texts.
+
+    Raises
+    ------
+    ValueError
+        If it is no fast tokeniser: only those say which characters a token comes from.
+    """
     if not tokenizer.is_fast:
         raise ValueError(f"{type(tokenizer).__name__} cannot align tokens with words; a tokenizer.json is needed")
-    splitter = tokenizer.backend_tokenizer.pre_tokenizer
-    if config.model_type in ("roberta", "gpt2") and hasattr(splitter, "add_prefix_space"):
+    backend = tokenizer.backend_tokenizer
+    splitter = backend.pre_tokenizer
+    if model_type in ("roberta", "gpt2") and hasattr(splitter, "add_prefix_space"):
         # These write a word as space + letters: without a space before it, the first word of a sentence would be
-        # another word than the same one further on. (As an argument it is passed over for some tokeniser classes.)
+        # another word than the same one further on. (As an argument it is ignored by some tokeniser classes.)
         splitter.add_prefix_space = True
-        tokenizer.backend_tokenizer.pre_tokenizer = splitter
+        backend.pre_tokenizer = splitter
+    if (end := tokenizer.eos_token) and tokenizer.num_special_tokens_to_add(pair=True) == 0:
+        # GPT-2 puts nothing between two texts, which would join their words
+        pair = f"$A:0 {end}:0 $B:1"
+        template = TemplateProcessing(single="$A", pair=pair, special_tokens=[(end, tokenizer.eos_token_id)])
+        backend.post_processor = Sequence([backend.post_processor or ByteLevel(trim_offsets=False), template])
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token  # GPT-2; what lies on padding is masked
+        tokenizer.pad_token = tokenizer.eos_token  # GPT-2; padding is masked
     return tokenizer
 
 
 @contextmanager
 def _faults(name: str) -> Iterator[None]:
-    """Put whatever the libraries say about broken files in one line, with the remedy."""
+    """Turn any error of the libraries about broken files into one line with the remedy."""
     try:
         yield
-    except Exception as error:  # torn files make three libraries raise anything, the bare class included
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # broken files make three libraries raise anything, also without a message
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BraintuneError(
-            f"backbone {name!r} cannot be loaded: {told}. Its folder must hold config.json, tokenizer.json and "
+            f"backbone {name!r} cannot be loaded: {reason}. Its folder must hold config.json, tokenizer.json and "
             "model.safetensors of an encoder that the transformers library knows by itself; fetch it again"
         ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and no table of the weights that are left out, in the middle of a notebook."""
+    """Suppress progress bars and the table of unused weights in notebooks."""
     before: Any = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

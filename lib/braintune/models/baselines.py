@@ -1,7 +1,6 @@
-"""What a task costs without understanding: answers from counts of labels, and from bags of words.
+"""Baselines of a task: answers from counts of labels, and from bags of words.
 
-A tuned model has learned more than words only where it beats both. Neither baseline knows the order of words beyond
-neighbours.
+A tuned model has learned more than words only where it beats both. Both ignore the order of words beyond neighbours.
 """
 
 import re
@@ -12,7 +11,6 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import logit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -22,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder
 from braintune.core.base import BraintuneError
 from braintune.datasets.metrics import score
 from braintune.datasets.tasks import Row, TaskData
+from braintune.models.inputs import best_span
 
 # --- counts of labels --------------------------------------------------------------------------------------------
 
@@ -29,9 +28,9 @@ from braintune.datasets.tasks import Row, TaskData
 def trivial_answers(data: TaskData) -> list[Any]:
     """Answer the test rows without a model.
 
-    The most frequent training label; for tags, every word's most frequent tag in the training rows (a new word's is
-    the most frequent tag of all); for spans, the whole context or its first words, as many as the median answer has,
-    whichever does better on the training rows.
+    The most frequent training label; for tags, every word's most frequent tag in the training rows (for an unknown word
+    the most frequent of all tags); for spans, the whole context or its first words (the median number of an answer),
+    whichever scores better on the training rows.
     """
     task, train = data.task, data.train
     if task.kind == "span":
@@ -61,11 +60,10 @@ def _first_words(row: Row, n: int | None) -> str:
 def bag_of_words_answers(data: TaskData, seed: int = 0) -> list[Any]:
     """Answer the test rows with a logistic regression on bags of words, fitted on the training and validation rows.
 
-    A label: tf-idf [1]_ of the words and bigrams, of two texts also of the words they share and do not share. A tag:
-    each word by itself, from the word and its two neighbours (a unigram tagger with neighbours), for roles also from
-    the predicate and its side. A span: every word of the context by itself, from the word, the beginning of the
-    question, and which words occur in the question; the answer is the run of words with the
-    highest total log odds, each over those of any word.
+    A label: tf-idf [1]_ of words and bigrams, for two texts also of shared and unshared words. A tag: from the word and
+    its two neighbours, for roles also from the predicate and its side. A span: every word of the context is classified
+    by the word, the beginning of the question, and which words occur in it; the answer is the run of words with the
+    highest sum of log odds, relative to those of any word.
 
     Parameters
     ----------
@@ -132,7 +130,7 @@ def _pair_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
     yield from (f"first alone: {word}" for word in sorted({*first} - {*second}))
     yield from (f"second alone: {word}" for word in sorted({*second} - {*first}))
     for name, own, other in (("first", first, second), ("second", second, first)):
-        if own:  # tf-idf sees a text as a direction, so how much is shared must be said
+        if own:  # tf-idf sees only the direction of a vector, so the share is a feature
             yield f"shared of {name}: {round(10 * len({*own} & {*other}) / len({*own}))} tenths"
 
 
@@ -171,7 +169,7 @@ def _shape(word: str) -> str:
 
 
 def _fit_words(columns: list[tuple], labels: list[Any], seed: int, **settings: Any) -> Pipeline:
-    """Fit a logistic regression on categorical columns; a value that no training word has counts as none."""
+    """Fit a logistic regression on categorical columns; unknown values are ignored."""
     model = make_pipeline(
         OneHotEncoder(handle_unknown="ignore"),
         SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=seed, **settings),
@@ -198,8 +196,8 @@ def _answer_tags(train: list[Row], test: list[Row], roles: bool, seed: int) -> l
         return [tags[:1] * len(row["tokens"]) for row in test]
     model = _fit_words([word for row in train for word in _tag_columns(row, roles)], tags, seed, alpha=1e-5)
     words = np.array([word for row in test for word in _tag_columns(row, roles)], dtype=object)
-    found = iter(model.predict(words).tolist())
-    return [[next(found) for _ in row["tokens"]] for row in test]
+    answers = iter(model.predict(words).tolist())
+    return [[next(answers) for _ in row["tokens"]] for row in test]
 
 
 def _span_columns(row: Row, words: list[re.Match]) -> Iterator[tuple]:
@@ -233,23 +231,7 @@ def _answer_spans(train: list[Row], test: list[Row], seed: int) -> list[str]:
     answers = []
     for row, words in zip(test, found, strict=True):
         own, points = points[: len(words)], points[len(words) :]
-        first, last = best_run(own, longest)
+        running = np.concatenate([[0], np.cumsum(own)])
+        first, last, _ = best_span(-running[:-1], running[1:], longest)  # of the highest sum
         answers.append(row["context"][words[first].start() : words[last].end()] if words else "")
     return answers
-
-
-def best_run(points: np.ndarray, longest: int) -> tuple[int, int]:
-    """Return the first and the last place of the run with the highest sum; of equal ones the shortest, then first.
-
-    Parameters
-    ----------
-    points : array of shape (n_words,)
-    longest : int
-        Longest run allowed, in words.
-    """
-    best, place = -np.inf, (0, 0)
-    for length in range(1, min(longest, len(points)) + 1):
-        sums = sliding_window_view(points, length).sum(1)
-        if sums.max() > best:
-            best, place = sums.max(), (int(sums.argmax()), int(sums.argmax()) + length - 1)
-    return place

@@ -10,9 +10,7 @@ from braintune.core.device import pick_device
 from braintune.core.study import Study
 from braintune.datasets.brains.base import Stimuli, read_array, stimulus_means
 from braintune.models.backbones import Backbone, load_backbone, random_backbone
-from braintune.models.prefix import random_prefix, zero_prefix
-
-# --- controls ----------------------------------------------------------------------------------------------------
+from braintune.models.prefix import attach_prefix
 
 
 class NotAvailable(BraintuneError):
@@ -20,13 +18,13 @@ class NotAvailable(BraintuneError):
 
 
 def gaussian_basis(values: np.ndarray, n: int = 12) -> np.ndarray:
-    """Encode one property as its closeness to `n` centres, so that correlations between stimuli mean something.
+    """Encode one property as its closeness to `n` centres, so that stimuli can be correlated.
 
     Parameters
     ----------
     values : array of shape (n_stimuli,)
     n : int
-        Gaussian gaussian_basis, evenly spaced from the smallest to the largest value, one spacing wide.
+        Gaussians, evenly spaced from the smallest to the largest value, one spacing wide.
 
     Returns
     -------
@@ -45,11 +43,11 @@ def gaussian_basis(values: np.ndarray, n: int = 12) -> np.ndarray:
 
 
 def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float = 0.01) -> np.ndarray:
-    """Code which passage a stimulus belongs to, and nothing of what it says.
+    """Code which passage a stimulus belongs to, and nothing of its content.
 
-    Every passage has a random vector, and every stimulus a hundredth of its own on top, which tells stimuli of one
-    passage apart without saying anything. A story has no passages: there the vector drifts, and stimuli are alike
-    over about the length of one block of the grouped design.
+    Every passage has a random vector, to which every stimulus adds a hundredth of a random vector, so that no two are
+    equal. A story has no passages: there the vector drifts, and stimuli are alike over about the length of one block
+    of the grouped design.
 
     Returns
     -------
@@ -60,19 +58,19 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
     NotAvailable
         If the stimuli have neither passages nor an order.
     """
-    random = np.random.default_rng(study.world_seed)
+    rng = np.random.default_rng(study.world_seed)
     n = len(stimuli.names)
     if stimuli.passage is not None:
         names, number = np.unique(stimuli.passage, return_inverse=True)
-        vectors = random.standard_normal((len(names), width))[number]
+        vectors = rng.standard_normal((len(names), width))[number]
     elif stimuli.contiguous and stimuli.position is not None:
         reach = n / study.blocks / 2
         distance = (stimuli.position[:, None] - np.arange(n)) / reach
         weights = np.exp(-0.5 * distance**2)
-        vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True) @ random.standard_normal((n, width))
+        vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True) @ rng.standard_normal((n, width))
     else:
         raise NotAvailable("these stimuli come in no passages and in no order")
-    return (vectors + jitter * random.standard_normal((n, width))).astype(np.float32)
+    return (vectors + jitter * rng.standard_normal((n, width))).astype(np.float32)
 
 
 def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
@@ -100,7 +98,7 @@ def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
 
 
 def user_vectors(file: str, stimuli: Stimuli) -> np.ndarray:
-    """Read vectors of the stimuli that were made elsewhere, such as word vectors or features of another model.
+    """Read the user's vectors of the stimuli, such as word vectors or features of another model.
 
     Parameters
     ----------
@@ -115,7 +113,7 @@ def user_vectors(file: str, stimuli: Stimuli) -> np.ndarray:
     Raises
     ------
     NotAvailable
-        If the file has another number of rows: it was made for another brain data set.
+        If the number of rows is not that of the stimuli: the file belongs to another brain data set.
     BraintuneError
         If there is no such file, or it cannot be read.
     """
@@ -131,13 +129,13 @@ def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
 
 def _zero_prefix(study: Study, stimuli: Stimuli) -> Backbone:
     backbone = load_backbone(study.backbone, device=pick_device(study.device))
-    zero_prefix(backbone.model, study.prefix_length)
+    attach_prefix(backbone.model, study.prefix_length, std=0.0)
     return replace(backbone, name=f"{study.backbone}, zero prefix")
 
 
 def _random_prefix(study: Study, stimuli: Stimuli) -> Backbone:
     backbone = load_backbone(study.backbone, device=pick_device(study.device))
-    random_prefix(backbone.model, study.prefix_length, study.prefix_std, study.world_seed)
+    attach_prefix(backbone.model, study.prefix_length, std=study.prefix_std, seed=study.world_seed)
     return replace(backbone, name=f"{study.backbone}, random prefix (seed {study.world_seed})")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from braintune.core.base import BraintuneError, lookup
@@ -23,11 +24,7 @@ from braintune.core.store import write_arrays
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli, stimulus_means
 from braintune.models.backbones import Backbone, load_backbone
-from braintune.models.controls import (
-    CONTROLS,
-    NotAvailable,
-    user_vectors,
-)
+from braintune.models.controls import CONTROLS, NotAvailable, user_vectors
 from braintune.models.tuning import load_tuned, longest_input, reproducible
 
 # --- sentences ---------------------------------------------------------------------------------------------------
@@ -39,20 +36,17 @@ class Tokens:
 
     Attributes
     ----------
-    ids : list of tuple of int
-        The different token sequences, longest first; equal lengths in the order of their ids.
-    special : list of tuple of int
-        1 where the tokeniser put a token that is not the sentence's own.
+    sequences : list of (tuple of int, tuple of int)
+        The different sentences: token ids, and 1 for special tokens, 0 for the sentence's tokens. Longest first.
     place : int array of shape (n_sentences,)
-        Each sentence's index into `ids`.
+        Each sentence's index into `sequences`.
     truncated : int
         Sentences that were cut.
     pad : int
         Padding token.
     """
 
-    ids: list[tuple[int, ...]]
-    special: list[tuple[int, ...]]
+    sequences: list[tuple[tuple[int, ...], tuple[int, ...]]]
     place: np.ndarray
     truncated: int
     pad: int
@@ -73,7 +67,7 @@ def embed(
     ----------
     backbone : Backbone
     sentences : sequence of str, length n_sentences
-        In any order, duplicates included: neither changes a bit of a sentence's vectors.
+        Neither order nor duplicates change a bit of a sentence's vectors.
     pooling : str
         A key of :data:`POOLINGS`.
     batch : int
@@ -99,7 +93,7 @@ def embed(
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_tokens: int) -> Tokens:
-    """Tokenise sentences, cut those that are too long, and order them by length.
+    """Tokenise sentences, cut those that are too long, and sort the different ones by length.
 
     Warns
     -----
@@ -109,31 +103,27 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
     Raises
     ------
     BraintuneError
-        For a sentence that is empty or has no token of its own.
+        For a sentence that is empty or has none but special tokens.
     """
-    options = {"return_special_tokens_mask": True, "return_attention_mask": False, "verbose": False}
-    found = tokenizer(list(sentences), **options)
-    pairs = [(tuple(i), tuple(s)) for i, s in zip(found["input_ids"], found["special_tokens_mask"], strict=True)]
-    for index, (_, special) in enumerate(pairs):
-        if all(special):
+    encodings = tokenizer(list(sentences), truncation=True, max_length=max_tokens, verbose=False).encodings
+    for index, encoding in enumerate(encodings):
+        if all(encoding.special_tokens_mask):
             raise BraintuneError(
-                f"sentence {index} ({sentences[index]!r}) has no token of its own, so it has no vector; remove it from "
-                "the stimuli, or give its text"
+                f"sentence {index} ({sentences[index]!r}) has no tokens, so it has no vector; remove it from the "
+                "stimuli, or give its text"
             )
-    long = [index for index, (ids, _) in enumerate(pairs) if len(ids) > max_tokens]
-    for index in long:  # cut by the tokeniser, which keeps the special tokens
-        cut = tokenizer(sentences[index], truncation=True, max_length=max_tokens, **options)
-        pairs[index] = tuple(cut["input_ids"]), tuple(cut["special_tokens_mask"])
-    if long:
+    cut = [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]
+    if cut:
         warnings.warn(
-            f"{len(long)} of {len(pairs)} sentences have more than {max_tokens} tokens and were cut, the first is "
-            f"{sentences[long[0]][:40]!r}…; raise max_tokens if the backbone can read more",
+            f"{len(cut)} of {len(sentences)} sentences have more than {max_tokens} tokens and were cut, the first is "
+            f"{cut[0][:40]!r}…; raise max_tokens if the backbone can read more",
             stacklevel=2,
         )
-    different = sorted(set(pairs), key=lambda pair: (-len(pair[0]), pair))
-    number = {pair: place for place, pair in enumerate(different)}
+    pairs = [(tuple(encoding.ids), tuple(encoding.special_tokens_mask)) for encoding in encodings]
+    sequences = sorted(set(pairs), key=lambda pair: (-len(pair[0]), pair))
+    number = {pair: place for place, pair in enumerate(sequences)}
     place = np.array([number[pair] for pair in pairs], dtype=np.int64)
-    return Tokens([i for i, _ in different], [s for _, s in different], place, len(long), tokenizer.pad_token_id or 0)
+    return Tokens(sequences, place, len(cut), tokenizer.pad_token_id or 0)
 
 
 @torch.inference_mode()
@@ -142,23 +132,17 @@ def embed_tokens(model: PreTrainedModel, tokens: Tokens, pooling: str, batch: in
     weigh = lookup(POOLINGS, pooling, "pooling")
     model.eval()
     parts = []
-    for start in range(0, len(tokens.ids), batch):
-        ids, real, special = _pad(tokens, slice(start, start + batch), model.device)
+    for start in range(0, len(tokens.sequences), batch):
+        ids, special = zip(*tokens.sequences[start : start + batch], strict=True)
+        ids, real, special = (
+            pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill).to(model.device)
+            for rows, fill in ((ids, tokens.pad), ([(1,) * len(row) for row in ids], 0), (special, 1))
+        )
         states = model(input_ids=ids, attention_mask=real, output_hidden_states=True).hidden_states
         weights = weigh(real, special).to(states[0].dtype)[:, None]  # [b, 1, l]
         parts.append(torch.cat([weights @ state for state in states], dim=1).float().cpu().numpy())
     vectors = np.concatenate(parts).swapaxes(0, 1)  # [layers + 1, different sentences, width]
     return np.ascontiguousarray(vectors[:, tokens.place])
-
-
-def _pad(tokens: Tokens, rows: slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ids, which of them are real, and which are special, each of shape (b, l)."""
-    ids, special = tokens.ids[rows], tokens.special[rows]
-    shape = len(ids), len(ids[0])
-    padded = np.full((3, *shape), [[[tokens.pad]], [[0]], [[1]]], dtype=np.int64)
-    for row, (sequence, mask) in enumerate(zip(ids, special, strict=True)):
-        padded[:, row, : len(sequence)] = sequence, (1,) * len(sequence), mask
-    return tuple(torch.from_numpy(padded).to(device))
 
 
 def _mean(real: Tensor, special: Tensor) -> Tensor:
@@ -182,12 +166,11 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": _mean, "cls":
 
 
 def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataFrame:
-    """Embed the stimuli of a brain data set with every representation of a study; if `save`, write one file
-    for each.
+    """Embed the stimuli of a brain data set with every representation of a study.
 
-    A file holds the array ``embedding`` (layers + 1, n_stimuli, width), float32; a control that is no backbone has one
+    If `save`, one file is written for each. It holds the array ``embedding`` (layers + 1, n_stimuli, width), float32; a control without a backbone has one
     layer. A control that the stimuli do not allow is left out, and the table says why. Nuisance regressors of the
-    stimuli are taken out of every layer.
+    stimuli are regressed out of every layer.
 
     Returns
     -------
@@ -206,19 +189,14 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     device = pick_device(study.device)
     rows, tokens, untuned = [], None, None
     with reproducible(study, study.world_seed, device):
-        for wanted in study.representations():
+        for representation in study.representations():
             started = time.perf_counter()
-            file = study.embedding_file(brain.name, wanted.name)
-            row: dict[str, Any] = {
-                "representation": wanted.name, "method": wanted.method, "task": wanted.task, "seed": wanted.seed,
-                "layers": 0, "width": 0, "seconds": 0.0, "truncated": 0, "cosine": np.nan, "skipped": "",
-            }  # fmt: skip
-            rows.append(row)
+            rows.append(row := _empty_row(representation))
             try:
-                source = _source(study, wanted, brain.stimuli, device)
+                source = _source(study, representation, brain.stimuli, device)
             except NotAvailable as reason:
-                if save:
-                    file.unlink(missing_ok=True)  # an older run's must not pass for this one's
+                if save:  # a file of an older run must not be taken for one of this run
+                    study.embedding_file(brain.name, representation.name).unlink(missing_ok=True)
                 row["skipped"] = str(reason)
                 continue
             if isinstance(source, Backbone):
@@ -231,23 +209,35 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
                 row |= {"truncated": tokens.truncated, "cosine": _cosine(embedding[-1], untuned)}
             else:
                 embedding = source[None]
-            if brain.stimuli.nuisance is not None:  # it was taken out of the responses too
+            if brain.stimuli.nuisance is not None:  # as in the responses
                 embedding = regress_out(embedding.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
-            _check_finite(brain, wanted, embedding)
+            _check_finite(brain, representation, embedding)
             if save:
-                _write(study, brain, wanted, source, embedding)
+                _write(study, brain, representation, source, embedding)
             row |= {"layers": len(embedding), "width": embedding.shape[2], "seconds": time.perf_counter() - started}
     return pd.DataFrame(rows)
 
 
-def _source(study: Study, wanted: Representation, stimuli: Stimuli, device: torch.device) -> np.ndarray | Backbone:
+def _empty_row(representation: Representation) -> dict[str, Any]:
+    return {
+        "representation": representation.name,
+        "method": representation.method,
+        "task": representation.task,
+        "seed": representation.seed,
+        **{"layers": 0, "width": 0, "seconds": 0.0, "truncated": 0, "cosine": np.nan, "skipped": ""},
+    }
+
+
+def _source(
+    study: Study, representation: Representation, stimuli: Stimuli, device: torch.device
+) -> np.ndarray | Backbone:
     """Return the backbone that makes a representation, or the representation itself."""
-    if wanted.method == "untuned":
+    if representation.method == "untuned":
         return load_backbone(study.backbone, device=device)
-    if wanted.method == "control":
-        own = study.vectors.get(wanted.name)
-        return user_vectors(own, stimuli) if own else CONTROLS[wanted.name](study, stimuli)
-    return load_tuned(study, wanted.task, wanted.method, wanted.seed)
+    if representation.method == "control":
+        file = study.vectors.get(representation.name)
+        return user_vectors(file, stimuli) if file else CONTROLS[representation.name](study, stimuli)
+    return load_tuned(study, representation.task, representation.method, representation.seed)
 
 
 def _cosine(first: np.ndarray, second: np.ndarray) -> float:
@@ -257,26 +247,31 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean(np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
 
 
-def _check_finite(brain: BrainData, wanted: Representation, embedding: np.ndarray) -> None:
+def _check_finite(brain: BrainData, representation: Representation, embedding: np.ndarray) -> None:
     if not np.isfinite(embedding).all():
         raise BraintuneError(
-            f"representation {wanted.name!r} of {brain.name!r} holds non-finite values; its tuning has diverged: lower "
-            "the learning_rate and tune again"
+            f"representation {representation.name!r} of {brain.name!r} holds non-finite values; its tuning has "
+            "diverged: lower the learning_rate and tune again"
         )
 
 
 def _write(
-    study: Study, brain: BrainData, wanted: Representation, source: np.ndarray | Backbone, embedding: np.ndarray
+    study: Study,
+    brain: BrainData,
+    representation: Representation,
+    source: np.ndarray | Backbone,
+    embedding: np.ndarray,
 ) -> None:
-    facts = {"backbone": "", "fingerprint": "", "pooling": ""}
-    if isinstance(source, Backbone):
-        facts = {"backbone": source.name, "fingerprint": source.fingerprint, "pooling": study.pooling}
-    facts |= {
+    is_backbone = isinstance(source, Backbone)
+    facts = {
+        "backbone": source.name if is_backbone else "",
+        "fingerprint": source.fingerprint if is_backbone else "",
+        "pooling": study.pooling if is_backbone else "",
         "brain": brain.name,
         "simulated": str(brain.simulated).lower(),
-        "representation": wanted.name,
-        "method": wanted.method,
-        "task": wanted.task,
-        "seed": str(wanted.seed),
+        "representation": representation.name,
+        "method": representation.method,
+        "task": representation.task,
+        "seed": str(representation.seed),
     }
-    write_arrays(study.embedding_file(brain.name, wanted.name), {"embedding": embedding}, facts)
+    write_arrays(study.embedding_file(brain.name, representation.name), {"embedding": embedding}, facts)

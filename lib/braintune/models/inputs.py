@@ -15,28 +15,30 @@ roles       the words; the predicate as a second text    the predicate in its se
 span        the question; a window of the context        the window
 =========== ============================================ ===================================
 
-Characters and tokens are matched through the tokeniser's offsets, so any fast tokeniser will do. What does not fit is
-cropped around the spans and counted.
+The tokeniser cuts what is too long into overlapping windows. An answer is searched for in every window of the context;
+any other row becomes the window that shows its spans best. Truncated rows are counted.
 """
 
-from bisect import bisect_right
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Encoding
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from braintune.core.base import BraintuneError
 from braintune.datasets.tasks import Row, Task
 
-#: Labels that the loss passes over (torch's own convention).
+#: Labels that the loss ignores (torch's own convention).
 IGNORED = -100
 #: Longest answer that is searched for, in tokens.
 LONGEST_ANSWER = 30
 
-Offsets = list[tuple[int, int]]
+#: A range of characters: number of the text, first character, end character.
+Span = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Encoded:
     truncated : int
         Rows of which a model does not see everything.
     lost : int
-        Words that have no token of their own in the input; they are answered "O".
+        Words, spans and answers without a token in the input; such a word is answered "O".
     """
 
     task: Task
@@ -65,60 +67,32 @@ class Encoded:
     lost: int
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What a tokeniser puts before, between and after its texts.
+class _Window:
+    """What the tokeniser made of one or two texts, or of a part of them.
 
     Attributes
     ----------
-    around : list of list of int
-        Special tokens before the first text, after the first, and (for two texts) after the second.
-    types : list of list of int or None
-        Token types of `around`, if the model takes any.
+    encoding : Encoding
+    text : int array of shape (n_tokens,)
+        Which text a token comes from; -1 for special tokens.
+    offsets : int array of shape (n_tokens, 2)
+        The range of characters of a token in its text.
     """
 
-    around: list[list[int]]
-    types: list[list[int]] | None
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+        self.text = np.array([-1 if text is None else text for text in encoding.sequence_ids], dtype=int)
+        self.offsets = np.array(encoding.offsets, dtype=int).reshape(-1, 2)
 
-    @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, n_texts: int) -> "Frame":
-        """Find the frame by encoding one-letter texts."""
-        if not tokenizer.is_fast:
-            raise BraintuneError(
-                f"{type(tokenizer).__name__} gives no character offsets; choose a backbone with a fast tokeniser"
-            )
-        probe = tokenizer(*["a", "b"][:n_texts])
-        texts = probe.sequence_ids(0)
-        types = probe.get("token_type_ids")
-        around: list[list[int]] = [[] for _ in range(n_texts + 1)]
-        kinds: list[list[int]] = [[] for _ in range(n_texts + 1)]
-        place = 0
-        for i, text in enumerate(texts):
-            if text is not None:
-                place = text + 1
-                continue
-            around[place].append(probe["input_ids"][i])
-            kinds[place].append(types[i] if types else 0)
-        if n_texts == 2 and not around[1] and tokenizer.eos_token_id is not None:
-            # GPT-2 puts nothing between two texts, which would glue their words together
-            around[1], kinds[1] = [tokenizer.eos_token_id], [0]
-        return cls(around, kinds if types else None)
+    def find(self, text: int, start: int, end: int) -> np.ndarray:
+        """Return the positions of the tokens that share a character with a range of a text."""
+        first, last = self.offsets.T
+        return np.flatnonzero((self.text == text) & (np.maximum(first, start) < np.minimum(last, end)))
 
-    @property
-    def cost(self) -> int:
-        """Number of special tokens."""
-        return sum(map(len, self.around))
-
-    def wrap(self, texts: Sequence[list[int]]) -> tuple[dict[str, list[int]], list[int]]:
-        """Return the model inputs of some texts' tokens, and the position where each text begins."""
-        ids, starts = list(self.around[0]), []
-        kinds = list(self.types[0]) if self.types else []
-        for k, text in enumerate(texts):
-            starts.append(len(ids))
-            ids += [*text, *self.around[k + 1]]
-            if self.types:
-                kinds += [k] * len(text) + self.types[k + 1]
-        return {"input_ids": ids} | ({"token_type_ids": kinds} if self.types else {}), starts
+    def shown(self, text: int) -> tuple[int, int]:
+        """Return the range of characters that is shown of a text."""
+        offsets = self.offsets[self.text == text]
+        return (int(offsets[0, 0]), int(offsets[-1, 1])) if len(offsets) else (0, 0)
 
 
 def encode(
@@ -136,45 +110,50 @@ def encode(
     task : Task
     rows : list of dict
     labels : tuple of str
-        Labels in the order of the model's outputs; a row's label that is not among them is passed over by the loss.
+        Labels in the order of the model's outputs; a row's label that is not among them is ignored by the loss.
     tokenizer : fast tokeniser
+        One that marks where the second of two texts begins; see :func:`braintune.models.backbones.adapt_tokenizer`.
     max_tokens : int
         Longest input, special tokens included.
     stride : int
-        Overlap of the windows over a context that is too long, in tokens.
+        Overlap of the windows over a context that is too long, in tokens; at most a quarter of a window.
     """
-    texts = [_texts(task, row) for row in rows]
-    n_texts = len(texts[0]) if texts else 1
-    frame = Frame.of(tokenizer, n_texts)
-    pieces = [_tokenise(tokenizer, [t[k] for t in texts]) for k in range(n_texts)]
     number = {label: i for i, label in enumerate(labels)}
+    with_types = "token_type_ids" in tokenizer.model_input_names
     features, truncated, lost = [], 0, 0
     for i, row in enumerate(rows):
-        parts = [piece[i] for piece in pieces]
+        texts = _texts(task, row)
+        encodings = _windows(tokenizer, task, texts, max_tokens, stride)
         if task.kind == "span":
-            made, cut, missing = _windows(frame, row, parts, max_tokens, stride)
+            made, cut, missing = _answer(row, encodings)
         else:
-            made, cut, missing = _feature(frame, task, row, texts[i], parts, number, max_tokens)
-        for feature in made:
-            if not feature["input_ids"]:  # an empty text and a tokeniser without special tokens
-                feature["input_ids"] = [tokenizer.pad_token_id or tokenizer.eos_token_id or 0]
-            features.append({"row": i, **feature})
+            made, cut, missing = _feature(task, row, texts, encodings, number)
+        for window, feature in made:
+            # an empty text and a tokeniser without special tokens: one token of padding
+            inputs = {"input_ids": window.encoding.ids or [tokenizer.pad_token_id or tokenizer.eos_token_id or 0]}
+            if with_types:
+                inputs["token_type_ids"] = window.encoding.type_ids
+            features.append({"row": i, **inputs, **feature})
         truncated += cut
         lost += missing
     features.sort(key=lambda f: -len(f["input_ids"]))
     return Encoded(task, rows, labels, features, truncated, lost)
 
 
-def _tokenise(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[tuple[list[int], Offsets]]:
-    """Return token ids and character offsets of each text, without special tokens."""
-    if not texts:
-        return []
-    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
-    return list(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
+def _windows(
+    tokenizer: PreTrainedTokenizerBase, task: Task, texts: list[str], max_tokens: int, stride: int
+) -> list[Encoding]:
+    """Encode texts: whole, or in overlapping windows; of two long texts, each gets half of a window."""
+    room = max_tokens - tokenizer.num_special_tokens_to_add(pair=len(texts) == 2)
+    # where one window is chosen, they overlap much: one shows spans that lie far apart, or a span in its middle
+    many = {"reference": room - max(room // 8, 1), "roles": room // 2 - 1}
+    overlap = many.get(task.kind, min(stride, room // 4))
+    inputs = tokenizer(*texts, truncation="longest_first", max_length=max_tokens, stride=overlap, verbose=False)
+    return [inputs.encodings[0], *inputs.encodings[0].overflowing]
 
 
 def _texts(task: Task, row: Row) -> list[str]:
-    """Return the one or two texts that a row of this kind puts before the model."""
+    """Return the one or two texts of a row that the model reads."""
     if task.kind in ("tokens", "roles"):
         words = " ".join(row["tokens"])
         return [words] if task.kind == "tokens" else [words, row["tokens"][row["predicate_index"]]]
@@ -184,160 +163,95 @@ def _texts(task: Task, row: Row) -> list[str]:
     return [row[field] for field in fields[: 2 if task.kind in ("pair", "sense") else 1]]
 
 
-def _spans(task: Task, row: Row, texts: list[str]) -> list[tuple[int, int, int]]:
-    """Return the spans of a row as (text, first character, end character)."""
+def _spans(task: Task, row: Row, texts: list[str]) -> list[Span]:
+    """Return the spans of a row."""
     if task.kind in ("sentence", "pair"):
         return [(k, 0, len(text)) for k, text in enumerate(texts)]
     if task.kind == "sense":
-        return [(k, *_word_places(text.split(), text)[row[f"index{k + 1}"]]) for k, text in enumerate(texts)]
+        places = [[word.span() for word in re.finditer(r"\S+", text)] for text in texts]
+        return [(k, *words[row[f"index{k + 1}"]]) for k, words in enumerate(places)]
     if task.kind == "reference":
         return [(0, row[f"{p}_start"], row[f"{p}_start"] + len(row[p])) for p in ("pronoun", "a", "b")]
-    if task.kind == "roles":
-        return [(0, *_word_places(row["tokens"], texts[0])[row["predicate_index"]])]
-    return []
+    return [_word_spans(row["tokens"])[row["predicate_index"]]] if task.kind == "roles" else []
 
 
-def _word_places(words: list[str], text: str) -> list[tuple[int, int]]:
-    """Return where each word lies in a text that holds them in this order with white space between."""
-    places, at = [], 0
-    for word in words:
-        at = text.index(word, at)
-        places.append((at, at + len(word)))
-        at += len(word)
-    return places
-
-
-def _joined_places(words: list[str]) -> list[tuple[int, int]]:
+def _word_spans(words: list[str]) -> list[Span]:
     """Return where each word lies once the words are joined by single spaces; words may be empty."""
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
-    return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
-
-
-def first_tokens(words: list[str], offsets: Offsets) -> list[int]:
-    """Return the first token of each word, or -1 for a word that the tokeniser drops or merges into the one before.
-
-    Parameters
-    ----------
-    words : list of str
-        Words that were joined by single spaces and tokenised as one text.
-    offsets : list of (int, int)
-        Character range of each token in that text; a range may begin with the space before the word.
-    """
-    places = _joined_places(words)
-    starts = [start for start, _ in places]
-    found = [-1] * len(words)
-    for token, (start, end) in enumerate(offsets):
-        for character in range(start, end):
-            word = bisect_right(starts, character) - 1
-            if word >= 0 and character < places[word][1]:
-                if found[word] < 0:
-                    found[word] = token
-                break
-    return found
-
-
-def token_range(offsets: Offsets, start: int, end: int) -> tuple[int, int]:
-    """Return first and end token of those that share a character with a range; (0, 0) if none does."""
-    inside = [i for i, (s, e) in enumerate(offsets) if max(s, start) < min(e, end)]
-    return (inside[0], inside[-1] + 1) if inside else (0, 0)
-
-
-def _shares(lengths: list[int], room: int) -> list[int]:
-    """Share `room` tokens among one or two texts: a short one is kept whole, two long ones get half each."""
-    if sum(lengths) <= room:
-        return lengths
-    if len(lengths) == 1:
-        return [room]
-    first, second = lengths
-    half = room // 2
-    if first <= half:
-        return [first, room - first]
-    if second <= room - half:
-        return [room - second, second]
-    return [half, room - half]
-
-
-def _crop(length: int, keep: int, focus: list[tuple[int, int]]) -> int:
-    """Return where a crop of `keep` tokens begins so that it holds the focus, or at least its first span."""
-    if not focus or keep >= length:
-        return 0
-    low, high = min(start for start, _ in focus), max(end for _, end in focus)
-    if high - low > keep:
-        low, high = focus[0]
-    return int(np.clip((low + high - keep) // 2, 0, length - keep))
+    return [(0, int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
 
 
 def _feature(
-    frame: Frame,
-    task: Task,
-    row: Row,
-    texts: list[str],
-    parts: list[tuple[list[int], Offsets]],
-    number: dict[str, int],
-    max_tokens: int,
-) -> tuple[list[dict[str, Any]], bool, int]:
-    """Encode a row that is one input; return it, whether it was cropped, and the number of words lost."""
-    whole = task.kind in ("sentence", "pair")
-    spans = [(k, token_range(parts[k][1], start, end)) for k, start, end in _spans(task, row, texts)]
-    lengths = [len(ids) for ids, _ in parts]
-    keep = _shares(lengths, max_tokens - frame.cost)
-    begins = [
-        _crop(lengths[k], keep[k], [] if whole else [place for text, place in spans if text == k and place[1]])
-        for k in range(len(parts))
-    ]
-    inputs, starts = frame.wrap([ids[b : b + n] for (ids, _), b, n in zip(parts, begins, keep, strict=True)])
-
-    def moved(text: int, token: int) -> int:
-        return starts[text] + min(max(token - begins[text], 0), keep[text])
-
-    feature = {**inputs, "spans": [[moved(k, start), moved(k, end)] for k, (start, end) in spans]}
-    cut, lost = keep != lengths, 0
+    task: Task, row: Row, texts: list[str], encodings: list[Encoding], number: dict[str, int]
+) -> tuple[list[tuple[_Window, dict[str, Any]]], bool, int]:
+    """Encode a row that is one input; return it, whether it is cut, and the number of words or spans lost."""
+    spans = _spans(task, row, texts)
+    chosen = encodings if task.kind in ("sense", "reference", "roles") else encodings[:1]
+    window = _best_window([_Window(encoding) for encoding in chosen], spans)
+    found = [window.find(*span) for span in spans]
+    feature: dict[str, Any] = {"spans": [[int(at[0]), int(at[-1]) + 1] if len(at) else [0, 0] for at in found]}
     if task.kind in ("tokens", "roles"):
-        first = first_tokens(row["tokens"], parts[0][1])
-        places = [starts[0] + t - begins[0] if 0 <= t - begins[0] < keep[0] else -1 for t in first]
-        feature["words"], lost = places, places.count(-1)
-        feature["labels"] = [IGNORED] * len(inputs["input_ids"])
-        for place, tag in zip(places, row["tags"], strict=True):
+        feature["words"] = _first_tokens(window, row["tokens"])
+        feature["labels"] = [IGNORED] * len(window.text)
+        for place, tag in zip(feature["words"], row["tags"], strict=True):
             if place >= 0:
                 feature["labels"][place] = number.get(tag, IGNORED)
+        lost = feature["words"].count(-1)
     else:
         feature["labels"] = number.get(row["label"], IGNORED)
-        lost = sum(start == end for start, end in feature["spans"])
-    return [feature], cut, lost
+        lost = sum(len(at) == 0 for at in found)
+    return [(window, feature)], len(encodings) > 1, lost
 
 
-def _windows(
-    frame: Frame, row: Row, parts: list[tuple[list[int], Offsets]], max_tokens: int, stride: int
-) -> tuple[list[dict[str, Any]], bool, int]:
-    """Encode a question with overlapping windows of its context; return them, whether something is never seen whole.
+def _best_window(windows: list[_Window], spans: list[Span]) -> _Window:
+    """Return the window that shows most of the first span, then of all, then with most text around them."""
 
-    A window's labels are the first and last token of the (first) answer, or [-1, -1] where it does not hold it.
+    def quality(window: _Window) -> tuple[int, int, float]:
+        found = [window.find(*span) for span in spans]
+        places = np.concatenate(found)
+        off_centre = abs(places.mean() - len(window.text) / 2) if len(places) else np.inf
+        return len(found[0]), len(places), -off_centre
+
+    return windows[0] if len(windows) == 1 else max(windows, key=quality)
+
+
+def _first_tokens(window: _Window, words: list[str]) -> list[int]:
+    """Return the first token of each word, or -1 for a word that is cut, dropped or merged into the one before."""
+    first, last = [], -1
+    for span in _word_spans(words):
+        own = window.find(*span)
+        own = own[own > last]
+        last = int(own[0]) if len(own) else last
+        first.append(last if len(own) else -1)
+    return first
+
+
+def _answer(row: Row, encodings: list[Encoding]) -> tuple[list[tuple[_Window, dict[str, Any]]], bool, int]:
+    """Encode a question with each window of its context; return them, whether something is never seen whole.
+
+    A window's labels are the first and last token of the (first) answer, or [-1, -1] where it does not show all of it.
     """
-    (question, _), (context, offsets) = parts
     answer = row["answers"][0]
-    wanted = token_range(offsets, answer["answer_start"], answer["answer_start"] + len(answer["text"]))
-    kept = question[: (max_tokens - frame.cost) // 2]
-    room = max_tokens - frame.cost - len(kept)
-    step = room - min(stride, room // 2)
-    features, seen = [], False
-    for begin in range(0, max(len(context) - room, 0) + step, step):
-        piece = context[begin : begin + room]
-        inputs, starts = frame.wrap([kept, piece])
-        shift = starts[1] - begin
-        held = wanted[1] > wanted[0] >= begin and wanted[1] <= begin + len(piece)
+    start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
+    windows = [_Window(encoding) for encoding in encodings]
+    asked = windows[0].shown(0)  # of a question that is too long, the beginning
+    cut = any(window.shown(0) != asked for window in windows)
+    windows = sorted((window for window in windows if window.shown(0) == asked), key=lambda window: window.shown(1))
+    made, seen, lost = [], False, True
+    for window in windows:
+        own, at = np.flatnonzero(window.text == 1), window.find(1, start, end)
+        first, last = window.shown(1)
+        whole = (first <= start or window is windows[0]) and (end <= last or window is windows[-1])
+        lost &= len(at) == 0
+        held = whole and len(at) > 0
         seen |= held
-        features.append(
-            {
-                **inputs,
-                "spans": [[starts[1], starts[1] + len(piece)]],
-                "labels": [wanted[0] + shift, wanted[1] - 1 + shift] if held else [-1, -1],
-                "offsets": offsets[begin : begin + room],
-            }
-        )
-        if begin + room >= len(context):
-            break
-    lost = wanted[0] == wanted[1]
-    return features, len(kept) < len(question) or not (seen or lost), int(lost)
+        feature = {
+            "spans": [[int(own[0]), int(own[-1]) + 1] if len(own) else [0, 0]],
+            "labels": [int(at[0]), int(at[-1])] if held else [-1, -1],
+            "offsets": [window.encoding.offsets[i] for i in own],
+        }
+        made.append((window, feature))
+    return made, cut or not (seen or lost), int(lost)
 
 
 # --- batches and answers -----------------------------------------------------------------------------------------
@@ -357,19 +271,20 @@ class Collator:
 
     def __call__(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return ``input_ids``, ``attention_mask`` (``token_type_ids``) [b, l], ``spans`` [b, k, 2] and ``labels``."""
-        lengths = [len(f["input_ids"]) for f in features]
-        longest = max(lengths)
 
-        def padded(name: str, fill: int) -> torch.Tensor:
-            return torch.tensor([f[name] + [fill] * (longest - len(f[name])) for f in features])
+        def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
+            return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill)
 
-        batch = {"input_ids": padded("input_ids", self.pad)}
-        batch["attention_mask"] = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
-        if "token_type_ids" in features[0]:
-            batch["token_type_ids"] = padded("token_type_ids", 0)
-        batch["spans"] = torch.tensor([f["spans"] for f in features]).reshape(len(features), -1, 2)
-        by_token = "words" in features[0]
-        batch["labels"] = padded("labels", IGNORED) if by_token else torch.tensor([f["labels"] for f in features])
+        column = {name: [f[name] for f in features] for name in features[0]}
+        by_token = "words" in column
+        batch = {
+            "input_ids": padded(column["input_ids"], self.pad),
+            "attention_mask": padded([[1] * len(ids) for ids in column["input_ids"]], 0),
+            "spans": torch.tensor(column["spans"]).reshape(len(features), -1, 2),
+            "labels": padded(column["labels"], IGNORED) if by_token else torch.tensor(column["labels"]),
+        }
+        if "token_type_ids" in column:
+            batch["token_type_ids"] = padded(column["token_type_ids"], 0)
         return batch
 
 

@@ -1,4 +1,4 @@
-"""Ways to tune an encoder: what each trains, and how what was trained is taken out and put back.
+"""Ways to tune an encoder: which parameters each trains.
 
 A method is one entry of :data:`METHODS`; training, scoring, saving and loading are the same for all of them.
 
@@ -9,7 +9,7 @@ References
    Language-models. ACL.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +19,8 @@ from transformers import PreTrainedModel
 
 from braintune.core.base import BraintuneError
 from braintune.core.settings import TuningSettings
-from braintune.models.prefix import attach_prefix, load_prefix_state, must_fit, prefix_state
+from braintune.models.prefix import attach_prefix
 from braintune.models.soft_prompt import attach_prompt
-
-State = dict[str, Tensor]
 
 #: Model type → names of the attention's projections that LoRA updates: query and value, or where one matrix makes
 #: query, key and value, that one.
@@ -54,17 +52,12 @@ class Method:
     title : str
         What is trained, in one line.
     prepare : function of (model, settings, seed)
-        Freezes what is not trained and adds what is new; the head is trained always.
-    state : function of model
-        Returns what training changed in the backbone, as named tensors; by default every parameter that is trained.
-    restore : function of (model, state)
-        Puts it back into a prepared model.
+        Adds what is new, and sets ``requires_grad`` of what is trained, and of nothing else; the head is always
+        trained. These parameters are what is saved.
     """
 
     title: str
     prepare: Callable[[PreTrainedModel, TuningSettings, int], None]
-    state: Callable[[PreTrainedModel], State] = _trained
-    restore: Callable[[PreTrainedModel, State], None] = _put_back
 
 
 def _train_all(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
@@ -78,7 +71,7 @@ def _freeze(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None
 
 def _freeze_pooler(model: PreTrainedModel) -> None:
     if isinstance(pooler := getattr(model, "pooler", None), torch.nn.Module):
-        pooler.requires_grad_(False)  # it is behind the hidden states that the heads read
+        pooler.requires_grad_(False)  # the heads read the hidden states before it
 
 
 def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
@@ -86,7 +79,7 @@ def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
     _freeze_pooler(model)
-    if not _trained(model):
+    if not trained_state(model):
         raise BraintuneError(
             f"bitfit trains bias vectors, and this model of type {model.config.model_type!r} has none; choose another "
             "method (prompt-shallow and lora are as small), or a backbone with biases, such as BERT or RoBERTa"
@@ -129,12 +122,35 @@ def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> No
         inject_adapter_in_model(config, model)
 
 
-#: Every method of tuning by name.
+#: Method → what it trains. All of them are trained, scored, saved and loaded in the same way.
 METHODS: dict[str, Method] = {
     "fine-tuned": Method("all weights of the encoder", _train_all),
-    "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts, prefix_state, load_prefix_state),
+    "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts),
     "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt),
     "lora": Method("low-rank updates of the attention's projections", _add_lora),
     "bitfit": Method("the bias vectors of the encoder", _train_biases),
     "head-only": Method("nothing but the head", _freeze),
 }
+
+
+def trained_state(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the trained parameters of a prepared model by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def restore(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
+    """Put saved parameters back into a model that was prepared by the same method.
+
+    Raises
+    ------
+    BraintuneError
+        If names or shapes differ; the message names the first difference.
+    """
+    saved, room = ({n: tuple(value.shape) for n, value in part.items()} for part in (state, trained_state(model)))
+    if wrong := sorted(name for name in saved | room if saved.get(name) != room.get(name)):
+        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, room)]
+        raise BraintuneError(
+            f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
+            "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"
+        )
+    model.load_state_dict(dict(state), strict=False)

@@ -9,13 +9,10 @@ For a query :math:`q` of one head, with prefix keys :math:`K_P` and values :math
 .. math:: \mathrm{softmax}(q [K_P; K]^\top / \sqrt{d})\,[V_P; V] .
 
 Even a prefix of zeros takes a share of the softmax and so changes the output: a comparison with the untuned model
-needs :func:`zero_prefix` and :func:`random_prefix` beside it.
+needs the controls with a prefix of zeros and an untrained one (:mod:`braintune.models.controls`).
 
 A prefix starts from random numbers, or from the keys and values that the model itself computes for words of its
-vocabulary [2]_.
-
-Training leaves the backbone's dropout on, as in full fine-tuning: freezing stops gradients, not noise. The backbone
-computes no gradients of its own weights, and none at all below the first prefix.
+vocabulary [2]_. In training, the frozen backbone keeps its dropout, as in full fine-tuning.
 
 References
 ----------
@@ -23,13 +20,12 @@ References
 .. [2] Li and Liang (2021). Prefix-Tuning: Optimizing Continuous Prompts for Generation. ACL.
 """
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -92,8 +88,8 @@ def _attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     causal = options.pop("is_causal", None)
     if attention_mask is None and (module.is_causal if causal is None else causal):
-        # A causal model goes without a mask when nothing is padded. "The lower triangle" would then begin at the
-        # prefix instead of the first token, so the mask has to be spelled out.
+        # A causal model has no mask when nothing is padded. "The lower triangle" would then begin at the prefix
+        # instead of the first token, so the mask is made here.
         shape = query.shape[2], key.shape[2]
         attention_mask = torch.ones(shape, dtype=torch.bool, device=query.device).tril(shape[1] - shape[0])[None, None]
     keys, values = prefix().to(key.dtype)  # [heads, length, head_dim] each
@@ -170,11 +166,11 @@ def attach_prefix(
     length : int
         Prefix vectors per layer.
     std, hidden, dropout
-        See :class:`Prefix`.
+        See :class:`Prefix`; a `std` of 0 gives a prefix of zeros.
     tokens : bool
         Start from the keys and values that the model computes for random words, instead of random numbers.
     seed : int
-        Seed of the initial values; the global random state is left as it was.
+        Seed of the initial values; the global random state does not change.
 
     Returns
     -------
@@ -184,12 +180,12 @@ def attach_prefix(
     Raises
     ------
     BraintuneError
-        If the model has a prefix already, or is of an unknown family; and for words with a reparameterisation
+        If the model has a prefix already or is of an unknown family; and for `tokens` with a reparameterisation
         network, which makes keys and values itself.
     """
     modules = attention_modules(model)
     if hasattr(model, "deep_prompts"):
-        raise BraintuneError("this model has a prefix already; take it off with detach_prefix first")
+        raise BraintuneError("this model has a prefix already; load the backbone again to give it another")
     if tokens and hidden:
         raise BraintuneError(
             f"prefix_init 'tokens' sets keys and values, which a network of width {hidden} would make itself; set "
@@ -201,91 +197,30 @@ def attach_prefix(
         words = vocabulary_tokens(model, length) if tokens else None
         prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
-    prompts.before = model.config, [parameter.requires_grad for parameter in model.parameters()]
     model.requires_grad_(False)
-    # Attention is chosen by the configuration, which two models may share: this one gets its own.
-    _replace_config(model, deepcopy(model.config))
+    _copy_config(model)
     if words is not None:
         for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
             prompt.vectors.data.copy_(vectors)
     model.set_attn_implementation(ATTENTION)
     for module, prompt in zip(modules, prompts, strict=True):
-        # Past nn.Module's registration: the parameters belong to the model once, under `deep_prompts`.
+        # Without nn.Module's registration: the parameters belong to the model once, under `deep_prompts`.
         module.__dict__["deep_prompt"] = prompt
     model.deep_prompts = prompts
     return prompts
 
 
-def detach_prefix(model: PreTrainedModel) -> None:
-    """Take the prefix off: attention, configuration and ``requires_grad`` are what they were before.
-
-    Raises
-    ------
-    BraintuneError
-        If the model has no prefix.
-    """
-    config, trainable = _prompts(model).before
-    del model.deep_prompts
-    for module in attention_modules(model):
-        del module.__dict__["deep_prompt"]
-    _replace_config(model, config)
-    for parameter, grad in zip(model.parameters(), trainable, strict=True):
-        parameter.requires_grad_(grad)
-
-
-def prefix_state(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Return a copy of the prefix's tensors by name, on the CPU.
-
-    Raises
-    ------
-    BraintuneError
-        If the model has no prefix.
-    """
-    return {name: value.detach().cpu().clone() for name, value in _prompts(model).state_dict().items()}
-
-
-def load_prefix_state(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
-    """Put tensors from :func:`prefix_state` into an attached prefix of the same shape.
-
-    Raises
-    ------
-    BraintuneError
-        If the model has no prefix, or names or shapes differ.
-    """
-    must_fit(state, _prompts(model).state_dict())
-    model.deep_prompts.load_state_dict(dict(state))
-
-
-def must_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Compare the names and shapes of saved weights with those that a model has room for.
-
-    Raises
-    ------
-    BraintuneError
-        If they differ: the message names the first difference.
-    """
-    saved, room = ({name: tuple(value.shape) for name, value in part.items()} for part in (state, wanted))
-    if wrong := sorted(name for name in saved | room if saved.get(name) != room.get(name)):
-        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, room)]
-        raise BraintuneError(
-            f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
-            "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"
-        )
-
-
-def zero_prefix(model: PreTrainedModel, length: int) -> nn.ModuleList:
-    """Attach a prefix of zeros: what a prefix costs by its mere presence."""
-    return attach_prefix(model, length, std=0.0)
-
-
-def random_prefix(model: PreTrainedModel, length: int, std: float = 0.02, seed: int = 0) -> nn.ModuleList:
-    """Attach an untrained prefix: where prompt-tuning with these values starts."""
-    return attach_prefix(model, length, std=std, seed=seed)
+def _copy_config(model: PreTrainedModel) -> None:
+    """Give a model a configuration of its own: it chooses the attention function, and two models may share one."""
+    shared, copy = model.config, deepcopy(model.config)
+    for module in model.modules():
+        if getattr(module, "config", None) is shared:
+            module.config = copy
 
 
 @torch.no_grad()
 def _keys_and_values(model: PreTrainedModel, modules: list[nn.Module], words: Tensor) -> list[Tensor]:
-    """Return what every layer's attention makes of some tokens, shape (n_words, 2 * width) each."""
+    """Return the keys and values of some tokens in every layer, shape (n_words, 2 * width) each."""
     rows, mode = [], model.training
     model.set_attn_implementation(_RECORDED)
     model.eval()
@@ -295,16 +230,3 @@ def _keys_and_values(model: PreTrainedModel, modules: list[nn.Module], words: Te
     model.train(mode)
     layers = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))  # [2, heads, n_words, head_dim] each
     return [layer.permute(2, 0, 1, 3).flatten(1) for layer in layers]
-
-
-def _prompts(model: PreTrainedModel) -> nn.ModuleList:
-    if not hasattr(model, "deep_prompts"):
-        raise BraintuneError("this model has no prefix; attach_prefix gives it one")
-    return model.deep_prompts
-
-
-def _replace_config(model: PreTrainedModel, new: PreTrainedConfig) -> None:
-    old = model.config
-    for module in model.modules():
-        if getattr(module, "config", None) is old:
-            module.config = new

@@ -1,13 +1,12 @@
-"""Shallow prompts: trainable vectors that stand before the words at the input layer, and nowhere else.
+"""Shallow prompts: trainable vectors before the words, at the input layer only.
 
-The encoder reads P prompt vectors and then the words; their hidden states are taken off again, at every layer. So
+The encoder reads P prompt vectors and then the words; the prompt's hidden states are removed again, at every layer. So
 heads, spans, tags and poolings see the words alone, as without a prompt. (PEFT's prompt tuning returns longer
-sequences instead, which puts every position of a span or a tag off by P.)
+sequences instead, which shifts every position of a span or a tag by P.)
 
-Where things stand: the words keep their position ids, so nothing but the prompt changes for them. With learned
-positions all prompt vectors stand where the first word does; the position's vector is a constant that training can
-take up. With rotary positions (ModernBERT) they stand at -P … -1, and layers that attend within a window see them
-from the first words only.
+The words keep their position ids, so nothing but the prompt changes for them. With learned positions all prompt vectors
+have the position of the first word; training can absorb its constant vector. With rotary positions (ModernBERT) they
+have positions -P … -1, and layers that attend within a window see them from the first words only.
 
 References
 ----------
@@ -30,8 +29,8 @@ def attach_prompt(
 ) -> nn.Parameter:
     """Freeze a model and put trainable vectors before its words.
 
-    From then on the model takes its inputs by name, and returns ``last_hidden_state`` and ``hidden_states`` alone:
-    attention maps and caches would still hold the prompt.
+    The model then takes its inputs by name, and returns only ``last_hidden_state`` and ``hidden_states``: attention
+    maps and caches would still hold the prompt.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ def attach_prompt(
     tokens : bool
         Start from the embeddings of random words of the vocabulary instead [1]_.
     seed : int
-        Seed of the initial values; the global random state is left as it was.
+        Seed of the initial values; the global random state does not change.
 
     Returns
     -------
@@ -59,7 +58,7 @@ def attach_prompt(
     if model.config.model_type not in FAMILIES:
         raise BraintuneError(
             f"shallow prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
-            "Choose one of those as backbone, or say in _positions of shallow.py how its words are counted"
+            "Choose one of those as backbone, or say in _positions of soft_prompt.py how its words are counted"
         )
     if hasattr(model, "shallow_prompt"):
         raise BraintuneError("this model has a shallow prompt already; load the backbone again to give it another")
@@ -89,7 +88,7 @@ def _put_before(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[st
     before, places = _positions(model, ids, length)
     if (wanted := given.pop("position_ids", None)) is not None:
         places = wanted.expand_as(ids)
-    # A mask always: without one the library takes positions that do not rise by one for texts packed in one row.
+    # Always a mask: without one the library reads positions that do not rise by one as several texts in one row.
     seen = torch.ones_like(ids) if seen is None else seen
     if given.get("token_type_ids") is not None:
         given["token_type_ids"] = nn.functional.pad(given["token_type_ids"], (length, 0))
@@ -113,7 +112,7 @@ def _positions(model: PreTrainedModel, ids: Tensor, length: int) -> tuple[Tensor
 
 
 def _take_off(model: PreTrainedModel, given: tuple[Any, ...], outputs: Any) -> BaseModelOutput:
-    """Leave of a model's outputs the words' hidden states."""
+    """Return the hidden states of the words alone."""
     length = len(model.shallow_prompt)
     states = outputs.hidden_states
     return BaseModelOutput(

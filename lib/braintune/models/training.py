@@ -1,8 +1,8 @@
 """Train one model on one task: the trainer of the transformers library, set up once for all methods.
 
-Batches group examples of like length and are padded to their longest. After every epoch the model is scored on the
-validation part and a checkpoint is kept, so that a killed run goes on from its last epoch, to the same result. At the
-end the best epoch's weights are put back.
+Batches group examples of similar length and are padded to their longest. After every epoch the model is scored on the
+validation part and a checkpoint is kept, so that a killed run resumes after its last epoch, with the same result. At
+the end the best epoch's weights are loaded.
 """
 
 import json
@@ -41,15 +41,7 @@ class Diverged(BraintuneError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the search chooses.
-
-    Attributes
-    ----------
-    learning_rate : float
-        Its peak: it rises linearly, then falls linearly to zero.
-    epochs : int
-        Passes over the training data.
-    """
+    """What the search chooses: peak learning rate (linear rise, then linear decay to zero) and number of epochs."""
 
     learning_rate: float
     epochs: int
@@ -78,10 +70,10 @@ class Conditions:
 
 
 class LengthGroupedSampler(Sampler[list[int]]):
-    """Batches of examples of like length, in random order.
+    """Batches of examples of similar length, in random order.
 
     Lengths are varied at random by up to a tenth before they are sorted, so that batches differ between epochs. (The
-    trainer's own grouping sorts within a few chunks only, and pads more.)
+    trainer's grouping sorts only within a few chunks, and pads more.)
 
     Parameters
     ----------
@@ -103,7 +95,7 @@ class LengthGroupedSampler(Sampler[list[int]]):
 
 
 class _Tuner(Trainer):
-    """The library's trainer; it groups by length, scores in the order of the features and saves what is trained."""
+    """A trainer that groups by length, scores in the order of the features and saves only trained parameters."""
 
     def get_train_dataloader(self) -> DataLoader:
         lengths = [len(feature["input_ids"]) for feature in self.train_dataset]
@@ -126,7 +118,7 @@ class _Tuner(Trainer):
 
 
 class _Reporter(TrainerCallback):
-    """Put the seconds spent on training into the log, and print a line after each epoch."""
+    """Log the seconds spent on training, and print a line after each epoch."""
 
     def __init__(self, label: str, metric: str) -> None:
         self.label, self.metric, self.line, self.begun, self.seconds = label, metric, "", 0.0, 0.0
@@ -156,27 +148,26 @@ class _Reporter(TrainerCallback):
 def train(
     conditions: Conditions, model: TunedModel, examples: Encoded, recipe: Recipe, folder: Path, label: str = ""
 ) -> tuple[Trainer, pd.DataFrame]:
-    """Train a model and leave the best epoch's weights in it.
+    """Train a model; it ends with the weights of the best epoch.
 
     Parameters
     ----------
     conditions : Conditions
     model : TunedModel
-        With what is to be trained requiring gradients.
+        The parameters to train require gradients.
     examples : Encoded
-        What it is trained on.
     recipe : Recipe
     folder : Path
-        For checkpoints. One of the same training that was cut short is gone on from, with the same result.
+        For checkpoints; training resumes from the last one there.
     label : str
-        How the lines of progress begin.
+        Beginning of the lines of progress.
 
     Returns
     -------
     trainer : Trainer
         With the trained model, for :func:`predict`.
     curve : DataFrame
-        One row for each epoch, columns :data:`CURVE`; ``seconds`` is the time in training alone.
+        One row per epoch, columns :data:`CURVE`; ``seconds`` counts training only.
 
     Raises
     ------
@@ -209,12 +200,12 @@ def train(
     weights = (parameter for parameter in model.parameters() if parameter.requires_grad)
     if not (np.isfinite(losses).all(axis=None) and all(weight.isfinite().all() for weight in weights)):
         raise Diverged(f"{label or validation.task.name} diverged with {recipe}; try smaller learning_rates")
-    trainer.compute_metrics = None  # other examples than the validation part are scored by the caller
+    trainer.compute_metrics = None  # only the validation part is scored here
     return trainer, curve
 
 
 def _chosen(kind: str, labels: tuple[str, ...], logits: Tensor, truth: Tensor) -> Tensor:
-    """Reduce logits to what answers are read from: points for a span's ends, numbers of labels or tags."""
+    """Reduce logits to what answers are read from: scores of a span's ends, numbers of labels or tags."""
     if kind == "span":
         return logits
     return best_tags(logits, truth != IGNORED, labels) if kind in ("tokens", "roles") else logits.argmax(-1)
@@ -290,9 +281,9 @@ def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> Training
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """Return the newest whole checkpoint, and remove newer ones that a kill has left half written."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
-    for checkpoint in found:
+    """Return the newest complete checkpoint, and remove newer ones that a kill left half written."""
+    newest_first = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rsplit("-", 1)[1]))
+    for checkpoint in newest_first:
         try:
             json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # it is written last
         except (OSError, ValueError):
@@ -315,14 +306,13 @@ def _curve(log: list[dict[str, float]]) -> pd.DataFrame:
     epochs: dict[int, dict[str, float]] = {}
     names = {"loss": "train_loss", "eval_loss": "validation_loss", "eval_score": "score", "seconds": "seconds"}
     for entry in log:
-        found = {new: float(entry[old]) for old, new in names.items() if old in entry}
-        if found:
-            row = epochs.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"]), "step": int(entry["step"])})
-            row |= found
+        if values := {new: float(entry[old]) for old, new in names.items() if old in entry}:
+            epoch = round(entry["epoch"])
+            epochs.setdefault(epoch, {"epoch": epoch, "step": int(entry["step"])}).update(values)
     return pd.DataFrame(list(epochs.values()), columns=CURVE)
 
 
 def best_epoch(curve: pd.DataFrame) -> int:
-    """Return the epoch with the best validation score, of equal ones the first; without scores the last."""
-    scores = curve["score"].fillna(-math.inf)
-    return int(curve["epoch"].iloc[-1] if scores.max() == -math.inf else curve.loc[scores.idxmax(), "epoch"])
+    """Return the epoch with the best validation score (the first of equal ones); without scores the last."""
+    scores = curve["score"]
+    return int(curve["epoch"].iloc[-1] if scores.isna().all() else curve.loc[scores.idxmax(), "epoch"])

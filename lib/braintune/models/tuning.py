@@ -1,8 +1,7 @@
 """Tune one backbone on one task by one method, and load the result.
 
-A small search chooses learning rate and length of training on the validation part, with the same number of trials and
-of examples for every method; the recipe that does best is run on all training examples. Only what was trained is
-saved.
+A small search chooses learning rate and number of epochs on the validation part, with equal numbers of trials and
+examples for every method; the best recipe is then run on all training examples. Only trained parameters are saved.
 """
 
 import json
@@ -34,7 +33,7 @@ from braintune.models.baselines import bag_of_words_answers, trivial_answers
 from braintune.models.checkpoints import is_tuned, model_folder
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import Encoded, encode
-from braintune.models.methods import METHODS
+from braintune.models.methods import METHODS, restore, trained_state
 from braintune.models.training import (
     Conditions,
     Diverged,
@@ -50,8 +49,8 @@ from braintune.models.training import (
 def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     """Tune the study's backbone on one task by one method and write the three files of its folder.
 
-    A model that is stored already is not tuned again. A run that was killed continues: finished trials and epochs are
-    not computed again.
+    A model that is stored already is not tuned again. A killed run resumes: finished trials and epochs are not
+    computed again.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     lookup(METHODS, method, "method")
     if is_tuned(study, task, method, seed):
-        return read_json(model_folder(study, task, method, seed) / "metrics.json")
+        return read_json(modelmodel_folder(study, task, method, seed) / "metrics.json")
     rates = lookup(study.learning_rates, method, "key of learning_rates")
     recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
     data = load_task(study, task)
@@ -90,21 +89,12 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
         model = _fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         scores = score(data.task, data.test, predict(trainer, parts["test"]))
-        metrics = _facts(study, data, parts, model, scores) | {
+        metrics = {
+            **_facts(study, data, parts, model, scores),
             "method": method,
             "seed": seed,
             "seconds": time.perf_counter() - started,
-            "examples_per_s": len(data.train) * len(curve) / curve["seconds"].iloc[-1],
-            "peak_memory_mb": _peak_memory(device),
-            "device": str(device.type),
-            "precision": "bfloat16" if half_precision(study, device) else "float32",
-            "best_epoch": best_epoch(curve),
-            "epochs_run": len(curve),
-            **asdict(recipe),
-            "examples_seen": len(data.train) * len(curve),
-            "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
-            "n_trials": len(trials),
-            "trials": trials,
+            **_training_facts(conditions, recipe, trials, curve, len(data.train)),
         }
         _write(study, model, backbone, metrics, curve)
     return metrics
@@ -132,11 +122,11 @@ def longest_input(backbone: Backbone) -> int:
     positions = getattr(backbone.model.config, "max_position_embeddings", None) or sys.maxsize
     if backbone.tokenizer.model_max_length <= positions:
         return backbone.tokenizer.model_max_length
-    return positions - 2  # RoBERTa's positions begin at 2, and its tokeniser does not always know its length
+    return positions - 2  # RoBERTa's positions begin at 2, and its tokeniser may not know its length
 
 
 def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
-    """Return the pre-trained backbone, prepared for a method, under a new head; the same for equal seeds."""
+    """Return the pre-trained backbone, prepared for a method, with a new head; the same for equal seeds."""
     study, seed = conditions.study, conditions.seed
     backbone = load_backbone(study.backbone, device=conditions.device)
     METHODS[method].prepare(backbone.model, study, seed)
@@ -150,7 +140,7 @@ def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedMo
 def _search(
     conditions: Conditions, data: TaskData, method: str, recipes: list[Recipe], examples: Encoded, scratch: Path
 ) -> list[dict[str, Any]]:
-    """Try every recipe on a part of the training data; a single recipe need not be tried.
+    """Try every recipe on a part of the training data; a single recipe is not tried.
 
     Returns
     -------
@@ -161,7 +151,7 @@ def _search(
     if len(recipes) == 1:
         return [asdict(recipes[0]) | {"score": None, "examples_seen": 0, "seconds": 0.0}]
     if not conditions.validation.rows:
-        raise BraintuneError("validation_fraction: 0 leaves nothing to lookup by; raise it, or give one recipe only")
+        raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give only one recipe")
     done = scratch / "trials.json"
     trials = read_json(done) if done.is_file() else []
     for number, recipe in enumerate(recipes[len(trials) :], start=len(trials)):
@@ -184,8 +174,8 @@ def _search(
 def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
     """Return the number of the first trial within one standard error of the best.
 
-    A smaller advantage on a few hundred examples is luck, so then the recipe named first is kept. The standard error is
-    that of a share of the validation examples, which for F1 is about right.
+    A smaller difference on a few hundred examples is chance, so the recipe that is named first is kept. The standard
+    error is that of a proportion of the validation examples, an approximation for F1.
     """
     scores = np.array([-math.inf if trial["score"] is None else trial["score"] for trial in trials])
     best = scores.max()
@@ -196,7 +186,7 @@ def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
 def _key(
     study: Study, data: TaskData, method: str, seed: int, device: torch.device, fingerprint: str
 ) -> dict[str, Any]:
-    """Return everything that a checkpoint depends on: it is gone on from only where all of it is the same."""
+    """Return everything that a checkpoint depends on: training resumes from it only if all of it is the same."""
     settings = study.values(TaskSettings, TuningSettings).items()
     return {
         "settings": {name: value for name, value in settings if name not in GRID},
@@ -209,7 +199,7 @@ def _key(
 
 @contextmanager
 def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
-    """Give a folder for checkpoints that outlives a kill, but neither a finished run nor a change of what is run."""
+    """Yield a folder for checkpoints that survives a kill, but neither a finished run nor a change of its key."""
     scratch = folder / "checkpoints"
     file = scratch / "key.json"
     if scratch.is_dir() and not (file.is_file() and read_json(file) == key):
@@ -217,7 +207,7 @@ def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
     write_json(file, key)
     try:
         yield scratch
-    except Diverged:  # going on would only lead there again
+    except Diverged:  # resuming would only diverge again
         shutil.rmtree(scratch)
         raise
     shutil.rmtree(scratch)
@@ -229,7 +219,7 @@ def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
 def _facts(
     study: Study, data: TaskData, parts: dict[str, Encoded], model: TunedModel, scores: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return what there is to know about the data, the scores and the size of a run."""
+    """Return facts about the data, the scores and the size of a run."""
     metric = data.task.metric
     baseline, words = (
         score(data.task, data.test, answer(data))[metric] for answer in (trivial_answers, bag_of_words_answers)
@@ -257,6 +247,26 @@ def _facts(
     }
 
 
+def _training_facts(
+    conditions: Conditions, recipe: Recipe, trials: list[dict[str, Any]], curve: pd.DataFrame, n_train: int
+) -> dict[str, Any]:
+    """Return facts about the search and the final training."""
+    device = conditions.device
+    return {
+        "examples_per_s": n_train * len(curve) / curve["seconds"].iloc[-1],
+        "peak_memory_mb": _peak_memory(device),
+        "device": str(device.type),
+        "precision": "bfloat16" if half_precision(conditions.study, device) else "float32",
+        "best_epoch": best_epoch(curve),
+        "epochs_run": len(curve),
+        **asdict(recipe),
+        "examples_seen": n_train * len(curve),
+        "search_examples_seen": sum(trial["examples_seen"] for trial in trials),
+        "n_trials": len(trials),
+        "trials": trials,
+    }
+
+
 def _peak_memory(device: torch.device) -> float:
     """Return the most memory used so far, in MB: of the GPU, or of the whole process."""
     if device.type == "cuda":
@@ -266,11 +276,10 @@ def _peak_memory(device: torch.device) -> float:
 
 
 def _write(study: Study, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], history: pd.DataFrame) -> None:
-    """Write weights, history and metrics; the metrics come last and say that the run is whole."""
+    """Write weights, history and metrics; the metrics come last and mark the run as complete."""
     folder = model_folder(study, metrics["task"], metrics["method"], metrics["seed"])
-    state = {f"backbone.{k}": v for k, v in METHODS[metrics["method"]].state(model.backbone).items()}
-    state |= {f"head.{k}": v for k, v in model.head.named_parameters()}
-    arrays = {k: v.detach().float().cpu().numpy() for k, v in state.items()}
+    state = trained_state(model)  # named as in the model: backbone.…, head.…
+    arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
     facts = {
         "backbone": study.backbone,
         "fingerprint": backbone.fingerprint,
@@ -288,12 +297,12 @@ def _write(study: Study, model: TunedModel, backbone: Backbone, metrics: dict[st
 
 
 def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
-    """Load the study's backbone with a tuning applied, ready to embed sentences (the head is left out).
+    """Load the study's backbone with a tuning applied, ready to embed sentences (without the head).
 
     Raises
     ------
     BraintuneError
-        If the tuning has not been run or its file is damaged, or it was run on other weights than the backbone's.
+        If the tuning has not been run, its file is damaged, or it was run on weights other than the backbone's.
     """
     entry = lookup(METHODS, method, "method")
     file = model_folder(study, task, method, seed) / "weights.safetensors"
@@ -307,7 +316,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
             f"{study.backbone} ({backbone.fingerprint[:12]}); set `backbone` to the former or tune again"
         )
     entry.prepare(backbone.model, study, seed)
-    entry.restore(backbone.model, state)
+    restore(backbone.model, state)
     backbone.model.requires_grad_(False).to(device).eval()
     return replace(backbone, name=f"{study.backbone}, {method} on {task} (seed {seed})")
 
@@ -329,13 +338,8 @@ def tuning_table(study: Study) -> pd.DataFrame:
 
 def history_table(study: Study) -> pd.DataFrame:
     """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    return pd.concat(
-        [
-            history(study, task, method, seed).assign(task=task, method=method, seed=seed)
-            for task, method, seed in _grid(study)
-        ],
-        ignore_index=True,
-    )
+    keys = [dict(zip(("task", "method", "seed"), run, strict=True)) for run in _grid(study)]
+    return pd.concat([history(study, **key).assign(**key) for key in keys], ignore_index=True)
 
 
 def _grid(study: Study) -> list[tuple[str, str, int]]:

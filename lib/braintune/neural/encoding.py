@@ -1,10 +1,10 @@
-"""The other direction, voxelwise encoding: from a representation to the response of every voxel, and noise ceilings.
+"""Voxelwise encoding, the other direction: from a representation to the response of every voxel, and its ceiling.
 
-The same engine as in decoding, with the parts exchanged: the embedding is regressed on, the voxels are predicted. One
-penalty serves all voxels of a region and fold; it is chosen by exact leave-one-out inside the training fold.
+Ridge regression as in decoding, from the embedding to the voxels. One penalty serves all voxels of a region and fold;
+it is chosen by exact leave-one-out inside the training fold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import torch
 
 from braintune.core.base import BraintuneError
 from braintune.core.device import pick_device
-from braintune.core.preprocess import zscored
+from braintune.core.preprocess import zscore
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.neural.decoding import alphas
@@ -47,7 +47,7 @@ def encode(
     Raises
     ------
     BraintuneError
-        For an embedding or responses that are not finite, do not go together, or folds that are too small.
+        For an embedding or responses that are not finite or differ in stimuli, and folds that are too small.
 
     References
     ----------
@@ -60,9 +60,9 @@ def encode(
             )
     if (smallest := min(len(test) for _, test in folds)) < 3:
         raise BraintuneError(f"a fold tests {smallest} stimuli; correlating needs 3: lower n_folds or blocks")
-    # Voxels are z-scored over all stimuli: no correlation sees that, and in the penalty all then count the same.
+    # Voxels are z-scored over all stimuli: that changes no correlation, and all count the same in choosing a penalty.
     alpha = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
-    targets = {name: torch.from_numpy(zscored(values)).float().to(device) for name, values in regions.items()}
+    targets = {name: torch.from_numpy(zscore(values)).float().to(device) for name, values in regions.items()}
     total = {name: np.zeros(values.shape[1]) for name, values in regions.items()}
     for train, test in folds:
         ridge = fit_fold(embedding, train, test, alpha)
@@ -89,126 +89,36 @@ def correlate_columns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     -------
     array of shape (n_voxels,), float64
     """
-    return (zscored(one) * zscored(other)).mean(0)
+    return (zscore(one) * zscore(other)).mean(0)
 
 
-# --- noise ceilings ----------------------------------------------------------------------------------------------
+def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] | None:
+    """Correlate one participant's voxels with the mean of the other listeners' at the same place [1]_.
 
-
-def split_half_ceiling(repetitions: np.ndarray, random: np.random.Generator, splits: int = 100) -> np.ndarray:
-    """Estimate how well a perfect model could predict the mean over repetitions of the same stimuli.
-
-    Repetitions are halved at random; the correlation r between the means of the halves, averaged over splits, gives
-    the reliability of the mean of all, 2r / (1 + r) [1]_, and its square root is the correlation that a model of the
-    noiseless response would reach [2]_. With an odd number of repetitions each split leaves one out, which makes the
-    ceiling a little too low.
-
-    Parameters
-    ----------
-    repetitions : array of shape (n_repetitions, n_stimuli, n_voxels)
-        At least two.
-    random : numpy.random.Generator
-    splits : int
-        How often to halve.
+    A mean over few others is noisy itself, so this is a lower bound of the noise ceiling: a model can exceed it, and
+    no score is divided by it.
 
     Returns
     -------
-    array of shape (n_voxels,)
-        From 0 (no reliable response) to 1.
-
-    Raises
-    ------
-    BraintuneError
-        For fewer than two repetitions.
-
-    References
-    ----------
-    .. [1] Brown (1910). Some experimental results in the correlation of mental abilities. British Journal of
-       Psychology 3, 296-322.
-    .. [2] Hsu, Borst and Theunissen (2004). Quantifying variability in neural responses and its application for the
-       validation of model predictions. Network 15, 91-109.
-    """
-    if repetitions.ndim != 3 or len(repetitions) < 2:
-        raise BraintuneError(
-            f"repetitions of shape {repetitions.shape}: a split-half ceiling needs [repetitions, stimuli, voxels] "
-            "with at least 2 repetitions; across participants, use the inter-subject ceiling"
-        )
-    half, r = len(repetitions) // 2, np.zeros(repetitions.shape[2])
-    for _ in range(splits):
-        order = random.permutation(len(repetitions))
-        r += correlate_columns(repetitions[order[:half]].mean(0), repetitions[order[half : 2 * half]].mean(0)) / splits
-    r = np.clip(r, 0, 1)
-    return np.sqrt(2 * r / (1 + r))
-
-
-def inter_subject_ceiling(responses: Sequence[np.ndarray]) -> np.ndarray:
-    """Correlate every participant's voxels with the mean of the other participants' at the same place [1]_.
-
-    What participants share is all that a model of the stimuli alone can predict in common for them; the correlation
-    with a mean of few others is below that, so it is a careful ceiling.
-
-    Parameters
-    ----------
-    responses : sequence of arrays of shape (n_stimuli, n_voxels), one per participant
-        The same column must be the same place in all.
-
-    Returns
-    -------
-    array of shape (n_participants, n_voxels)
-
-    Raises
-    ------
-    BraintuneError
-        For fewer than two participants, or different shapes.
+    dict of region to array of shape (n_voxels,), or None
+        None if the stimuli are no story, there is one participant only, or the participants' columns are not the same
+        places.
 
     References
     ----------
     .. [1] Nastase et al. (2019). Measuring shared responses across subjects using intersubject correlation. Social
        Cognitive and Affective Neuroscience 14, 667-685.
     """
-    shapes = sorted({values.shape for values in responses})
-    if len(responses) < 2 or len(shapes) > 1:
-        raise BraintuneError(
-            f"{len(responses)} participants with responses of shape {', '.join(map(str, shapes))}: an inter-subject "
-            "ceiling needs at least 2 participants whose columns are the same places"
-        )
-    standard = np.stack([zscored(values) for values in responses])
-    total = standard.sum(0)
-    return np.stack([correlate_columns(own, total - own) for own in standard])
-
-
-def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] | None:
-    """Return one participant's inter-subject ceiling by region, for a story that several participants listened to.
-
-    Returns
-    -------
-    dict of region to array of shape (n_voxels,), or None
-        None where it cannot be had: the stimuli are no story, there is one participant only, or the participants'
-        columns are not the same places.
-    """
     if not brain.stimuli.contiguous or len(brain.participants) < 2:
         return None
     everyone = [brain.load(name) for name in brain.participants]
     if any(len({one[region].shape for one in everyone}) > 1 for region in brain.regions):
         return None
-    place = brain.participants.index(participant)
-    return {region: inter_subject_ceiling([one[region] for one in everyone])[place] for region in brain.regions}
-
-
-def normalised(correlation: np.ndarray, ceiling: np.ndarray, least: float = 0.1) -> np.ndarray:
-    """Divide correlations by their noise ceiling; NaN where the ceiling is below `least` and the ratio means nothing.
-
-    Parameters
-    ----------
-    correlation, ceiling : arrays of shape (n_voxels,)
-    least : float
-        Smallest ceiling that is divided by.
-    """
-    there = ceiling >= least
-    return np.divide(correlation, ceiling, out=np.full(correlation.shape, np.nan), where=there)
-
-
-# --- one participant ---------------------------------------------------------------------------------------------
+    place, ceiling = brain.participants.index(participant), {}
+    for region in brain.regions:
+        standard = np.stack([zscore(one[region]) for one in everyone])
+        ceiling[region] = correlate_columns(standard[place], standard.sum(0) - standard[place])
+    return ceiling
 
 
 def encode_participant(study: Study, brain: BrainData, participant: str, embeddings: Embeddings) -> pd.DataFrame:
@@ -225,9 +135,8 @@ def encode_participant(study: Study, brain: BrainData, participant: str, embeddi
     Returns
     -------
     DataFrame
-        One row a region, design and representation: number of `voxels`, mean `correlation` over them, mean `ceiling`
-        (:func:`story_ceiling`; NaN where it cannot be had), and `normalised`, the mean of correlation / ceiling over
-        the voxels that have one.
+        One row per region, design and representation: number of `voxels`, mean `correlation` over them, and mean
+        `ceiling` (:func:`story_ceiling`, a lower bound; NaN where there is none).
     """
     regions, ceiling, rows = brain.load(participant), story_ceiling(brain, participant), []
     device = pick_device(study.device, float64=True)
@@ -236,16 +145,16 @@ def encode_participant(study: Study, brain: BrainData, participant: str, embeddi
         for wanted, layers in embeddings.items() if folds else ():
             embedding = layers[analysis_layer(len(layers), study.layer)]
             for region, found in encode(embedding, regions, folds, alphas(study), device).items():
-                where = {"brain": brain.name, "participant": participant, "region": region}
-                where |= {"representation": wanted.name, "folds": design}
-                rows.append(where | _summary(found, None if ceiling is None else ceiling[region]))
+                rows.append(
+                    {
+                        "brain": brain.name,
+                        "participant": participant,
+                        "region": region,
+                        "representation": wanted.name,
+                        "folds": design,
+                        "voxels": len(found),
+                        "correlation": found.mean(),
+                        "ceiling": ceiling[region].mean() if ceiling else np.nan,
+                    }
+                )
     return pd.DataFrame(rows)
-
-
-def _summary(correlation: np.ndarray, ceiling: np.ndarray | None) -> dict[str, float]:
-    found = {"voxels": len(correlation), "correlation": correlation.mean(), "ceiling": np.nan, "normalised": np.nan}
-    if ceiling is not None:
-        ratio = normalised(correlation, ceiling)
-        found["ceiling"] = ceiling.mean()
-        found["normalised"] = ratio[np.isfinite(ratio)].mean() if np.isfinite(ratio).any() else np.nan
-    return found

@@ -22,24 +22,22 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> Fol
     ----------
     stimuli : Stimuli
     design : {"shuffled", "grouped"}
-        ``shuffled`` draws stimuli at random. ``grouped`` never splits a passage (or a topic, where there are no
-        passages); for a story it takes contiguous blocks and drops `settings.gap` stimuli on each side of the test
-        block from training.
+        ``shuffled`` draws stimuli at random. ``grouped`` never splits a passage (or topic, see :func:`passages`); of a
+        story it tests contiguous blocks, and trains on none of the `settings.gap` stimuli on each side.
     settings : DecodingSettings
 
     Returns
     -------
     list of (train, test) sorted index arrays, or None
-        Every stimulus is tested once. None if the stimuli know neither groups nor contiguity, so that no grouped
-        design exists.
+        Every stimulus is tested once. None if stimuli without groups and order allow no grouped design.
 
     Raises
     ------
     BraintuneError
-        If there are too few stimuli or groups for the folds asked for.
+        If there are too few stimuli or groups for the number of folds.
     """
     n = len(stimuli.names)
-    groups = _groups(stimuli)
+    groups = passages(stimuli)
     if design == "shuffled":
         tests = np.array_split(_rng(settings, _SHUFFLE).permutation(n), settings.n_folds)
     elif stimuli.contiguous:
@@ -64,13 +62,14 @@ def _fold(test: np.ndarray, n: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(n), near), test
 
 
-def _groups(stimuli: Stimuli) -> np.ndarray | None:
+def passages(stimuli: Stimuli) -> np.ndarray | None:
+    """Return the passage of each stimulus, or its topic where there are no passages; None where there are neither."""
     groups = stimuli.topic if stimuli.passage is None else stimuli.passage
     return None if groups is None else np.asarray(groups)
 
 
 def topics(stimuli: Stimuli) -> np.ndarray | None:
-    """Return numbers of the groups whose pairs are scored apart: topics, or passages where no topics are known."""
+    """Return numbers of the groups whose pairs are scored separately: topics, or passages where there are no topics."""
     groups = stimuli.passage if stimuli.topic is None else stimuli.topic
     return None if groups is None else np.unique(groups, return_inverse=True)[1]
 
@@ -103,15 +102,14 @@ def _rng(settings: DecodingSettings, stream: int) -> np.random.Generator:
 def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> np.ndarray:
     """Draw orders of the stimulus labels under which brain and content are unrelated.
 
-    What the test folds keep together moves together, since exchanging single stimuli would also destroy dependence
+    What the test folds keep together is moved together, since exchanging single stimuli would also destroy dependence
     that the null hypothesis allows:
 
-    - ``shuffled``: stimuli are permuted one by one;
-    - ``grouped`` by passage: whole passages are permuted, the order within each kept (with passages of unequal size
-      the labels slide over their edges);
-    - ``grouped`` story: the labels are shifted around in a circle, by more than the gap, and half the time reversed,
-      so that autocorrelation stays. There are fewer than two such orders per stimulus; when more permutations are
-      asked for, all there are come back.
+    - ``shuffled``: single stimuli are permuted;
+    - ``grouped`` by passage: whole passages are permuted, in their inner order (labels slide over the edges of
+      passages of unequal size);
+    - ``grouped`` story: labels are shifted in a circle by more than the gap, half of them reversed, which keeps the
+      autocorrelation. There are fewer than two such orders per stimulus; if more are wanted, all are returned.
 
     Returns
     -------
@@ -119,21 +117,21 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
         The same for every participant, so that a null can be averaged over participants.
     """
     n, count = len(stimuli.names), settings.permutations
-    dice = _rng(settings, _PERMUTE)
+    rng = _rng(settings, _PERMUTE)
     if design == "shuffled":
-        drawn = [dice.permutation(n) for _ in range(count)]
+        drawn = [rng.permutation(n) for _ in range(count)]
     elif stimuli.contiguous:
         forward = [np.roll(np.arange(n), shift) for shift in range(settings.gap + 1, n - settings.gap)]
         backward = [np.roll(np.arange(n)[::-1], shift) for shift in range(n)]
         circle = forward + backward
-        drawn = [circle[i] for i in dice.permutation(len(circle))[:count]]
+        drawn = [circle[i] for i in rng.permutation(len(circle))[:count]]
     else:
-        groups = _groups(stimuli)
+        groups = passages(stimuli)
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         place = np.concatenate(members)
         drawn = []
         for _ in range(count):
             order = np.empty(n, dtype=int)
-            order[place] = np.concatenate([members[i] for i in dice.permutation(len(members))])
+            order[place] = np.concatenate([members[i] for i in rng.permutation(len(members))])
             drawn.append(order)
     return np.array(drawn, dtype=int).reshape(-1, n)

@@ -14,19 +14,15 @@ from braintune.neural.ridge import Grams, gram_matrices
 Embeddings = Mapping[Representation, np.ndarray]
 
 
-# --- what goes in ------------------------------------------------------------------------------------------------
-
-
 def load_embeddings(study: Study, brain: str) -> dict[Representation, np.ndarray]:
-    """Read the embeddings of a brain's stimuli, [layers, stimuli, width] each, for all representations of a run.
+    """Read the embeddings of a brain's stimuli, [layers, stimuli, width] each, for all representations of a study.
 
-    A control that the stimuli do not allow (a passage code where there are no passages) has no file: the embeddings
-    step says why on its page, and it is left out here.
+    A control without a file is left out: the stimuli do not allow it, and the page of the embeddings step says why.
 
     Raises
     ------
     BraintuneError
-        If another representation is not there.
+        If the file of another representation is missing.
     """
     files = {wanted: study.embedding_file(brain, wanted.name) for wanted in study.representations()}
     present = {wanted: file for wanted, file in files.items() if wanted.method != "control" or file.is_file()}

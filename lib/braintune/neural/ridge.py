@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardised
+from braintune.core.preprocess import zscore_varying
 
 #: Correlations are sums of float32 products: differences below this are ties.
 TIE = 2e-6
@@ -55,15 +55,14 @@ def gram_matrices(
     Parameters
     ----------
     embeddings : sequence of arrays of shape (n_stimuli, n_dimensions)
-        The number of dimensions may differ from one to the next; three must vary over the stimuli, since
-        correlations over fewer say nothing. A one-dimensional property (length, position) is to be given as a basis
-        code: one-hot quantile bins, or Gaussian bumps over them.
+        The number of dimensions may differ; three must vary over the stimuli, since correlations over fewer say
+        nothing. Give a one-dimensional property (length, position) as a basis code: one-hot bins or Gaussians.
     standardise : bool
         Z-score each dimension over the stimuli first; constant dimensions are left out.
     device : str or torch.device
-        Where the result lies.
+        Device of the result.
     names : sequence of str, optional
-        What to call the embeddings in an error.
+        Names of the embeddings in errors.
 
     Raises
     ------
@@ -79,7 +78,7 @@ def gram_matrices(
             )
         if inner and len(embedding) != len(inner[0]):
             raise BraintuneError(f"embedding {name} has {len(embedding)} stimuli, those before {len(inner[0])}")
-        varying = standardised(embedding)
+        varying = zscore_varying(embedding)
         if varying.shape[1] < 3:
             raise BraintuneError(
                 f"embedding {name} has {varying.shape[1]} dimensions that vary over the stimuli; at least 3 are "
@@ -104,10 +103,10 @@ class Ridge:
     Attributes
     ----------
     hat : tensor of shape (n_alphas, n_test, n_train)
-        Predictions are ``hat @ Y[train]``; the intercept is in it, so rows sum to 1.
+        Predictions are ``hat @ Y[train]``; it includes the intercept, so rows sum to 1.
     left_out : tensor of shape (n_alphas, n_train, n_train + n_test)
-        Exact leave-one-out squared error is ``(left_out * G[train, train + test]).sum()``; zero in the test columns,
-        which are there so that the same block of G serves the error and the predictions.
+        Exact leave-one-out squared error is ``(left_out * G[train, train + test]).sum()``; the test columns are zero,
+        so that the same block of G serves the error and the predictions.
     """
 
     hat: torch.Tensor
@@ -115,7 +114,7 @@ class Ridge:
 
 
 def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Standardise voxels with the training stimuli's mean and deviation; voxels constant in training become zero."""
+    """Z-score voxels with mean and deviation of the training stimuli; voxels constant in training become zero."""
     mean = train.mean(0)
     train, test = train - mean, test - mean
     spread = torch.linalg.vector_norm(train, dim=0) / len(train) ** 0.5
@@ -135,8 +134,8 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, alphas: torch.Tensor) -> 
 
     Notes
     -----
-    With few voxels (fewer than half the training stimuli) the covariance is decomposed and the hat matrix has low
-    rank; else the kernel is, where the residual map Q diag(α / (λ + α)) Qᵀ is formed without cancellation.
+    With few voxels (fewer than half the training stimuli) the covariance is decomposed, and the hat matrix has low
+    rank; otherwise the kernel, and the residual map Q diag(α / (λ + α)) Qᵀ is formed without cancellation.
     """
     n = len(train)
     few = 2 * train.shape[1] < n
@@ -165,7 +164,7 @@ def _left_out_full_rank(right: torch.Tensor, kept: torch.Tensor, weight: torch.T
 
 
 def _symmetric_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor, blocks: int = 4) -> None:
-    """Write `left` @ `right`, known to be symmetric: what lies below the diagonal blocks is copied from above."""
+    """Write `left` @ `right`, known to be symmetric: blocks below the diagonal are copied from above."""
     for rows in torch.arange(len(left)).chunk(blocks):
         start, stop = int(rows[0]), int(rows[-1]) + 1
         torch.mm(left[start:stop], right[:, start:], out=out[start:stop, start:])
@@ -175,8 +174,8 @@ def _symmetric_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tenso
 def _left_out_low_rank(right: torch.Tensor, shrink: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
     """Write the same for R = I - Z diag(t) Zᵀ, with Z the voxels' directions and the constant.
 
-    R diag(w) R = diag(w) - F Zᵀ - Z Fᵀ with F = diag(w) Z t - ½ Z t (Zᵀ diag(w) Z) t. As W only ever meets symmetric
-    matrices in a Frobenius product, -2 F Zᵀ stands for the two middle terms.
+    R diag(w) R = diag(w) - F Zᵀ - Z Fᵀ with F = diag(w) Z t - ½ Z t (Zᵀ diag(w) Z) t. As W is used only in Frobenius
+    products with symmetric matrices, -2 F Zᵀ replaces the two last terms.
     """
     n = len(right)
     basis = torch.cat([torch.full((n, 1), n**-0.5, device=right.device), right], 1)
@@ -215,7 +214,7 @@ def decode(
         What to decode: item i is Gram matrix ``source[i]`` with its stimuli taken in ``order[i]``, which is how
         labels are permuted. By default each Gram matrix as it is.
     groups : array of shape (n_stimuli,), optional
-        Numbers of the groups whose pairs are to be scored apart; they move with the labels.
+        Numbers of the groups whose pairs are scored separately; they move with the labels.
 
     Returns
     -------
@@ -227,8 +226,8 @@ def decode(
     Memory is bounded by the Gram matrices, plus one :class:`Ridge` per region, plus one block of representations.
     """
     device = grams.inner.device
-    source = np.arange(len(grams.inner)) if source is None else source
-    order = np.tile(np.arange(grams.inner.shape[1]), (len(source), 1)) if order is None else order
+    if source is None or order is None:
+        source, order = np.arange(len(grams.inner)), np.tile(np.arange(grams.inner.shape[1]), (len(grams.inner), 1))
     source, order = (torch.as_tensor(values, device=device) for values in (source, order))
     group = None if groups is None else torch.as_tensor(groups, device=device)
     n_items, names = len(source), (*SCORES, *GROUP_SCORES, "choice")
@@ -243,19 +242,19 @@ def decode(
             block = _gather(grams, source[chunk], order[chunk][:, columns], len(train))
             member = None if group is None else group[order[chunk][:, columns[len(train) :]]]
             for g, ridge in enumerate(ridges):
-                correlation, found = _decode_block(ridge, *block)
-                for name, values in (found | scores(correlation, member)).items():
+                correlation, fit = _decode_block(ridge, *block)
+                for name, values in (fit | scores(correlation, member)).items():
                     result[name][f, g, chunk] = values.cpu().numpy()
     return result
 
 
 def fit_fold(responses: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: torch.Tensor) -> Ridge:
-    """Solve one region and fold: standardise columns on the training stimuli, then :func:`fit_ridge`.
+    """Solve one region and fold: z-score columns on the training stimuli, then :func:`fit_ridge`.
 
     Parameters
     ----------
     responses : array of shape (n_stimuli, n_voxels)
-        Or whatever else is regressed on.
+        Or another matrix of predictors.
     train, test : index arrays
     alphas : tensor of shape (n_alphas,), float64
         On the device to compute on.
@@ -337,12 +336,12 @@ def scores(correlation: torch.Tensor, group: torch.Tensor | None = None) -> dict
     both = (wins * wins.transpose(1, 2)).sum((1, 2))
     strict = 0.25 * (1 + (2 * summed + both) / pairs)
     pairwise = 0.5 + 0.5 * won.sum((1, 2)) / pairs
-    found = {"pairwise": pairwise, "pairwise_strict": strict, "rank": 0.5 - 0.5 * summed / pairs}
+    result = {"pairwise": pairwise, "pairwise_strict": strict, "rank": 0.5 - 0.5 * summed / pairs}
     if group is None:
-        return found
+        return result
     same = group[:, :, None] == group[:, None, :]
     inside = same.sum((1, 2)) - m
-    return found | {
+    return result | {
         "pairwise_same_group": 0.5 + 0.5 * (won * same).sum((1, 2)) / inside,
         "pairwise_different_group": 0.5 + 0.5 * (won * ~same).sum((1, 2)) / (pairs - inside),
     }

@@ -1,6 +1,6 @@
-"""Representational similarity: which stimuli a representation, or a region, finds alike.
+"""Representational similarity: which stimuli are alike in a representation or a region.
 
-All comparisons run on the Gram matrices of `gram`, so they see the same (standardised) representations as decoding.
+All comparisons use the Gram matrices of decoding, so they see the same (standardised) representations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,10 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardised
+from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, Stimuli
+from braintune.neural.folds import passages
 from braintune.neural.representations import Embeddings, layer_grams
 from braintune.neural.ridge import Grams
 
@@ -50,7 +51,7 @@ def brain_rdm(responses: np.ndarray) -> np.ndarray:
     ----------
     responses : array of shape (n_stimuli, n_voxels)
     """
-    values = standardised(responses)
+    values = zscore_varying(responses)
     if values.shape[1] == 0:
         raise BraintuneError(f"none of {responses.shape[1]} voxels varies over the stimuli; leave the region out")
     if values.shape[1] >= FEATURES_FOR_CORRELATION:
@@ -72,17 +73,15 @@ def _correlation_distance(inner: np.ndarray) -> np.ndarray:
 def gram_rdms(grams: Grams) -> np.ndarray:
     """Return the RDM of every representation, [n_representations, n_pairs], in float64."""
     mean, width = grams.mean.cpu().double().numpy(), grams.width.cpu().double().numpy()
-    stack = []
-    for inner, m, d in zip(grams.inner.cpu(), mean, width, strict=True):
-        stack.append(_correlation_distance(inner.double().numpy() - d * np.outer(m, m)))
-    return np.stack(stack)
+    parts = zip(grams.inner.cpu(), mean, width, strict=True)
+    return np.stack([_correlation_distance(inner.double().numpy() - d * np.outer(m, m)) for inner, m, d in parts])
 
 
 # --- similarities ------------------------------------------------------------------------------------------------
 
 
 def ranks(rdms: np.ndarray) -> np.ndarray:
-    """Return RDMs as centred ranks of unit length (ties share their mean rank), so that Spearman is a product.
+    """Return RDMs as centred ranks of unit length (mean ranks for ties): inner products are Spearman correlations.
 
     Parameters
     ----------
@@ -99,22 +98,8 @@ def ranks(rdms: np.ndarray) -> np.ndarray:
     return (ranked / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
-def spearman_rsa(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return Spearman correlations between two stacks of RDMs: ranked once, then one matrix product.
-
-    Parameters
-    ----------
-    a, b : arrays of shape (n_a, n_pairs) and (n_b, n_pairs)
-
-    Returns
-    -------
-    array of shape (n_a, n_b)
-    """
-    return ranks(a) @ ranks(b).T
-
-
 def control_rdms(stimuli: Stimuli) -> np.ndarray:
-    """Return the dissimilarities that stimuli have without being understood.
+    """Return the dissimilarities of stimuli in properties other than meaning.
 
     Parameters
     ----------
@@ -129,16 +114,14 @@ def control_rdms(stimuli: Stimuli) -> np.ndarray:
     one, other = np.triu_indices(len(stimuli.names), 1)
     words = [len(sentence.split()) for sentence in stimuli.sentences]
     length = np.bincount(stimuli.stimulus_of, weights=words) / np.bincount(stimuli.stimulus_of)
-    found = [np.abs(length[one] - length[other])]
-    groups = stimuli.topic if stimuli.passage is None else stimuli.passage
-    if groups is not None:
-        groups = np.asarray(groups)
-        found.append((groups[one] != groups[other]).astype(float))
-    return np.stack(found)
+    rdms = [np.abs(length[one] - length[other])]
+    if (groups := passages(stimuli)) is not None:
+        rdms.append((groups[one] != groups[other]).astype(float))
+    return np.stack(rdms)
 
 
 def partial_out(ranked: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """Take control RDMs out of ranked ones, so that products of the rest are partial Spearman correlations.
+    """Regress control RDMs out of ranked ones: inner products of the residuals are partial Spearman correlations.
 
     Parameters
     ----------
@@ -160,35 +143,29 @@ def partial_out(ranked: np.ndarray, controls: np.ndarray) -> np.ndarray:
     return np.where(norms > 1e-4, rest / np.where(norms > 0, norms, 1), 0).astype(np.float32)
 
 
-def debiased_cka(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return debiased linear centred kernel alignment between two stacks of Gram matrices.
+def u_centred(grams: np.ndarray) -> np.ndarray:
+    """Return U-centred Gram matrices of unit length [2]_: their inner products are debiased linear CKA.
 
     Parameters
     ----------
-    a, b : arrays of shape (n_a, n_stimuli, n_stimuli) and (n_b, n_stimuli, n_stimuli)
+    grams : array of shape (n_grams, n_stimuli, n_stimuli)
         Inner products between stimuli, Y Yᵀ.
 
     Returns
     -------
-    array of shape (n_a, n_b)
-        HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with the unbiased estimate of HSIC [1]_, which is the inner product of
-        U-centred matrices [2]_. Around 0 for unrelated representations, whatever their width; it can be negative.
-
-    References
-    ----------
-    .. [1] Song et al. (2012), Feature selection via dependence maximization. JMLR 13.
-    .. [2] Székely & Rizzo (2014), Partial distance correlation with methods for dissimilarities. Ann. Stat. 42.
-    """
-    return u_centred(a) @ u_centred(b).T
-
-
-def u_centred(grams: np.ndarray) -> np.ndarray:
-    """Return U-centred Gram matrices of unit length, as [n, n_pairs] of their upper triangles.
+    array of shape (n_grams, n_pairs)
+        Upper triangles. The product of two is HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with the unbiased estimate of HSIC
+        [1]_: around 0 for unrelated representations, whatever their width; it can be negative.
 
     Raises
     ------
     BraintuneError
         For fewer than four stimuli.
+
+    References
+    ----------
+    .. [1] Song et al. (2012), Feature selection via dependence maximization. JMLR 13.
+    .. [2] Székely & Rizzo (2014), Partial distance correlation with methods for dissimilarities. Ann. Stat. 42.
     """
     n = grams.shape[-1]
     if n < 4:
@@ -213,17 +190,17 @@ def u_centred(grams: np.ndarray) -> np.ndarray:
 def bootstrap_spearman(
     rdms: np.ndarray, reference: np.ndarray, groups: np.ndarray, samples: int, seed: int
 ) -> np.ndarray:
-    """Return Spearman similarities to a reference RDM when groups of stimuli are drawn anew.
+    """Return Spearman similarities to a reference RDM over bootstrap samples of groups of stimuli.
 
-    A pair of stimuli counts as often as both were drawn. Nothing is paired with its own copy, neither a stimulus nor
-    its group, which would give pairs within a group more weight than they have. Ranks are those within the sample.
+    A pair of stimuli counts as often as both were drawn. No stimulus or group is paired with its own copy, which would
+    give pairs within a group too much weight. Ranks are those within the sample.
 
     Parameters
     ----------
     rdms : array of shape (n_rdms, n_pairs)
     reference : array of shape (n_pairs,)
     groups : array of shape (n_stimuli,)
-        Stimuli with equal labels are drawn together.
+        Stimuli with equal labels are resampled together.
     samples : int
         Bootstrap samples.
     seed : int
@@ -235,8 +212,8 @@ def bootstrap_spearman(
     """
     names, member = np.unique(groups, return_inverse=True)
     one, other = np.triu_indices(len(groups), 1)
-    dice = np.random.default_rng(seed)
-    drawn = dice.multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)[:, member]
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)[:, member]
     within = member[one] == member[other]
     classes = [np.unique(r, return_inverse=True)[1] for r in (reference, *rdms)]
     result = np.empty((len(rdms), samples))
@@ -257,11 +234,6 @@ def _weighted_ranks(tied: np.ndarray, weight: np.ndarray) -> np.ndarray:
     ranked -= weight @ ranked / total if total else 0
     norm = np.sqrt(weight @ ranked**2)
     return ranked / (norm if norm > 0 else 1)
-
-
-def bootstrap_groups(stimuli: Stimuli) -> np.ndarray:
-    """Return what is drawn together in the bootstrap: passages where there are some, else single stimuli."""
-    return np.arange(len(stimuli.names)) if stimuli.passage is None else np.asarray(stimuli.passage)
 
 
 # --- tables ------------------------------------------------------------------------------------------------------
@@ -346,9 +318,9 @@ def _untuned_table(
     rows[["low", "high"]] = np.nan
     judged = rows.index[rows["analysis"]]
     if study.bootstrap and len(judged):
-        drawn = bootstrap_spearman(
-            rdms[judged], rdms[analysed], bootstrap_groups(brain.stimuli), study.bootstrap, study.fold_seed
-        )
+        passage = brain.stimuli.passage
+        drawn_together = np.arange(len(brain.stimuli.names)) if passage is None else np.asarray(passage)
+        drawn = bootstrap_spearman(rdms[judged], rdms[analysed], drawn_together, study.bootstrap, study.fold_seed)
         rows.loc[judged, ["low", "high"]] = np.nanquantile(drawn, [0.025, 0.975], axis=1).T
     rows.insert(0, "brain", brain.name)
     return rows.drop(columns="analysis").reset_index(drop=True)
@@ -356,13 +328,11 @@ def _untuned_table(
 
 def _region_ranks(brain: BrainData) -> dict[str, tuple[Sequence[str], np.ndarray]]:
     """Return, by region, the participants that have it and their ranked RDMs; one participant is read at a time."""
-    found: dict[str, tuple[list[str], list[np.ndarray]]] = {}
+    ranked: dict[str, dict[str, np.ndarray]] = {}
     for participant in brain.participants:
         for region, responses in brain.load(participant).items():
-            names, stack = found.setdefault(region, ([], []))
-            names.append(participant)
-            stack.append(ranks(brain_rdm(responses))[0])
-    return {region: (names, np.stack(stack)) for region, (names, stack) in found.items()}
+            ranked.setdefault(region, {})[participant] = ranks(brain_rdm(responses))[0]
+    return {region: (list(stack), np.stack(list(stack.values()))) for region, stack in ranked.items()}
 
 
 def _brain_table(
@@ -372,34 +342,22 @@ def _brain_table(
     regions: Mapping[str, tuple[Sequence[str], np.ndarray]],
     controls: np.ndarray,
 ) -> pd.DataFrame:
-    parts = []
+    parts = {}
     for region, (participants, stack) in regions.items():
-        theirs = {"spearman": stack, "partial": partial_out(stack, controls)}
-        values = {name: (theirs[name] @ ranked[name].T).astype(float) for name in theirs}
-        for place, participant in enumerate(participants):
-            part = items.drop(columns="analysis").assign(**{name: rows[place] for name, rows in values.items()})
-            part.insert(0, "region", region)
-            part.insert(0, "participant", participant)
-            parts.append(part)
-    table = pd.concat(parts, ignore_index=True)
-    table.insert(0, "brain", brain)
-    return table
+        responses = {"spearman": stack, "partial": partial_out(stack, controls)}
+        similarity = {name: (values @ ranked[name].T).astype(float) for name, values in responses.items()}
+        for row, participant in enumerate(participants):
+            parts[brain, participant, region] = items.assign(**{name: s[row] for name, s in similarity.items()})
+    table = pd.concat(parts, names=["brain", "participant", "region"])
+    return table.drop(columns="analysis").reset_index([0, 1, 2]).reset_index(drop=True)
 
 
 def _ceiling_table(brain: str, regions: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> pd.DataFrame:
     rows = []
     for region, (participants, stack) in regions.items():
-        if len(participants) < 2:  # agreement needs two
-            continue
-        total = stack.sum(0)
-        others = ranks(total - stack)
-        rows.append(
-            (
-                brain,
-                region,
-                len(participants),
-                float((stack * others).sum(1).mean()),
-                float((stack @ ranks(total)[0]).mean()),
-            )
-        )
+        if len(participants) > 1:  # agreement needs two
+            total = stack.sum(0)
+            lower = (stack * ranks(total - stack)).sum(1).mean()
+            upper = (stack @ ranks(total)[0]).mean()
+            rows.append((brain, region, len(participants), float(lower), float(upper)))
     return pd.DataFrame(rows, columns=["brain", "region", "participants", "lower", "upper"])

@@ -5,7 +5,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardise
+from braintune.core.preprocess import zscore
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains import simulated
 from braintune.datasets.brains.registry import load_brain
@@ -77,7 +77,7 @@ def test_the_signal_does_not_change_the_noise(data):
 
 
 def test_what_is_in_comes_out(data, world):
-    concepts, loaded = standardise(world.concepts), data.load("S01")
+    concepts, loaded = zscore(world.concepts), data.load("S01")
     score = {
         region: column_scores(concepts, loaded[region]).mean() for region in ("IFG", "DMN", "task-positive", "visual")
     }
@@ -86,7 +86,7 @@ def test_what_is_in_comes_out(data, world):
 
 
 def test_syntax_share_decides_what_is_coded(world):
-    syntax = standardise(world.syntax)
+    syntax = zscore(world.syntax)
     scores = []
     for share in (0.0, 1.0):
         responses = simulated.simulate(study(syntax_share=share, signal={"language": 1.0})).load("S01")["AngG"]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import standardise
+from braintune.core.preprocess import zscore
 from braintune.core.settings import SimulationSettings, WorldSettings
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
@@ -109,7 +109,7 @@ def _participant(
     if participant not in names:
         raise BraintuneError(f"participant {participant!r} is not simulated; simulated are {', '.join(names)}")
     rng = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
-    features = standardise(world.concepts), standardise(world.syntax)
+    features = zscore(world.concepts), zscore(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
         # Participants count from 1, so no participant has a stream whose second number is 0.
@@ -119,8 +119,8 @@ def _participant(
         for feature in features:  # half of the variance of the weights is shared
             shape = (feature.shape[1], size)
             weights = (shared.standard_normal(shape) + rng.standard_normal(shape)) / np.sqrt(2)
-            parts.append(standardise(feature @ weights))
-        signal = standardise(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
+            parts.append(zscore(feature @ weights))
+        signal = zscore(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
         drift = rng.standard_normal((world.passage.max() + 1, size))[world.passage]
         noise = rng.standard_normal(signal.shape)
         responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)

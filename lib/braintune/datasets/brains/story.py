@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import detrend, regress_out, standardise
+from braintune.core.preprocess import detrend, regress_out, zscore
 from braintune.core.settings import BrainSettings
 from braintune.datasets.brains.base import Stimuli, read_csv
 
@@ -103,7 +103,7 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
-    clean = standardise(detrend(scans, run.detrend_order))
+    clean = zscore(detrend(scans, run.detrend_order), min_spread=1e-12)
     responses = sentence_responses(clean, times, run.lags, seconds_per_scan)
     return responses if story.stimuli.nuisance is None else regress_out(responses, story.stimuli.nuisance)
 
