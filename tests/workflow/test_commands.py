@@ -1,12 +1,16 @@
 """What the commands say when something is missing."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 
 from braintune.core import base
+from braintune.workflow.cli import VERBS
 
 
 @pytest.fixture
@@ -27,44 +31,39 @@ def make(folder, *words):
 
 
 def test_an_unknown_target_lists_the_known(fresh):
-    code, told = make(fresh, "boook")
+    code, output = make(fresh, "boook")
     assert code != 0
-    assert "no target 'boook'" in told and "make book" in told
+    assert "no target 'boook'" in output and "make book" in output
 
 
-def test_an_old_python_is_named_with_the_remedy(fresh):
-    old = fresh / "old-python"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.1" && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    code, told = make(fresh, "setup", f"PYTHON={old}")
+@pytest.mark.parametrize(
+    ("script", "messages"),
+    [
+        (
+            '[ "$1" = --version ] && echo "Python 3.9.1" && exit 0\nexit 1',
+            ["Python 3.11 or newer is needed", "Python 3.9.1", "PYTHON=python3"],
+        ),
+        ('case "$2" in *ensurepip*) exit 1;; esac\nexit 0', ["apt install python3-venv"]),
+        (
+            '[ "$1" = -m ] && mkdir -p .venv/bin && printf "#!/bin/sh\\nexit 1\\n" > .venv/bin/python'
+            " && chmod +x .venv/bin/python\nexit 0",
+            ["the installation failed", "no network, or a full disk"],
+        ),
+    ],
+    ids=["too old", "without venv", "failed installation"],
+)
+def test_a_python_that_will_not_do_is_named_with_the_remedy(fresh, script, messages):
+    python = fresh / "other-python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    code, output = make(fresh, "setup", f"PYTHON={python}")
     assert code != 0
-    assert "Python 3.11 or newer is needed" in told and "Python 3.9.1" in told and "PYTHON=python3" in told
-
-
-def test_a_python_without_venv_is_named_with_the_remedy(fresh):
-    bare = fresh / "bare-python"
-    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1;; esac\nexit 0\n')
-    bare.chmod(0o755)
-    code, told = make(fresh, "setup", f"PYTHON={bare}")
-    assert code != 0
-    assert "apt install python3-venv" in told
-
-
-def test_a_failed_installation_says_what_to_do(fresh):
-    broken = fresh / "broken-python"
-    broken.write_text(
-        '#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && printf "#!/bin/sh\\nexit 1\\n" > .venv/bin/python'
-        " && chmod +x .venv/bin/python\nexit 0\n"
-    )
-    broken.chmod(0o755)
-    code, told = make(fresh, "setup", f"PYTHON={broken}")
-    assert code != 0
-    assert "the installation failed" in told
+    assert all(message in output for message in messages), output
     assert not (fresh / ".venv" / ".ready").exists()
 
 
 def parrot(folder):
-    """Put a python into the environment of a folder that says the words it is given, a line each time."""
+    """Put a python into the environment of a folder that prints the words it is given, a line each time."""
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nprintf "<%s>" "$@"; echo\n')
@@ -88,19 +87,28 @@ def test_data_runs_the_script_of_a_data_set(fresh):
 
 def test_with_options_no_book_is_promised(fresh):
     parrot(fresh)
-    code, told = make(fresh, "book", "OPTIONS=--dry-run")
-    assert code == 0 and "<--dry-run>" in told and "braintune.workflow.book.serve" not in told
+    code, output = make(fresh, "book", "OPTIONS=--dry-run")
+    assert code == 0 and "<--dry-run>" in output and "<serve>" not in output
 
 
-def test_an_engine_is_handed_on(fresh):
+def test_profile_cores_and_engine_are_passed_on(fresh):
     parrot(fresh)
     here = make(fresh, "book", "PROFILE=paper", "CORES=3")[1]
-    assert here.splitlines()[-1] == "<-m><braintune.workflow.book.serve><paper>"  # tells where the book is
+    assert here.splitlines()[-1] == "<-m><braintune><serve><paper>"  # says where the book is
     assert "<run><paper><--cores><3>" in here and "<--quiet><rules><reason><host><progress>" in here
     there = make(fresh, "book", "PROFILE=paper", "ENGINE=my cluster.yml")[1]
     assert "<run><paper><--engine><my cluster.yml>" in there
     assert "--cores" not in there and "<host>\n" in there
-    assert "<braintune.workflow.plan><paper><--cores><3>" in make(fresh, "plan", "PROFILE=paper", "CORES=3")[1]
-    assert (
-        "<braintune.workflow.plan><paper><--engine><slurm>" in make(fresh, "plan", "PROFILE=paper", "ENGINE=slurm")[1]
-    )
+
+
+@pytest.mark.parametrize(("target", "words"), [("verify", "<verify><quick>"), ("serve", "<serve><quick><8000>")])
+def test_each_target_calls_its_verb(fresh, target, words):
+    parrot(fresh)
+    assert make(fresh, target) == (0, f"<-m><braintune>{words}\n")
+
+
+def test_every_verb_has_a_command_and_an_unknown_one_lists_them():
+    for verb, module in VERBS.items():
+        assert find_spec(module), verb
+    done = subprocess.run([sys.executable, "-m", "braintune", "boook"], capture_output=True, text=True)
+    assert done.returncode == 1 and "unknown verb 'boook'; known: book, run" in done.stderr

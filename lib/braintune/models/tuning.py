@@ -74,7 +74,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     started = time.perf_counter()
     lookup(METHODS, method, "method")
     if is_tuned(study, task, method, seed):
-        return read_json(modelmodel_folder(study, task, method, seed) / "metrics.json")
+        return read_json(model_folder(study, task, method, seed) / "metrics.json")
     rates = lookup(study.learning_rates, method, "key of learning_rates")
     recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
     data = load_task(study, task)
