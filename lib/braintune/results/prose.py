@@ -344,6 +344,7 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
     if isinstance(value, str):
         return text(value)
     html = value.data if isinstance(value, HTML) else show(value).data
+    html = html.translate({ord(sign): f"&#{ord(sign)};" for sign in r"\`*_{}[]$~|^@"})
     return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
 
 

@@ -68,7 +68,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     mean, half = values.mean(), 0.0
     if len(values) > 1:
         half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return max(mean - half, min(mean, 0.0)), min(mean + half, max(mean, 1.0))
+    return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
 def over_participants(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
