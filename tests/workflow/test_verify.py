@@ -79,10 +79,10 @@ def change(path, edit):
 
 def test_what_was_left_alone_is_as_made(run):
     found = verify.verify(run)
-    # 5 pages and the book; 3 + 2 + 2 + 2 + 3 files and the claims
-    assert [finding.state for finding in found] == ["as made"] * (6 + 13)
+    # 5 pages and the book; 3 + 2 + 2 + 2 + 3 files, the claims and what the pages quote
+    assert [finding.state for finding in found] == ["as made"] * (6 + 14)
     assert {finding.label for finding in found} == {*(job.label for job in all_jobs(run)), "book"}
-    assert verify.told(run, found) == "19 as made"
+    assert verify.told(run, found) == "20 as made"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,7 @@ def test_what_was_left_alone_is_as_made(run):
         "rsa/simulated/brain.parquet",
         "figures/layers.svg",
         "claims.json",
+        "results.json",
     ],
 )
 def test_one_changed_byte_and_one_lost_file_are_seen_everywhere(run, file):
