@@ -199,7 +199,7 @@ class TestCommand:
         assert verify.main([profile]) == 1
         told = capsys.readouterr().out.splitlines()
         assert told == [
-            "19 as made",
+            "20 as made",
             f"missing       {DECODING}: {TABLE}",
             "18 as made, 1 missing",
             f"to mend it: delete the executed notebook of each job that is named, in {run.folder / 'notebooks'}, and run "
