@@ -201,7 +201,7 @@ class TestCommand:
         assert told == [
             "20 as made",
             f"missing       {DECODING}: {TABLE}",
-            "18 as made, 1 missing",
+            "19 as made, 1 missing",
             f"to mend it: delete the executed notebook of each job that is named, in {run.folder / 'notebooks'}, and run "
             "`make book PROFILE=made-up`, which computes those jobs again",
         ]

@@ -115,7 +115,7 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(run)
-    configuration["parse"]["myst_substitutions"] = store.read_json(run.folder / "results.json")  # `{{ name }}` on a page
+    configuration["parse"]["myst_substitutions"] = store.read_json(run.folder / "results.json")  # {{ name }}
     (source / "_toc.yml").write_text(yaml.safe_dump(_with_made(contents, executed), sort_keys=False), encoding="utf-8")
     (source / "_config.yml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
 
