@@ -187,8 +187,8 @@ class TestContent:
                             assert line.get_color() == style.COLOURS[method]
 
     def test_intervals_are_t_intervals_over_participants_within_0_and_1(self):
-        low, high = stats.ttest_1samp([0.5, 0.6, 0.8], 0).confidence_interval(0.95)
-        assert style.t_interval([0.5, 0.6, 0.8]) == pytest.approx((low, high))
+        low, high = stats.ttest_1samp([0.5, 0.6, 0.7], 0).confidence_interval(0.95)
+        assert style.t_interval([0.5, 0.6, 0.7]) == pytest.approx((low, high))
         assert style.t_interval([0.7, 1.0]) == (0, 1) and style.t_interval([0.7]) == (0.7, 0.7)
 
     def test_points_and_bars_are_where_the_participants_are(self, at_layer):

@@ -34,11 +34,11 @@ from braintune.results.tables import ARMS
 POWER_STUDIES, COVERAGE_STUDIES = 100, 400
 TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
 REGIONS = ("language", "DMN", "task-positive", "visual")
-#: Standard deviations of accuracy: a participant's level, his difference between the methods, and a single score.
+#: Standard deviations of accuracy: over participants, of their difference between the methods, and of a single score.
 #: They are about those of the twenty story listeners (6 regions of 84 sentences).
-PERSON, TASTE, NOISE = 0.05, 0.02, 0.04
+SD_PARTICIPANT, SD_METHOD, SD_SCORE = 0.05, 0.02, 0.04
 #: Standard deviation of what one training run adds to the scores of all participants, where it is planted.
-LUCK = 0.01
+SD_SEED = 0.01
 LEVEL = 0.65
 
 T = TypeVar("T")
@@ -75,15 +75,15 @@ class Truth:
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
-def draw_tables(truth: Truth, dice: np.random.Generator) -> Tables:
+def draw_tables(truth: Truth, rng: np.random.Generator) -> Tables:
     """Draw the tables that the claims are judged on: scores at the analysis layer, closeness, and task scores."""
     shape = (truth.participants, len(REGIONS), len(TASKS), len(ARMS), truth.seeds)
     arm = np.array([-0.5, 0.5])[:, None]
     concept = np.isin(TASKS, CONCEPT)[:, None, None] * truth.concept
-    person = PERSON * dice.standard_normal((shape[0], 1, 1, 1, 1))
-    taste = arm * TASTE * dice.standard_normal((*shape[:2], 1, 1, 1))
-    luck = truth.luck * dice.standard_normal((1, 1, *shape[2:]))
-    scores = LEVEL + person + taste + arm * truth.difference + concept + luck + NOISE * dice.standard_normal(shape)
+    person = SD_PARTICIPANT * rng.standard_normal((shape[0], 1, 1, 1, 1))
+    taste = arm * SD_METHOD * rng.standard_normal((*shape[:2], 1, 1, 1))
+    luck = truth.luck * rng.standard_normal((1, 1, *shape[2:]))
+    scores = LEVEL + person + taste + arm * truth.difference + concept + luck + SD_SCORE * rng.standard_normal(shape)
     person, region, task, method, seed = (i.ravel() for i in np.indices(shape))
     names = [f"{t}_{m}_seed-{k}" for t in TASKS for m in ARMS for k in range(truth.seeds)]
     model = (task * len(ARMS) + method) * truth.seeds + seed
@@ -98,10 +98,10 @@ def draw_tables(truth: Truth, dice: np.random.Generator) -> Tables:
     at_layer = pd.DataFrame({"brain": "simulated", **columns, "layer": 6, "folds": "grouped"})
     at_layer["pairwise"] = scores.ravel()
     models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
-    spread = 0.05 * dice.standard_normal(len(models))
+    spread = 0.05 * rng.standard_normal(len(models))
     close = 0.7 + spread + truth.closeness * (models["method"] == "prompt-tuned")
     closeness = models.assign(spearman=close, cka=close, low=np.nan, high=np.nan)
-    score = 0.75 + 0.05 * dice.standard_normal(len(models))
+    score = 0.75 + 0.05 * rng.standard_normal(len(models))
     tuned = models[["task", "method", "seed"]].assign(score=score, baseline=0.5, bag_of_words=0.5)
     return at_layer, closeness, tuned
 
@@ -120,7 +120,7 @@ class Chain:
     syntax_share : float
         Part of the signal that codes syntax.
     anew : bool
-        Whether every participant meets tuned models of his own, so that no training run is shared.
+        Whether every participant has other tuned models, so that no training run is shared.
     content : float
         How much concept-level tasks gain of the concept features, and chunking of the syntax features.
     """
@@ -140,7 +140,7 @@ def chain_study(truth: Chain, base: np.ndarray, number: int) -> Tables:
     base : array of shape (n_stimuli, width)
         The untuned model's embedding of the stimuli.
     number : int
-        Of the study; all random numbers hang on it.
+        Number of the study; it seeds all random numbers.
     """
     run = chain_run(truth, number)
     brain = simulated.simulate(run)
@@ -175,7 +175,7 @@ def chain_run(truth: Chain, number: int) -> Study:
 
 def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[int]) -> Embeddings:
     """Return the untuned embedding, and one for each task and method that is the untuned one mixed at random."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     plain = zscore(base)
     features = {task: None for task in TASKS}
     if truth.content:
@@ -184,10 +184,10 @@ def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[i
     found = {Representation("untuned", "untuned"): plain[None].astype(np.float32)}
     for task in TASKS:
         for method in ARMS:
-            mixed = plain + plain @ dice.standard_normal((plain.shape[1],) * 2) / np.sqrt(plain.shape[1])
+            mixed = plain + plain @ rng.standard_normal((plain.shape[1],) * 2) / np.sqrt(plain.shape[1])
             if features[task] is not None:
                 gained = zscore(features[task])
-                mixed += truth.content * gained @ dice.standard_normal((gained.shape[1], plain.shape[1]))
+                mixed += truth.content * gained @ rng.standard_normal((gained.shape[1], plain.shape[1]))
             name = f"{task}_{method}_seed-0"
             found[Representation(name, method, task, 0)] = mixed[None].astype(np.float32)
     return found
@@ -238,7 +238,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
             1000,
         ),
         Scenario("concept tasks better by the margin", Truth(concept=MARGIN), {"C3": ((NOT_SUPPORTED,), 0.05)}, 1000),
-        Scenario("no difference, but the luck of single training runs", Truth(luck=LUCK), _nothing_promised(), 1000),
+        Scenario("no difference, but the luck of single training runs", Truth(luck=SD_SEED), _nothing_promised(), 1000),
     ),
     "chain": (
         Scenario("nothing in the brain", Chain(signal=0.0), _NO_DIFFERENCE | _NO_RELATION, 100),
@@ -368,30 +368,30 @@ INTERVALS = {
 
 def _covered(participants: int, number: int) -> dict[str, bool]:
     alpha, planted = 0.05, 0.01
-    dice = np.random.default_rng([number, 4])
-    plain = _evidence(Truth(participants, difference=planted), dice)
-    pair = claims.pairs(plain.main, ["region"])
-    arms = pair["prompt-tuned"].to_numpy(), pair["fine-tuned"].to_numpy()
-    lucky = _evidence(Truth(participants, seeds=3, difference=planted, luck=LUCK), dice)
+    rng = np.random.default_rng([number, 4])
+    plain = _evidence(Truth(participants, difference=planted), rng)
+    difference = tables.contrast(plain.main, ["region"]).to_numpy()[0]
+    lucky = _evidence(Truth(participants, seeds=3, difference=planted, luck=SD_SEED), rng)
+    by_seed = tables.contrast(lucky.scores, ["region", "seed"]).loc[lucky.region]
     found = (
-        statistics.paired_difference(*arms, alpha),
-        statistics.tost(*arms, MARGIN, alpha),
+        statistics.paired_difference(difference, alpha),
+        statistics.paired_difference(difference, 2 * alpha),  # two one-sided tests: equivalent where it is within
         statistics.mixed_model(plain.main, alpha),
-        statistics.crossed_mean(claims.by_seed(lucky)[lucky.region].to_numpy(), alpha),
+        statistics.crossed_mean(by_seed.to_numpy().T, alpha),
     )
     return {name: bool(f.low <= planted <= f.high) for name, f in zip(INTERVALS, found, strict=True)}
 
 
-def _evidence(truth: Truth, dice: np.random.Generator) -> claims.Evidence:
-    return claims.evidence(Study(), "simulated", *tables(truth, dice))
+def _evidence(truth: Truth, rng: np.random.Generator) -> claims.Evidence:
+    return claims.evidence(Study(), "simulated", *draw_tables(truth, rng))
 
 
 def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, width: int = 20) -> tuple[float, ...]:
     """Draw stimuli, some of whose variance their passage shares, and bound the similarity of two codes of them."""
-    dice = np.random.default_rng([number, 5])
+    rng = np.random.default_rng([number, 5])
     groups = np.repeat(np.arange(passages), sentences)
-    one = dice.standard_normal((passages, width))[groups] + dice.standard_normal((len(groups), width))
-    other = one + dice.standard_normal(one.shape)
+    one = rng.standard_normal((passages, width))[groups] + rng.standard_normal((len(groups), width))
+    other = one + rng.standard_normal(one.shape)
     rdms = rsa.rdm(one), rsa.rdm(other)
     drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, Study().bootstrap, number)
     return float(rsa.spearman_rsa(rdms[0], rdms[1])[0, 0]), *np.quantile(drawn, [0.025, 0.975])

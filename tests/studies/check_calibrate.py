@@ -1,17 +1,18 @@
 """The simulated studies that calibration rests on: what is planted is there, and nothing else."""
 
+import calibrate
 import numpy as np
 import pytest
+from calibrate import Chain, Each, Truth
 
 from braintune.core.study import Study
-from braintune.results import calibrate, claims
-from braintune.results.calibrate import Chain, Each, Truth
+from braintune.results import claims
 from braintune.results.claims import INCONCLUSIVE
 from braintune.results.tables import ARMS
 
 
 def mean_difference(truth, count=30):
-    drawn = (calibrate.tables(truth, np.random.default_rng([k, 0]))[0] for k in range(count))
+    drawn = (calibrate.draw_tables(truth, np.random.default_rng([k, 0]))[0] for k in range(count))
     means = [at.groupby("method")["pairwise"].mean() for at in drawn]
     return np.mean([m["prompt-tuned"] - m["fine-tuned"] for m in means])
 
@@ -22,19 +23,21 @@ class TestTables:
         assert mean_difference(Truth()) == pytest.approx(0, abs=0.004)
 
     def test_concept_tasks_gain_and_prompt_tuned_models_stay_closer(self):
-        at_layer, closeness, _ = calibrate.tables(Truth(50, concept=0.05, closeness=0.3), np.random.default_rng(0))
+        at_layer, closeness, _ = calibrate.draw_tables(Truth(50, concept=0.05, closeness=0.3), np.random.default_rng(0))
         means = at_layer.groupby("task")["pairwise"].mean()
         assert means[["wsd", "coreference"]].mean() - means["chunking"] == pytest.approx(0.05, abs=0.01)
         close = closeness.groupby("method")["spearman"].mean()
         assert close["prompt-tuned"] - close["fine-tuned"] == pytest.approx(0.3, abs=0.06)
 
     def test_luck_is_shared_by_all_participants(self):
-        at_layer, *_ = calibrate.tables(Truth(luck=0.05), np.random.default_rng(0))
+        at_layer, *_ = calibrate.draw_tables(Truth(luck=0.05), np.random.default_rng(0))
         wide = at_layer.pivot_table(index=["participant", "region"], columns=["task", "method"], values="pairwise")
         assert wide.mean().std() > 0.03
 
     def test_they_are_what_the_claims_are_judged_on(self):
-        verdicts = calibrate.verdicts_of(calibrate.tables(Truth(participants=5, seeds=2), np.random.default_rng(0)))
+        verdicts = calibrate.verdicts_of(
+            calibrate.draw_tables(Truth(participants=5, seeds=2), np.random.default_rng(0))
+        )
         assert set(verdicts) == set(claims.CLAIMS)
 
 

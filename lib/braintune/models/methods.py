@@ -34,15 +34,6 @@ LORA_TARGETS = {
 }
 
 
-def _trained(model: PreTrainedModel) -> State:
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
-
-
-def _put_back(model: PreTrainedModel, state: State) -> None:
-    must_fit(state, _trained(model))
-    model.load_state_dict(state, strict=False)
-
-
 @dataclass(frozen=True)
 class Method:
     """A way to tune.

@@ -344,6 +344,7 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
     if isinstance(value, str):
         return text(value)
     html = value.data if isinstance(value, HTML) else show(value).data
+    html = html.translate({ord(sign): f"&#{ord(sign)};" for sign in r"\`*_{}[]$~|^@"})
     return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
 
 
@@ -412,7 +413,6 @@ def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
     for row in table.itertuples(index=False):
         said[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
     return said | {"costs": show(table, digits=1)}
-
 
 
 def tuning_warnings(table: pd.DataFrame) -> str:

@@ -110,20 +110,23 @@ def paired_tests(differences: np.ndarray, margin: float, alpha: float) -> pd.Dat
         over the groups), `p_margin` (the difference is above -margin: non-inferiority), `p_equivalent` (two one-sided
         tests), `detectable`, `power` (at the margin) and `n`. What cannot be tested is NaN.
     """
+    from statsmodels.stats.power import TTestPower
+
     values = np.asarray(differences, dtype=float)
     n, mean = np.isfinite(values).sum(axis=1), np.nanmean(values, axis=1)
     testable = np.array([not _untestable(row[np.isfinite(row)]) for row in values], dtype=bool)
     spread = np.full(len(values), np.nan)
     spread[testable] = np.nanstd(values[testable], axis=1, ddof=1)
-    error, t = spread / np.sqrt(n), stats.t(np.maximum(n - 1, 1))
+    pairs = np.maximum(n, 2)
+    error, t = spread / np.sqrt(pairs), stats.t(pairs - 1)
     half = t.ppf(1 - alpha / 2) * error
     p, p_margin = 2 * t.sf(np.abs(mean) / error), t.sf((mean + margin) / error)
-    sizes = list(zip(spread, n, strict=True))
+    power = TTestPower().power(margin / spread, pairs, alpha)
     table = {
         "difference": mean, "low": mean - half, "high": mean + half, "p": p, "q": fdr(p), "p_margin": p_margin,
         "p_equivalent": np.maximum(p_margin, t.cdf((mean - margin) / error)),
-        "detectable": [s * detectable_effect(k, alpha) if np.isfinite(s) else s for s, k in sizes],
-        "power": [power_at(margin / s, k, alpha) if np.isfinite(s) else s for s, k in sizes],
+        "detectable": spread * np.array([detectable_effect(int(k), alpha) for k in pairs]),
+        "power": np.where(testable, np.nan_to_num(power, nan=1.0), np.nan),  # far out, scipy's distribution is NaN
         "n": n,
     }  # fmt: skip
     return pd.DataFrame(table)
@@ -163,14 +166,6 @@ def detectable_effect(n: int, alpha: float) -> float:
     from statsmodels.stats.power import TTestPower
 
     return float(TTestPower().solve_power(nobs=n, alpha=alpha, power=POWER))
-
-
-def power_at(effect: float, n: int, alpha: float) -> float:
-    """Return the probability that a two-sided t test of `n` pairs finds a mean of `effect` standard deviations."""
-    from statsmodels.stats.power import TTestPower
-
-    power = TTestPower().power(abs(effect), n, alpha)
-    return 1.0 if np.isnan(power) else float(power)  # far out, the distribution function is NaN
 
 
 def detectable_correlation(n: int, alpha: float) -> float:

@@ -13,32 +13,22 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy import stats
 
-#: Colour-blind-safe (Okabe & Ito), and one colour and marker a method everywhere; fold designs have their own.
-COLOURS = {
-    "untuned": "#6e6e6e",
-    "fine-tuned": "#d55e00",
-    "prompt-tuned": "#0072b2",
-    "prompt-shallow": "#56b4e9",
-    "lora": "#5d3a9b",
-    "bitfit": "#e69f00",
-    "head-only": "#000000",
-    "control": "#b59f00",
-    "baseline": "#dddddd",
-    "shuffled folds": "#cc79a7",
-    "grouped folds": "#009e73",
+#: Colour (blind-safe: Okabe & Ito) and marker of each method, and of each fold design, everywhere.
+LOOKS = {
+    "untuned": ("#6e6e6e", "D"),
+    "fine-tuned": ("#d55e00", "s"),
+    "prompt-tuned": ("#0072b2", "o"),
+    "prompt-shallow": ("#56b4e9", ">"),
+    "lora": ("#5d3a9b", "P"),
+    "bitfit": ("#e69f00", "X"),
+    "head-only": ("#000000", "d"),
+    "control": ("#b59f00", "^"),
+    "baseline": ("#dddddd", "|"),
+    "shuffled folds": ("#cc79a7", "v"),
+    "grouped folds": ("#009e73", "o"),
 }
-MARKERS = {
-    "untuned": "D",
-    "fine-tuned": "s",
-    "prompt-tuned": "o",
-    "prompt-shallow": ">",
-    "lora": "P",
-    "bitfit": "X",
-    "head-only": "d",
-    "control": "^",
-    "shuffled folds": "v",
-    "grouped folds": "o",
-}
+COLOURS = {name: colour for name, (colour, _) in LOOKS.items()}
+MARKERS = {name: marker for name, (_, marker) in LOOKS.items()}
 #: Regions that are whole networks; others are parts of one.
 NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
@@ -68,7 +58,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     mean, half = values.mean(), 0.0
     if len(values) > 1:
         half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return max(mean - half, min(mean, 0.0)), min(mean + half, max(mean, 1.0))
+    return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
 def over_participants(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:

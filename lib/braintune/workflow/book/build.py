@@ -114,8 +114,7 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
 
 def quoted(run: Study) -> dict[str, str]:
     """Return what the pages quote of a run, each as `{{ name }}`; the figures notebook writes it to `results.json`."""
-    file = run.folder / "results.json"
-    return store.read_json(file) if file.is_file() else {}
+    return store.read_json(run.folder / "results.json")
 
 
 def _page(job: Job) -> str:
