@@ -169,8 +169,8 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     """Embed the stimuli of a brain data set with every representation of a study.
 
     If `save`, one file is written for each. It holds the array ``embedding`` (layers + 1, n_stimuli, width), float32;
-    a control without a backbone has one layer. A control that the stimuli do not allow is left out, and the table says why. Nuisance regressors of the
-    stimuli are regressed out of every layer.
+    a control without a backbone has one layer. A control that the stimuli do not allow is left out, and the table
+    says why. Nuisance regressors of the stimuli are regressed out of every layer.
 
     Returns
     -------
