@@ -18,8 +18,8 @@ def regress_out(values: np.ndarray, nuisance: np.ndarray) -> np.ndarray:
     array of the shape and type of `values`
     """
     design = np.column_stack([np.ones(len(nuisance)), zscore(nuisance)])
-    basis = np.linalg.svd(design, full_matrices=False)
-    basis = basis.U[:, 1e-10 * basis.S[0] < basis.S]  # regressors may be copies of each other
+    parts = np.linalg.svd(design, full_matrices=False)
+    basis = parts.U[:, 1e-10 * parts.S[0] < parts.S]  # regressors may be copies of each other
     flat = values.reshape(len(values), -1).astype(np.float64)
     return (flat - basis @ (basis.T @ flat)).reshape(values.shape).astype(values.dtype)
 

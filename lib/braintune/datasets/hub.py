@@ -6,7 +6,7 @@ Only Parquet files are fetched and only pyarrow reads them: no loading script of
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,7 @@ class HubData:
     configuration: str
     revision: str
     files: str
-    columns: dict[str, Spec]
+    columns: Mapping[str, Spec]
     convert: Callable[[Row, "HubData"], Iterator[Row | None]]
     labels: dict[str, str] = field(default_factory=dict)
     test_split: str = "test"
@@ -110,7 +110,11 @@ def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
     BraintuneError
         If they are not cached and not downloadable.
     """
-    wanted = {"repo_type": "dataset", "revision": entry.revision, "allow_patterns": list(entry.patterns.values())}
+    wanted: dict[str, Any] = {
+        "repo_type": "dataset",
+        "revision": entry.revision,
+        "allow_patterns": list(entry.patterns.values()),
+    }
     for offline in (True, False):
         try:
             # Asking the cache first keeps a run on the data it has, even where the revision has moved since.

@@ -39,7 +39,7 @@ def _reference(row: Row, entry: HubData) -> Iterator[Row | None]:
 
 def _senses(row: Row, entry: HubData) -> Iterator[Row | None]:
     """Two sentences with a word of each: characters become positions among the words between spaces."""
-    example = {"label": entry.label(row["label"])}
+    example: Row = {"label": entry.label(row["label"])}
     for k in ("1", "2"):
         example |= {f"sentence{k}": row[f"sentence{k}"], f"index{k}": _word_at(row, k)}
     yield example

@@ -44,8 +44,8 @@ def trivial_answers(data: TaskData) -> list[Any]:
             for word, tag in zip(row["tokens"], row["tags"], strict=True):
                 counts[word.lower()][tag] += 1
         usual = sum(counts.values(), Counter()).most_common(1)[0][0]
-        best = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-        return [[best.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
+        tag_of = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
+        return [[tag_of.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
     most = Counter(row["label"] for row in train).most_common(1)[0][0]
     return [most] * len(data.test)
 
@@ -182,7 +182,7 @@ def _tag_columns(row: Row, roles: bool) -> Iterator[tuple]:
     lower = ["<begin>", *(word.lower() for word in row["tokens"]), "<end>"]
     for i, word in enumerate(row["tokens"]):
         before, own, after = lower[i : i + 3]
-        columns = (own, own[-3:], own[-2:], _shape(word), before, after)
+        columns: tuple[str, ...] = (own, own[-3:], own[-2:], _shape(word), before, after)
         if roles:
             place = row["predicate_index"]
             side = f"{(i > place) - (i < place):+d}"
@@ -213,7 +213,8 @@ def _span_columns(row: Row, words: list[re.Match]) -> Iterator[tuple]:
 
 
 def _answer_spans(train: list[Row], test: list[Row], seed: int) -> list[str]:
-    columns, inside, lengths = [], [], []
+    columns: list[tuple] = []
+    inside, lengths = [], []
     for row in train:
         words, answer = list(_WORD.finditer(row["context"])), row["answers"][0]
         begin, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])

@@ -104,7 +104,7 @@ def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> No
         )
     config = LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float will do
         target_modules=LORA_TARGETS[family],
         fan_in_fan_out=family == "gpt2",  # GPT-2 keeps its matrices transposed
     )

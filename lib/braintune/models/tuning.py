@@ -338,8 +338,8 @@ def tuning_table(study: Study) -> pd.DataFrame:
 
 def history_table(study: Study) -> pd.DataFrame:
     """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    keys = [dict(zip(("task", "method", "seed"), run, strict=True)) for run in _grid(study)]
-    return pd.concat([history(study, **key).assign(**key) for key in keys], ignore_index=True)
+    curves = [history(study, *run).assign(task=run[0], method=run[1], seed=run[2]) for run in _grid(study)]
+    return pd.concat(curves, ignore_index=True)
 
 
 def _grid(study: Study) -> list[tuple[str, str, int]]:

@@ -142,7 +142,9 @@ def encode_participant(study: Study, brain: BrainData, participant: str, embeddi
     device = pick_device(study.device, float64=True)
     designs = {design: make_folds(brain.stimuli, design, study) for design in study.designs}
     for design, folds in designs.items():
-        for wanted, layers in embeddings.items() if folds else ():
+        if folds is None:
+            continue
+        for wanted, layers in embeddings.items():
             embedding = layers[analysis_layer(len(layers), study.layer)]
             for region, found in encode(embedding, regions, folds, alphas(study), device).items():
                 rows.append(

@@ -126,7 +126,7 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
         circle = forward + backward
         drawn = [circle[i] for i in rng.permutation(len(circle))[:count]]
     else:
-        groups = passages(stimuli)
+        groups = np.asarray(passages(stimuli))
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         place = np.concatenate(members)
         drawn = []

@@ -69,7 +69,8 @@ def gram_matrices(
     BraintuneError
         For non-finite values, fewer than three varying dimensions, or differing numbers of stimuli.
     """
-    inner, mean, width = [], [], []
+    inner: list[torch.Tensor] = []
+    mean, width = [], []
     names = [str(place) for place in range(len(embeddings))] if names is None else names
     for name, embedding in zip(names, embeddings, strict=True):
         if embedding.ndim != 2 or not np.isfinite(embedding).all():

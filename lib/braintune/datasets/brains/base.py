@@ -206,7 +206,7 @@ def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what:
 
 def read_keys(path: Path) -> tuple[str, ...]:
     """Return the names of the arrays in an .npz file."""
-    return _read_npz(path, lambda arrays: tuple(arrays.files))
+    return _read_npz(path, lambda arrays: tuple(arrays))
 
 
 def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
@@ -253,5 +253,5 @@ def stimulus_means(vectors: np.ndarray, stimuli: Stimuli) -> np.ndarray:
             "stimulus needs a sentence, and every sentence a stimulus"
         )
     sums = np.zeros((len(vectors), len(n), vectors.shape[2]))
-    np.add.at(sums, (slice(None), stimuli.stimulus_of), vectors)
+    np.add.at(sums.swapaxes(0, 1), stimuli.stimulus_of, vectors.swapaxes(0, 1))
     return (sums / n[:, None]).astype(vectors.dtype)

@@ -53,6 +53,7 @@ def own_study(run: Study) -> BrainData:
         files, regions, load, coordinates = _from_images(folder, run.regions)
 
     def load_timed(participant: str) -> dict[str, np.ndarray]:
+        assert timed is not None  # the only case in which it is used
         responses = {}
         for region, scans in load(participant).items():
             where = f"{folder / participant}.npz: {region}"

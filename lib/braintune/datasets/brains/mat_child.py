@@ -10,7 +10,7 @@ import contextlib
 import json
 import resource
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +130,8 @@ def answer(path: Path, folder: Path, what: str, *request: Any) -> str:
         arrays.append(value)
         return {"array": len(arrays) - 1}
 
-    text = json.dumps(
-        {"shapes": shapes, "read": read, "read_columns": read_columns}[what](path, *request), default=keep
-    )
+    readers: dict[str, Callable[..., Any]] = {"shapes": shapes, "read": read, "read_columns": read_columns}
+    text = json.dumps(readers[what](path, *request), default=keep)
     np.savez(folder / "arrays.npz", *arrays)
     return f'{{"answer": {text}}}'
 

@@ -81,9 +81,15 @@ def _reader() -> subprocess.Popen:
     """Return the process that reads; it is started when first needed, and again after a crash."""
     if not _processes or _processes[0].poll() is not None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread claims memory
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         _processes[:] = [
-            subprocess.Popen([sys.executable, "-P", mat_child.__file__], **pipes, text=True, env=environment)
+            subprocess.Popen(
+                [sys.executable, "-P", mat_child.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment,
+            )
         ]
     return _processes[0]
 

@@ -107,7 +107,7 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import nibabel
 
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         _require_stored(path, image)
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy

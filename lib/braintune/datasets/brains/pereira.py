@@ -177,7 +177,7 @@ def _session(path: Path) -> _Session:
     responses = next((name for name in RESPONSES if name in shapes), None)
     names = ("keySentences", "labelsPassageForEachSentence", "labelsPassageCategory", "keyPassageCategory", "meta")
     missing = [name for name in names if name not in shapes] + ([] if responses else [RESPONSES[0]])
-    if missing:
+    if missing or responses is None:
         raise BraintuneError(
             f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; if it is cut short, {_GET}"
         )
@@ -251,14 +251,14 @@ def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[
             for name, columns in zip(names, sets, strict=True)
         ]
     networks = {network: network for network in NETWORKS}
-    sets = {network: [columns for atlas in of for _, columns in parts[atlas]] for network, of in NETWORKS.items()}
+    voxels_of = {network: [columns for atlas in of for _, columns in parts[atlas]] for network, of in NETWORKS.items()}
     named = [(atlas, name, columns) for atlas in NETWORKS["language"] for name, columns in parts[atlas]]
     taken = [*NETWORKS, *(name for _, name, _ in named)]
     for atlas, name, columns in named:
         region = name if taken.count(name) == 1 else f"{atlas}-{name}"  # both hemispheres may use one name
         networks[region] = "language"
-        sets.setdefault(region, []).append(columns)
-    return networks, {region: _union(columns) for region, columns in sets.items()}
+        voxels_of.setdefault(region, []).append(columns)
+    return networks, {region: _union(columns) for region, columns in voxels_of.items()}
 
 
 def _union(sets: Iterable[np.ndarray]) -> np.ndarray:

@@ -117,8 +117,11 @@ def _by_work(rng: Rng, label: str) -> Row:
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
     verb = rng.choice(("=is |", "=works | as"))
-    slots = zip("pqrabc", [*(person.phrase() for person in cast), *(f"a {job}" for job in jobs)], strict=True)
-    opening = build(f"{{p}} | {verb} {{a}} | , | {{q}} | {verb} {{b}} | , and | {{r}} | {verb} {{c}}", **dict(slots))
+    phrases: list[Phrase | str] = [*(person.phrase() for person in cast), *(f"a {job}" for job in jobs)]
+    opening = build(
+        f"{{p}} | {verb} {{a}} | , | {{q}} | {verb} {{b}} | , and | {{r}} | {verb} {{c}}",
+        **dict(zip("pqrabc", phrases, strict=True)),
+    )
     work, time = rng.choice(LEXICON.jobs[jobs[referent]]), grammar.capital(rng.choice(LEXICON.times))
     text = f"{sentence(opening).text()} {time}, {cast[referent].pronoun()} {work}."
     return _pronoun_row(text, cast, referent, candidates, label)
@@ -134,7 +137,7 @@ def wsd(rng: Rng, label: str) -> Row:
     else:
         frames = [rng.choice(LEXICON.ambiguous[word][kind]) for kind in senses]
     one, two = (kinds.sense(rng, word, kind, frame) for kind, frame in zip(senses, frames, strict=True))
-    targets = [re.search(r"\*(\w+)", frame)[1] for frame in frames]
+    targets = [re.findall(r"\*(\w+)", frame)[0] for frame in frames]
     return {
         "word": word[0], "pos": word[1], "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
         "index1": one.tokens.index(targets[0]), "index2": two.tokens.index(targets[1]), "label": label,
