@@ -31,7 +31,7 @@ def own_study(run: Study) -> BrainData:
 
     ======================  ===================================================================================
     `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
-    `words.csv`             instead, for a story: when each word was spoken (see :func:`story.read_story`)
+    `words.csv`             instead, for a story: when each word was spoken (read by `story.read_story`)
     `<participant>.npz`     one array a region, stimuli (or scans) x voxels
     `<participant>_beta…`   instead, NIfTI: one volume a stimulus, with masks (see :mod:`.nifti`)
     ======================  ===================================================================================
