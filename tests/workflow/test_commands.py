@@ -1,7 +1,6 @@
 """What the commands say when something is missing."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
