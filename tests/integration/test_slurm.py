@@ -9,7 +9,6 @@ import pytest
 import kill_runs
 import slurm_daemons
 from braintune.core.study import Study
-from braintune.workflow.jobs import all_jobs, executed_notebook
 from chain import run_chain
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
@@ -32,9 +31,7 @@ def test_the_tables_equal_those_of_a_local_run_bit_for_bit(built, slurm, tmp_pat
     """Decoding and similarity, and all that they need: eight jobs of SLURM."""
     profile = kill_runs.copy_of(str(built.profile), tmp_path / "runs")
     target = Study.load(profile)
-    jobs = [job for job in all_jobs(target) if job.step in ("rsa", "decoding")]
-    wanted = [str(executed_notebook(target, job)) for job in jobs]
-    done = run_chain(profile, *wanted, "--quiet", "rules", "reason", "host", engine=slurm)
+    done = run_chain(profile, "--until", "decoding", "rsa", "--quiet", "rules", "reason", "host", engine=slurm)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stderr.count("has been submitted with SLURM jobid") == 8
     assert kill_runs.faults(built.run.folder, target) == []

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 from braintune.core import base
@@ -121,6 +122,15 @@ class TestExecution:
         page = keep(study, make_job("figures"), {"cells": cells, "metadata": {}}, "0" * 16, 1.0)
         shown = [output["text"] for output in read_notebook(page)["cells"][0]["outputs"]]
         assert shown == ["UserWarning: few voxels\nand more\n", text]
+
+    def test_a_kernel_that_dies_while_it_starts_is_said_with_its_remedy(self, tmp_path, monkeypatch):
+        def die(*_, **__):
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+        monkeypatch.setattr(papermill, "execute_notebook", die)
+        study, job = Study.make({"runs": str(tmp_path)}), make_job("figures")
+        with pytest.raises(BraintuneError, match=r"figures: its process was killed .*CORES=1"):
+            execute._execute("quick", study, job, tmp_path / "figures.failed.ipynb")
 
     def test_a_long_notebook_prints_its_newest_line_now_and_then(self, capsys):
         progress = execute._Progress()

@@ -124,7 +124,9 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
             f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
-    except DeadKernelError:
+    except RuntimeError as error:
+        if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
+            raise
         raise BraintuneError(
             f"{job.label}: its process was killed from outside, as a system does that runs out of memory; close "
             "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
