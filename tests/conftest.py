@@ -33,11 +33,6 @@ TINY = {
 }
 
 
-def pytest_configure(config):
-    """Register the marker of tests that take more than five seconds."""
-    config.addinivalue_line("markers", "slow: takes more than five seconds (the tiny chain, the book, kernels)")
-
-
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real data; tests that need it are skipped where it is not there."""

@@ -146,7 +146,7 @@ def quoted():
     costs |= dict.fromkeys(["parameters", "examples_seen", "examples_per_s", "seconds", "peak_memory_mb"], 1.0)
     results = checks.Results(RUN, tuned.assign(**costs), at_layer, at_layer, closeness)
     ledger, real_run = claims.judge(RUN, at_layer, closeness, tuned), recorded.recorded()
-    real = claims.judge(real_run.run, real_run.at_layer, real_run.closeness, real_run.tuned)
+    real = claims.judge(real_run.study, real_run.at_layer, real_run.closeness, real_run.tuned)
     found = prose.of_run(results, null, ledger, checks.check(results)) | prose.of_answer(ledger, real_run, real)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "rsa", "figures")}
     return found | prose.of_recorded(real_run, real) | prose.of_costs(steps)

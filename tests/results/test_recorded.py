@@ -19,19 +19,19 @@ class TestRecordedRealRun:
         return recorded.recorded()
 
     def test_it_is_the_reference_profile_on_real_brains(self, recorded):
-        assert recorded.run.profile == "reference" and not any(map(is_simulated, recorded.run.brains))
-        assert len(recorded.run.seeds) >= 2 and recorded.run.task_source == "folder"
+        assert recorded.study.profile == "reference" and not any(map(is_simulated, recorded.study.brains))
+        assert len(recorded.study.seeds) >= 2 and recorded.study.task_source == "folder"
         wanted = Study.load("reference")
-        assert recorded.run.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
+        assert recorded.study.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
 
     def test_every_cell_is_there(self, recorded):
         rows = recorded.at_layer[recorded.at_layer["method"].isin(ARMS)]
         counts = rows.groupby(["brain", "folds", "participant", "region"]).size()
-        assert set(counts) == {len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)}
+        assert set(counts) == {len(recorded.study.tasks) * len(ARMS) * len(recorded.study.seeds)}
         people = rows.groupby("brain")["participant"].nunique()
         assert people.to_dict() == {"pereira2018-exp1": 10, "alice2016": 20}
         assert set(rows.loc[rows["brain"] == "alice2016", "folds"]) == {"shuffled", "grouped"}
-        assert len(recorded.tuned) == len(recorded.run.tasks) * len(ARMS) * len(recorded.run.seeds)
+        assert len(recorded.tuned) == len(recorded.study.tasks) * len(ARMS) * len(recorded.study.seeds)
         assert recorded.at_layer["pairwise"].between(0, 1).all()
 
     def test_its_provenance_names_code_and_data(self):
@@ -43,9 +43,9 @@ class TestRecordedRealRun:
         assert all(len(sha) == 64 for sha in facts["data"].values())
 
     def test_the_claims_can_be_judged_on_it(self, recorded):
-        ledger = claims.judge(recorded.run, recorded.at_layer, recorded.closeness, recorded.tuned)
+        ledger = claims.judge(recorded.study, recorded.at_layer, recorded.closeness, recorded.tuned)
         assert {(v.brain, v.claim) for v in ledger.verdicts} == {
-            (brain, claim) for brain in recorded.run.brains for claim in claims.CLAIMS
+            (brain, claim) for brain in recorded.study.brains for claim in claims.CLAIMS
         }
         assert "20 listeners to a story (alice2016)" in prose.recorded_standing(recorded)
 
@@ -112,7 +112,7 @@ def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, t
     monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     recorded.keep("real", {name: getattr(kept, name) for name in names}, {"profile": facts["profile"]})
     text = record.draw_picture().read_text(encoding="utf-8")
-    assert text.count("<svg") == 1 and all(task in text for task in kept.run.tasks)
+    assert text.count("<svg") == 1 and all(task in text for task in kept.study.tasks)
 
 
 def test_wrong_verdicts_are_in_one_row_a_truth_with_their_limit():

@@ -338,7 +338,7 @@ def tuning_table(study: Study) -> pd.DataFrame:
 
 def history_table(study: Study) -> pd.DataFrame:
     """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    curves = [history(study, *run).assign(task=run[0], method=run[1], seed=run[2]) for run in _grid(study)]
+    curves = [history(study, *job).assign(task=job[0], method=job[1], seed=job[2]) for job in _grid(study)]
     return pd.concat(curves, ignore_index=True)
 
 

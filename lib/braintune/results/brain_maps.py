@@ -115,7 +115,8 @@ def region_image(data: BrainData, values: pd.Series) -> Any:
     """Return a NIfTI image in which every voxel has its region's value; a region within a network covers it."""
     import nibabel
 
-    index, shape, affine = voxel_grid({region: data.coordinates[region] for region in values.index})
+    coordinates = data.coordinates or {}
+    index, shape, affine = voxel_grid({region: coordinates[region] for region in values.index})
     image = np.zeros(shape, dtype=np.float32)
     for region in sorted(values.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network
         image[tuple(index[region].T)] = values[region] or 1e-6  # a zero would be drawn as no region

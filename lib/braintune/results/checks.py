@@ -34,11 +34,11 @@ class Results:
 
     Attributes
     ----------
-    run : Study
+    study : Study
     tuned, decoded, at_layer, closeness : DataFrames
     """
 
-    run: Study
+    study: Study
     tuned: pd.DataFrame
     decoded: pd.DataFrame
     at_layer: pd.DataFrame
@@ -47,7 +47,7 @@ class Results:
     def of(self, brain: str) -> "Results":
         """Return the results of one brain data set."""
         here = (table[table["brain"] == brain] for table in (self.decoded, self.at_layer, self.closeness))
-        return Results(self.run, self.tuned, *here)
+        return Results(self.study, self.tuned, *here)
 
     @property
     def region(self) -> str:
@@ -81,9 +81,11 @@ class CheckResult:
 def check(results: Results) -> list[CheckResult]:
     """Check every failure signature in the tables of a run."""
     return [
-        CheckResult(name, *WORDS[name].values(), brain, *look(results.of(brain) if brain else results))
+        CheckResult(
+            name, WORDS[name]["title"], WORDS[name]["meaning"], brain, *look(results.of(brain) if brain else results)
+        )
         for name, look in SIGNATURES.items()
-        for brain in ([""] if name in ONCE else results.run.brains)
+        for brain in ([""] if name in ONCE else results.study.brains)
     ]
 
 
@@ -95,9 +97,9 @@ def summary(signs: Sequence[CheckResult]) -> str:
     return text + (f" ({unseen} could not be checked)" if unseen else "")
 
 
-def read_summary(run: Study) -> str:
+def read_summary(study: Study) -> str:
     """Say in two lines what `claims.json` of a run holds: verdicts and failure signatures."""
-    kept = store.read_json(claims.ledger_file(run))
+    kept = store.read_json(claims.ledger_file(study))
     parts = []
     for brain, facts in kept["brains"].items():
         verdicts = ", ".join(f"{name} {entry['verdict']}" for name, entry in facts["claims"].items())
@@ -110,7 +112,7 @@ def read_summary(run: Study) -> str:
 
 def _at_chance(r: Results) -> tuple[bool | None, str]:
     rows = tables.in_main_design(r.at_layer)
-    above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.run.fdr)
+    above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.study.fdr)
     if above is None:
         return None, _UNTESTABLE
     return not above, f"{len(above)} of {rows['region'].nunique()} regions above chance" + (
@@ -119,7 +121,7 @@ def _at_chance(r: Results) -> tuple[bool | None, str]:
 
 
 def _edge(r: Results) -> tuple[bool | None, str]:
-    rows = tables.at_analysis_layer(r.decoded[r.decoded["region"] == r.region], r.run)
+    rows = tables.at_analysis_layer(r.decoded[r.decoded["region"] == r.region], r.study)
     share = tables.alpha_at_edge(tables.in_main_design(rows))
     return share > EDGE_SHARE, f"{share:.0%} of the fits in {r.region} (a sign above {EDGE_SHARE:.0%})"
 
@@ -136,7 +138,7 @@ def _lonely_gap(r: Results) -> tuple[bool | None, str]:
     if len(gaps) < 3:
         return None, f"{len(gaps)} tasks were tuned by both methods, and at least 3 are needed"
     largest, second = abs(gaps.iloc[0]), abs(gaps.iloc[1])
-    found = largest > LARGE_GAP * r.run.margin and second < largest / 2
+    found = largest > LARGE_GAP * r.study.margin and second < largest / 2
     return bool(found), f"largest {gaps.index[0]} {gaps.iloc[0]:+.3f}, next {gaps.index[1]} {gaps.iloc[1]:+.3f}"
 
 
@@ -158,7 +160,7 @@ def _leak(r: Results) -> tuple[bool | None, str]:
     p = statistics.above(means, tables.CHANCE)
     if p is None:
         return None, _UNTESTABLE
-    return p < r.run.fdr, f"{means.mean():.3f} in {r.region} ({statistics.p_text(p)})"
+    return p < r.study.fdr, f"{means.mean():.3f} in {r.region} ({statistics.p_text(p)})"
 
 
 def _not_finite(r: Results) -> tuple[bool | None, str]:

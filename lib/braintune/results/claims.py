@@ -37,7 +37,7 @@ class Evidence:
 
     Attributes
     ----------
-    run : Study
+    study : Study
     brain : str
     scores : DataFrame
         Finite scores of the tuned representations in the main design.
@@ -49,7 +49,7 @@ class Evidence:
         Task score as a part of the way from the trivial baseline to a perfect score, mean over seeds.
     """
 
-    run: Study
+    study: Study
     brain: str
     scores: pd.DataFrame
     region: str
@@ -71,7 +71,7 @@ class Evidence:
     @cached_property
     def above(self) -> list[str]:
         """The regions above chance."""
-        return above_chance(self.cells, self.run.fdr) or []
+        return above_chance(self.cells, self.study.fdr) or []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,27 +112,29 @@ class Ledger:
     verdicts: tuple[Verdict, ...]
 
     @property
-    def run(self) -> Study:
+    def study(self) -> Study:
         """The run that is judged."""
-        return next(iter(self.evidence.values())).run
+        return next(iter(self.evidence.values())).study
 
     def of(self, brain: str) -> list[Verdict]:
         """Return the verdicts of one brain data set."""
         return [verdict for verdict in self.verdicts if verdict.brain == brain]
 
 
-def judge(run: Study, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Ledger:
+def judge(study: Study, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Ledger:
     """Judge every claim for every brain data set of a run; for the tables see :func:`evidence`."""
-    found = {brain: evidence(run, brain, at_layer, closeness, tuned) for brain in run.brains}
+    found = {brain: evidence(study, brain, at_layer, closeness, tuned) for brain in study.brains}
     return Ledger(found, tuple(rule(name, e) for e in found.values() for name, rule in CLAIMS.items()))
 
 
-def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Evidence:
+def evidence(
+    study: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
+) -> Evidence:
     """Select from the tables of a run what the claims are judged on for one brain data set.
 
     Parameters
     ----------
-    run : Study
+    study : Study
     brain : str
     at_layer : DataFrame
         Scores at the analysis layer, from :func:`braintune.results.tables.scores`.
@@ -145,7 +147,7 @@ def evidence(run: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataF
     region, design = tables.main_region(list(here["region"].unique())), tables.main_design(here["folds"])
     rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
     close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    return Evidence(run, brain, rows, region, design, close, tables.arms(tables.gain(tuned), "gain"))
+    return Evidence(study, brain, rows, region, design, close, tables.arms(tables.gain(tuned), "gain"))
 
 
 def above_chance(rows: pd.DataFrame, level: float) -> list[str] | None:
@@ -157,7 +159,7 @@ def above_chance(rows: pd.DataFrame, level: float) -> list[str] | None:
     return [region for region, q in zip(p, statistics.fdr(list(p.values())), strict=True) if q < level]
 
 
-def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFrame:
+def comparisons(cells: pd.DataFrame, by: Sequence[str], study: Study) -> pd.DataFrame:
     """Test prompt-tuned minus fine-tuned accuracy in every group of cells, paired over participants.
 
     Returns
@@ -166,7 +168,7 @@ def comparisons(cells: pd.DataFrame, by: Sequence[str], run: Study) -> pd.DataFr
         One row a group, from :func:`braintune.results.statistics.paired_tests`; its columns `by` name the group.
     """
     contrast = tables.contrast(cells, by)
-    found = statistics.paired_tests(contrast.to_numpy(), run.margin, run.fdr)
+    found = statistics.paired_tests(contrast.to_numpy(), study.margin, study.fdr)
     return pd.concat([contrast.index.to_frame(index=False), found], axis=1)
 
 
@@ -177,9 +179,9 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
     """
     found = []
     for brain, e in ledger.evidence.items():
-        cells = comparisons(e.cells, ["region"], e.run) if regions else comparisons(e.main, ["task"], e.run)
+        cells = comparisons(e.cells, ["region"], e.study) if regions else comparisons(e.main, ["task"], e.study)
         shown = {"differs": "q", "not worse": "p_margin", "equivalent": "p_equivalent"}
-        marks = {name: cells[p].lt(e.run.fdr).map({True: "yes", False: "not shown"}) for name, p in shown.items()}
+        marks = {name: cells[p].lt(e.study.fdr).map({True: "yes", False: "not shown"}) for name, p in shown.items()}
         found.append(cells.drop(columns=["p_margin", "p_equivalent"]).assign(**marks))
         found[-1].insert(0, "brain", brain)
     return pd.concat(found, ignore_index=True)
@@ -190,14 +192,16 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
 
 def no_task_worse(claim: str, e: Evidence) -> Verdict:
     """Judge C1: on no task does fine-tuning significantly outperform prompt-tuning."""
-    cells = comparisons(e.cells, ["task", "region"], e.run)
+    cells = comparisons(e.cells, ["task", "region"], e.study)
     main = cells[cells["region"] == e.region]
     if main.empty:
         return _cannot(claim, e, "lowest task", "no task was tuned by both methods")
-    worse = cells[(cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
-    unsure = [task for task in e.main["task"].unique() if task not in _not_worse(main, "task", e.run)]
+    worse = cells[(cells["q"] < e.study.fdr) & (cells["difference"] < 0)]
+    unsure = [task for task in e.main["task"].unique() if task not in _not_worse(main, "task", e.study)]
     reason = (
-        _not_shown(unsure, main, e.run) if unsure else f"{e.region} is not above chance, where no method can be better"
+        _not_shown(unsure, main, e.study)
+        if unsure
+        else f"{e.region} is not above chance, where no method can be better"
     )
     verdict = SUPPORTED if not unsure and e.region in e.above else INCONCLUSIVE
     named = ", ".join(f"{row.task} in {row.region} ({row.difference:+.3f})" for row in worse.itertuples())
@@ -209,17 +213,17 @@ def no_task_worse(claim: str, e: Evidence) -> Verdict:
 
 def no_region_worse(claim: str, e: Evidence) -> Verdict:
     """Judge C2: prompt-tuning matches or exceeds fine-tuning in every network and region."""
-    cells = comparisons(e.cells, ["region"], e.run)
+    cells = comparisons(e.cells, ["region"], e.study)
     if cells.empty:
         return _cannot(claim, e, "lowest region", "no task was tuned by both methods")
-    shown = _not_worse(cells, "region", e.run)
-    worse = cells[~cells["region"].isin(shown) & (cells["q"] < e.run.fdr) & (cells["difference"] < 0)]
+    shown = _not_worse(cells, "region", e.study)
+    worse = cells[~cells["region"].isin(shown) & (cells["q"] < e.study.fdr) & (cells["difference"] < 0)]
     decoded = cells[cells["region"].isin(e.above)]
     silent = [region for region in e.cells["region"].unique() if region not in e.above]
     unsure = [region for region in e.above if region not in shown]
     verdict = SUPPORTED if len(decoded) and not unsure else INCONCLUSIVE
     tested = decoded if len(decoded) else cells
-    open_ = _not_shown(unsure, tested, e.run) if unsure else f"no region is above chance{_untested(tested)}"
+    open_ = _not_shown(unsure, tested, e.study) if unsure else f"no region is above chance{_untested(tested)}"
     words = {
         "cells": len(cells), "decoded": ", ".join(e.above), "silent": ", ".join(silent) or "none", "open": open_,
         "worse": ", ".join(f"{row.region} ({row.difference:+.3f})" for row in worse.itertuples()),
@@ -241,12 +245,12 @@ def concept_over_form(claim: str, e: Evidence) -> Verdict:
     if both.empty:
         return _cannot(claim, e, measure, "no participant has scores of all of them")
     difference = (both[concept].mean(axis=1) - both[FORM]).to_numpy()
-    found = statistics.paired_difference(difference, e.run.fdr)
-    reverse = statistics.paired_tests(-difference[None], e.run.margin, e.run.fdr).iloc[0]
+    found = statistics.paired_difference(difference, e.study.fdr)
+    reverse = statistics.paired_tests(-difference[None], e.study.margin, e.study.fdr).iloc[0]
     verdict = INCONCLUSIVE
-    if _by_sign(found, e.run.fdr) == SUPPORTED:
+    if _by_sign(found, e.study.fdr) == SUPPORTED:
         verdict = SUPPORTED
-    elif e.region in e.above and reverse["p_margin"] < e.run.fdr:
+    elif e.region in e.above and reverse["p_margin"] < e.study.fdr:
         verdict = NOT_SUPPORTED
     power = {name: _number(reverse[name]) for name in ("detectable", "power")}
     return _verdict(claim, e, verdict, found, measure, words={"result": found.sentence}, **power)
@@ -258,10 +262,10 @@ def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
     if not set(ARMS) <= set(closeness) or closeness.empty:
         return _cannot(claim, e, measure, "no task was tuned by both methods")
     difference = (closeness["prompt-tuned"] - closeness["fine-tuned"]).to_numpy()
-    found = statistics.paired_difference(difference, e.run.fdr, "tasks")
-    detectable = _number(statistics.paired_tests(difference[None], e.run.margin, e.run.fdr)["detectable"][0])
+    found = statistics.paired_difference(difference, e.study.fdr, "tasks")
+    detectable = _number(statistics.paired_tests(difference[None], e.study.margin, e.study.fdr)["detectable"][0])
     words = {"result": found.sentence}
-    return _verdict(claim, e, _by_sign(found, e.run.fdr), found, measure, words=words, detectable=detectable)
+    return _verdict(claim, e, _by_sign(found, e.study.fdr), found, measure, words=words, detectable=detectable)
 
 
 def closeness_predicts(claim: str, e: Evidence) -> Verdict:
@@ -282,15 +286,15 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
     if not methods or not tasks:
         return _cannot(claim, e, measure, "no tuned representation has both values")
     one, other = (table.loc[tasks, methods].to_numpy() for table in (x, decoding))
-    found = statistics.association(one, other, e.run.fdr, e.run.fold_seed)
+    found = statistics.association(one, other, e.study.fdr, e.study.fold_seed)
     if found.p is None:
         return Verdict(claim=claim, brain=e.brain, verdict=INCONCLUSIVE, finding=found, measure=measure,
                        sentence=f"It {found.sentence}")  # fmt: skip
     mixed = pd.Series(one.ravel()).corr(pd.Series(other.ravel()), method="spearman")
     result = f"{found.sentence} Over all {one.size} points, methods mixed, the rank correlation is {mixed:+.2f}."
     words = {"result": result if np.isfinite(mixed) else found.sentence}
-    detectable = statistics.detectable_correlation(found.n, e.run.fdr)
-    return _verdict(claim, e, _by_sign(found, e.run.fdr), found, measure, words=words, detectable=detectable)
+    detectable = statistics.detectable_correlation(found.n, e.study.fdr)
+    return _verdict(claim, e, _by_sign(found, e.study.fdr), found, measure, words=words, detectable=detectable)
 
 
 CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
@@ -310,7 +314,7 @@ def _verdict(
     claim: str, e: Evidence, verdict: str, finding: Finding, measure: str, words: dict[str, Any], **power: float | None
 ) -> Verdict:
     """Return a verdict with its sentence, filled from `words`, level, margin and region."""
-    words = {"level": e.run.fdr, "margin": e.run.margin, "region": e.region} | words
+    words = {"level": e.study.fdr, "margin": e.study.margin, "region": e.region} | words
     sentence = WORDS[claim][verdict].format(**words)
     return Verdict(
         claim=claim, brain=e.brain, verdict=verdict, finding=finding, measure=measure, sentence=sentence, **power
@@ -328,15 +332,15 @@ def _cannot(claim: str, e: Evidence, measure: str, why: str) -> Verdict:
 def _by_sign(found: Finding, alpha: float) -> str:
     if found.p is None or found.p >= alpha:
         return INCONCLUSIVE
-    return SUPPORTED if found.estimate > 0 else NOT_SUPPORTED
+    return SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
 
 
-def _not_worse(cells: pd.DataFrame, name: str, run: Study) -> list[str]:
-    return cells.loc[cells["p_margin"] < run.fdr, name].tolist()
+def _not_worse(cells: pd.DataFrame, name: str, study: Study) -> list[str]:
+    return cells.loc[cells["p_margin"] < study.fdr, name].tolist()
 
 
-def _not_shown(unsure: Iterable[str], cells: pd.DataFrame, run: Study) -> str:
-    return f"non-inferiority (margin {run.margin:g}) is not shown for {', '.join(unsure)}{_untested(cells)}"
+def _not_shown(unsure: Iterable[str], cells: pd.DataFrame, study: Study) -> str:
+    return f"non-inferiority (margin {study.margin:g}) is not shown for {', '.join(unsure)}{_untested(cells)}"
 
 
 def _untested(cells: pd.DataFrame) -> str:
@@ -354,7 +358,7 @@ def _lowest(cells: pd.DataFrame, name: str, p: str) -> dict[str, Any]:
     return {"finding": found, "measure": f"prompt-tuned minus fine-tuned, lowest {name} ({row[name]})"}
 
 
-def _weakest(cells: pd.DataFrame) -> dict[str, float | None]:
+def _weakest(cells: pd.DataFrame) -> dict[str, Any]:
     """Return the power of the least powerful group: its smallest detectable difference, its power at the margin."""
     return {"detectable": _number(cells["detectable"].max()), "power": _number(cells["power"].min())}
 
@@ -368,7 +372,7 @@ def _number(value: Any) -> float | None:
 
 def background(e: Evidence) -> list[str]:
     """Return further sentences on the evidence: mixed model, variance, training runs, intervals of the closeness."""
-    said = [statistics.mixed_model(e.cells, e.run.fdr).sentence]
+    said = [statistics.mixed_model(e.cells, e.study.fdr).sentence]
     contrast = tables.contrast(e.scores, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
     regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
     if len(contrast) == len(regions) * len(seeds) > 0:
@@ -376,7 +380,7 @@ def background(e: Evidence) -> list[str]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
         said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
     if len(seeds) > 1 and e.region in regions:
-        said.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.run.fdr).sentence)
+        said.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.study.fdr).sentence)
     low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
     if set(ARMS) <= set(low) & set(high):
         prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
@@ -389,12 +393,12 @@ def background(e: Evidence) -> list[str]:
     return said
 
 
-def ledger_file(run: Study) -> Path:
+def ledger_file(study: Study) -> Path:
     """Return the path of the ledger, `claims.json` in the folder of a run."""
-    return run.folder / "claims.json"
+    return study.folder / "claims.json"
 
 
-def write(run: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
+def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
     """Write the ledger and the failure signatures of a run as JSON."""
     brains = {
         brain: {
@@ -407,5 +411,5 @@ def write(run: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
         }
         for brain, e in ledger.evidence.items()
     }
-    settings = {"alpha": run.fdr, "margin": run.margin}
-    store.write_json(ledger_file(run), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
+    settings = {"alpha": study.fdr, "margin": study.margin}
+    store.write_json(ledger_file(study), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})

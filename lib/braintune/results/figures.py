@@ -64,7 +64,7 @@ CAPTIONS: dict[str, Caption] = {
 }
 
 
-def draw(run: Study, name: str, figure: Figure) -> None:
+def draw(study: Study, name: str, figure: Figure) -> None:
     """Write a figure of the book as SVG (text as text) and PNG, and its caption as JSON.
 
     A simulated brain is named in a corner. Where there was nothing to draw, the reason is kept and stale pictures are
@@ -72,7 +72,7 @@ def draw(run: Study, name: str, figure: Figure) -> None:
 
     Parameters
     ----------
-    run : Study
+    study : Study
     name : str
         Key of :data:`CAPTIONS`, and name of the files.
     figure : Figure
@@ -83,19 +83,19 @@ def draw(run: Study, name: str, figure: Figure) -> None:
         If the figure has no caption, or a file cannot be written.
     """
     caption = lookup(CAPTIONS, name, "figure")
-    simulated = caption.brain and any(is_simulated(brain) for brain in run.brains)
+    simulated = caption.brain and any(is_simulated(brain) for brain in study.brains)
     facts = {"caption": caption.text, "alt": caption.alt, "nothing": why_nothing(figure), "simulated": simulated}
     if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
-        tag = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
+        tag: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
         figure.text(1, 0, "simulated brain", **tag)  # below the figure, where it covers nothing
     for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        path = run.figure_file(name, suffix)
+        path = study.figure_file(name, suffix)
         if facts["nothing"]:
             path.unlink(missing_ok=True)
             continue
         with store.atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
-    store.write_json(run.figure_file(name, "json"), facts)
+    store.write_json(study.figure_file(name, "json"), facts)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------

@@ -171,11 +171,11 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
     contrast = tables.contrast(e.main, ["region"])
     if contrast.empty:
         return "only one tuning method was run", None
-    found, margin = statistics.paired_difference(contrast.to_numpy()[0], e.run.fdr), f"{e.run.margin:g}"
-    equivalent = claims.comparisons(e.main, ["region"], e.run)["p_equivalent"][0] < e.run.fdr
-    if found.p is not None and found.p < e.run.fdr:
+    found, margin = statistics.paired_difference(contrast.to_numpy()[0], e.study.fdr), f"{e.study.margin:g}"
+    equivalent = claims.comparisons(e.main, ["region"], e.study)["p_equivalent"][0] < e.study.fdr
+    if found.p is not None and found.p < e.study.fdr:
         direction, but = (
-            "better" if found.estimate > 0 else "worse",
+            "better" if (found.estimate or 0) > 0 else "worse",
             f", but by less than {margin}" if equivalent else "",
         )
         return f"prompt-tuned representations are decoded {direction} than fine-tuned ones{but}", found
@@ -288,7 +288,7 @@ def recorded_standing(real: Recorded) -> str:
     people = real.at_layer.groupby("brain", sort=False)["participant"].nunique()
     told = " and ".join(f"{count} {participants_label(brain)} ({brain})" for brain, count in people.items())
     return (
-        f"The recorded real run: {real.run.backbone}, {real.tuned['task'].nunique()} real tasks, "
+        f"The recorded real run: {real.study.backbone}, {real.tuned['task'].nunique()} real tasks, "
         f"{real.tuned['seed'].nunique()} seeds for each, real fMRI of {told}. These are not the paper's own data."
     )
 
@@ -330,14 +330,14 @@ SIMULATED = (
 REAL = "The brains of this run are real fMRI; the data sets are named above and described on the data page."
 
 
-def results_file(run: Study) -> Path:
+def results_file(study: Study) -> Path:
     """Return the path of what the pages quote, `results.json` in the folder of a run."""
-    return run.folder / "results.json"
+    return study.folder / "results.json"
 
 
-def write(run: Study, quoted: Mapping[str, str | pd.DataFrame | HTML]) -> None:
+def write(study: Study, quoted: Mapping[str, str | pd.DataFrame | HTML]) -> None:
     """Write what the pages quote: sentences as escaped Markdown, tables as HTML in one line."""
-    store.write_json(results_file(run), {name: _markup(value) for name, value in quoted.items()})
+    store.write_json(results_file(study), {name: _markup(value) for name, value in quoted.items()})
 
 
 def _markup(value: str | pd.DataFrame | HTML) -> str:
@@ -350,10 +350,10 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
 
 def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
     """Return what the pages quote of a run: name → sentence, number or table."""
-    run, tuned, at_layer = results.run, results.tuned, results.at_layer
+    study, tuned, at_layer = results.study, results.tuned, results.at_layer
     above = tables.null_summary(at_layer, null)
     quoted = {
-        "standing": SIMULATED if any(map(is_simulated, run.brains)) else REAL,
+        "standing": SIMULATED if any(map(is_simulated, study.brains)) else REAL,
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(int((tuned["score"] > tuned["baseline"]).sum())),
         "tuning_warnings": tuning_warnings(tuned),
@@ -361,12 +361,12 @@ def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence
         "tuning_costs": tables.tuning_costs(tuned),
         "tuning_choices": tables.tuning_choices(tuned),
         "n_tasks": str(tuned["task"].nunique()),
-        "closeness": " ".join(f"{brain}: {closeness_answer(results.of(brain).closeness)}" for brain in run.brains),
+        "closeness": " ".join(f"{brain}: {closeness_answer(results.of(brain).closeness)}" for brain in study.brains),
         "distance": _distance(results.closeness),
         "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
-        "above_null": f"{int((above['p'] < run.fdr).sum())} of {len(above)}",
-        "level": f"{run.fdr:g}",
-        "margin": f"{run.margin:g}",
+        "above_null": f"{int((above['p'] < study.fdr).sum())} of {len(above)}",
+        "level": f"{study.fdr:g}",
+        "margin": f"{study.margin:g}",
         "null": above,
         "permutations": str(null["permutation"].nunique()),
         "topics": _topics(at_layer),
@@ -400,8 +400,8 @@ def of_recorded(real: Recorded, ledger: Ledger) -> dict[str, Any]:
 def of_answer(own: Ledger, real: Recorded, ledger: Ledger) -> dict[str, str]:
     """Return the answer to the book's question, and whose data give it."""
     people = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
-    run, answer = own.run, answering(own, ledger)
-    source = f"The answer is that of this run, {run.profile}: {run.backbone}, real fMRI of {people}."
+    study, answer = own.study, answering(own, ledger)
+    source = f"The answer is that of this run, {study.profile}: {study.backbone}, real fMRI of {people}."
     said = {f"answer_{name}": sentence for name, sentence in brief(answer).items()}
     return said | {"answer_source": source if answer is own else recorded_standing(real)}
 
@@ -420,7 +420,7 @@ def tuning_warnings(table: pd.DataFrame) -> str:
     said = []
     for column, name in (("baseline", "guessing"), ("bag_of_words", "a bag of words")):
         losers = table[table["score"] <= table[column]]
-        named = ", ".join(dict.fromkeys(f"{run.method} on {run.task}" for run in losers.itertuples()))
+        named = ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in losers.itertuples()))
         said.append(f"Not better than {name}: {named}." if named else f"Every run beats {name}.")
     return " ".join(said)
 

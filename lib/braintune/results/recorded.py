@@ -91,7 +91,7 @@ class Recorded:
 
     Attributes
     ----------
-    run : Study
+    study : Study
     at_layer, closeness, tuned : DataFrames
         What the claims are judged on, as :func:`braintune.results.claims.judge` takes it.
     null : DataFrame
@@ -102,7 +102,7 @@ class Recorded:
         Noise ceilings of the similarity to the brain.
     """
 
-    run: Study
+    study: Study
     at_layer: pd.DataFrame
     closeness: pd.DataFrame
     tuned: pd.DataFrame
@@ -113,4 +113,4 @@ class Recorded:
 
 def recorded() -> Recorded:
     """Read the recorded real run; for the faults see :func:`read_tables`."""
-    return Recorded(run=Study.make(facts_of("real")["profile"]), **read_tables("real"))
+    return Recorded(study=Study.make(facts_of("real")["profile"]), **read_tables("real"))

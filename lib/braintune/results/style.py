@@ -54,10 +54,10 @@ plt.rcParams.update(STYLE)
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % t interval of the mean of accuracies, cut at 0 and 1; the mean itself for one value."""
-    values = np.asarray(values, dtype=float)
-    mean, half = values.mean(), 0.0
-    if len(values) > 1:
-        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    sample = np.asarray(values, dtype=float)
+    mean, half = sample.mean(), 0.0
+    if len(sample) > 1:
+        half = stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return max(mean - half, 0.0), min(mean + half, 1.0)
 
 

@@ -65,7 +65,7 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
 
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
     """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
-    recipes = table.apply(lambda run: f"{run['learning_rate']:g}, {run['epochs']} epochs", axis=1)
+    recipes = table.apply(lambda row: f"{row['learning_rate']:g}, {row['epochs']} epochs", axis=1)
     cells = table.assign(recipe=recipes).groupby(["task", "method"], sort=False)["recipe"]
     chosen = cells.agg(lambda names: "; ".join(dict.fromkeys(names))).unstack("method")
     return chosen[list(table["method"].unique())].reset_index().rename_axis(columns=None)
@@ -74,27 +74,27 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 # --- decoding ----------------------------------------------------------------------------------------------------
 
 
-def collect(run: Study, what: str) -> pd.DataFrame:
+def collect(study: Study, what: str) -> pd.DataFrame:
     """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
-    per_participant = {"decoding": run.decoding_file, "null": run.null_file}
+    per_participant = {"decoding": study.decoding_file, "null": study.null_file}
     files = []
-    for brain in run.brains:
+    for brain in study.brains:
         if what in per_participant:
-            files += [per_participant[what](brain, name) for name in load_brain(run, brain).participants]
+            files += [per_participant[what](brain, name) for name in load_brain(study, brain).participants]
         else:
-            files.append(run.rsa_file(brain, what))
+            files.append(study.rsa_file(brain, what))
     return pd.concat([store.read_table(file) for file in files], ignore_index=True)
 
 
-def at_analysis_layer(table: pd.DataFrame, run: Study) -> pd.DataFrame:
+def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return the rows at the analysis layer; a control with a single layer keeps it."""
     last = table.groupby(["brain", "representation"])["layer"].transform("max")
-    return table[table["layer"] == last.map(lambda n: analysis_layer(n + 1, run.layer))]
+    return table[table["layer"] == last.map(lambda n: analysis_layer(n + 1, study.layer))]
 
 
-def scores(decoding: pd.DataFrame, run: Study) -> pd.DataFrame:
+def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return scores averaged over folds at the analysis layer."""
-    rows = at_analysis_layer(decoding, run)
+    rows = at_analysis_layer(decoding, study)
     return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[[*SCORES, *GROUP_SCORES]].mean().reset_index()
 
 
@@ -198,12 +198,12 @@ def alpha_at_edge(decoding: pd.DataFrame) -> float:
     return float(decoding.loc[decoding["method"] != "control", "alpha_edge"].mean())
 
 
-def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, run: Study) -> pd.DataFrame:
+def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling.
 
     Columns that end in `, partial` are without what length and passage explain.
     """
-    rows = at_analysis_layer(table, run)
+    rows = at_analysis_layer(table, study)
     means, partial = (
         rows.pivot_table(index="region", columns="method", values=name, sort=False) for name in ("spearman", "partial")
     )

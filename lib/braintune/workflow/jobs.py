@@ -99,34 +99,34 @@ def parse_job(step: str, words: Mapping[str, str]) -> Job:
     return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in own})
 
 
-def all_jobs(run: Study) -> list[Job]:
+def all_jobs(study: Study) -> list[Job]:
     """Return every job of a run, in the order of the chain."""
     tuning = [
         make_job("tuning", task=task, method=method, seed=seed)
-        for task in run.tasks
-        for method in run.methods
-        for seed in run.seeds
+        for task in study.tasks
+        for method in study.methods
+        for seed in study.seeds
     ]
     decoding = [
         make_job("decoding", brain=name, participant=participant)
-        for name in run.brains
-        for participant in participants(run, name)
+        for name in study.brains
+        for participant in participants(study, name)
     ]
-    embeddings = [make_job("embeddings", brain=name) for name in run.brains]
-    rsa = [make_job("rsa", brain=name) for name in run.brains]
+    embeddings = [make_job("embeddings", brain=name) for name in study.brains]
+    rsa = [make_job("rsa", brain=name) for name in study.brains]
     return [*tuning, *embeddings, *decoding, *rsa, make_job("figures")]
 
 
-def participants(run: Study, brain_name: str) -> tuple[str, ...]:
+def participants(study: Study, brain_name: str) -> tuple[str, ...]:
     """Return the participants of one brain data set that this run decodes."""
-    return registry.load_brain(run, brain_name).participants
+    return registry.load_brain(study, brain_name).participants
 
 
-def executed_notebook(run: Study, job: Job) -> Path:
+def executed_notebook(study: Study, job: Job) -> Path:
     """Return the path of a job's executed notebook; that of a tuning job is stored with the model."""
     if job.step == "tuning":
-        return model_folder(run, **dict(job.parameters)) / "tuning.ipynb"
-    folder = run.folder / "notebooks"
+        return model_folder(study, **dict(job.parameters)) / "tuning.ipynb"
+    folder = study.folder / "notebooks"
     return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
 
 
@@ -163,25 +163,25 @@ def page_checksum(notebook: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(notebook["cells"], sort_keys=True).encode()).hexdigest()
 
 
-def artefacts(run: Study, job: Job) -> list[Path]:
+def artefacts(study: Study, job: Job) -> list[Path]:
     """Return the files and folders that a job makes, beside its executed notebook."""
     own = dict(job.parameters)
     if job.step == "tuning":
-        return [model_folder(run, **own) / name for name in FILES]
+        return [model_folder(study, **own) / name for name in FILES]
     if job.step == "decoding":
-        return [run.decoding_file(**own), run.null_file(**own)]
+        return [study.decoding_file(**own), study.null_file(**own)]
     if job.step == "figures":
-        return [run.folder / name for name in ("figures", "claims.json", "results.json")]
-    return [run.folder / job.step / own["brain"]]
+        return [study.folder / name for name in ("figures", "claims.json", "results.json")]
+    return [study.folder / job.step / own["brain"]]
 
 
-def outputs(run: Study, job: Job) -> dict[str, str]:
+def outputs(study: Study, job: Job) -> dict[str, str]:
     """Return path (relative to the folder of all runs) → SHA-256 of the files that are there of a job's artefacts."""
     found: dict[str, str] = {}
-    for place in artefacts(run, job):
+    for place in artefacts(study, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
         found |= {
-            file.relative_to(run.root).as_posix(): store.checksum(file)
+            file.relative_to(study.root).as_posix(): store.checksum(file)
             for file in sorted(files)
             if not file.name.startswith(".")  # what a killed process was writing
         }

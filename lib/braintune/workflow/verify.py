@@ -52,12 +52,12 @@ class Finding:
         return f"{self.state:<12}  {self.label}: {self.file}" + (f" ({self.why})" if self.why else "")
 
 
-def verify(run: Study) -> list[Finding]:
+def verify(study: Study) -> list[Finding]:
     """Compare every executed notebook, table, array and figure of a run with what was recorded of it.
 
     Parameters
     ----------
-    run : Study
+    study : Study
 
     Returns
     -------
@@ -69,15 +69,15 @@ def verify(run: Study) -> list[Finding]:
     BraintuneError
         If the data are not there that the fingerprints are made of.
     """
-    stamps = fingerprints(run)
-    found = [finding for job, stamp in stamps.items() for finding in _job(run, job, stamp)]
-    return [*found, _book(run, stamps)]
+    stamps = fingerprints(study)
+    found = [finding for job, stamp in stamps.items() for finding in _job(study, job, stamp)]
+    return [*found, _book(study, stamps)]
 
 
-def _job(run: Study, job: Job, stamp: str) -> Iterator[Finding]:
+def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
     """Yield what is found of one job: its page first, then its files."""
-    path = executed_notebook(run, job)
-    page = path.relative_to(run.root).as_posix()
+    path = executed_notebook(study, job)
+    page = path.relative_to(study.root).as_posix()
     note = {}
     if not path.is_file():
         yield Finding("missing", job.label, page)
@@ -89,7 +89,7 @@ def _job(run: Study, job: Job, stamp: str) -> Iterator[Finding]:
         else:
             note = notebook["metadata"].get("braintune", {})
             yield _page(job, page, note, stamp, page_checksum(notebook))
-    yield from _files(run, job, note.get("outputs"))
+    yield from _files(study, job, note.get("outputs"))
 
 
 def _page(job: Job, page: str, note: dict, stamp: str, checksum: str) -> Finding:
@@ -102,24 +102,24 @@ def _page(job: Job, page: str, note: dict, stamp: str, checksum: str) -> Finding
     return Finding("as made" if "page" in note else "not recorded", job.label, page)
 
 
-def _files(run: Study, job: Job, recorded: dict[str, str] | None) -> Iterator[Finding]:
+def _files(study: Study, job: Job, recorded: dict[str, str] | None) -> Iterator[Finding]:
     """Yield what is found of the files of one job; `recorded` is path → SHA-256, None where there is no record."""
-    there = outputs(run, job)
+    there = outputs(study, job)
     for file in sorted(there.keys() | (recorded or {}).keys()):
         wanted = (recorded or {}).get(file)
         state = "missing" if file not in there else "as made" if there[file] == wanted else "altered"
         yield Finding(state if wanted else "not recorded", job.label, file)
     if recorded is None:  # what the job makes in any case
-        for place in artefacts(run, job):
+        for place in artefacts(study, job):
             if not place.exists():
-                yield Finding("missing", job.label, place.relative_to(run.root).as_posix())
+                yield Finding("missing", job.label, place.relative_to(study.root).as_posix())
 
 
-def _book(run: Study, stamps: dict[Job, str]) -> Finding:
+def _book(study: Study, stamps: dict[Job, str]) -> Finding:
     """Return whether the built book is there and was built from notebooks of the present state."""
-    page = run.book_page
-    name = page.relative_to(run.root).as_posix()
-    facts = run.folder / "provenance.json"
+    page = study.book_page
+    name = page.relative_to(study.root).as_posix()
+    facts = study.folder / "provenance.json"
     if not page.is_file() or not facts.is_file():
         gone = name if not page.is_file() else facts.name
         return Finding("missing", "book", gone)
@@ -132,17 +132,17 @@ def _book(run: Study, stamps: dict[Job, str]) -> Finding:
     return Finding("as made", "book", name)
 
 
-def report(run: Study, found: list[Finding]) -> str:
+def report(study: Study, found: list[Finding]) -> str:
     """Return a line for each file that is not as it was made, and the count; the remedy where one is needed."""
     lines = [str(finding) for finding in found if finding.state != STATES[0]]
     counts = {state: sum(finding.state == state for finding in found) for state in STATES}
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items() if count or state == STATES[0]))
     if any(counts[state] for state in FAULTS):
         damaged = {finding.label for finding in found if finding.state in ("altered", "missing")}
-        pages = [executed_notebook(run, job) for job in all_jobs(run) if job.label in damaged]
+        pages = [executed_notebook(study, job) for job in all_jobs(study) if job.label in damaged]
         # A stored model is not tuned again, so its folder has to go with the page.
         lines += [f"delete {page.parent if page.name == 'tuning.ipynb' else page}" for page in pages]
-        lines.append(f"run `make book PROFILE={run.profile}`, which computes again what is stale or deleted")
+        lines.append(f"run `make book PROFILE={study.profile}`, which computes again what is stale or deleted")
     return "\n".join(lines)
 
 
@@ -150,9 +150,9 @@ def main(words: list[str]) -> int:
     """Verify one profile's run and print what was found; return 1 where anything is stale, altered or missing."""
     if len(words) != 1:
         raise BraintuneError("which run? give one profile: make verify PROFILE=quick")
-    run = Study.load(words[0])
-    if not run.folder.is_dir():
-        raise BraintuneError(f"no run in {run.folder}; `make book PROFILE={run.profile}` makes it")
-    found = verify(run)
-    print(report(run, found))
+    study = Study.load(words[0])
+    if not study.folder.is_dir():
+        raise BraintuneError(f"no run in {study.folder}; `make book PROFILE={study.profile}` makes it")
+    found = verify(study)
+    print(report(study, found))
     return int(any(finding.state in FAULTS for finding in found))

@@ -11,7 +11,7 @@ from braintune.datasets.brains.story import read_story, respond
 SECONDS_PER_SCAN = 2.0
 
 
-def alice2016(run: Study) -> BrainData:
+def alice2016(study: Study) -> BrainData:
     """Return the responses of six language regions to 84 sentences of a story [1]_.
 
     References
@@ -22,14 +22,14 @@ def alice2016(run: Study) -> BrainData:
     folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = base.read_text(texts["regions.txt"]).split()
-    story = read_story(texts["words.csv"], run)
+    story = read_story(texts["words.csv"], study)
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"
         scans = base.read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
             raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
-        lagged = respond(story, scans, run, SECONDS_PER_SCAN, str(path))
+        lagged = respond(story, scans, study, SECONDS_PER_SCAN, str(path))
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 

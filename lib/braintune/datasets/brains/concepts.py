@@ -9,7 +9,7 @@ from braintune.datasets.brains import base
 from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
 
 
-def concepts(run: Study) -> BrainData:
+def concepts(study: Study) -> BrainData:
     """Return the responses of the whole brain, as principal components, to 180 concepts with six sentences each [1]_.
 
     References

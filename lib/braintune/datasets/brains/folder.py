@@ -26,8 +26,8 @@ from braintune.datasets.brains.base import (
 Load = Callable[[str], dict[str, np.ndarray]]
 
 
-def own_study(run: Study) -> BrainData:
-    """Read the folder `run.own_study`; its files decide how it is read.
+def own_study(study: Study) -> BrainData:
+    """Read the folder `study.own_study`; its files decide how it is read.
 
     ======================  ===================================================================================
     `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
@@ -41,23 +41,23 @@ def own_study(run: Study) -> BrainData:
     BraintuneError
         If the folder holds neither table or no participant, or a file does not fit.
     """
-    folder = data_set_folder(SOURCE, run.own_study)
+    folder = data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
-    timed = story.read_story(table, run) if table.name == "words.csv" else None
+    timed = story.read_story(table, study) if table.name == "words.csv" else None
     coordinates = None
     if not any(folder.glob("*_beta.nii*")):
-        files, regions, load = _from_arrays(folder, run.regions)
+        files, regions, load = _from_arrays(folder, study.regions)
     elif timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
     else:
-        files, regions, load, coordinates = _from_images(folder, run.regions)
+        files, regions, load, coordinates = _from_images(folder, study.regions)
 
     def load_timed(participant: str) -> dict[str, np.ndarray]:
         assert timed is not None  # the only case in which it is used
         responses = {}
         for region, scans in load(participant).items():
             where = f"{folder / participant}.npz: {region}"
-            lagged = story.respond(timed, scans, run, run.seconds_per_scan, where)
+            lagged = story.respond(timed, scans, study, study.seconds_per_scan, where)
             responses[region] = lagged.reshape(len(timed.times), -1)
         return responses
 

@@ -72,15 +72,15 @@ class _Session:
     responses: str
 
 
-def sentences(run: Study) -> BrainData:
-    """Sentences in passages, read by participants who did every experiment of `run.experiments`; four networks.
+def sentences(study: Study) -> BrainData:
+    """Sentences in passages, read by participants who did every experiment of `study.experiments`; four networks.
 
     The experiments are joined: passages get numbers of their own, topics are known by their names. Of every file only
     the voxels of the wanted regions are kept, and of one participant at a time.
 
     Parameters
     ----------
-    run : Study
+    study : Study
         `experiments`, `wording` and `regions` are used.
 
     Raises
@@ -89,12 +89,12 @@ def sentences(run: Study) -> BrainData:
         If no participant has all the files, or a file is not as the release describes.
     """
     folder = data_set_folder(SOURCE)
-    files = _files_of(folder, run.experiments)
+    files = _files_of(folder, study.experiments)
     first = next(iter(files.values()))
     sessions = [_kept_session(p, p.stat().st_size, p.stat().st_mtime_ns) for p in first.values()]
-    wordings = {DEREFERENCED[e]: folder / DEREFERENCED[e] for e in run.experiments if run.wording == "dereferenced"}
+    wordings = {DEREFERENCED[e]: folder / DEREFERENCED[e] for e in study.experiments if study.wording == "dereferenced"}
     networks = sessions[0].networks
-    wanted = [region for region in networks if run.regions is None or region in run.regions]
+    wanted = [region for region in networks if study.regions is None or region in study.regions]
 
     def load(participant: str) -> dict[str, np.ndarray]:
         parts = []
@@ -109,7 +109,7 @@ def sentences(run: Study) -> BrainData:
         tuple(files),
         tuple(networks),
         networks,
-        _stimuli(run, sessions, [read_text(path).splitlines() for path in wordings.values()]),
+        _stimuli(study, sessions, [read_text(path).splitlines() for path in wordings.values()]),
         False,
         load,
         texts=wordings,
@@ -137,13 +137,13 @@ def _files_of(folder: Path, experiments: Sequence[int]) -> dict[str, dict[int, P
     return complete
 
 
-def _stimuli(run: Study, sessions: Sequence[_Session], wordings: Sequence[Sequence[str]]) -> Stimuli:
+def _stimuli(study: Study, sessions: Sequence[_Session], wordings: Sequence[Sequence[str]]) -> Stimuli:
     """Join the sentences of the experiments."""
     texts = [list(session.sentences) for session in sessions]
     for i, lines in enumerate(wordings):
         if len(lines) != len(texts[i]):
             raise BraintuneError(
-                f"{DEREFERENCED[run.experiments[i]]} has {len(lines)} lines for {len(texts[i])} sentences; put the "
+                f"{DEREFERENCED[study.experiments[i]]} has {len(lines)} lines for {len(texts[i])} sentences; put the "
                 "file of the same release there, or set wording: presented"
             )
         texts[i] = [line.strip() for line in lines]
@@ -152,7 +152,7 @@ def _stimuli(run: Study, sessions: Sequence[_Session], wordings: Sequence[Sequen
     position = np.concatenate([pd.Series(passage).groupby(passage).cumcount() for passage in passages])
     names = [
         f"experiment {e}, passage {p + 1}, sentence {i + 1}"
-        for e, passage in zip(run.experiments, passages, strict=True)
+        for e, passage in zip(study.experiments, passages, strict=True)
         for i, p in enumerate(passage)
     ]
     return Stimuli(

@@ -33,7 +33,7 @@ ENTRY = hub.HubData(
 )
 
 
-def sentences(run: Study) -> BrainData:
+def sentences(study: Study) -> BrainData:
     """Read the copy from the hub, one participant at a time; a row of it is a participant.
 
     The copy does not say who is who (H1 to H8, in its order) and has no labels of passages: these have four
@@ -61,7 +61,7 @@ def sentences(run: Study) -> BrainData:
         file, row = rows[names.index(participant)]
         if _texts(file, row) != texts:
             raise BraintuneError(f"{file}, row {row + 1}: its sentences are not those of the first row; {ENTRY.remedy}")
-        wanted = {r: columns for r, columns in NETWORKS.items() if run.regions is None or r in run.regions}
+        wanted = {r: columns for r, columns in NETWORKS.items() if study.regions is None or r in study.regions}
         return {r: np.hstack([_matrix(file, row, column) for column in columns]) for r, columns in wanted.items()}
 
     return BrainData(

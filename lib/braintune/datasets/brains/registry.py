@@ -33,7 +33,7 @@ def participants_label(name: str) -> str:
 # --- loading -----------------------------------------------------------------------------------------------------
 
 
-def load_brain(run: Study, name: str) -> BrainData:
+def load_brain(study: Study, name: str) -> BrainData:
     """Return a brain data set, limited to the participants and regions that the study names.
 
     Raises
@@ -43,36 +43,36 @@ def load_brain(run: Study, name: str) -> BrainData:
         region that it does not hold. Loading a participant raises it for a corrupt file, a wrong number of stimuli,
         and responses that are not finite or all constant.
     """
-    data = lookup(BRAINS, name, "brain data set").make(run)
+    data = lookup(BRAINS, name, "brain data set").make(study)
     for participant in data.participants:
         if not re.fullmatch(r"\w[\w .+-]*", participant):
             raise BraintuneError(
                 f"brain data {name!r}: participant {participant!r} must be named by letters, digits, spaces and "
                 "`_ . + -` alone, since files are named by it; rename the participant's files"
             )
-    participants = _chosen(run, data, "participants")
-    regions = _chosen(run, data, "regions")
+    participants = _chosen(study, data, "participants")
+    regions = _chosen(study, data, "regions")
     chosen = replace(data, participants=participants, regions=regions)
-    return replace(chosen, load=partial(_load, chosen, run.non_finite))
+    return replace(chosen, load=partial(_load, chosen, study.non_finite))
 
 
-def data_checksums(run: Study, name: str) -> dict[str, str]:
+def data_checksums(study: Study, name: str) -> dict[str, str]:
     """Return file name -> SHA-256 of what a study reads of one brain data set; empty for a simulated one."""
     if is_simulated(name):
         return {}
-    data = load_brain(run, name)
+    data = load_brain(study, name)
     files = [data.texts, *(data.files.get(participant, {}) for participant in data.participants)]
     return {name: checksum(path) for group in files for name, path in group.items()}
 
 
-def _chosen(run: Study, data: BrainData, kind: str) -> tuple[str, ...]:
+def _chosen(study: Study, data: BrainData, kind: str) -> tuple[str, ...]:
     """Those of `data.participants` or `data.regions` that the study asks for, in the order of the data."""
-    present, wanted = getattr(data, kind), getattr(run, kind)
+    present, wanted = getattr(data, kind), getattr(study, kind)
     if wanted is None:
         return present
     unknown = set(wanted) - set(present)
-    for other in set(run.brains) - {data.name} if unknown else ():  # a name may be meant for another data set
-        unknown -= set(getattr(lookup(BRAINS, other, "brain data set").make(run), kind))
+    for other in set(study.brains) - {data.name} if unknown else ():  # a name may be meant for another data set
+        unknown -= set(getattr(lookup(BRAINS, other, "brain data set").make(study), kind))
     chosen = tuple(entry for entry in present if entry in wanted)
     if unknown or not chosen:
         bad = ", ".join(repr(entry) for entry in wanted if entry in (unknown or wanted))

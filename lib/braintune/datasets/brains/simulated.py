@@ -40,7 +40,7 @@ NETWORK_SIZE = 2
 REGIONS = ("language", *NETWORKS, *LANGUAGE_REGIONS)
 
 
-def simulate(run: Study) -> BrainData:
+def simulate(study: Study) -> BrainData:
     """Return simulated participants who read the stimuli of the microworld.
 
     A voxel's response is the sum of
@@ -56,7 +56,7 @@ def simulate(run: Study) -> BrainData:
 
     Parameters
     ----------
-    run : Study
+    study : Study
         WorldSettings and SimulationSettings are used.
 
     Returns
@@ -77,19 +77,19 @@ def simulate(run: Study) -> BrainData:
     .. [2] Seitzman et al. (2020). A set of functionally-defined brain regions with improved representation of the
        subcortex and cerebellum. NeuroImage 206, 116290.
     """
-    levels = _levels(run)
-    world = _world(run.world_seed, run.topics, run.passages, run.sentences_per_passage)
+    levels = _levels(study)
+    world = _world(study.world_seed, study.topics, study.passages, study.sentences_per_passage)
     n = len(world.sentences)
     names = [f"passage {p + 1}, sentence {k + 1}" for p, k in zip(world.passage, world.position, strict=True)]
     return BrainData(
         name="simulated",
-        participants=participant_names(run.simulated_participants),
+        participants=participant_names(study.simulated_participants),
         regions=REGIONS,
         networks={region: "language" if region in LANGUAGE_REGIONS else region for region in REGIONS},
         stimuli=Stimuli(names, world.sentences, np.arange(n), world.passage, world.topic, world.position),
         simulated=True,
-        load=partial(_participant, run, levels, world),
-        coordinates=LazyCoordinates(partial(place_voxels, run.voxels_per_region)),
+        load=partial(_participant, study, levels, world),
+        coordinates=LazyCoordinates(partial(place_voxels, study.voxels_per_region)),
     )
 
 
@@ -102,42 +102,42 @@ def participant_names(count: int) -> tuple[str, ...]:
 
 
 def _participant(
-    run: SimulationSettings, levels: Mapping[str, float], world: WorldStimuli, participant: str
+    study: SimulationSettings, levels: Mapping[str, float], world: WorldStimuli, participant: str
 ) -> dict[str, np.ndarray]:
     """Generate one participant's responses: region -> float32 array of shape (n_stimuli, n_voxels)."""
-    names = participant_names(run.simulated_participants)
+    names = participant_names(study.simulated_participants)
     if participant not in names:
         raise BraintuneError(f"participant {participant!r} is not simulated; simulated are {', '.join(names)}")
-    rng = np.random.default_rng([run.simulation_seed, names.index(participant) + 1])
+    rng = np.random.default_rng([study.simulation_seed, names.index(participant) + 1])
     features = zscore(world.concepts), zscore(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
         # Participants count from 1, so no participant has a stream whose second number is 0.
-        shared = np.random.default_rng([run.simulation_seed, 0, i + 1])
-        size = _size(region, run.voxels_per_region)
+        shared = np.random.default_rng([study.simulation_seed, 0, i + 1])
+        size = _size(region, study.voxels_per_region)
         parts = []
         for feature in features:  # half of the variance of the weights is shared
             shape = (feature.shape[1], size)
             weights = (shared.standard_normal(shape) + rng.standard_normal(shape)) / np.sqrt(2)
             parts.append(zscore(feature @ weights))
-        signal = zscore(np.sqrt(1 - run.syntax_share) * parts[0] + np.sqrt(run.syntax_share) * parts[1])
+        signal = zscore(np.sqrt(1 - study.syntax_share) * parts[0] + np.sqrt(study.syntax_share) * parts[1])
         drift = rng.standard_normal((world.passage.max() + 1, size))[world.passage]
         noise = rng.standard_normal(signal.shape)
-        responses[region] = (level * signal + run.passage_drift * drift + noise).astype(np.float32)
+        responses[region] = (level * signal + study.passage_drift * drift + noise).astype(np.float32)
     together = np.concatenate([responses[region] for region in LANGUAGE_REGIONS], axis=1)
     return {"language": together} | responses
 
 
-def _levels(run: SimulationSettings) -> dict[str, float]:
+def _levels(study: SimulationSettings) -> dict[str, float]:
     """Signal of every region that is generated: its own entry in ``signal``, else its network's, else none."""
-    unknown = [name for name in run.signal if name not in REGIONS]
+    unknown = [name for name in study.signal if name not in REGIONS]
     if unknown:
         raise BraintuneError(f"signal: unknown network or region {unknown[0]!r}; known: {', '.join(REGIONS)}")
-    if negative := {name: value for name, value in run.signal.items() if value < 0}:
+    if negative := {name: value for name, value in study.signal.items() if value < 0}:
         raise BraintuneError(f"signal: {negative} must be 0 or more (standard deviation relative to the noise)")
-    language = run.signal.get("language", 0.0)
-    levels = {region: run.signal.get(region, language) for region in LANGUAGE_REGIONS}
-    return levels | {network: run.signal.get(network, 0.0) for network in NETWORKS}
+    language = study.signal.get("language", 0.0)
+    levels = {region: study.signal.get(region, language) for region in LANGUAGE_REGIONS}
+    return levels | {network: study.signal.get(network, 0.0) for network in NETWORKS}
 
 
 def _size(region: str, voxels: int) -> int:

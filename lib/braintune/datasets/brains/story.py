@@ -31,7 +31,7 @@ class Story:
     times: np.ndarray
 
 
-def read_story(path: Path, run: BrainSettings) -> Story:
+def read_story(path: Path, study: BrainSettings) -> Story:
     """Join the words of a story to sentences.
 
     Parameters
@@ -39,7 +39,7 @@ def read_story(path: Path, run: BrainSettings) -> Story:
     path : Path
         A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
         ``onset_s`` and ``offset_s``, counted from scan 0.
-    run : BrainSettings
+    study : BrainSettings
         `nuisance` is used.
 
     Raises
@@ -64,13 +64,13 @@ def read_story(path: Path, run: BrainSettings) -> Story:
     spans = seconds.to_numpy(dtype=np.float64)
     words_of = np.array([len(sentence.split()) for sentence in sentences], dtype=np.float64)
     regressors = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
-    if run.nuisance and len(sentences) < len(run.nuisance) + 3:
-        raise BraintuneError(f"nuisance: {len(run.nuisance)} regressors leave nothing of {len(sentences)} sentences")
-    nuisance = np.column_stack([regressors[name] for name in run.nuisance]) if run.nuisance else None
+    if study.nuisance and len(sentences) < len(study.nuisance) + 3:
+        raise BraintuneError(f"nuisance: {len(study.nuisance)} regressors leave nothing of {len(sentences)} sentences")
+    nuisance = np.column_stack([regressors[name] for name in study.nuisance]) if study.nuisance else None
     return Story(Stimuli(names, sentences, order, position=order, contiguous=True, nuisance=nuisance), spans)
 
 
-def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
+def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
     """Turn scans into responses to sentences.
 
     Drift is removed, the scans are z-scored over the story and averaged with each lag; then the nuisance regressors,
@@ -80,7 +80,7 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
     ----------
     story : Story
     scans : array of shape (n_scans, n_columns)
-    run : BrainSettings
+    study : BrainSettings
         `detrend_order` and `lags` are used.
     seconds_per_scan : float
     where : str
@@ -95,16 +95,16 @@ def respond(story: Story, scans: np.ndarray, run: BrainSettings, seconds_per_sca
     BraintuneError
         If there are too few scans for the detrending, or they end before the last sentence begins.
     """
-    if run.detrend_order >= len(scans):
-        raise BraintuneError(f"detrend_order: {run.detrend_order} must be below the {len(scans)} scans of {where}")
+    if study.detrend_order >= len(scans):
+        raise BraintuneError(f"detrend_order: {study.detrend_order} must be below the {len(scans)} scans of {where}")
     end, times = seconds_per_scan * len(scans), story.times
     if (late := times[:, 0] >= end).any():
         raise BraintuneError(
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
-    clean = zscore(detrend(scans, run.detrend_order), min_spread=1e-12)
-    responses = sentence_responses(clean, times, run.lags, seconds_per_scan)
+    clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
+    responses = sentence_responses(clean, times, study.lags, seconds_per_scan)
     return responses if story.stimuli.nuisance is None else regress_out(responses, story.stimuli.nuisance)
 
 

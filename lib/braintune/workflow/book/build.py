@@ -48,23 +48,24 @@ def build(profile: str) -> Path:
         If an executed notebook is missing or belongs to another state of the profile, the data or the code, or if
         Jupyter Book reports a warning.
     """
-    run = Study.load(profile)
-    executed = collect(run)
-    with processes.alone(run.folder / "book") as lock:
-        store.write_json(run.folder / "provenance.json", provenance(run))
-        folder = run.folder / "book"
+    study = Study.load(profile)
+    executed = collect(study)
+    with processes.alone(study.folder / "book") as lock:
+        facts = provenance(study)
+        folder = study.folder / "book"
         shutil.rmtree(folder / "source", ignore_errors=True)
         shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
-        stage(run, executed, folder / "source")
+        stage(study, executed, folder / "source")
         render(folder / "source", folder, lock=lock)
-        html = run.book_page.parent
+        html = study.book_page.parent
         shutil.rmtree(html, ignore_errors=True)
         shutil.move(folder / "_build" / "html", html)
         shutil.rmtree(folder / "_build")
-    return run.book_page
+        store.write_json(study.folder / "provenance.json", facts)  # last: it says of which state the pages are
+    return study.book_page
 
 
-def collect(run: Study) -> dict[Job, Path]:
+def collect(study: Study) -> dict[Job, Path]:
     """Return the executed notebook of every job, after checking that all belong to the present state of the run.
 
     Raises
@@ -72,9 +73,9 @@ def collect(run: Study) -> dict[Job, Path]:
     BraintuneError
         Naming the page that is missing or stale.
     """
-    stamps = fingerprints(run)
-    executed = {job: executed_notebook(run, job) for job in stamps}
-    remedy = f"`make book PROFILE={run.profile}` makes it"
+    stamps = fingerprints(study)
+    executed = {job: executed_notebook(study, job) for job in stamps}
+    remedy = f"`make book PROFILE={study.profile}` makes it"
     for job, path in executed.items():
         if not path.is_file():
             raise BraintuneError(f"the page of {job.label} is missing ({path.name}); {remedy}")
@@ -89,21 +90,21 @@ def collect(run: Study) -> dict[Job, Path]:
 # --- what a book is made of --------------------------------------------------------------------------------------
 
 
-def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
+def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     """Lay out the sources of a run's book: pages, executed notebooks, figures, contents, configuration."""
     shutil.copytree(base.REPOSITORY / "book", source / "book")
-    shutil.copytree(run.folder / "figures", source / "book" / "results" / "figures")
+    shutil.copytree(study.folder / "figures", source / "book" / "results" / "figures")
     reference = reference_pages.api_pages()
     pages = {f"{_page(job)}.ipynb": _as_page(job, store.read_json(path)) for job, path in executed.items()}
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
-    for file in (run.folder / "figures").glob("*.json"):
+    for file in (study.folder / "figures").glob("*.json"):
         pages[f"book/results/figures/{file.stem}.md"] = _figure_block(file.stem, store.read_json(file))
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, executed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
-    configuration["html"]["announcement"] = banner(run)
-    configuration["parse"]["myst_substitutions"] = quoted(run)
+    configuration["html"]["announcement"] = banner(study)
+    configuration["parse"]["myst_substitutions"] = quoted(study)
     pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
     for place, text in pages.items():
         (source / place).parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +113,9 @@ def stage(run: Study, executed: dict[Job, Path], source: Path) -> None:
     shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
 
 
-def quoted(run: Study) -> dict[str, str]:
+def quoted(study: Study) -> dict[str, str]:
     """Return what the pages quote of a run, each as `{{ name }}`; the figures notebook writes it to `results.json`."""
-    return store.read_json(run.folder / "results.json")
+    return store.read_json(study.folder / "results.json")
 
 
 def _page(job: Job) -> str:
@@ -168,13 +169,13 @@ def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference
     return contents
 
 
-def banner(run: Study) -> str:
+def banner(study: Study) -> str:
     """Return one line that names the run on every page, and says so when a brain is simulated."""
-    simulated = any(registry.is_simulated(name) for name in run.brains)
+    simulated = any(registry.is_simulated(name) for name in study.brains)
     note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
-    when = datetime.fromtimestamp(executed_notebook(run, make_job("figures")).stat().st_mtime)
+    when = datetime.fromtimestamp(executed_notebook(study, make_job("figures")).stat().st_mtime)
     return (
-        f"Run <strong>{run.profile}</strong> · {Path(run.backbone).name} · brain: {', '.join(run.brains)} · "
+        f"Run <strong>{study.profile}</strong> · {Path(study.backbone).name} · brain: {', '.join(study.brains)} · "
         f"{when:%Y-%m-%d}{note}"
     )
 
@@ -219,6 +220,6 @@ def main(words: list[str]) -> None:
     from braintune.results import checks  # here, since Snakemake imports this module for every job
 
     processes.end_with_parent()
-    run = Study.load(words[0])
+    study = Study.load(words[0])
     page = build(words[0])
-    print(f"{checks.read_summary(run)}\nthe book is built: {page}", flush=True)
+    print(f"{checks.read_summary(study)}\nthe book is built: {page}", flush=True)

@@ -32,18 +32,18 @@ def make_pdf(profile: str) -> Path:
         :func:`braintune.workflow.book.build.render`.
     """
     browser = find_browser()
-    run = Study.load(profile)
-    executed = build.collect(run)
+    study = Study.load(profile)
+    executed = build.collect(study)
     chosen = examples(executed)
-    target = run.folder / "book" / f"braintune-{run.profile}.pdf"
-    with tempfile.TemporaryDirectory(prefix=".pdf-", dir=run.folder / "book") as name:
+    target = study.folder / "book" / f"braintune-{study.profile}.pdf"
+    with tempfile.TemporaryDirectory(prefix=".pdf-", dir=study.folder / "book") as name:
         folder = Path(name)
-        build.stage(run, chosen, folder / "source")
+        build.stage(study, chosen, folder / "source")
         build.render(folder / "source", folder, "singlehtml")
         root = folder / "_build" / "singlehtml"
         html = max((path.read_text(encoding="utf-8") for path in root.rglob("index.html")), key=len)  # no redirection
         page = root / "print.html"  # its styles and pictures are named from here
-        page.write_text(printable(html, cover(run, len(executed) - len(chosen))), encoding="utf-8")
+        page.write_text(printable(html, cover(study, len(executed) - len(chosen))), encoding="utf-8")
         print_page(browser, page, folder / target.name)
         (folder / target.name).replace(target)
     return target
@@ -68,18 +68,18 @@ def find_browser() -> str:
 
 def examples(executed: Mapping[Job, Path]) -> dict[Job, Path]:
     """Return the first executed notebook of each step."""
-    first = {job.step: job for job in reversed(executed)}
+    first = {job.step: job for job in reversed(list(executed))}
     return {job: path for job, path in executed.items() if job in first.values()}
 
 
-def cover(run: Study, left_out: int) -> str:
+def cover(study: Study, left_out: int) -> str:
     """Return the cover: the question, the run, and how many executed notebooks are in the web edition alone."""
     return (
         "<header class='cover'><p class='cover-title'>Fine-tuned or prompt-tuned?</p>"
         "<p class='cover-subtitle'>Which tuning of a language model accounts better for the brain’s language "
-        f"representations?</p><p class='cover-run'>{build.banner(run)}</p>"
+        f"representations?</p><p class='cover-run'>{build.banner(study)}</p>"
         f"<p>One executed notebook of each step is in this PDF; the other {left_out} are pages of the web edition, "
-        f"runs/{run.profile}/book/html, and can be downloaded there.</p></header>"
+        f"runs/{study.profile}/book/html, and can be downloaded there.</p></header>"
     )
 
 

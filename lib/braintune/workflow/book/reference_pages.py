@@ -12,6 +12,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 import braintune
+from braintune.core.settings import Settings
 from braintune.core.study import Study
 
 PARAMETERS = """# Parameters of a run
@@ -68,7 +69,8 @@ def _heading(text: str, line: str) -> list[str]:
 def parameter_page() -> str:
     """Return the parameter reference, generated from the settings classes."""
     lines = [PARAMETERS]
-    for group in Study.__bases__:
+    groups = [base for base in Study.__bases__ if issubclass(base, Settings)]
+    for group in groups:
         lines += [f"## {group.__name__.removesuffix('Settings')}", "", (group.__doc__ or "").strip(), ""]
         lines += ["| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
         lines += [*(_parameter_row(name, field) for name, field in group.model_fields.items()), ""]
