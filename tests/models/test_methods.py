@@ -13,6 +13,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.tasks import KINDS, TASKS, load_task
 from braintune.models.backbones import load_backbone
+from braintune.models.checkpoints import model_folder
 from braintune.models.embeddings import embed
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import Collator, encode
@@ -324,7 +325,7 @@ def make_study(tmp_path):
 def test_tuned_saved_loaded_embedded(make_study, method):
     study = make_study()
     metrics = tune(study, "chunking", method, 0)
-    file = study.tuning_folder("chunking", method, 0) / "weights.safetensors"
+    file = model_folder(study, "chunking", method, 0) / "weights.safetensors"
     saved = load_file(file)
     assert sum(value.numel() for value in saved.values()) == metrics["parameters"]
     assert file.stat().st_size < 4 * metrics["parameters"] + 10_000  # float32 and names, and no backbone
@@ -347,7 +348,7 @@ def test_tuned_saved_loaded_embedded(make_study, method):
 def test_another_backbone_is_refused(make_study, tmp_path, method):
     study = make_study()
     tune(study, "chunking", method, 0)
-    with pytest.raises(BraintuneError, match=r"was tuned on .* but the study's backbone is"):
+    with pytest.raises(BraintuneError, match=r"weights.safetensors is not there; `make book` makes it"):
         load_tuned(make_study(backbone=save_tiny_bert(tmp_path / "other", seed=1)), "chunking", method, 0)
 
 

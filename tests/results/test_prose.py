@@ -32,9 +32,10 @@ def test_text_from_data_is_escaped():
 
 
 def test_what_a_step_took_is_said():
-    said = prose.of_costs({"tuning": [60.0, 120.0, 30.0], "rsa": [42.0], "figures": []})
+    jobs = [("tuning", 60.0), ("tuning", 120.0), ("tuning", 30.0), ("rsa", 42.0)]
+    said = prose.of_costs(pd.DataFrame(jobs, columns=["step", "seconds"]).assign(memory_mb=900.0))
     assert said["took_tuning"] == "3.5 minutes (3 jobs)" and said["took_rsa"] == "0.7 minutes (1 job)"
-    assert said["took_figures"] == "a time that was not recorded"
+    assert "900.0" in said["costs"].data and "took_figures" not in said
 
 
 def test_a_run_no_better_than_guessing_is_named_once():
@@ -149,7 +150,11 @@ def quoted():
     real = claims.judge(real_run.study, real_run.at_layer, real_run.closeness, real_run.tuned)
     found = prose.of_run(results, null, ledger, checks.check(results)) | prose.of_answer(ledger, real_run, real)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "rsa", "figures")}
-    return found | prose.of_recorded(real_run, real) | prose.of_costs(steps)
+    return (
+        found
+        | prose.of_recorded(real_run, real)
+        | prose.of_costs(pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0}))
+    )
 
 
 def test_every_name_on_a_page_is_quoted(quoted):

@@ -133,5 +133,5 @@ class TestTuning:
 
 
 def test_what_a_step_took_is_summed_over_its_jobs():
-    table = tables.cost_table({"tuning": [60.0, 120.0, 30.0], "figures": []}).set_index("step")
-    assert table.loc["tuning"].tolist() == [3, 3.5, 60.0] and "figures" not in table.index
+    jobs = pd.DataFrame({"step": "tuning", "seconds": [60.0, 120.0, 30.0], "memory_mb": [800.0, 900.0, float("nan")]})
+    assert tables.cost_table(jobs).set_index("step").loc["tuning"].tolist() == [3, 3.5, 60.0, 900.0]

@@ -297,7 +297,7 @@ def images(type_="i2", mask=True, claimed=None):
     "infinite values": (region(np.full((3, 2), np.inf)), "P01, region IFG: 6 of 6 values", "non_finite: zero"),
     "no array": (
         lambda folder: zipfile.ZipFile(folder / "P01.npz", "w").writestr("IFG", b"words"),
-        "{folder}/P01.npz: IFG is no array; write it again with numpy.savez",
+        "{folder}/P01.npz: IFG has shape .*; two numeric axes are needed",
     ),
     "a name that is markup": (
         lambda folder: (folder / "P01.npz").rename(folder / "P<b>01.npz"),

@@ -156,14 +156,14 @@ class TestCommand:
 
     def test_it_ends_well_or_with_an_error_and_a_remedy(self, run, profile, capsys):
         assert verify.main([profile]) == 0
-        assert capsys.readouterr().out == "19 as made\n"
+        assert capsys.readouterr().out == "20 as made\n"
         (weights,) = run.root.glob("models/*/*/*/*/weights.safetensors")
         weights.write_text("other")
         (run.root / TABLE).unlink()
         assert verify.main([profile]) == 1
         page = executed_notebook(run, make_job("decoding", brain="simulated", participant="S01"))
         assert capsys.readouterr().out.splitlines()[2:] == [
-            "17 as made, 1 altered, 1 missing",
+            "18 as made, 1 altered, 1 missing",
             f"delete {weights.parent}",
             f"delete {page}",
             "run `make book PROFILE=made-up`, which computes again what is stale or deleted",

@@ -32,13 +32,6 @@ from braintune.workflow.provenance import provenance
 _CALL = re.compile(r"\b(\w+)\.(\w+)\(")
 
 
-def sources() -> list[str]:
-    """Return the files of the repository that the pages are made of; the library's are its reference."""
-    pages = [p for p in (base.REPOSITORY / "book").rglob("*") if p.is_file() and not p.name.startswith(".")]
-    root = [base.REPOSITORY / name for name in ("_config.yml", "_toc.yml")]
-    return [str(p) for p in sorted([*pages, *root, *(base.REPOSITORY / "lib").rglob("*.py")])]
-
-
 def build(profile: str) -> Path:
     """Stage and render the book of a profile's run; return its front page.
 
