@@ -264,6 +264,7 @@ def test_the_first_trial_within_one_standard_error_of_the_best_is_kept(scores, n
     assert tuning._winner([{"score": score} for score in scores], n) == winner
 
 
+@pytest.mark.slow
 def test_every_method_gets_the_same_trials_and_the_best_is_run_on_everything(make_study):
     rates = {"fine-tuned": [3e-3, 1e38], "prompt-tuned": [1e-3, 3e-2]}
     study = make_study(methods=list(rates), learning_rates=rates, epochs=[1, 2], search_examples=16, patience=None)
@@ -336,6 +337,7 @@ tuning.tune(Study.load(sys.argv[1]), sys.argv[2], sys.argv[3], 0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fine-tuned", "prompt-tuned"])
 def test_a_killed_run_goes_on_to_the_same_result(make_study, tmp_path, method):
     """Kill -9 in the third epoch; what is done is not done again, and not a bit of the result differs."""

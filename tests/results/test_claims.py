@@ -273,6 +273,7 @@ def no_difference():
     ]
 
 
+@pytest.mark.slow
 class TestCalibration:
     """With 300 studies and a true rate of 5 %, the observed one lies between 1.7 and 9 % (99.8 %)."""
 

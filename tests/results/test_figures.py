@@ -219,6 +219,7 @@ def test_power_curves_show_every_verdict_and_number_of_participants():
     assert lines["20 participants"] == [0.05, 0.9] and lines["5 participants"] == [0.05, 0.3]
 
 
+@pytest.mark.slow
 class TestBrainMap:
     def test_voxels_show_the_score_of_their_region(self, run):
         data = simulated.simulate(run)
