@@ -6,7 +6,7 @@ import sys
 
 from braintune.core.store import read_json
 from braintune.core.study import Study
-from braintune.workflow.chain import stale_file
+from braintune.workflow.run import stale_file
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
 PYTHON = sys.executable

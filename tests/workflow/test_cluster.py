@@ -14,7 +14,8 @@ from test_commands import make
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import PROFILES
-from braintune.workflow import chain, cluster
+from braintune.workflow import cluster
+from braintune.workflow import run as runner
 from braintune.workflow.jobs import STEPS
 from chain import run_chain
 
@@ -71,17 +72,17 @@ class TestHandedToSnakemake:
         profile.write_text(f"profile: alone\nruns: {tmp_path}\n", encoding="utf-8")
         monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
         called = []
-        monkeypatch.setattr(chain.os, "execv", lambda program, words: called.extend(words))
+        monkeypatch.setattr(runner.os, "execv", lambda program, words: called.extend(words))
         monkeypatch.setattr(chain, "check", lambda study: None)
         monkeypatch.setattr(cluster, "installed", lambda executor: True)
-        chain.main([str(profile), "--engine", "slurm", "--dry-run"])
+        runner.main([str(profile), "--engine", "slurm", "--dry-run"])
         assert called[called.index("--profile") + 1] == str(SLURM)
         assert called[called.index("--executor") + 1] == "slurm"
         assert called.index("--dry-run") < called.index("--forcerun")
 
     def test_a_run_on_an_unknown_engine_does_not_start(self):
         with pytest.raises(BraintuneError, match="no engine 'slrm'"):
-            chain.main(["quick", "--engine", "slrm"])
+            runner.main(["quick", "--engine", "slrm"])
 
     @pytest.mark.slow
     def test_each_job_asks_for_memory_minutes_and_where_the_engine_says_so_a_gpu(self, tiny_profile):

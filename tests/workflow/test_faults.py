@@ -19,8 +19,9 @@ from braintune.core.study import Study
 from braintune.datasets import tasks
 from braintune.datasets.brains import registry
 from braintune.models import backbones
-from braintune.workflow import chain, execute
-from braintune.workflow.chain import run_chain
+from braintune.workflow import execute
+from braintune.workflow import run as runner
+from braintune.workflow.run import run_chain
 
 
 def message_of(call, *arguments):
@@ -238,7 +239,7 @@ def test_the_words_that_name_a_job(monkeypatch, made_by, fragments):
 
 
 def test_a_run_without_a_profile():
-    holds(message_of(chain.main, []), r"which profile\? python -m braintune run PROFILE")
+    holds(message_of(runner.main, []), r"which profile\? python -m braintune run PROFILE")
 
 
 # --- brain files -------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class TestCode:
             ("pereira.py", ()),
             ("alice.py", ()),
             ("verify.py", ()),
-            ("chain.py", ()),
+            ("run.py", ()),
         ],
     )
     def test_an_edited_file_makes_stale_what_its_code_computes(self, monkeypatch, file, steps):

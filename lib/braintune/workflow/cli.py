@@ -8,7 +8,7 @@ from braintune.core.base import BraintuneError, lookup
 
 #: Verb → the module whose `main` is given the words after it. Modules are imported when called: some load torch.
 VERBS = {
-    "run": "braintune.workflow.chain",
+    "run": "braintune.workflow.run",
     "execute": "braintune.workflow.execute",
     "book": "braintune.workflow.book.build",
     "pdf": "braintune.workflow.book.pdf",

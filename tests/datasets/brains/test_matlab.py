@@ -94,7 +94,7 @@ def test_a_compressed_variable_cut_short(tmp_path):
 )
 def test_whatever_the_reading_process_does_is_an_error(tmp_path, monkeypatch, code, reason):
     (tmp_path / "child.py").write_text(code)
-    monkeypatch.setattr(matlab.mat_child, "__file__", str(tmp_path / "child.py"))
+    monkeypatch.setattr(matlab.matlab_subprocess, "__file__", str(tmp_path / "child.py"))
     monkeypatch.setattr(matlab, "_processes", [])
     with pytest.raises(BraintuneError, match=reason):
         matlab.read(tmp_path / "a.mat", ["x"])

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from braintune.core.base import BraintuneError
-from braintune.datasets.brains import mat_child
+from braintune.datasets.brains import matlab_subprocess
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -83,7 +83,7 @@ def _reader() -> subprocess.Popen:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread claims memory
         _processes[:] = [
             subprocess.Popen(
-                [sys.executable, "-P", mat_child.__file__],
+                [sys.executable, "-P", matlab_subprocess.__file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

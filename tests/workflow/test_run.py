@@ -10,10 +10,10 @@ import pytest
 from braintune.core import store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.workflow import chain
-from braintune.workflow.chain import run_chain
+from braintune.workflow import run as runner
 from braintune.workflow.execute import check
 from braintune.workflow.jobs import executed_notebook, make_job
+from braintune.workflow.run import run_chain
 from made_up import make_run, write_profile
 
 RSA = make_job("rsa", brain="simulated")
@@ -24,7 +24,7 @@ def called(monkeypatch):
     """The command lines of Snakemake that would be executed."""
     monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
     words = []
-    monkeypatch.setattr(chain.os, "execv", lambda program, command: words.append(command))
+    monkeypatch.setattr(runner.os, "execv", lambda program, command: words.append(command))
     monkeypatch.setattr(chain, "check", lambda study: None)  # tested below
     return words
 
@@ -81,7 +81,7 @@ class TestWhatIsExecuted:
 
     def test_options_and_profile_are_handed_on_and_no_date_decides(self, study, called):
         profile = write_profile(study.root, bootstrap=7)
-        chain.main([str(profile), "--cores", "1"])
+        runner.main([str(profile), "--cores", "1"])
         (command,) = called
         assert {"--nolock", f"profile={profile}"} <= set(command)
         assert command[command.index("--cores") + 1] == "1"
@@ -105,9 +105,9 @@ class TestOneRunAtATime:
         profile = write_profile(tmp_path)
         lock = Study.load(profile).folder / ".lock"
         code = (
-            "import os, sys; from braintune.workflow import chain; chain.check = print;"
+            "import os, sys; from braintune.workflow import run; run.check = print;"
             "os.execv = lambda *_: (print(open(sys.argv[2]).read()), os.kill(os.getpid(), 9));"
-            "chain.run_chain(sys.argv[1])"
+            "run.run_chain(sys.argv[1])"
         )
         done = subprocess.run([sys.executable, "-c", code, str(profile), str(lock)], capture_output=True, text=True)
         assert done.returncode == -9, done.stderr
