@@ -73,7 +73,7 @@ class TestHandedToSnakemake:
         monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
         called = []
         monkeypatch.setattr(runner.os, "execv", lambda program, words: called.extend(words))
-        monkeypatch.setattr(chain, "check", lambda study: None)
+        monkeypatch.setattr(runner, "check", lambda study: None)
         monkeypatch.setattr(cluster, "installed", lambda executor: True)
         runner.main([str(profile), "--engine", "slurm", "--dry-run"])
         assert called[called.index("--profile") + 1] == str(SLURM)

@@ -25,7 +25,7 @@ def called(monkeypatch):
     monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
     words = []
     monkeypatch.setattr(runner.os, "execv", lambda program, command: words.append(command))
-    monkeypatch.setattr(chain, "check", lambda study: None)  # tested below
+    monkeypatch.setattr(runner, "check", lambda study: None)  # tested below
     return words
 
 
