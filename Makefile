@@ -70,8 +70,8 @@ data: setup
 	@test -f "$(GET)" || { echo "make data SET=<name>; known: $(subst _,-,$(filter-out fetching,$(basename $(notdir $(wildcard data/get/*.py)))))"; exit 1; }
 	@$(BIN)/python $(GET) $(if $(FROM),--from "$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
-# Each test process computes on one thread; tests that share a run of the chain go to the same process.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+# Each test process computes on one thread; the tests of a file share what is expensive to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 test: setup
 	@$(PYTEST)

@@ -20,7 +20,7 @@ EXECUTE = JOB + "execute {PROFILE:q} "
 MODEL = str(STUDY.root / "models" / "{task}" / "{method}" / "{fingerprint}" / "seed-{seed}")
 PAGES = str(STUDY.folder / "notebooks")
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
-ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (12000, 120), "rsa": (16000, 120), "figures": (4000, 30)}
+ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "rsa": (8000, 120), "figures": (4000, 30)}
 
 
 def pages(step, **own):

@@ -33,7 +33,6 @@ def when(root, step, seconds=600):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("chain")
 def test_a_run_killed_twice_equals_one_that_nobody_disturbed(built, tmp_path):
     """Two models of the finished run are given, so that little is left to compute."""
     rng = random.Random(0)

@@ -11,7 +11,7 @@ import slurm_daemons
 from braintune.core.study import Study
 from chain import run_chain
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chain")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,6 @@ def test_cells_are_short_and_define_nothing(path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("chain")
 @pytest.mark.parametrize("step", [step for step in STEPS if step != "figures"])
 def test_all_cells_run_twice_by_hand_and_change_no_file_of_the_run(built, step):
     """In one kernel, every cell in its order, and all of them again."""

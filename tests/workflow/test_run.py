@@ -135,7 +135,6 @@ def test_a_profile_is_checked_before_any_long_work(values, message):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("chain")
 class TestAfterTheTinyChain:
     """The real chain: its folder copied elsewhere, with new dates and without Snakemake's records."""
 
