@@ -1,6 +1,6 @@
 """Speed of the decoding engine beside scikit-learn's and himalaya's: `make bench-decoding`, or with sizes of your own:
 
-python tests/bench_decoding.py --stimuli 200 --voxels 500 --width 96 --seconds 2 --permutations 20
+python tests/studies/bench_decoding.py --stimuli 200 --voxels 500 --width 96 --seconds 2 --permutations 20
 
 It prints a table and writes `runs/bench/decoding.json`. All that is compared decodes the same data in the same run on
 the same threads; scikit-learn and himalaya are timed on as many representations as `--seconds` allow, and scaled.

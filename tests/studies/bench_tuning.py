@@ -1,6 +1,6 @@
 """Speed and memory of tuning and embedding beside the plain way of doing either: `make bench-tuning`, or for example
 
-python tests/bench_tuning.py --data folder --task paraphrase --examples 700 --threads 2
+python tests/studies/bench_tuning.py --data folder --task paraphrase --examples 700 --threads 2
 
 Every arm runs in a process of its own, so its peak memory is its own; the arms take turns, and the best of all rounds
 counts. Training is timed from optimiser step to optimiser step over whole epochs after the first, in the library's

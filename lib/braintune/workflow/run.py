@@ -19,7 +19,7 @@ from braintune.workflow.processes import make_folder
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
     """Check a profile where something is to be done, then become Snakemake and run every job that is not up to date.
 
-    What is not up to date is decided by the stamped fingerprints alone, and Snakemake is told: its own records of a
+    The stamped fingerprints alone decide what is not up to date, and Snakemake gets the list: its own records of a
     run are left behind when a folder is copied or moved. The lock of a run's folder lasts exactly as long as Snakemake
     does, also where that is killed. (Snakemake's own lock would remain, and have to be removed by hand.)
 
