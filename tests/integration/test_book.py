@@ -346,6 +346,8 @@ def faults(pages, served, browser, axe):
     found = defaultdict(list)
     browser.set_window_size(1280, 900)
     browser.set_script_timeout(120)
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # what other tests opened in this browser is not looked at
     for page in pages:
         browser.get(f"{served}/{page}")
         logged = [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
