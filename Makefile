@@ -71,7 +71,7 @@ data: setup
 	@$(BIN)/python $(GET) $(if $(FROM),--from "$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
 
 # Each test process computes on one thread; the tests of a file share what is expensive to make.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test: setup
 	@$(PYTEST)

@@ -1,5 +1,6 @@
 """What the tests share: a tiny profile whose whole chain takes about a minute on one core."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -51,14 +52,39 @@ def tiny_profile(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def built(tiny_profile):
-    """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`."""
+def built(tiny_profile, tmp_path_factory):
+    """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`.
+
+    The first test process that asks makes it, and each process gets a copy of its own.
+    """
     from braintune.core.study import Study
+
+    folder = tmp_path_factory.getbasetemp()
+    shared = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "chain"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # freed when the file is closed
+        if not (shared / "told.txt").is_file():
+            _make_chain(shared)
+    shutil.copytree(shared / "runs", tiny_profile.parent / "runs", symlinks=True, dirs_exist_ok=True)
+    return SimpleNamespace(
+        run=Study.load(tiny_profile), profile=tiny_profile, told=(shared / "told.txt").read_text(encoding="utf-8")
+    )
+
+
+def _make_chain(folder):
     from chain import run_chain
 
-    done = run_chain(tiny_profile, "--quiet", "all")
+    profile = folder / "tiny.yml"
+    profile.write_text(yaml.safe_dump(TINY | {"runs": str(folder / "runs")}), encoding="utf-8")
+    done = run_chain(profile, "--quiet", "all")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return SimpleNamespace(run=Study.load(tiny_profile), profile=tiny_profile, told=done.stdout)
+    (folder / "told.txt").write_text(done.stdout, encoding="utf-8")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes long, so that no test process waits for another at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -34,12 +34,13 @@ def when(root, step, seconds=600):
 
 @pytest.mark.slow
 def test_a_run_killed_twice_equals_one_that_nobody_disturbed(built, tmp_path):
-    """Two models of the finished run are given, so that little is left to compute."""
+    """All models of the finished run but one are given, so that little is left to compute."""
     rng = random.Random(0)
     profile = kill_runs.copy_of(str(built.profile), tmp_path / "runs")
     run, log = Study.load(profile), tmp_path / "log.txt"
     assert fingerprints.fingerprints(run) == fingerprints.fingerprints(built.run)
-    shutil.copytree(built.run.root / "models" / "wsd", run.root / "models" / "wsd")
+    shutil.copytree(built.run.root / "models", run.root / "models")
+    shutil.rmtree(run.root / "models" / "sentiment" / "fine-tuned")
     options = ("--cores", "2", "--until", "decoding")
     for way, step in (("one kernel alone", "tuning"), ("everything", "embeddings")):
         root = kill_runs.start(profile, log, *options)
