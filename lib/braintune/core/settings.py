@@ -220,14 +220,26 @@ class DecodingSettings(Settings):
     fold_seed: int = _parameter(0, "seed of the fold assignment", ge=0)
     blocks: int = _parameter(6, "contiguous blocks of a story in the grouped design", "blocks", ge=2, le=50)
     gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
-    alpha_exponents: tuple[float, float] = _parameter(
-        (0.0, 6.0), "smallest and largest ridge penalty, as powers of ten"
+    inner_folds: int = _parameter(
+        4,
+        "folds of a training fold, in which penalty and layer are chosen; groups and gaps are kept",
+        "folds",
+        ge=2,
+        le=20,
     )
-    n_alphas: int = _parameter(20, "ridge penalties, evenly spaced on a log scale", "penalties", ge=1, le=200)
+    select: Literal["scale-free", "squared-error"] = _parameter(
+        "scale-free",
+        "how penalty and layer are chosen: correlation of predictions over inner folds, or exact leave-one-out error",
+    )
+    alpha_exponents: tuple[Annotated[float, Field(ge=-6, le=6)], Annotated[float, Field(ge=-6, le=6)]] = _parameter(
+        (-3.0, 3.0),
+        "smallest and largest ridge penalty, as powers of ten, relative to the mean eigenvalue of a region's kernel",
+    )
+    n_alphas: int = _parameter(13, "ridge penalties, evenly spaced on a log scale", "penalties", ge=1, le=200)
     standardise: bool = _parameter(True, "z-score each embedding dimension over the stimuli")
     layer: Layer = _parameter(-1, "analysis layer: 0 embeddings, 1 … n the hidden layers, -1 the last")
     permutations: int = _parameter(
-        100, "label permutations of the untuned representation, per region", "permutations", ge=0, le=100_000
+        100, "label permutations of every representation, per region", "permutations", ge=0, le=100_000
     )
 
 

@@ -1,10 +1,10 @@
 """Voxelwise encoding, the other direction: from a representation to the response of every voxel, and its ceiling.
 
 Ridge regression as in decoding, from the embedding to the voxels. One penalty serves all voxels of a region and fold;
-it is chosen by exact leave-one-out inside the training fold.
+it is chosen inside the training fold by the same measure as in decoding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,17 @@ from braintune.core.preprocess import zscore
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.neural.decoding import alphas
-from braintune.neural.folds import Folds, make_folds
+from braintune.neural.folds import Fold, make_folds
 from braintune.neural.representations import Embeddings, analysis_layer
-from braintune.neural.ridge import Ridge, fit_fold
+from braintune.neural.ridge import Select, fit_fold
 
 
 def encode(
     embedding: np.ndarray,
     regions: Mapping[str, np.ndarray],
-    folds: Folds,
+    folds: Sequence[Fold],
     penalties: np.ndarray,
+    select: Select = "scale-free",
     device: str | torch.device = "cpu",
 ) -> dict[str, np.ndarray]:
     """Predict every voxel from an embedding, and correlate predictions with responses [1]_.
@@ -34,9 +35,10 @@ def encode(
     ----------
     embedding : array of shape (n_stimuli, n_dimensions)
     regions : mapping of region name to array of shape (n_stimuli, n_voxels)
-    folds : list of (train, test) index arrays
+    folds : sequence of Fold
         With three or more stimuli to test: over two, every correlation is 1 or -1.
     penalties : array of shape (n_alphas,)
+    select : {"scale-free", "squared-error"}
     device : str or torch.device
 
     Returns
@@ -58,24 +60,20 @@ def encode(
             raise BraintuneError(
                 f"{name} of shape {values.shape}: allowed are finite values, {len(embedding)} stimuli by columns"
             )
-    if (smallest := min(len(test) for _, test in folds)) < 3:
+    if (smallest := min(len(fold.test) for fold in folds)) < 3:
         raise BraintuneError(f"a fold tests {smallest} stimuli; correlating needs 3: lower n_folds or blocks")
     # Voxels are z-scored over all stimuli: that changes no correlation, and all count the same in choosing a penalty.
     alpha = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
     targets = {name: torch.from_numpy(zscore(values)).float().to(device) for name, values in regions.items()}
     total = {name: np.zeros(values.shape[1]) for name, values in regions.items()}
-    for train, test in folds:
-        ridge = fit_fold(embedding, train, test, alpha)
+    for fold in folds:
+        ridge = fit_fold(embedding, fold[:2], fold.inner, alpha, select)
         for name, target in targets.items():
-            predicted = ridge.hat[_choice(ridge, target[train])] @ target[train]
-            total[name] += correlate_columns(predicted.cpu().numpy(), target[test].cpu().numpy())
+            known = target[fold.train]
+            choice = int(ridge.fit((known @ known.T)[None])[0].argmax())
+            predicted = ridge.hat[choice] @ known
+            total[name] += correlate_columns(predicted.cpu().numpy(), target[fold.test].cpu().numpy())
     return {name: values / len(folds) for name, values in total.items()}
-
-
-def _choice(ridge: Ridge, target: torch.Tensor) -> int:
-    """Return the penalty with the smallest leave-one-out error, summed over the voxels (n_train, n_voxels)."""
-    errors = (ridge.left_out[:, :, : len(target)] * (target @ target.T)).sum((1, 2))
-    return int(errors.argmin())
 
 
 def correlate_columns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -146,7 +144,7 @@ def encode_participant(study: Study, brain: BrainData, participant: str, embeddi
             continue
         for wanted, layers in embeddings.items():
             embedding = layers[analysis_layer(len(layers), study.layer)]
-            for region, found in encode(embedding, regions, folds, alphas(study), device).items():
+            for region, found in encode(embedding, regions, folds, alphas(study), study.select, device).items():
                 rows.append(
                     {
                         "brain": brain.name,

@@ -1,22 +1,39 @@
 """Fold designs, and the label permutations that go with them."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from braintune.core.base import BraintuneError
 from braintune.core.settings import DecodingSettings
 from braintune.datasets.brains.base import Stimuli
 
-Folds = list[tuple[np.ndarray, np.ndarray]]
+#: Streams of random numbers drawn from `fold_seed`; inner folds have one each, by the number of their outer fold.
+_SHUFFLE, _GROUP, _PERMUTE, _INNER = range(4)
 
-#: Streams of random numbers drawn from `fold_seed`.
-_SHUFFLE, _GROUP, _PERMUTE = range(3)
+
+class Fold(NamedTuple):
+    """One fold: sorted indices of stimuli to train on and to test.
+
+    Attributes
+    ----------
+    train, test : int arrays
+    inner : list of (train, test) arrays of places in `train`
+        The inner folds, in which penalty and layer are chosen; they test every training stimulus once.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    inner: list[tuple[np.ndarray, np.ndarray]]
 
 
 # --- folds -------------------------------------------------------------------------------------------------------
 
 
-def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> Folds | None:
-    """Divide stimuli into folds.
+def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> list[Fold] | None:
+    """Divide stimuli into folds, and the training stimuli of each into inner folds in the same way.
+
+    Equal sentences never stand on both sides of a fold.
 
     Parameters
     ----------
@@ -28,7 +45,7 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> Fol
 
     Returns
     -------
-    list of (train, test) sorted index arrays, or None
+    list of Fold, or None
         Every stimulus is tested once. None if stimuli without groups and order allow no grouped design.
 
     Raises
@@ -36,30 +53,76 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> Fol
     BraintuneError
         If there are too few stimuli or groups for the number of folds.
     """
-    n = len(stimuli.names)
-    groups = passages(stimuli)
-    if design == "shuffled":
-        tests = np.array_split(_rng(settings, _SHUFFLE).permutation(n), settings.n_folds)
-    elif stimuli.contiguous:
-        tests = np.array_split(np.arange(n), settings.blocks)
-    elif groups is None:
-        return None
+    texts = _texts(stimuli)
+    if design == "grouped" and stimuli.contiguous:
+        groups, count = None, settings.blocks
     else:
-        tests = _balanced(groups, settings)
-    gap = settings.gap if design == "grouped" and stimuli.contiguous else 0
-    folds = [_fold(np.sort(test), n, gap) for test in tests]
-    smallest = min(min(len(test) for _, test in folds), min(len(train) for train, _ in folds) - 1)
+        groups, count = (texts if design == "shuffled" else passages(stimuli)), settings.n_folds
+        if groups is None:
+            return None
+    everything = np.arange(len(texts))
+    stream = _SHUFFLE if design == "shuffled" else _GROUP
+    outer = _divide(everything, texts, groups, count, settings, [stream])
+    folds = []
+    for number, (train, test) in enumerate(outer):
+        inner = _divide(train, texts, groups, settings.inner_folds, settings, [_INNER, stream, number])
+        places = [(np.searchsorted(train, kept), np.searchsorted(train, tested)) for kept, tested in inner]
+        folds.append(Fold(train, test, places))
+    return folds
+
+
+def _divide(
+    among: np.ndarray,
+    texts: np.ndarray,
+    groups: np.ndarray | None,
+    count: int,
+    settings: DecodingSettings,
+    stream: list[int],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide some stimuli into (train, test) folds: of whole groups, or into blocks with a gap where there are none."""
+    gap = settings.gap if groups is None else 0
+    if groups is None:
+        tests = np.array_split(among, count)
+    else:
+        tests = _whole_groups(among, groups, count, np.random.default_rng([settings.fold_seed, *stream]))
+    folds = []
+    for test in tests:
+        near = (test[:, None] + np.arange(-gap, gap + 1)).ravel()
+        train = np.setdiff1d(among, near)
+        folds.append((train[~np.isin(texts[train], texts[test])], test))
+    smallest = min(min(len(test), len(train) - 1) for train, test in folds)
     if smallest < 2:
         raise BraintuneError(
-            f"{n} stimuli are too few for {len(tests)} {design} folds: a fold needs 2 stimuli to test and 3 to train "
-            "on; lower n_folds, blocks or gap"
+            f"{len(among)} stimuli are too few for {len(tests)} folds: a fold needs 2 stimuli to test and 3 to train "
+            "on, other than those to test; lower n_folds, inner_folds, blocks or gap"
         )
     return folds
 
 
-def _fold(test: np.ndarray, n: int, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    near = (test[:, None] + np.arange(-gap, gap + 1)).ravel()
-    return np.setdiff1d(np.arange(n), near), test
+def _whole_groups(among: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Give whole groups, in random order but larger ones first, each to the smallest fold so far."""
+    names, sizes = np.unique(groups[among], return_counts=True)
+    if len(names) < count:
+        raise BraintuneError(
+            f"{count} folds of whole groups need as many passages or topics, and there are {len(names)}; allowed for "
+            f"n_folds and inner_folds are 2 … {len(names)}"
+        )
+    order = rng.permutation(len(names))
+    members: list[list] = [[] for _ in range(count)]
+    filled = np.zeros(count, dtype=int)
+    for group in order[np.argsort(-sizes[order], kind="stable")]:
+        smallest = int(filled.argmin())
+        members[smallest].append(names[group])
+        filled[smallest] += sizes[group]
+    return [among[np.isin(groups[among], fold)] for fold in members]
+
+
+def _texts(stimuli: Stimuli) -> np.ndarray:
+    """Return numbers of the stimuli's texts: equal where the sentences are equal, but for case and white space."""
+    words: list[list[str]] = [[] for _ in stimuli.names]
+    for sentence, stimulus in zip(stimuli.sentences, stimuli.stimulus_of, strict=True):
+        words[stimulus].append(" ".join(sentence.casefold().split()))
+    return np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
 
 
 def passages(stimuli: Stimuli) -> np.ndarray | None:
@@ -72,28 +135,6 @@ def topics(stimuli: Stimuli) -> np.ndarray | None:
     """Return numbers of the groups whose pairs are scored separately: topics, or passages where there are no topics."""
     groups = stimuli.passage if stimuli.topic is None else stimuli.topic
     return None if groups is None else np.unique(groups, return_inverse=True)[1]
-
-
-def _balanced(groups: np.ndarray, settings: DecodingSettings) -> list[np.ndarray]:
-    """Give whole groups, in random order but larger ones first, each to the smallest fold so far."""
-    names, sizes = np.unique(groups, return_counts=True)
-    if len(names) < settings.n_folds:
-        raise BraintuneError(
-            f"n_folds: {settings.n_folds} grouped folds need as many passages, and there are {len(names)}; "
-            f"allowed are 2 … {len(names)}"
-        )
-    order = _rng(settings, _GROUP).permutation(len(names))
-    members: list[list] = [[] for _ in range(settings.n_folds)]
-    filled = np.zeros(settings.n_folds, dtype=int)
-    for group in order[np.argsort(-sizes[order], kind="stable")]:
-        smallest = int(filled.argmin())
-        members[smallest].append(names[group])
-        filled[smallest] += sizes[group]
-    return [np.flatnonzero(np.isin(groups, fold)) for fold in members]
-
-
-def _rng(settings: DecodingSettings, stream: int) -> np.random.Generator:
-    return np.random.default_rng([settings.fold_seed, stream])
 
 
 # --- permutations ------------------------------------------------------------------------------------------------
@@ -117,7 +158,7 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
         The same for every participant, so that a null can be averaged over participants.
     """
     n, count = len(stimuli.names), settings.permutations
-    rng = _rng(settings, _PERMUTE)
+    rng = np.random.default_rng([settings.fold_seed, _PERMUTE])
     if design == "shuffled":
         drawn = [rng.permutation(n) for _ in range(count)]
     elif stimuli.contiguous:

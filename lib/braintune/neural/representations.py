@@ -9,7 +9,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.device import pick_device
 from braintune.core.store import read_arrays
 from braintune.core.study import Representation, Study
-from braintune.neural.ridge import Grams, gram_matrices
+from braintune.neural.grams import Grams, gram_matrices
 
 Embeddings = Mapping[Representation, np.ndarray]
 

@@ -14,8 +14,8 @@ from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, Stimuli
 from braintune.neural.folds import passages
+from braintune.neural.grams import Grams
 from braintune.neural.representations import Embeddings, layer_grams
-from braintune.neural.ridge import Grams
 
 #: Regions with fewer features than this get Euclidean distances: a correlation over so few says little.
 FEATURES_FOR_CORRELATION = 10
