@@ -11,7 +11,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.settings import DecodingSettings
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
-from braintune.neural.folds import Fold, make_folds, permutations, topics
+from braintune.neural.folds import Fold, main_design, make_folds, permutations, topics
 from braintune.neural.grams import Block, Grams
 from braintune.neural.matching import GROUP_SCORES, SCORES, scores
 from braintune.neural.representations import Embeddings, layer_grams
@@ -115,7 +115,7 @@ def _chunks(n: int, bytes_each: int, device: torch.device) -> list[slice]:
 def _match_readouts(ridge: Ridge, block: Block, readouts: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
     """Score, of each readout, the Gram matrix that fits best."""
     fit, choice = ridge.fit(block.train).max(1)
-    chosen = torch.stack([members[fit[members].argmax()] for members in map(torch.as_tensor, readouts)])
+    chosen = torch.stack([members[fit[members].argmax()] for members in map(torch.tensor, readouts)])
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
     return {name: values[place] for name, values in _match(ridge, choice[unique], block.take(unique)).items()}
 
@@ -168,8 +168,8 @@ def decode_participant(
         predicts inside the training fold; for the scores see :func:`braintune.neural.matching.scores`. Groups are
         those of :func:`braintune.neural.folds.topics`; without any, their two scores are NaN.
     null : DataFrame
-        One row per region, design, permutation (:func:`braintune.neural.folds.permutations`), representation and
-        `readout` (best, analysis: the layer that fits best in each fold, and the analysis layer): the scores with
+        Of the design that claims are judged on (:func:`braintune.neural.folds.main_design`): one row per region,
+        permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (best, analysis: the layer that fits best in each fold, and the analysis layer): the scores with
         permuted labels, with penalty and layer chosen anew, mean over folds.
 
     Raises
@@ -181,15 +181,16 @@ def decode_participant(
     grams, items = layer_grams(embeddings, len(brain.stimuli.names), study)
     names, readouts = _readouts(items)
     tables, nulls = [], []
-    for design in study.designs:
-        folds = make_folds(brain.stimuli, design, study)
+    designs = {design: make_folds(brain.stimuli, design, study) for design in study.designs}
+    for design, folds in designs.items():
         if folds is None:
             warnings.warn(
                 f"{brain.name} has no {design} design: its stimuli have neither passages nor topics, and are no story",
                 stacklevel=2,
             )
             continue
-        orders = permutations(brain.stimuli, design, study)
+        judged = design == main_design([name for name, found in designs.items() if found])
+        orders = permutations(brain.stimuli, design, study) if judged else None
         decoded, null = decode(
             grams, regions, folds, alphas(study), study.select, topics(brain.stimuli), orders, readouts
         )

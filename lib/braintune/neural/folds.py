@@ -1,5 +1,6 @@
 """Fold designs, and the label permutations that go with them."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +124,11 @@ def _texts(stimuli: Stimuli) -> np.ndarray:
     for sentence, stimulus in zip(stimuli.sentences, stimuli.stimulus_of, strict=True):
         words[stimulus].append(" ".join(sentence.casefold().split()))
     return np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
+
+
+def main_design(designs: Collection[str]) -> str:
+    """Return the fold design that claims are judged on: grouped where groups exist."""
+    return "grouped" if "grouped" in designs else "shuffled"
 
 
 def passages(stimuli: Stimuli) -> np.ndarray | None:

@@ -282,18 +282,22 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     return Finding(estimate=effect, low=low, high=high, statistic=t, p=p, n=n, sentence=sentence)
 
 
-def crossed_mean(values: np.ndarray, alpha: float) -> Finding:
-    """Estimate the mean of a participants × seeds table, where both participants and tuning seeds vary.
+def standard_error(values: np.ndarray) -> tuple[float, float]:
+    """Return the standard error of a mean over participants and tuning seeds, and its degrees of freedom.
 
     Parameters
     ----------
     values : array of shape (n_participants, n_seeds)
-    alpha : float
-        The t interval covers 1 - alpha.
+
+    Returns
+    -------
+    error, degrees : float
+        NaN where there is one participant only, a value is missing, or nothing varies.
 
     Notes
     -----
-    The variance of the mean comes from the mean squares of participants, seeds and rest, its degrees of freedom from
+    With one seed they are those of the t test over participants, and the tuned models count as fixed. With several,
+    both vary: the variance comes from the mean squares of participants, seeds and rest, its degrees of freedom from
     [1]_. A bootstrap of participants and seeds covers less than it says with so few.
 
     References
@@ -301,28 +305,15 @@ def crossed_mean(values: np.ndarray, alpha: float) -> Finding:
     .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components. Biometrics Bull. 2.
     """
     table = np.asarray(values, dtype=float)
-    n, seeds = table.shape
-    reason = "" if np.isfinite(table).all() else "a value is missing"
-    if not reason and min(n, seeds) < 2:
-        reason = f"{n} participants and {seeds} seeds; two of each are needed"
-    if not reason and np.ptp(table) == 0:
-        reason = "the difference is the same in all cells"
-    if reason:
-        sentence = f"There is no interval over participants and seeds: {reason}."
-        return Finding(estimate=float(table.mean()) if np.isfinite(table).all() else None, n=n, sentence=sentence)
-    estimate = float(table.mean())
+    if len(table) < 2 or not np.isfinite(table).all() or np.ptp(table) <= 1e-12 * max(1.0, np.abs(table).max()):
+        return np.nan, np.nan
     *squares, rest = _mean_squares(table).values()
+    if table.shape[1] == 1:
+        return float(np.sqrt(squares[0][0] / table.size)), float(squares[0][1])
     kept = [square for square in squares if square[0] > rest[0]]
     parts = [*kept, (-rest[0], rest[1])] if len(kept) == 2 else kept or [rest]
     variance = sum(square for square, _ in parts)
-    degrees = variance**2 / sum(square**2 / k for square, k in parts)
-    half = float(stats.t.ppf(1 - alpha / 2, degrees) * np.sqrt(variance / table.size))
-    low, high = estimate - half, estimate + half
-    sentence = (
-        f"{estimate:+.3f} ({_percent(alpha)} interval over participants and seeds {low:+.3f} to {high:+.3f}; "
-        f"{n} participants, {seeds} seeds)."
-    )
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence)
+    return float(np.sqrt(variance / table.size)), float(variance**2 / sum(square**2 / k for square, k in parts))
 
 
 def variance_split(values: np.ndarray) -> dict[str, float]:

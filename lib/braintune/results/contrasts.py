@@ -1,0 +1,160 @@
+"""Contrasts between representations in one brain, judged against what they give with permuted labels.
+
+The score is the matching margin (:func:`braintune.neural.matching.scores`). With permuted labels it is not zero for
+every representation, and not the same for all: slow responses match slow codes. So each contrast has its own null mean,
+which is subtracted, and its own permutation p-value. Two tests answer two questions. The t test over participants (and
+over seeds, where there are several) asks whether the contrast holds for further participants; the permutation test asks
+whether it needs the relation between these stimuli and their responses. A difference counts as shown if both say so.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from braintune.results.statistics import standard_error
+
+READOUTS = ("best", "analysis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A weighted difference of margins.
+
+    Attributes
+    ----------
+    values : array of shape (n_participants, n_seeds)
+        The contrast, less its mean with permuted labels.
+    null : array of shape (n_permutations,)
+        With permuted labels, mean over participants and seeds, less its mean.
+    null_mean : float
+        That mean.
+    """
+
+    values: np.ndarray
+    null: np.ndarray
+    null_mean: float
+
+    @property
+    def estimate(self) -> float:
+        """Mean over participants and seeds."""
+        return float(self.values.mean())
+
+    @cached_property
+    def error(self) -> tuple[float, float]:
+        """Standard error of the estimate and its degrees of freedom; NaN where it cannot be tested."""
+        return standard_error(self.values)
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """Return the t interval that covers 1 - alpha; NaN where there is none."""
+        error, degrees = self.error
+        half = stats.t.ppf(1 - alpha / 2, degrees) * error
+        return float(self.estimate - half), float(self.estimate + half)
+
+    def above(self, level: float) -> float:
+        """Return the one-sided p-value of the t test that the contrast is above `level`; NaN where it cannot be tested."""
+        error, degrees = self.error
+        return float(stats.t.sf((self.estimate - level) / error, degrees)) if error > 0 else np.nan
+
+    def by_permutation(self, sign: int = 1) -> float:
+        """Return the one-sided permutation p-value that the contrast is above (below) what permuted labels give."""
+        if not len(self.null):
+            return np.nan
+        at_least = (sign * self.null >= sign * self.estimate).sum()
+        return float((1 + at_least) / (1 + len(self.null)))
+
+    def shown(self, sign: int = 1) -> float:
+        """Return the one-sided p-value that it is above (below) zero by both tests: the larger one.
+
+        With one participant, it is that of the permutations.
+        """
+        t = self.above(0) if sign > 0 else 1 - self.above(0)
+        permuted = self.by_permutation(sign)
+        return permuted if np.isnan(t) and len(self.values) == 1 else float(np.maximum(t, permuted))
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Matching margins of all representations in one brain and fold design, at one readout.
+
+    Attributes
+    ----------
+    regions, participants : tuple of str
+    representations : DataFrame
+        Columns representation, kind, task, method, seed; one row a representation.
+    observed : array of shape (n_regions, n_participants, n_representations)
+    null : array of shape (n_permutations, n_regions, n_participants, n_representations)
+        The same with permuted labels.
+    """
+
+    regions: tuple[str, ...]
+    participants: tuple[str, ...]
+    representations: pd.DataFrame
+    observed: np.ndarray
+    null: np.ndarray
+
+    @classmethod
+    def read(cls, scores: pd.DataFrame, null: pd.DataFrame) -> "Margins":
+        """Read the margins of one brain, fold design and readout.
+
+        Parameters
+        ----------
+        scores : DataFrame
+            One row a participant, region and representation, with a column `margin`.
+        null : DataFrame
+            The same by `permutation`.
+        """
+        columns = ["representation", "kind", "task", "method", "seed"]
+        representations = scores[columns].drop_duplicates("representation").reset_index(drop=True)
+        names = representations["representation"].to_list()
+        regions, people = list(scores["region"].unique()), list(scores["participant"].unique())
+        index = pd.MultiIndex.from_product([regions, people], names=["region", "participant"])
+        wide = scores.pivot(index=index.names, columns="representation", values="margin")
+        observed = wide.reindex(index=index, columns=names).to_numpy()
+        orders = range(null["permutation"].max() + 1 if len(null) else 0)
+        index = pd.MultiIndex.from_product([orders, regions, people], names=["permutation", "region", "participant"])
+        wide = null.pivot(index=index.names, columns="representation", values="margin")
+        drawn = wide.reindex(index=index, columns=names).to_numpy()
+        shape = (len(regions), len(people), len(names))
+        return cls(
+            tuple(regions), tuple(people), representations, observed.reshape(shape), drawn.reshape(-1, *shape)
+        )
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """Seeds of the tuned representations."""
+        return sorted(self.representations.loc[self.representations["kind"] == "tuned", "seed"].unique())
+
+    def only(self, name: str) -> np.ndarray:
+        """Return weights [n_seeds, n_representations] that take one representation, for every seed the same."""
+        chosen = (self.representations["representation"] == name).to_numpy(dtype=float)
+        if not chosen.any():
+            return np.full((max(1, len(self.seeds)), len(chosen)), np.nan)
+        return np.tile(chosen, (max(1, len(self.seeds)), 1))
+
+    def arm(self, method: str, tasks: Iterable[str]) -> np.ndarray:
+        """Return weights [n_seeds, n_representations] that take the mean over tasks of one tuning method."""
+        r, tasks = self.representations, list(tasks)
+        rows = [((r["method"] == method) & r["task"].isin(tasks) & (r["seed"] == seed)) for seed in self.seeds]
+        return np.array([row / len(tasks) if row.sum() == len(tasks) > 0 else row * np.nan for row in rows], dtype=float)
+
+    def contrast(self, weights: np.ndarray, region: str | Sequence[str]) -> Contrast:
+        """Contrast the representations of a region, or the mean over regions.
+
+        Parameters
+        ----------
+        weights : array of shape (n_seeds, n_representations)
+            Difference of :meth:`only` and :meth:`arm`.
+        """
+        regions = [region] if isinstance(region, str) else list(region)
+        at = [self.regions.index(name) for name in regions]
+        used = (weights != 0).any(0) | np.isnan(weights).any(0)
+        values = self.observed[at][..., used].mean(0) @ weights[:, used].T
+        drawn = self.null[:, at][..., used].mean(1) @ weights[:, used].T  # [permutation, participant, seed]
+        if not len(drawn):
+            return Contrast(values=values, null=np.empty(0), null_mean=np.nan)
+        null = drawn.mean((1, 2))
+        return Contrast(values=values - drawn.mean(0), null=null - null.mean(), null_mean=float(null.mean()))
