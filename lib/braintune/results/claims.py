@@ -1,15 +1,15 @@
 """The claims of the paper, their tests, and the verdicts of a run, one brain data set at a time.
 
-A verdict is `supported`, `not supported` or `inconclusive`. A non-significant result is not support: a claim of "no
-worse" is supported by non-inferiority only, and only where something is decoded at all. What cannot be tested is
-inconclusive, and its sentence says why. Level and margin are the profile's (`fdr`, `margin`). Claims are judged in each
-brain's main region, unless a claim names more, and on grouped folds where groups exist. Tests are over participants or
-tasks; the tuned models are fixed. Words of the claims and their verdicts are in `claims.yml`.
+A verdict is `supported`, `not supported`, `inconclusive` or `no evidence possible`. A non-significant result is not
+support: a claim of "no worse" is supported by non-inferiority only. No evidence is possible where a gate is closed:
+nothing is decoded beyond what codes without content give, or no task was learned (:mod:`braintune.results.evidence`).
+Effects on decoding are parts of the untuned model's own signal. Every claim about decoding is judged at two readouts,
+the layer that fits best inside the training fold and the analysis layer; the verdict is that of the first, and says
+whether the second agrees. Words of the claims and their verdicts are in `claims.yml`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +20,22 @@ import yaml
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import statistics, tables
+from braintune.datasets.tasks import TASKS
+from braintune.results import power, statistics, tables
+from braintune.results.contrasts import READOUTS, Contrast, Margins
+from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, PREFIXES
 
-VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
+VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NO_EVIDENCE = (
+    "supported", "not supported", "inconclusive", "no evidence possible",
+)  # fmt: skip
 #: Concept-level tasks of the paper, and the form-level task that they are compared with.
 CONCEPT, FORM = ("wsd", "coreference"), "chunking"
+#: Level of a task → its place between form and the meaning of sentences.
+LEVELS = {"form": 0.0, "concept": 0.5, "sentence": 1.0}
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
 WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The results of one brain data set that its claims are judged on.
-
-    Attributes
-    ----------
-    study : Study
-    brain : str
-    scores : DataFrame
-        Finite scores of the tuned representations in the main design.
-    region, design : str
-        The main region and that design.
-    closeness : DataFrame
-        Finite rows of the RSA table ``untuned`` at the analysis layer.
-    gain : DataFrame of tasks × methods
-        Task score as a part of the way from the trivial baseline to a perfect score, mean over seeds.
-    """
-
-    study: Study
-    brain: str
-    scores: pd.DataFrame
-    region: str
-    design: str
-    closeness: pd.DataFrame
-    gain: pd.DataFrame
-
-    @cached_property
-    def cells(self) -> pd.DataFrame:
-        """Scores averaged over seeds: one row a participant, region, task and method."""
-        keys = ["participant", "region", "task", "method"]
-        return self.scores.groupby(keys, sort=False)["pairwise"].mean().reset_index()
-
-    @cached_property
-    def main(self) -> pd.DataFrame:
-        """The cells of the main region."""
-        return self.cells[self.cells["region"] == self.region]
-
-    @cached_property
-    def above(self) -> list[str]:
-        """The regions above chance."""
-        return above_chance(self.cells, self.study.fdr) or []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +45,18 @@ class Verdict:
     Attributes
     ----------
     claim, brain : str
-    verdict : {"supported", "not supported", "inconclusive"}
+    verdict : {"supported", "not supported", "inconclusive", "no evidence possible"}
     finding : braintune.results.statistics.Finding
         Effect with its interval, and the test that decides.
     measure : str
         What the effect is, in words.
     sentence : str
         Why, in words.
-    detectable : float or None
-        Smallest effect that such a test finds with a probability of 80 %.
-    power : float or None
-        Probability of finding a difference as large as the margin.
+    power : dict of str to float, or None
+        Probability of `supported` by this rule if there is no difference, and if fine-tuning is better by the margin.
+    readout : str
+    other_readout : str
+        The verdict at the other readout; empty where the claim is not about decoding or there is no other.
     """
 
     claim: str
@@ -100,13 +65,14 @@ class Verdict:
     finding: Finding
     measure: str
     sentence: str
-    detectable: float | None = None
-    power: float | None = None
+    power: dict[str, float] | None = None
+    readout: str = ""
+    other_readout: str = ""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All verdicts of a run, with the evidence by brain data set."""
+    """All verdicts of a run, with the evidence by brain data set at the first readout."""
 
     evidence: dict[str, Evidence]
     verdicts: tuple[Verdict, ...]
@@ -121,70 +87,48 @@ class Ledger:
         return [verdict for verdict in self.verdicts if verdict.brain == brain]
 
 
-def judge(study: Study, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Ledger:
-    """Judge every claim for every brain data set of a run; for the tables see :func:`evidence`."""
-    found = {brain: evidence(study, brain, at_layer, closeness, tuned) for brain in study.brains}
-    return Ledger(found, tuple(rule(name, e) for e in found.values() for name, rule in CLAIMS.items()))
-
-
-def evidence(
-    study: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
-) -> Evidence:
-    """Select from the tables of a run what the claims are judged on for one brain data set.
+def judge(
+    study: Study, scores: pd.DataFrame, null: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
+) -> Ledger:
+    """Judge every claim for every brain data set of a run.
 
     Parameters
     ----------
     study : Study
-    brain : str
-    at_layer : DataFrame
-        Scores at the analysis layer, from :func:`braintune.results.tables.scores`.
+    scores : DataFrame
+        Scores at both readouts, from :func:`braintune.results.tables.scores`.
+    null : DataFrame
+        The same with permuted labels.
     closeness : DataFrame
         Rows of the RSA table ``untuned`` at the analysis layer.
     tuned : DataFrame
         Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
     """
-    here = at_layer[at_layer["brain"] == brain]
-    region, design = tables.main_region(list(here["region"].unique())), tables.main_design(here["folds"])
-    rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
+    found, verdicts = {}, []
+    for brain in study.brains:
+        first, *others = evidence(study, brain, scores, null, closeness, tuned)
+        found[brain] = first
+        for claim, rule in CLAIMS.items():
+            verdict = rule(claim, first)
+            if verdict.readout:
+                verdict = replace(verdict, other_readout="".join(rule(claim, other).verdict for other in others))
+            verdicts.append(verdict)
+    return Ledger(found, tuple(verdicts))
+
+
+def evidence(
+    study: Study, brain: str, scores: pd.DataFrame, null: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
+) -> list[Evidence]:
+    """Select from the tables of a run what is judged for one brain data set, at each readout; see :func:`judge`."""
+    here = tables.in_main_design(scores[scores["brain"] == brain])
     close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    return Evidence(study, brain, rows, region, design, close, tables.arms(tables.gain(tuned), "gain"))
-
-
-def above_chance(rows: pd.DataFrame, level: float) -> list[str] | None:
-    """Return the regions whose accuracy is above chance, by the false-discovery rate; None if none can be tested."""
-    means = rows.groupby(["region", "participant"], sort=False)["pairwise"].mean()
-    p = {region: statistics.above(values, tables.CHANCE) for region, values in means.groupby("region", sort=False)}
-    if all(value is None for value in p.values()):
-        return None
-    return [region for region, q in zip(p, statistics.fdr(list(p.values())), strict=True) if q < level]
-
-
-def comparisons(cells: pd.DataFrame, by: Sequence[str], study: Study) -> pd.DataFrame:
-    """Test prompt-tuned minus fine-tuned accuracy in every group of cells, paired over participants.
-
-    Returns
-    -------
-    DataFrame
-        One row a group, from :func:`braintune.results.statistics.paired_tests`; its columns `by` name the group.
-    """
-    contrast = tables.contrast(cells, by)
-    found = statistics.paired_tests(contrast.to_numpy(), study.margin, study.fdr)
-    return pd.concat([contrast.index.to_frame(index=False), found], axis=1)
-
-
-def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
-    """Return the comparisons by task in each main region, or by region over tasks, with what they show.
-
-    `q` is the false-discovery rate over the tasks (or regions) of a brain.
-    """
+    null = null[null["brain"] == brain]
     found = []
-    for brain, e in ledger.evidence.items():
-        cells = comparisons(e.cells, ["region"], e.study) if regions else comparisons(e.main, ["task"], e.study)
-        shown = {"differs": "q", "not worse": "p_margin", "equivalent": "p_equivalent"}
-        marks = {name: cells[p].lt(e.study.fdr).map({True: "yes", False: "not shown"}) for name, p in shown.items()}
-        found.append(cells.drop(columns=["p_margin", "p_equivalent"]).assign(**marks))
-        found[-1].insert(0, "brain", brain)
-    return pd.concat(found, ignore_index=True)
+    for readout in (name for name in READOUTS if name in set(here["readout"])):
+        rows = here[here["readout"] == readout]
+        margins = Margins.read(rows, null[null["readout"] == readout])
+        found.append(Evidence(study, brain, rows["folds"].iloc[0], readout, margins, rows, close, tables.gain(tuned)))
+    return found
 
 
 # --- the rules ---------------------------------------------------------------------------------------------------
@@ -192,80 +136,83 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
 
 def no_task_worse(claim: str, e: Evidence) -> Verdict:
     """Judge C1: on no task does fine-tuning significantly outperform prompt-tuning."""
-    cells = comparisons(e.cells, ["task", "region"], e.study)
-    main = cells[cells["region"] == e.region]
-    if main.empty:
-        return _cannot(claim, e, "lowest task", "no task was tuned by both methods")
-    worse = cells[(cells["q"] < e.study.fdr) & (cells["difference"] < 0)]
-    unsure = [task for task in e.main["task"].unique() if task not in _not_worse(main, "task", e.study)]
-    reason = (
-        _not_shown(unsure, main, e.study)
-        if unsure
-        else f"{e.region} is not above chance, where no method can be better"
-    )
-    verdict = SUPPORTED if not unsure and e.region in e.above else INCONCLUSIVE
-    named = ", ".join(f"{row.task} in {row.region} ({row.difference:+.3f})" for row in worse.itertuples())
-    words = {"cells": len(cells), "significant": len(worse), "worse": named, "open": reason, "tasks": len(main)}
-    if len(worse):
-        return _verdict(claim, e, NOT_SUPPORTED, **_lowest(worse, "task", "q"), **_weakest(main), words=words)
-    return _verdict(claim, e, verdict, **_lowest(main, "task", "p_margin"), **_weakest(main), words=words)
+    if e.closed:
+        return _closed(claim, e)
+    cells = e.differences((task, region) for region in dict.fromkeys([e.region, *e.parts]) for task in e.learned)
+    main, worse = cells[cells["region"] == e.region], cells[cells["worse"]]
+    unsure = main.loc[~main["not worse"], "task"].tolist()
+    verdict = NOT_SUPPORTED if len(worse) else INCONCLUSIVE if unsure else SUPPORTED
+    lowest = main.loc[main["difference"].idxmin()]
+    words = {
+        "cells": len(cells), "tasks": len(main), "open": ", ".join(unsure),
+        "worse": ", ".join(f"{row.task} in {row.region} ({row.difference:+.0%})" for row in worse.itertuples()),
+    }  # fmt: skip
+    measure = f"prompt-tuned minus fine-tuned, lowest task ({lowest['task']})"
+    values = np.stack([e.difference(e.region, [task]).values.mean(1) for task in e.learned], 1)
+    chances = power.no_worse(values, e.loss(e.region), e.study.fdr)
+    return _verdict(claim, e, verdict, _row_finding(lowest, e), measure, words, chances)
 
 
 def no_region_worse(claim: str, e: Evidence) -> Verdict:
-    """Judge C2: prompt-tuning matches or exceeds fine-tuning in every network and region."""
-    cells = comparisons(e.cells, ["region"], e.study)
-    if cells.empty:
-        return _cannot(claim, e, "lowest region", "no task was tuned by both methods")
-    shown = _not_worse(cells, "region", e.study)
-    worse = cells[~cells["region"].isin(shown) & (cells["q"] < e.study.fdr) & (cells["difference"] < 0)]
-    decoded = cells[cells["region"].isin(e.above)]
-    silent = [region for region in e.cells["region"].unique() if region not in e.above]
-    unsure = [region for region in e.above if region not in shown]
-    verdict = SUPPORTED if len(decoded) and not unsure else INCONCLUSIVE
-    tested = decoded if len(decoded) else cells
-    open_ = _not_shown(unsure, tested, e.study) if unsure else f"no region is above chance{_untested(tested)}"
+    """Judge C2: prompt-tuning matches or exceeds fine-tuning in every network and region that is decoded."""
+    if not e.content_free or not e.learned or not e.parts:
+        return _closed(claim, e)
+    cells = e.differences(("all", region) for region in e.parts)
+    worse = cells[cells["worse"] & ~cells["not worse"]]
+    unsure = cells.loc[~cells["not worse"], "region"].tolist()
+    verdict = NOT_SUPPORTED if len(worse) else INCONCLUSIVE if unsure else SUPPORTED
+    lowest = cells.loc[cells["difference"].idxmin()]
+    silent = [r for r in e.margins.regions if r not in e.decoded]
     words = {
-        "cells": len(cells), "decoded": ", ".join(e.above), "silent": ", ".join(silent) or "none", "open": open_,
-        "worse": ", ".join(f"{row.region} ({row.difference:+.3f})" for row in worse.itertuples()),
+        "decoded": ", ".join(e.parts), "silent": ", ".join(silent) or "none", "open": ", ".join(unsure),
+        "worse": ", ".join(f"{row.region} ({row.difference:+.0%})" for row in worse.itertuples()),
+        "count": "1 region is" if len(cells) == 1 else f"{len(cells)} regions are",
     }  # fmt: skip
-    if len(worse):
-        return _verdict(claim, e, NOT_SUPPORTED, **_lowest(worse, "region", "q"), **_weakest(cells), words=words)
-    return _verdict(claim, e, verdict, **_lowest(tested, "region", "p_margin"), **_weakest(tested), words=words)
+    values = np.stack([e.difference(region).values.mean(1) for region in e.parts], 1)
+    chances = power.no_worse(values, max(map(e.loss, e.parts)), e.study.fdr)
+    measure = f"prompt-tuned minus fine-tuned, lowest region ({lowest['region']})"
+    return _verdict(claim, e, verdict, _row_finding(lowest, e), measure, words, chances)
 
 
-def concept_over_form(claim: str, e: Evidence) -> Verdict:
-    """Judge C3: concept-level tasks decode better than chunking."""
-    wide = e.main.pivot_table(index=["participant", "method"], columns="task", values="pairwise", sort=False)
-    concept = [task for task in CONCEPT if task in wide]
-    measure = f"{' and '.join(concept or CONCEPT)} minus {FORM}"
-    if not concept or FORM not in wide:
-        needed = f"it needs {FORM} and one of {', '.join(CONCEPT)} among the tasks of the profile"
-        return _cannot(claim, e, measure, needed)
-    both = wide[[*concept, FORM]].dropna().groupby("participant").mean()
-    if both.empty:
-        return _cannot(claim, e, measure, "no participant has scores of all of them")
-    difference = (both[concept].mean(axis=1) - both[FORM]).to_numpy()
-    found = statistics.paired_difference(difference, e.study.fdr)
-    reverse = statistics.paired_tests(-difference[None], e.study.margin, e.study.fdr).iloc[0]
-    verdict = INCONCLUSIVE
-    if _by_sign(found, e.study.fdr) == SUPPORTED:
-        verdict = SUPPORTED
-    elif e.region in e.above and reverse["p_margin"] < e.study.fdr:
+def meaning_over_form(claim: str, e: Evidence) -> Verdict:
+    """Judge C3: the more a task is about meaning, the better its representations are decoded."""
+    if e.closed:
+        return _closed(claim, e)
+    gain = tables.arms(e.tuned, "gain").mean(axis=1)
+    tasks = [task for task in e.learned if task in gain.index]
+    levels = np.array([LEVELS[TASKS[task].level] for task in tasks])
+    design = np.column_stack([np.ones(len(tasks)), levels, gain.reindex(tasks)])
+    if len(tasks) < 4 or np.linalg.matrix_rank(design) < 3:
+        why = f"a trend over levels beside the task score needs 4 learned tasks of different levels, not {len(tasks)}"
+        return _cannot(claim, e, why)
+    slope = np.linalg.pinv(design)[1]  # least squares is linear in the scores, so the trend is a contrast
+    trend = e.effect(sum(weight * _mean_arm(e, [task]) for weight, task in zip(slope, tasks, strict=True)), e.region)
+    concept = [task for task in CONCEPT if task in tasks]
+    paper = "the paper's own contrast needs more tasks"
+    if concept and FORM in tasks:
+        own = e.effect(_mean_arm(e, concept) - _mean_arm(e, [FORM]), e.region)
+        paper = f"{' and '.join(concept)} minus {FORM} {finding(own, e.study).sentence}"
+    verdict = _direction(trend, e.study)
+    if verdict == INCONCLUSIVE and _below(trend, e.loss(e.region)) < e.study.fdr:
         verdict = NOT_SUPPORTED
-    power = {name: _number(reverse[name]) for name in ("detectable", "power")}
-    return _verdict(claim, e, verdict, found, measure, words={"result": found.sentence}, **power)
+    found = finding(trend, e.study)
+    words = {"result": found.sentence, "paper": paper, "tasks": len(tasks)}
+    return _verdict(claim, e, verdict, found, "sentence meaning minus form, at equal task score", words)
 
 
 def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
     """Judge C4: prompt-tuned representations stay closer to the untuned model."""
     measure, closeness = "prompt-tuned minus fine-tuned, Spearman RSA", tables.arms(e.closeness, "spearman")
+    closeness = closeness[closeness.index.isin(e.learned)]
     if not set(ARMS) <= set(closeness) or closeness.empty:
-        return _cannot(claim, e, measure, "no task was tuned by both methods")
+        return _cannot(claim, e, "no task was learned by both methods", readout=False)
     difference = (closeness["prompt-tuned"] - closeness["fine-tuned"]).to_numpy()
     found = statistics.paired_difference(difference, e.study.fdr, "tasks")
-    detectable = _number(statistics.paired_tests(difference[None], e.study.margin, e.study.fdr)["detectable"][0])
-    words = {"result": found.sentence}
-    return _verdict(claim, e, _by_sign(found, e.study.fdr), found, measure, words=words, detectable=detectable)
+    gain = tables.arms(e.tuned, "gain").reindex(closeness.index)
+    matched = statistics.at_equal(difference, (gain["prompt-tuned"] - gain["fine-tuned"]).to_numpy(), e.study.fdr)
+    verdict = INCONCLUSIVE if found.p is None or found.p >= e.study.fdr else SUPPORTED if found.estimate > 0 else NOT_SUPPORTED
+    words = {"result": found.sentence, "matched": matched.sentence}
+    return replace(_verdict(claim, e, verdict, found, measure, words), readout="")
 
 
 def closeness_predicts(claim: str, e: Evidence) -> Verdict:
@@ -275,141 +222,125 @@ def closeness_predicts(claim: str, e: Evidence) -> Verdict:
 
 def score_predicts(claim: str, e: Evidence) -> Verdict:
     """Judge C6: the task score predicts decoding."""
-    return _predicts(claim, e, e.gain)
+    return _predicts(claim, e, tables.arms(e.tuned, "gain"))
 
 
 def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
-    """Relate a property of the tuned models, tasks × methods, to their accuracy in the main region."""
-    measure, decoding = "rank correlation", tables.arms(e.main, "pairwise")
-    methods = [method for method in ARMS if method in x and method in decoding]
-    tasks = [task for task in x.index if task in decoding.index]
-    if not methods or not tasks:
-        return _cannot(claim, e, measure, "no tuned representation has both values")
-    one, other = (table.loc[tasks, methods].to_numpy() for table in (x, decoding))
-    found = statistics.association(one, other, e.study.fdr, e.study.fold_seed)
+    """Relate a property of the tuned models, tasks × methods, to their margins in the main region."""
+    if e.closed:
+        return _closed(claim, e)
+    tasks = [task for task in e.learned if task in x.index]
+    y = np.stack([[e.effect(e.margins.arm(m, [t]), e.region).values.mean(1) for m in ARMS] for t in tasks])
+    found = statistics.association(x.loc[tasks, list(ARMS)].to_numpy(), y.transpose(2, 0, 1), e.study.fdr, e.study.fold_seed)
     if found.p is None:
-        return Verdict(claim=claim, brain=e.brain, verdict=INCONCLUSIVE, finding=found, measure=measure,
-                       sentence=f"It {found.sentence}")  # fmt: skip
-    mixed = pd.Series(one.ravel()).corr(pd.Series(other.ravel()), method="spearman")
-    result = f"{found.sentence} Over all {one.size} points, methods mixed, the rank correlation is {mixed:+.2f}."
-    words = {"result": result if np.isfinite(mixed) else found.sentence}
-    detectable = statistics.detectable_correlation(found.n, e.study.fdr)
-    return _verdict(claim, e, _by_sign(found, e.study.fdr), found, measure, words=words, detectable=detectable)
+        return _cannot(claim, e, found.sentence)
+    verdict = INCONCLUSIVE if found.p >= e.study.fdr else SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
+    return _verdict(claim, e, verdict, found, "rank correlation over tasks within methods", {"result": found.sentence})
+
+
+def tuning_helps(claim: str, e: Evidence) -> Verdict:
+    """Judge C7: tuned representations are decoded better than the untuned model."""
+    names = {method: e.margins.arm(method, e.learned) - e.margins.only("untuned") for method in ARMS}
+    return _both(claim, e, names, "tuned minus untuned")
+
+
+def more_than_a_prefix(claim: str, e: Evidence) -> Verdict:
+    """Judge C8: prompt-tuned representations are decoded better than those of an untrained prefix."""
+    present = [name for name in PREFIXES if name in set(e.margins.representations["representation"])]
+    if not present:
+        return _cannot(claim, e, f"the run decodes neither {' nor '.join(PREFIXES)}")
+    prompt = e.margins.arm("prompt-tuned", e.learned)
+    return _both(claim, e, {name: prompt - e.margins.only(name) for name in present}, "prompt-tuned minus prefix")
+
+
+def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str) -> Verdict:
+    """Judge several contrasts at once: supported if all are above zero, not supported if one is shown not to be."""
+    if e.closed:
+        return _closed(claim, e)
+    effects = {name: e.effect(w, e.region) for name, w in weights.items()}
+    each = {name: _direction(effect, e.study) for name, effect in effects.items()}
+    none = [name for name, effect in effects.items() if _below(effect, e.loss(e.region)) < e.study.fdr and each[name] != SUPPORTED]
+    verdict = SUPPORTED if set(each.values()) == {SUPPORTED} else NOT_SUPPORTED if none else INCONCLUSIVE
+    lowest = min(effects, key=lambda name: effects[name].estimate)
+    words = {"result": "; ".join(f"{name} {finding(effect, e.study).sentence}" for name, effect in effects.items())}
+    return _verdict(claim, e, verdict, finding(effects[lowest], e.study), f"{measure}, lowest ({lowest})", words)
 
 
 CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
     "C1": no_task_worse,
     "C2": no_region_worse,
-    "C3": concept_over_form,
+    "C3": meaning_over_form,
     "C4": closer_to_untuned,
     "C5": closeness_predicts,
     "C6": score_predicts,
+    "C7": tuning_helps,
+    "C8": more_than_a_prefix,
 }
 
 
 # --- parts of the rules ------------------------------------------------------------------------------------------
 
 
+def finding(contrast: Contrast, study: Study) -> Finding:
+    """Put a contrast in numbers and words: estimate, interval, and the larger two-sided p-value of the two tests."""
+    low, high = (float(bound) if np.isfinite(bound) else None for bound in contrast.interval(study.fdr))
+    p = 2 * min(contrast.shown(), contrast.shown(-1))
+    n, seeds = contrast.values.shape
+    interval = "" if low is None else f"{1 - study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
+    permuted = 2 * min(contrast.by_permutation(), contrast.by_permutation(-1))
+    by = f"; labels permuted {statistics.p_text(min(1, permuted))}" if np.isfinite(permuted) else "; labels not permuted"
+    units = f"{n} participant{'s' * (n > 1)}, {seeds} seed{'s' * (seeds > 1)}"
+    sentence = f"{contrast.estimate:+.1%} ({interval}{units}{by})"
+    return Finding(estimate=contrast.estimate, low=low, high=high, p=min(1.0, p) if np.isfinite(p) else None, n=n, sentence=sentence)
+
+
+def _row_finding(row: pd.Series, e: Evidence) -> Finding:
+    bounds = {name: float(row[name]) if np.isfinite(row[name]) else None for name in ("low", "high")}
+    n = len(e.margins.participants)
+    p = float(row["p_margin"]) if np.isfinite(row["p_margin"]) else None
+    return Finding(estimate=float(row["difference"]), **bounds, p=p, n=n, sentence=f"{row['difference']:+.1%}")
+
+
+def _mean_arm(e: Evidence, tasks: list[str]) -> np.ndarray:
+    return sum(e.margins.arm(method, tasks) for method in ARMS) / len(ARMS)
+
+
+def _direction(contrast: Contrast, study: Study) -> str:
+    """Judge by sign: supported if shown to be above zero, not supported if shown to be below."""
+    half = study.fdr / 2
+    return SUPPORTED if contrast.shown() < half else NOT_SUPPORTED if contrast.shown(-1) < half else INCONCLUSIVE
+
+
+def _below(contrast: Contrast, level: float) -> float:
+    return 1 - contrast.above(level)
+
+
 def _verdict(
-    claim: str, e: Evidence, verdict: str, finding: Finding, measure: str, words: dict[str, Any], **power: float | None
+    claim: str,
+    e: Evidence,
+    verdict: str,
+    found: Finding,
+    measure: str,
+    words: dict[str, Any],
+    chances: dict[str, float] | None = None,
 ) -> Verdict:
     """Return a verdict with its sentence, filled from `words`, level, margin and region."""
-    words = {"level": e.study.fdr, "margin": e.study.margin, "region": e.region} | words
-    sentence = WORDS[claim][verdict].format(**words)
+    common = {"level": e.study.fdr, "region": e.region, "margin": f"{e.loss(e.region):.0%}"}
+    sentence = WORDS[claim][verdict].format(**common | words)
     return Verdict(
-        claim=claim, brain=e.brain, verdict=verdict, finding=finding, measure=measure, sentence=sentence, **power
-    )
+        claim=claim, brain=e.brain, verdict=verdict, finding=found, measure=measure, sentence=sentence, power=chances,
+        readout=e.readout,
+    )  # fmt: skip
 
 
-def _cannot(claim: str, e: Evidence, measure: str, why: str) -> Verdict:
+def _cannot(claim: str, e: Evidence, why: str, verdict: str = INCONCLUSIVE, readout: bool = True) -> Verdict:
     sentence = f"It cannot be tested: {why}."
-    finding = Finding(estimate=None, n=0, sentence=sentence)
+    found = Finding(estimate=None, n=0, sentence=sentence)
     return Verdict(
-        claim=claim, brain=e.brain, verdict=INCONCLUSIVE, finding=finding, measure=measure, sentence=sentence
-    )
+        claim=claim, brain=e.brain, verdict=verdict, finding=found, measure="", sentence=sentence,
+        readout=e.readout if readout else "",
+    )  # fmt: skip
 
 
-def _by_sign(found: Finding, alpha: float) -> str:
-    if found.p is None or found.p >= alpha:
-        return INCONCLUSIVE
-    return SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
-
-
-def _not_worse(cells: pd.DataFrame, name: str, study: Study) -> list[str]:
-    return cells.loc[cells["p_margin"] < study.fdr, name].tolist()
-
-
-def _not_shown(unsure: Iterable[str], cells: pd.DataFrame, study: Study) -> str:
-    return f"non-inferiority (margin {study.margin:g}) is not shown for {', '.join(unsure)}{_untested(cells)}"
-
-
-def _untested(cells: pd.DataFrame) -> str:
-    if cells["p_margin"].notna().any():
-        return ""
-    return f"; it cannot be tested: {'there is only one participant' if cells['n'].max() < 2 else 'nothing varies'}"
-
-
-def _lowest(cells: pd.DataFrame, name: str, p: str) -> dict[str, Any]:
-    """Return the group in which prompt-tuning does worst; its p-value is the largest of column `p` over the groups."""
-    row = cells.loc[cells["difference"].idxmin()]
-    largest = None if cells[p].isna().any() else float(cells[p].max())
-    numbers = {"estimate": float(row["difference"]), "low": _number(row["low"]), "high": _number(row["high"])}
-    found = Finding(**numbers, p=largest, n=int(row["n"]), sentence=f"{row['difference']:+.3f} ({row[name]})")
-    return {"finding": found, "measure": f"prompt-tuned minus fine-tuned, lowest {name} ({row[name]})"}
-
-
-def _weakest(cells: pd.DataFrame) -> dict[str, Any]:
-    """Return the power of the least powerful group: its smallest detectable difference, its power at the margin."""
-    return {"detectable": _number(cells["detectable"].max()), "power": _number(cells["power"].min())}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-# --- beside the verdicts -----------------------------------------------------------------------------------------
-
-
-def background(e: Evidence) -> list[str]:
-    """Return further sentences on the evidence: mixed model, variance, training runs, intervals of the closeness."""
-    said = [statistics.mixed_model(e.cells, e.study.fdr).sentence]
-    contrast = tables.contrast(e.scores, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
-    regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
-    if len(contrast) == len(regions) * len(seeds) > 0:
-        cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
-        said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
-    if len(seeds) > 1 and e.region in regions:
-        said.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.study.fdr).sentence)
-    low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
-    if set(ARMS) <= set(low) & set(high):
-        prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
-        said.append(
-            f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
-            f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
-        )
-    if e.scores["seed"].nunique() <= 1:
-        said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
-    return said
-
-
-def ledger_file(study: Study) -> Path:
-    """Return the path of the ledger, `claims.json` in the folder of a run."""
-    return study.folder / "claims.json"
-
-
-def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
-    """Write the ledger and the failure signatures of a run as JSON."""
-    brains = {
-        brain: {
-            "simulated": is_simulated(brain),
-            "participants": int(e.scores["participant"].nunique()),
-            "region": e.region,
-            "folds": e.design,
-            "claims": {v.claim: asdict(replace(v, claim=WORDS[v.claim]["paper"])) for v in ledger.of(brain)},
-            "also": background(e),
-        }
-        for brain, e in ledger.evidence.items()
-    }
-    settings = {"alpha": study.fdr, "margin": study.margin}
-    store.write_json(ledger_file(study), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
+def _closed(claim: str, e: Evidence) -> Verdict:
+    return _cannot(claim, e, e.closed or "no region is decoded", NO_EVIDENCE)

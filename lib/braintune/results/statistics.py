@@ -1,4 +1,4 @@
-"""Tests over participants and tasks: paired differences, margins, power, associations, and models of all cells.
+"""Tests over participants and tasks: paired differences, associations, several brains together, and models of all cells.
 
 A result is a :class:`Finding`. Where a test is impossible (one unit, no variance, missing cells) its numbers are None
 and its sentence says why. `alpha` is the level of the caller: intervals cover 1 - alpha.
@@ -7,7 +7,6 @@ and its sentence says why. `alpha` is the level of the caller: intervals cover 1
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import factorial
 
 import numpy as np
@@ -19,8 +18,6 @@ EXACT_SIGNS_UP_TO, EXACT_ORDERS_UP_TO = 20, 7
 RESAMPLES = 5000
 #: Below this many tasks an association is not tested, and has no bootstrap interval.
 LEAST_TASKS, LEAST_FOR_INTERVAL = 4, 6
-#: The probability with which a detectable difference is detected.
-POWER = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,49 +91,56 @@ def sign_flip_p(difference: np.ndarray) -> float:
     return float((np.abs(totals) >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).mean())
 
 
-def paired_tests(differences: np.ndarray, margin: float, alpha: float) -> pd.DataFrame:
-    """Test many paired differences at once.
+def at_equal(difference: np.ndarray, covariate: np.ndarray, alpha: float) -> Finding:
+    """Estimate a paired difference over tasks where another difference is zero, by least squares.
 
     Parameters
     ----------
-    differences : array of shape (n_groups, n_units)
-        NaN where a group lacks a unit.
-    margin, alpha : float
-
-    Returns
-    -------
-    DataFrame
-        One row a group: `difference` with its t interval `low` … `high`, `p` (two-sided), `q` (false-discovery rate
-        over the groups), `p_margin` (the difference is above -margin: non-inferiority), `p_equivalent` (two one-sided
-        tests), `detectable`, `power` (at the margin) and `n`. What cannot be tested is NaN.
+    difference, covariate : arrays of shape (n_tasks,)
+        For example in closeness and in task score: methods that differ in what they learned differ in how far they
+        moved, so they are compared at equal score.
+    alpha : float
     """
-    from statsmodels.stats.power import TTestPower
+    from statsmodels.api import OLS, add_constant
 
-    values = np.asarray(differences, dtype=float)
-    n, mean = np.isfinite(values).sum(axis=1), np.nanmean(values, axis=1)
-    testable = np.array([not _untestable(row[np.isfinite(row)]) for row in values], dtype=bool)
-    spread = np.full(len(values), np.nan)
-    spread[testable] = np.nanstd(values[testable], axis=1, ddof=1)
-    pairs = np.maximum(n, 2)
-    error, t = spread / np.sqrt(pairs), stats.t(pairs - 1)
-    half = t.ppf(1 - alpha / 2) * error
-    p, p_margin = 2 * t.sf(np.abs(mean) / error), t.sf((mean + margin) / error)
-    power = TTestPower().power(margin / spread, pairs, alpha)
-    table = {
-        "difference": mean, "low": mean - half, "high": mean + half, "p": p, "q": fdr(p), "p_margin": p_margin,
-        "p_equivalent": np.maximum(p_margin, t.cdf((mean - margin) / error)),
-        "detectable": spread * np.array([detectable_effect(int(k), alpha) for k in pairs]),
-        "power": np.where(testable, np.nan_to_num(power, nan=1.0), np.nan),  # far out, scipy's distribution is NaN
-        "n": n,
-    }  # fmt: skip
-    return pd.DataFrame(table)
+    n = len(difference)
+    if n < LEAST_TASKS or np.ptp(covariate) == 0 or np.ptp(difference) == 0:
+        return Finding(estimate=None, n=n, sentence=f"cannot be told from {n} tasks")
+    fit = OLS(difference, add_constant(covariate)).fit()
+    (low, high), p = fit.conf_int(alpha)[0], float(fit.pvalues[0])
+    sentence = f"{fit.params[0]:+.3f} ({_percent(alpha)} interval {low:+.3f} to {high:+.3f}; {p_text(p)}; {n} tasks)"
+    return Finding(estimate=float(fit.params[0]), low=float(low), high=float(high), p=p, n=n, sentence=sentence)
 
 
-def above(values: np.ndarray, level: float) -> float | None:
-    """Return the one-sided p-value of a mean above `level`; None where it cannot be tested."""
-    values = np.asarray(values, dtype=float)
-    values = values[np.isfinite(values)]
-    return None if _untestable(values) else float(stats.ttest_1samp(values, level, alternative="greater").pvalue)
+def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) -> Finding:
+    """Combine one effect of several brain data sets by a random-effects meta-analysis [1]_.
+
+    Parameters
+    ----------
+    estimates, errors : sequences of length n_brains
+        Effects with their standard errors.
+    alpha : float
+
+    References
+    ----------
+    .. [1] Paule & Mandel (1982) for the variance between sets, Knapp & Hartung (2003) for the interval, both as in
+       statsmodels ``combine_effects``.
+    """
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    n = len(estimates)
+    if n < 2:
+        return Finding(estimate=None, n=n, sentence="cannot be combined: it takes two brain data sets.")
+    found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
+    row = found.summary_frame().loc["random effect wls"]
+    estimate, low, high = (float(row[name]) for name in ("eff", "ci_low", "ci_upp"))
+    spread = float(stats.t.ppf(1 - alpha / 2, n - 1) * np.sqrt(found.tau2 + row["sd_eff"] ** 2))
+    sentence = (
+        f"{estimate:+.1%} ({_percent(alpha)} interval {low:+.1%} to {high:+.1%}; in a further set "
+        f"{estimate - spread:+.1%} to {estimate + spread:+.1%}; standard deviation between sets {found.tau2**0.5:.1%}; "
+        f"{n} brain data sets)."
+    )
+    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence)
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:
@@ -157,68 +161,48 @@ def _untestable(difference: np.ndarray, units: str = "participants") -> str:
     return ""
 
 
-# --- power -------------------------------------------------------------------------------------------------------
-
-
-@cache
-def detectable_effect(n: int, alpha: float) -> float:
-    """Return the mean, in standard deviations, that a two-sided t test of `n` pairs finds with ``POWER``."""
-    from statsmodels.stats.power import TTestPower
-
-    return float(TTestPower().solve_power(nobs=n, alpha=alpha, power=POWER))
-
-
-def detectable_correlation(n: int, alpha: float) -> float:
-    """Return the rank correlation over `n` > 3 units that a two-sided test finds with ``POWER``, by [1]_.
-
-    References
-    ----------
-    .. [1] Fieller, Hartley & Pearson (1957), Tests for rank correlation coefficients. Biometrika 44.
-    """
-    return float(np.tanh((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)) * np.sqrt(1.06 / (n - 3))))
-
-
 # --- associations ------------------------------------------------------------------------------------------------
 
 
 def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Finding:
     """Test whether `x` goes with `y` over tasks, apart from what all tasks of a method share.
 
-    The estimate is the rank correlation over tasks within each method, mean over methods. Whole tasks are permuted:
-    representations of one task are tuned on the same examples, so they are not independent; and that one method is
-    higher in both `x` and `y` is a single contrast, not an association over tasks.
+    The estimate is the rank correlation over tasks within each participant and method, mean over both. Whole tasks are
+    permuted: representations of one task are tuned on the same examples, so they are not independent; and that one
+    method is higher in both `x` and `y` is a single contrast, not an association over tasks.
 
     Parameters
     ----------
-    x, y : arrays of shape (n_tasks, n_methods)
-        Finite.
+    x : array of shape (n_tasks, n_methods)
+    y : array of shape (n_participants, n_tasks, n_methods)
+        Both finite.
     alpha : float
-        The percentile interval (tasks resampled) covers 1 - alpha.
+        The percentile interval (tasks and participants resampled) covers 1 - alpha.
     seed : int
         Of permutations and bootstrap.
     """
-    n = len(x)
+    n, people = len(x), len(y)
     if n < LEAST_TASKS:
-        return Finding(
-            estimate=None, n=n, sentence=f"cannot be tested: {n} tasks, and at least {LEAST_TASKS} are needed."
-        )
-    if (np.ptp(x, axis=0) == 0).all() or (np.ptp(y, axis=0) == 0).all():
-        return Finding(estimate=None, n=n, sentence=f"cannot be tested: the values are the same in all {n} tasks.")
-    tasks, shared = (np.arange(n),), {"vectorized": True, "rng": np.random.default_rng(seed)}  # whole tasks move
-    shared |= {"n_resamples": factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES}
-    moved = lambda order, axis: rank_correlation(x[order], y)  # noqa: E731
-    found = stats.permutation_test(tasks, moved, permutation_type="pairings", **shared)
+        return Finding(estimate=None, n=n, sentence=f"{n} tasks, and at least {LEAST_TASKS} are needed")
+    if (np.ptp(x, axis=0) == 0).all() or (np.ptp(y, axis=1) == 0).all():
+        return Finding(estimate=None, n=n, sentence=f"the values are the same in all {n} tasks")
+    tasks, rng = (np.arange(n),), np.random.default_rng(seed)
+    resamples = factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES
+    found = stats.permutation_test(
+        tasks, lambda order: rank_correlation(x[order], y).mean(), permutation_type="pairings", vectorized=False,
+        n_resamples=resamples, rng=rng,
+    )  # fmt: skip
     estimate, p = float(found.statistic), float(found.pvalue)
     bounds, interval = {}, ""
     if n >= LEAST_FOR_INTERVAL:
-        resampled = lambda chosen, axis: rank_correlation(x[chosen], y[chosen])  # noqa: E731
-        shared |= {"n_resamples": RESAMPLES, "confidence_level": 1 - alpha, "method": "percentile"}
-        drawn = stats.bootstrap(tasks, resampled, **shared).confidence_interval
-        bounds = {"low": float(drawn.low), "high": float(drawn.high)}
-        interval = f"{_percent(alpha)} interval {drawn.low:+.2f} to {drawn.high:+.2f}; "
-    sentence = (
-        f"rank correlation {estimate:+.2f} over {n} tasks within methods ({interval}tasks permuted, {p_text(p)})."
-    )
+        drawn = np.empty(RESAMPLES)
+        for draw in range(RESAMPLES):
+            chosen, whom = rng.integers(n, size=n), rng.integers(people, size=people)
+            drawn[draw] = rank_correlation(x[chosen], y[whom][:, chosen]).mean()
+        low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+        bounds = {"low": float(low), "high": float(high)}
+        interval = f"{_percent(alpha)} interval {low:+.2f} to {high:+.2f}; "
+    sentence = f"{estimate:+.2f} over {n} tasks within methods ({interval}tasks permuted, {p_text(p)})."
     return Finding(estimate=estimate, **bounds, statistic=estimate, p=p, n=n, sentence=sentence)
 
 

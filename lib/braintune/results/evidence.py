@@ -1,0 +1,157 @@
+"""What the claims about one brain data set are judged on, and the gates that it has to pass first.
+
+Nothing is concluded from a region where codes without content do as well as the untuned model, nor from a task that a
+method did not learn.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from braintune.core.study import Study
+from braintune.results import statistics, tables
+from braintune.results.contrasts import Contrast, Margins
+from braintune.results.tables import ARMS, PREFIXES
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The results of one brain data set at one readout.
+
+    Attributes
+    ----------
+    study : Study
+    brain, design, readout : str
+        Scores are those of this fold design, at this readout.
+    margins : Margins
+    scores : DataFrame
+        The same scores, one row a participant, region and representation.
+    closeness : DataFrame
+        Finite rows of the RSA table ``untuned`` at the analysis layer.
+    tuned : DataFrame
+        Metrics of the tuning runs, with the task score as a part of the way from the trivial baseline to a perfect
+        score, `gain`.
+    """
+
+    study: Study
+    brain: str
+    design: str
+    readout: str
+    margins: Margins
+    scores: pd.DataFrame
+    closeness: pd.DataFrame
+    tuned: pd.DataFrame
+
+    # --- what counts -----------------------------------------------------------------------------------------
+
+    @property
+    def region(self) -> str:
+        """The main region."""
+        return tables.main_region(self.margins.regions)
+
+    @cached_property
+    def learned(self) -> list[str]:
+        """Tasks that both methods learned: mean over seeds above the bag of words and the trivial baseline."""
+        means = self.tuned.groupby(["task", "method"], sort=False)[["score", "baseline", "bag_of_words"]].mean()
+        above = (means["score"] > means[["baseline", "bag_of_words"]].max(axis=1)).unstack("method")
+        if not set(ARMS) <= set(above):
+            return []
+        both = above[list(ARMS)].eq(True).all(axis=1)
+        decoded = set(self.margins.representations["task"])
+        return [task for task in both.index[both] if task in decoded]
+
+    @cached_property
+    def not_learned(self) -> list[str]:
+        """Tasks that one of the methods did not learn."""
+        return [task for task in self.tuned["task"].unique() if task not in self.learned]
+
+    @cached_property
+    def content_free(self) -> list[str]:
+        """Controls without content that were decoded."""
+        names = self.margins.representations.loc[self.margins.representations["kind"] == "control", "representation"]
+        return [name for name in names if name not in PREFIXES and name not in self.study.vectors]
+
+    @cached_property
+    def gates(self) -> pd.DataFrame:
+        """The untuned model minus each control without content: region, control, estimate, p (one-sided)."""
+        m = self.margins
+        rows = []
+        for region in m.regions:
+            for control in self.content_free:
+                found = m.contrast(m.only("untuned") - m.only(control), region)
+                rows.append((region, control, found.estimate, found.shown()))
+        return pd.DataFrame(rows, columns=["region", "control", "estimate", "p"])
+
+    @cached_property
+    def decoded(self) -> list[str]:
+        """Regions in which the untuned model is shown to be decoded better than every control without content."""
+        worst = self.gates.fillna({"p": 1.0}).groupby("region", sort=False)["p"].max()
+        return list(worst.index[worst < self.study.fdr])
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """Decoded regions, without a union of regions beside its parts."""
+        return [region for region in self.decoded if not tables.is_union(region, self.margins.regions)]
+
+    @property
+    def closed(self) -> str:
+        """Why nothing can be concluded about decoding in the main region; empty if something can."""
+        if not self.content_free:
+            return "the run decodes no control without content"
+        if self.region not in self.decoded:
+            rows = self.gates[self.gates["region"] == self.region].fillna({"p": 1.0})
+            doing = ", ".join(rows.loc[rows["p"] >= self.study.fdr, "control"])
+            return f"in {self.region} the untuned model is not shown to be decoded better than {doing}"
+        if not self.learned:
+            return "no task was learned by both methods"
+        return ""
+
+    # --- effects ---------------------------------------------------------------------------------------------
+
+    def signal(self, region: str) -> float:
+        """Return the margin of the untuned model above its permutations, in which effects are expressed."""
+        return self.margins.contrast(self.margins.only("untuned"), region).estimate
+
+    def loss(self, region: str) -> float:
+        """Return the largest loss that counts as no worse, as a part of the signal."""
+        absolute = self.study.absolute_margin
+        return self.study.margin if absolute is None else absolute / self.signal(region)
+
+    def effect(self, weights: np.ndarray, region: str) -> Contrast:
+        """Return a contrast as a part of the signal of the untuned model in that region."""
+        found, signal = self.margins.contrast(weights, region), self.signal(region)
+        return Contrast(values=found.values / signal, null=found.null / signal, null_mean=found.null_mean / signal)
+
+    def difference(self, region: str, tasks: Iterable[str] | None = None) -> Contrast:
+        """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a part of the signal."""
+        fine, prompt = (self.margins.arm(method, tasks or self.learned) for method in ARMS)
+        return self.effect(prompt - fine, region)
+
+    def differences(self, cells: Iterable[tuple[str, str]]) -> pd.DataFrame:
+        """Test prompt-tuned minus fine-tuned in cells of (task, region); the task `all` is the mean over them.
+
+        Returns
+        -------
+        DataFrame
+            task, region, `difference` as a part of the signal with its interval `low` … `high`, `q` (two-sided t test,
+            false-discovery rate over the cells), `permutation` (two-sided), `better` and `worse` (shown by both),
+            `p_margin` (the loss is below the margin) and `not worse`.
+        """
+        rows = []
+        for task, region in cells:
+            found = self.difference(region, None if task == "all" else [task])
+            low, high = found.interval(self.study.fdr)
+            one_sided = min(found.above(0), 1 - found.above(0))
+            permuted = 2 * min(found.by_permutation(), found.by_permutation(-1))
+            rows.append((task, region, found.estimate, low, high, 2 * one_sided, min(1.0, permuted), found.above(-self.loss(region))))
+        columns = ["task", "region", "difference", "low", "high", "p", "permutation", "p_margin"]
+        table = pd.DataFrame(rows, columns=columns)
+        table["q"] = statistics.fdr(table["p"].to_numpy())
+        level = self.study.fdr
+        shown = (table["q"] < level) & ~(table["permutation"] >= level)
+        table["better"], table["worse"] = shown & (table["difference"] > 0), shown & (table["difference"] < 0)
+        table["not worse"] = table["p_margin"] < level
+        return table
