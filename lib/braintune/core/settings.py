@@ -248,4 +248,9 @@ class AnalysisSettings(Settings):
 
     bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
     fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
-    margin: float = _parameter(0.01, "equivalence margin in pairwise accuracy", ge=0, le=0.5)
+    margin: float = _parameter(
+        0.1, "no worse: the largest loss, as a part of the untuned model's own signal in that region", ge=0, le=1
+    )
+    absolute_margin: float | None = _parameter(
+        None, "the same as a difference of matching margins; null takes `margin`", ge=0, le=1
+    )

@@ -210,7 +210,13 @@ def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
     found = statistics.paired_difference(difference, e.study.fdr, "tasks")
     gain = tables.arms(e.tuned, "gain").reindex(closeness.index)
     matched = statistics.at_equal(difference, (gain["prompt-tuned"] - gain["fine-tuned"]).to_numpy(), e.study.fdr)
-    verdict = INCONCLUSIVE if found.p is None or found.p >= e.study.fdr else SUPPORTED if found.estimate > 0 else NOT_SUPPORTED
+    verdict = (
+        INCONCLUSIVE
+        if found.p is None or found.p >= e.study.fdr
+        else SUPPORTED
+        if found.estimate > 0
+        else NOT_SUPPORTED
+    )
     words = {"result": found.sentence, "matched": matched.sentence}
     return replace(_verdict(claim, e, verdict, found, measure, words), readout="")
 
@@ -231,7 +237,9 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
         return _closed(claim, e)
     tasks = [task for task in e.learned if task in x.index]
     y = np.stack([[e.effect(e.margins.arm(m, [t]), e.region).values.mean(1) for m in ARMS] for t in tasks])
-    found = statistics.association(x.loc[tasks, list(ARMS)].to_numpy(), y.transpose(2, 0, 1), e.study.fdr, e.study.fold_seed)
+    found = statistics.association(
+        x.loc[tasks, list(ARMS)].to_numpy(), y.transpose(2, 0, 1), e.study.fdr, e.study.fold_seed
+    )
     if found.p is None:
         return _cannot(claim, e, found.sentence)
     verdict = INCONCLUSIVE if found.p >= e.study.fdr else SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
@@ -259,7 +267,11 @@ def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str)
         return _closed(claim, e)
     effects = {name: e.effect(w, e.region) for name, w in weights.items()}
     each = {name: _direction(effect, e.study) for name, effect in effects.items()}
-    none = [name for name, effect in effects.items() if _below(effect, e.loss(e.region)) < e.study.fdr and each[name] != SUPPORTED]
+    none = [
+        name
+        for name, effect in effects.items()
+        if _below(effect, e.loss(e.region)) < e.study.fdr and each[name] != SUPPORTED
+    ]
     verdict = SUPPORTED if set(each.values()) == {SUPPORTED} else NOT_SUPPORTED if none else INCONCLUSIVE
     lowest = min(effects, key=lambda name: effects[name].estimate)
     words = {"result": "; ".join(f"{name} {finding(effect, e.study).sentence}" for name, effect in effects.items())}
@@ -288,10 +300,19 @@ def finding(contrast: Contrast, study: Study) -> Finding:
     n, seeds = contrast.values.shape
     interval = "" if low is None else f"{1 - study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
     permuted = 2 * min(contrast.by_permutation(), contrast.by_permutation(-1))
-    by = f"; labels permuted {statistics.p_text(min(1, permuted))}" if np.isfinite(permuted) else "; labels not permuted"
+    by = (
+        f"; labels permuted {statistics.p_text(min(1, permuted))}" if np.isfinite(permuted) else "; labels not permuted"
+    )
     units = f"{n} participant{'s' * (n > 1)}, {seeds} seed{'s' * (seeds > 1)}"
     sentence = f"{contrast.estimate:+.1%} ({interval}{units}{by})"
-    return Finding(estimate=contrast.estimate, low=low, high=high, p=min(1.0, p) if np.isfinite(p) else None, n=n, sentence=sentence)
+    return Finding(
+        estimate=contrast.estimate,
+        low=low,
+        high=high,
+        p=min(1.0, p) if np.isfinite(p) else None,
+        n=n,
+        sentence=sentence,
+    )
 
 
 def _row_finding(row: pd.Series, e: Evidence) -> Finding:
@@ -344,3 +365,85 @@ def _cannot(claim: str, e: Evidence, why: str, verdict: str = INCONCLUSIVE, read
 
 def _closed(claim: str, e: Evidence) -> Verdict:
     return _cannot(claim, e, e.closed or "no region is decoded", NO_EVIDENCE)
+
+
+# --- beside the verdicts -----------------------------------------------------------------------------------------
+
+
+def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned by learned task in each main region, or by decoded region over tasks.
+
+    Brains in which nothing is decoded are left out. For the columns see
+    :meth:`braintune.results.evidence.Evidence.differences`; `q` is the false-discovery rate over the rows of a brain.
+    """
+    shown = []
+    for brain, e in ledger.evidence.items():
+        if e.closed:
+            continue
+        cells = [("all", region) for region in e.decoded] if regions else [(task, e.region) for task in e.learned]
+        table = e.differences(cells).drop(columns="task" if regions else "region")
+        flags = ["better", "worse", "not worse"]
+        table[flags] = table[flags].replace({True: "yes", False: "not shown"})
+        table.insert(0, "brain", brain)
+        shown.append(table)
+    return pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=["brain", "task", "region"])
+
+
+def over_brains(ledger: Ledger) -> Finding:
+    """Combine prompt-tuned minus fine-tuned over the brain data sets in which something is decoded."""
+    effects = [e.difference(e.region) for e in ledger.evidence.values() if not e.closed]
+    effects = [effect for effect in effects if effect.error[0] > 0]
+    return statistics.combined(
+        [effect.estimate for effect in effects], [effect.error[0] for effect in effects], ledger.study.fdr
+    )
+
+
+def background(e: Evidence) -> list[str]:
+    """Return further sentences on the evidence: mixed model, variance, and intervals of the closeness."""
+    tuned = e.scores[e.scores["task"].isin(e.learned) & e.scores["method"].isin(ARMS)]
+    keys = ["participant", "region", "task", "method"]
+    said = [
+        statistics.mixed_model(tuned.groupby(keys, sort=False)["margin"].mean().reset_index(), e.study.fdr).sentence
+    ]
+    contrast = tables.contrast(tuned, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
+    regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
+    if len(contrast) == len(regions) * len(seeds) > 0:
+        cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
+        said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
+    low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
+    if set(ARMS) <= set(low) & set(high):
+        prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
+        said.append(
+            f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
+            f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
+        )
+    if len(e.margins.seeds) == 1:
+        said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
+    if e.not_learned:
+        said.append(f"Not learned by both methods, and left out of every claim: {', '.join(e.not_learned)}.")
+    return said
+
+
+def ledger_file(study: Study) -> Path:
+    """Return the path of the ledger, `claims.json` in the folder of a run."""
+    return study.folder / "claims.json"
+
+
+def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
+    """Write the ledger and the failure signatures of a run as JSON."""
+    brains = {
+        brain: {
+            "simulated": is_simulated(brain),
+            "participants": len(e.margins.participants),
+            "region": e.region,
+            "folds": e.design,
+            "decoded": e.decoded,
+            "learned": e.learned,
+            "claims": {v.claim: asdict(replace(v, claim=WORDS[v.claim]["paper"])) for v in ledger.of(brain)},
+            "also": background(e),
+        }
+        for brain, e in ledger.evidence.items()
+    }
+    settings = {"alpha": study.fdr, "margin": study.margin}
+    store.write_json(ledger_file(study), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})

@@ -119,9 +119,7 @@ class Margins:
         wide = null.pivot(index=index.names, columns="representation", values="margin")
         drawn = wide.reindex(index=index, columns=names).to_numpy()
         shape = (len(regions), len(people), len(names))
-        return cls(
-            tuple(regions), tuple(people), representations, observed.reshape(shape), drawn.reshape(-1, *shape)
-        )
+        return cls(tuple(regions), tuple(people), representations, observed.reshape(shape), drawn.reshape(-1, *shape))
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -139,7 +137,9 @@ class Margins:
         """Return weights [n_seeds, n_representations] that take the mean over tasks of one tuning method."""
         r, tasks = self.representations, list(tasks)
         rows = [((r["method"] == method) & r["task"].isin(tasks) & (r["seed"] == seed)) for seed in self.seeds]
-        return np.array([row / len(tasks) if row.sum() == len(tasks) > 0 else row * np.nan for row in rows], dtype=float)
+        return np.array(
+            [row / len(tasks) if row.sum() == len(tasks) > 0 else row * np.nan for row in rows], dtype=float
+        )
 
     def contrast(self, weights: np.ndarray, region: str | Sequence[str]) -> Contrast:
         """Contrast the representations of a region, or the mean over regions.

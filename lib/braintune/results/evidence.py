@@ -146,7 +146,18 @@ class Evidence:
             low, high = found.interval(self.study.fdr)
             one_sided = min(found.above(0), 1 - found.above(0))
             permuted = 2 * min(found.by_permutation(), found.by_permutation(-1))
-            rows.append((task, region, found.estimate, low, high, 2 * one_sided, min(1.0, permuted), found.above(-self.loss(region))))
+            rows.append(
+                (
+                    task,
+                    region,
+                    found.estimate,
+                    low,
+                    high,
+                    2 * one_sided,
+                    min(1.0, permuted),
+                    found.above(-self.loss(region)),
+                )
+            )
         columns = ["task", "region", "difference", "low", "high", "p", "permutation", "p_margin"]
         table = pd.DataFrame(rows, columns=columns)
         table["q"] = statistics.fdr(table["p"].to_numpy())

@@ -35,4 +35,6 @@ def no_worse(values: np.ndarray, margin: float, alpha: float, seed: int = 0) -> 
     error = np.maximum(noise.std(1, ddof=1) / np.sqrt(n), 1e-12)
     limit = stats.t.ppf(1 - alpha, n - 1)
     truths = {"no difference": 0.0, "better by the margin": -margin}
-    return {name: float(((noise.mean(1) + true + margin) / error > limit).all(1).mean()) for name, true in truths.items()}
+    return {
+        name: float(((noise.mean(1) + true + margin) / error > limit).all(1).mean()) for name, true in truths.items()
+    }

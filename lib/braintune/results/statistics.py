@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-#: Up to this many pairs the sign-flip test tries all signs, and up to this many tasks an association all orders.
-EXACT_SIGNS_UP_TO, EXACT_ORDERS_UP_TO = 20, 7
+#: Up to this many tasks an association is tested with all their orders.
+EXACT_ORDERS_UP_TO = 7
 RESAMPLES = 5000
 #: Below this many tasks an association is not tested, and has no bootstrap interval.
 LEAST_TASKS, LEAST_FOR_INTERVAL = 4, 6
@@ -30,10 +31,8 @@ class Finding:
         None only where nothing could be computed.
     low, high : float or None
         Interval of the estimate.
-    statistic, p : float or None
-        Test statistic and two-sided p-value.
-    p_sign_flip : float or None
-        Two-sided sign-flip test of a paired difference; with n pairs it cannot be below 2 / 2ⁿ.
+    p : float or None
+        Two-sided p-value.
     n : int
         Units: participants, or tasks.
     sentence : str
@@ -43,9 +42,7 @@ class Finding:
     estimate: float | None
     low: float | None = None
     high: float | None = None
-    statistic: float | None = None
     p: float | None = None
-    p_sign_flip: float | None = None
     n: int
     sentence: str
 
@@ -54,7 +51,7 @@ class Finding:
 
 
 def paired_difference(difference: np.ndarray, alpha: float, units: str = "participants") -> Finding:
-    """Test a paired difference: t interval, two-sided t test, and sign flips.
+    """Test a paired difference: t interval, and two-sided t test.
 
     Parameters
     ----------
@@ -70,25 +67,11 @@ def paired_difference(difference: np.ndarray, alpha: float, units: str = "partic
         return Finding(estimate=estimate, n=n, sentence=f"{estimate:+.3f}, which cannot be tested: {reason}.")
     test = stats.ttest_1samp(difference, 0.0)
     low, high = (float(bound) for bound in test.confidence_interval(1 - alpha))
-    flips = sign_flip_p(difference)
     sentence = (
         f"{estimate:+.3f} ({_percent(alpha)} interval {low:+.3f} to {high:+.3f}; t({n - 1}) = {test.statistic:.2f}, "
-        f"{p_text(test.pvalue)}; sign flips {p_text(flips)}; {n} {units})."
+        f"{p_text(test.pvalue)}; {n} {units})."
     )
-    numbers = {"statistic": float(test.statistic), "p": float(test.pvalue), "p_sign_flip": flips}
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, **numbers)
-
-
-def sign_flip_p(difference: np.ndarray) -> float:
-    """Return the two-sided sign-flip p-value of a mean of zero, exact up to ``EXACT_SIGNS_UP_TO`` pairs."""
-    values = np.asarray(difference, dtype=float)
-    if len(values) > EXACT_SIGNS_UP_TO:
-        drawn = {"n_resamples": 20 * RESAMPLES, "vectorized": True, "batch": RESAMPLES, "rng": 0}
-        return float(stats.permutation_test((values,), np.mean, permutation_type="samples", **drawn).pvalue)
-    totals = np.zeros(1)
-    for value in values:  # scipy's exact test of 20 pairs takes a hundred times as long
-        totals = np.concatenate([totals + value, totals - value])
-    return float((np.abs(totals) >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).mean())
+    return Finding(estimate=estimate, low=low, high=high, p=float(test.pvalue), n=n, sentence=sentence)
 
 
 def at_equal(difference: np.ndarray, covariate: np.ndarray, alpha: float) -> Finding:
@@ -181,39 +164,34 @@ def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Findin
     seed : int
         Of permutations and bootstrap.
     """
-    n, people = len(x), len(y)
+    n = len(x)
     if n < LEAST_TASKS:
         return Finding(estimate=None, n=n, sentence=f"{n} tasks, and at least {LEAST_TASKS} are needed")
     if (np.ptp(x, axis=0) == 0).all() or (np.ptp(y, axis=1) == 0).all():
         return Finding(estimate=None, n=n, sentence=f"the values are the same in all {n} tasks")
-    tasks, rng = (np.arange(n),), np.random.default_rng(seed)
-    resamples = factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES
-    found = stats.permutation_test(
-        tasks, lambda order: rank_correlation(x[order], y).mean(), permutation_type="pairings", vectorized=False,
-        n_resamples=resamples, rng=rng,
-    )  # fmt: skip
+    shared: dict[str, Any] = {"vectorized": True, "rng": (rng := np.random.default_rng(seed))}
+    shared["n_resamples"] = factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES
+    one, others = _standard_ranks(x), _standard_ranks(y).mean(0)
+    moved = lambda order, axis: (one[order] * others).sum(-2).mean(-1)  # noqa: E731
+    found = stats.permutation_test((np.arange(n),), moved, permutation_type="pairings", **shared)
     estimate, p = float(found.statistic), float(found.pvalue)
     bounds, interval = {}, ""
     if n >= LEAST_FOR_INTERVAL:
-        drawn = np.empty(RESAMPLES)
-        for draw in range(RESAMPLES):
-            chosen, whom = rng.integers(n, size=n), rng.integers(people, size=people)
-            drawn[draw] = rank_correlation(x[chosen], y[whom][:, chosen]).mean()
-        low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+        tasks, people = (rng.integers(size, size=(RESAMPLES, size)) for size in (n, len(y)))
+        drawn = _standard_ranks(x[tasks])[:, None] * _standard_ranks(y[people[:, :, None], tasks[:, None]])
+        low, high = np.quantile(drawn.sum(-2).mean((-1, -2)), [alpha / 2, 1 - alpha / 2])
         bounds = {"low": float(low), "high": float(high)}
         interval = f"{_percent(alpha)} interval {low:+.2f} to {high:+.2f}; "
     sentence = f"{estimate:+.2f} over {n} tasks within methods ({interval}tasks permuted, {p_text(p)})."
-    return Finding(estimate=estimate, **bounds, statistic=estimate, p=p, n=n, sentence=sentence)
+    return Finding(estimate=estimate, **bounds, p=p, n=n, sentence=sentence)
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return rank correlations over tasks, mean over methods: arrays [..., n_tasks, n_methods] → [...].
-
-    A method without variance correlates 0.
-    """
-    a, b = (ranks - ranks.mean(-2, keepdims=True) for ranks in (stats.rankdata(v, axis=-2) for v in (x, y)))
-    norm = np.sqrt((a**2).sum(-2) * (b**2).sum(-2))
-    return np.divide((a * b).sum(-2), norm, out=np.zeros_like(norm), where=norm > 0).mean(-1)
+def _standard_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank over tasks, [..., n_tasks, n_methods], with mean 0 and norm 1; 0 where nothing varies."""
+    ranks = stats.rankdata(values, axis=-2)
+    ranks -= ranks.mean(-2, keepdims=True)
+    norm = np.linalg.norm(ranks, axis=-2, keepdims=True)
+    return np.divide(ranks, norm, out=np.zeros_like(ranks), where=norm > 0)
 
 
 # --- all cells ---------------------------------------------------------------------------------------------------
@@ -229,7 +207,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     Parameters
     ----------
     table : DataFrame
-        Columns participant, region, task, method (prompt-tuned or fine-tuned) and pairwise, one row a cell.
+        Columns participant, region, task, method (prompt-tuned or fine-tuned) and margin, one row a cell.
     alpha : float
     """
     from statsmodels.formula.api import mixedlm
@@ -237,7 +215,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     n = table["participant"].nunique()
     sizes = table.groupby(["task", "method"]).size().unstack()
     few = [name for name in ("participant", "method") if table[name].nunique() < 2]
-    if few or sizes.isna().to_numpy().any() or table["pairwise"].std() == 0:
+    if few or sizes.isna().to_numpy().any() or table["margin"].std() == 0:
         why = f"there is only one {few[0]}" if few else "cells are missing" if sizes.isna().any(axis=None) else ""
         sentence = f"The mixed model cannot be fitted: {why or 'the scores do not vary'}."
         return Finding(estimate=None, n=n, sentence=sentence)
@@ -245,7 +223,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     parts = {name: formula for name, formula in parts.items() if table[name].nunique() > 1}
     parts |= {"participant × method": "0 + C(participant):effect"}
     # hundredths: likelihoods of tiny variances are ill-conditioned
-    coded = table.assign(score=100 * table["pairwise"], effect=np.where(table["method"] == "prompt-tuned", 0.5, -0.5))
+    coded = table.assign(score=100 * table["margin"], effect=np.where(table["method"] == "prompt-tuned", 0.5, -0.5))
     fixed = "score ~ effect" + (" * C(task, Sum)" if table["task"].nunique() > 1 else "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is no fault
@@ -263,7 +241,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
         f"Mixed model: prompt-tuned minus fine-tuned {effect:+.3f} ({_percent(alpha)} interval {low:+.3f} to "
         f"{high:+.3f}, {p_text(p)}; {len(table)} cells, random: {', '.join(parts)})."
     )
-    return Finding(estimate=effect, low=low, high=high, statistic=t, p=p, n=n, sentence=sentence)
+    return Finding(estimate=effect, low=low, high=high, p=p, n=n, sentence=sentence)
 
 
 def standard_error(values: np.ndarray) -> tuple[float, float]:
@@ -291,9 +269,9 @@ def standard_error(values: np.ndarray) -> tuple[float, float]:
     table = np.asarray(values, dtype=float)
     if len(table) < 2 or not np.isfinite(table).all() or np.ptp(table) <= 1e-12 * max(1.0, np.abs(table).max()):
         return np.nan, np.nan
-    *squares, rest = _mean_squares(table).values()
     if table.shape[1] == 1:
-        return float(np.sqrt(squares[0][0] / table.size)), float(squares[0][1])
+        return float(table.std(ddof=1) / np.sqrt(table.size)), float(table.size - 1)
+    *squares, rest = _mean_squares(table).values()
     kept = [square for square in squares if square[0] > rest[0]]
     parts = [*kept, (-rest[0], rest[1])] if len(kept) == 2 else kept or [rest]
     variance = sum(square for square, _ in parts)

@@ -1,6 +1,6 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
 from braintune.neural.representations import analysis_layer
-from braintune.neural.ridge import GROUP_SCORES, SCORES
+from braintune.neural.folds import main_design
+from braintune.neural.matching import GROUP_SCORES, SCORES
 
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
+#: Functional networks; what else a brain has beside `language` is a region of the language network.
+NETWORKS = ("language", "DMN", "task-positive", "visual")
 MEAN_OVER_FOLDS = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
 
 # --- tuning ------------------------------------------------------------------------------------------------------
@@ -93,9 +96,24 @@ def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Return scores averaged over folds at the analysis layer."""
-    rows = at_analysis_layer(decoding, study)
-    return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[[*SCORES, *GROUP_SCORES]].mean().reset_index()
+    """Return scores averaged over folds, at two readouts.
+
+    Returns
+    -------
+    DataFrame
+        One row a participant, region, representation, design and `readout`: ``best``, the layer that fits best inside
+        each training fold, and ``analysis``, the analysis layer. `layer` is the mean of the layers read out.
+    """
+    keys = [name for name in MEAN_OVER_FOLDS if name != "layer"]
+    best = decoding.loc[decoding.groupby([*keys, "fold"], sort=False, dropna=False)["fit"].idxmax()]
+    rows = pd.concat([best.assign(readout="best"), at_analysis_layer(decoding, study).assign(readout="analysis")])
+    means = rows.groupby([*keys, "readout"], sort=False, dropna=False)[["layer", *SCORES, *GROUP_SCORES]]
+    return means.mean().reset_index()
+
+
+def is_union(region: str, regions: Collection[str]) -> bool:
+    """Return whether a region is a union of others in the list: the language network beside its own regions."""
+    return region == "language" and any(name not in NETWORKS for name in regions if name != region)
 
 
 def main_region(regions: Sequence[str]) -> str:
@@ -103,14 +121,9 @@ def main_region(regions: Sequence[str]) -> str:
     return "language" if "language" in regions else regions[0]
 
 
-def main_design(designs: Sequence[str]) -> str:
-    """Return the fold design that claims are judged on: grouped where groups exist."""
-    return "grouped" if "grouped" in set(designs) else "shuffled"
-
-
 def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the design that claims are judged on."""
-    return rows[rows["folds"] == main_design(rows["folds"])]
+    return rows[rows["folds"] == main_design(set(rows["folds"]))]
 
 
 def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
