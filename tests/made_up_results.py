@@ -34,7 +34,9 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
     for name, kind, t, m, k, level in what:
         for r in regions:
             gain = sum(v for key, v in effect.items() if key[0] in (None, t) and key[1] in (None, r))
-            values = signal * (people * (level + gain * (m == "prompt-tuned")) + noise * rng.standard_normal(participants))
+            values = signal * (
+                people * (level + gain * (m == "prompt-tuned")) + noise * rng.standard_normal(participants)
+            )
             values = values + bias.get(name, 0.0)
             drawn = bias.get(name, 0.0) + 0.1 * SIGNAL * rng.standard_normal((permutations, participants))
             for p in range(participants):
@@ -43,7 +45,9 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
                 null += [(*where, "grouped", order, value) for order, value in enumerate(drawn[:, p])]
     columns = ["brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds"]
     scores = pd.DataFrame(rows, columns=[*columns, "margin"]).assign(pairwise=lambda t: 0.5 + t["margin"])
-    null = pd.DataFrame(null, columns=["brain", "participant", "region", "representation", "folds", "permutation", "margin"])
+    null = pd.DataFrame(
+        null, columns=["brain", "participant", "region", "representation", "folds", "permutation", "margin"]
+    )
     scores, null = (
         pd.concat([table.assign(readout=readout) for readout in ("best", "analysis")], ignore_index=True)
         for table in (scores, null.assign(pairwise=0.5 + null["margin"]))

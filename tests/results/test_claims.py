@@ -66,7 +66,15 @@ class TestGates:
     @pytest.mark.parametrize("control", ["length", "position", "random-weights"])
     def test_where_a_code_without_content_does_as_well_nothing_is_concluded(self, control):
         ledger = claims.judge(STUDY, *made_up(controls={control: 1.0}))
-        assert {v.claim for v in ledger.verdicts if v.verdict == NO_EVIDENCE} == {"C1", "C2", "C3", "C5", "C6", "C7", "C8"}
+        assert {v.claim for v in ledger.verdicts if v.verdict == NO_EVIDENCE} == {
+            "C1",
+            "C2",
+            "C3",
+            "C5",
+            "C6",
+            "C7",
+            "C8",
+        }
         assert f"not shown to be decoded better than {control}" in ledger.verdicts[0].sentence
         assert claims.task_table(ledger).empty
 

@@ -1,8 +1,9 @@
-"""Calibration: how often the ledger is wrong where the truth is known, and what it can find.
+"""Calibration: how often a verdict is wrong where the truth is known, and what can be found.
 
-On the level of *tables*, scores are drawn from a model of participants, tasks and training runs. On the level of the
-*chain*, simulated participants are decoded and judged by the steps of a run; only tuning is skipped: the untuned
-embeddings, mixed at random, stand in for tuned ones. `make calibrate` writes the tables that the book shows.
+Three levels. On the level of *tables*, margins are drawn from a model of participants, tasks and training runs. On that
+of the *brain*, simulated participants read the generated sentences and are decoded by the steps of a run. On that of
+the *story*, listeners have slow responses that know the time and nothing else. Tuning is skipped on the last two: the
+untuned embeddings, mixed at random, stand in for tuned ones. `make calibrate` writes the tables that the book shows.
 """
 
 import os
@@ -12,188 +13,33 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from braintune.core.preprocess import zscore
 from braintune.core.study import Representation, Study
 from braintune.core.versions import code_and_versions
 from braintune.datasets.brains import simulated
+from braintune.datasets.brains.base import BrainData, Stimuli
 from braintune.datasets.microworld import passages
 from braintune.models import embeddings
 from braintune.models.backbones import load_backbone
 from braintune.neural import decoding, rsa
-from braintune.neural.representations import Embeddings
-from braintune.results import claims, recorded, statistics, tables
-from braintune.results.claims import CONCEPT, FORM, NOT_SUPPORTED, SUPPORTED
+from braintune.results import claims, recorded, tables
+from braintune.results.claims import CONCEPT, FORM, NO_EVIDENCE, NOT_SUPPORTED, SUPPORTED
 from braintune.results.tables import ARMS
+from made_up_results import made_up
 
-#: Studies of one truth: for power, and for the coverage of intervals.
-POWER_STUDIES, COVERAGE_STUDIES = 100, 400
-TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
-REGIONS = ("language", "DMN", "task-positive", "visual")
-#: Standard deviations of accuracy: over participants, of their difference between the methods, and of a single score.
-#: They are about those of the twenty story listeners (6 regions of 84 sentences).
-SD_PARTICIPANT, SD_METHOD, SD_SCORE = 0.05, 0.02, 0.04
-#: Standard deviation of what one training run adds to the scores of all participants, where it is planted.
-SD_SEED = 0.01
-LEVEL = 0.65
-
+TASKS = ("chunking", "ner", "wsd", "coreference", "nli", "qa")
+#: Studies of one truth on the level of tables, and of simulated participants.
+TABLES, BRAINS = 400, 100
+MARGIN = Study().margin
 T = TypeVar("T")
-
-
-# --- tables ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is true in simulated tables of scores.
-
-    Attributes
-    ----------
-    participants, seeds : int
-    difference : float
-        Prompt-tuned minus fine-tuned accuracy, in every task and region.
-    concept : float
-        What concept-level tasks decode better than the others.
-    closeness : float
-        Prompt-tuned minus fine-tuned similarity to the untuned model.
-    luck : float
-        Standard deviation of what a training run adds for all participants.
-    """
-
-    participants: int = 20
-    seeds: int = 1
-    difference: float = 0.0
-    concept: float = 0.0
-    closeness: float = 0.0
-    luck: float = 0.0
-
-
-Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
-
-
-def draw_tables(truth: Truth, rng: np.random.Generator) -> Tables:
-    """Draw the tables that the claims are judged on: scores at the analysis layer, closeness, and task scores."""
-    shape = (truth.participants, len(REGIONS), len(TASKS), len(ARMS), truth.seeds)
-    arm = np.array([-0.5, 0.5])[:, None]
-    concept = np.isin(TASKS, CONCEPT)[:, None, None] * truth.concept
-    person = SD_PARTICIPANT * rng.standard_normal((shape[0], 1, 1, 1, 1))
-    taste = arm * SD_METHOD * rng.standard_normal((*shape[:2], 1, 1, 1))
-    luck = truth.luck * rng.standard_normal((1, 1, *shape[2:]))
-    scores = LEVEL + person + taste + arm * truth.difference + concept + luck + SD_SCORE * rng.standard_normal(shape)
-    person, region, task, method, seed = (i.ravel() for i in np.indices(shape))
-    names = [f"{t}_{m}_seed-{k}" for t in TASKS for m in ARMS for k in range(truth.seeds)]
-    model = (task * len(ARMS) + method) * truth.seeds + seed
-    columns = {
-        "participant": np.array([f"S{i + 1:02d}" for i in range(shape[0])])[person],
-        "region": np.array(REGIONS)[region],
-        "representation": np.array(names)[model],
-        "task": np.array(TASKS)[task],
-        "method": np.array(ARMS)[method],
-        "seed": seed,
-    }
-    at_layer = pd.DataFrame({"brain": "simulated", **columns, "layer": 6, "folds": "grouped"})
-    at_layer["pairwise"] = scores.ravel()
-    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
-    spread = 0.05 * rng.standard_normal(len(models))
-    close = 0.7 + spread + truth.closeness * (models["method"] == "prompt-tuned")
-    closeness = models.assign(spearman=close, cka=close, low=np.nan, high=np.nan)
-    score = 0.75 + 0.05 * rng.standard_normal(len(models))
-    tuned = models[["task", "method", "seed"]].assign(score=score, baseline=0.5, bag_of_words=0.5)
-    return at_layer, closeness, tuned
-
-
-# --- the chain ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What is true in simulated studies that go through decoding.
-
-    Attributes
-    ----------
-    signal : float
-        Standard deviation of the signal relative to the noise, everywhere but in `visual`.
-    syntax_share : float
-        Part of the signal that codes syntax.
-    anew : bool
-        Whether every participant has other tuned models, so that no training run is shared.
-    content : float
-        How much concept-level tasks gain of the concept features, and chunking of the syntax features.
-    """
-
-    signal: float = 0.25
-    syntax_share: float = 0.2
-    anew: bool = False
-    content: float = 0.0
-
-
-def chain_study(truth: Chain, base: np.ndarray, number: int) -> Tables:
-    """Simulate participants and tuned representations, decode them, and compare them with the untuned model.
-
-    Parameters
-    ----------
-    truth : Chain
-    base : array of shape (n_stimuli, width)
-        The untuned model's embedding of the stimuli.
-    number : int
-        Number of the study; it seeds all random numbers.
-    """
-    run = chain_run(truth, number)
-    brain = simulated.simulate(run)
-    parts = []
-    for place, participant in enumerate(brain.participants):
-        tuned = representations(truth, run, base, [number, place if truth.anew else 0])
-        parts.append(decoding.decode_participant(run, brain, participant, tuned)[0])
-    at_layer = tables.scores(pd.concat(parts, ignore_index=True), run)
-    closeness = rsa.rsa_tables(run, brain, tuned)["untuned"]
-    models = closeness.loc[closeness["method"].isin(ARMS), ["task", "method", "seed"]]
-    score = 0.75 + 0.05 * np.random.default_rng([number, 1]).standard_normal(len(models))
-    return at_layer, closeness, models.assign(score=score, baseline=0.5, bag_of_words=0.5)
-
-
-def chain_run(truth: Chain, number: int) -> Study:
-    """Return the profile of one simulated study: small, so that hundreds of them take minutes."""
-    return Study.make(
-        {
-            "profile": "calibration",
-            "passages": 48,
-            "voxels_per_region": 40,
-            "n_alphas": 8,
-            "simulation_seed": number + 1,
-            "signal": {name: truth.signal for name in ("language", "DMN", "task-positive")},
-            "syntax_share": truth.syntax_share,
-            "designs": ["grouped"],
-            "permutations": 0,
-            "bootstrap": 0,
-        }
-    )
-
-
-def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[int]) -> Embeddings:
-    """Return the untuned embedding, and one for each task and method that is the untuned one mixed at random."""
-    rng = np.random.default_rng(seed)
-    plain = zscore(base)
-    features = {task: None for task in TASKS}
-    if truth.content:
-        world = passages.stimuli(run)
-        features |= {task: world.concepts for task in CONCEPT} | {FORM: world.syntax}
-    found = {Representation("untuned", "untuned"): plain[None].astype(np.float32)}
-    for task in TASKS:
-        for method in ARMS:
-            mixed = plain + plain @ rng.standard_normal((plain.shape[1],) * 2) / np.sqrt(plain.shape[1])
-            if features[task] is not None:
-                gained = zscore(features[task])
-                mixed += truth.content * gained @ rng.standard_normal((gained.shape[1], plain.shape[1]))
-            name = f"{task}_{method}_seed-0"
-            found[Representation(name, method, task, 0)] = mixed[None].astype(np.float32)
-    return found
-
-
-# --- what is judged ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -203,187 +49,242 @@ class Scenario:
     Attributes
     ----------
     title : str
-    truth : Truth or Chain
+    level : {"table", "brain", "story"}
+    truth : dict
+        What :func:`made_up_results.made_up` or :func:`participants` is given.
     wrong : dict of str to tuple of (verdicts, nominal rate)
         By claim. The nominal rate is the most that the rule allows; None where it promises nothing.
-    studies : int
-        How many are simulated.
     """
 
     title: str
-    truth: Truth | Chain
+    level: str
+    truth: dict[str, Any]
     wrong: dict[str, tuple[tuple[str, ...], float | None]]
-    studies: int
 
 
 _EITHER = (SUPPORTED, NOT_SUPPORTED)
-_NO_DIFFERENCE = {"C1": ((NOT_SUPPORTED,), 0.05), "C2": ((NOT_SUPPORTED,), 0.05), "C3": ((SUPPORTED,), 0.025)}
-_NO_RELATION = {"C5": (_EITHER, 0.05), "C6": (_EITHER, 0.05)}
-MARGIN = Study().margin
+_SAME = {"C1": ((NOT_SUPPORTED,), 0.05), "C2": ((NOT_SUPPORTED,), 0.05)}
+_NOTHING = {claim: (_EITHER, 0.05) for claim in ("C1", "C2", "C3", "C5", "C6", "C7", "C8")}
+_OPEN = {claim: (verdicts, None) for claim, (verdicts, _) in _SAME.items()}
+_LOSS = {("wsd", None): -MARGIN}
+
+SCENARIOS = (
+    Scenario("no difference", "table", {"noise": 0.2, "tuning": 0},
+             _SAME | {"C3": ((SUPPORTED,), 0.025), "C4": (_EITHER, 0.05), "C5": (_EITHER, 0.05),
+                      "C6": (_EITHER, 0.05), "C7": ((SUPPORTED,), 0.025)}),
+    Scenario("no difference, 20 participants", "table", {"noise": 0.2, "tuning": 0, "participants": 20},
+             _SAME | {"C3": ((SUPPORTED,), 0.025), "C7": ((SUPPORTED,), 0.025)}),
+    Scenario("fine-tuning better by the margin on one task", "table", {"effect": _LOSS}, {"C1": ((SUPPORTED,), 0.05)}),
+    Scenario("fine-tuning better by the margin in one region", "table", {"effect": {(None, "visual"): -MARGIN}},
+             {"C2": ((SUPPORTED,), 0.05)}),
+    Scenario("tuning gains the margin", "table", {"tuning": MARGIN}, {"C7": ((NOT_SUPPORTED,), 0.05)}),
+    Scenario("no difference, luck of training, 1 seed", "table", {"luck": 0.1, "tuning": 0}, _OPEN),
+    Scenario("no difference, luck of training, 3 seeds", "table", {"luck": 0.1, "tuning": 0, "seeds": 3}, _SAME),
+    Scenario("a code without content does as well", "table", {"controls": {"length": 1.0}}, _NOTHING),
+    Scenario("nothing in the brain", "brain", {"signal": 0.0}, _NOTHING),
+    Scenario("no difference", "brain", {"anew": True}, _SAME),
+    Scenario("no difference, luck of training, 1 seed", "brain", {}, _OPEN),
+    Scenario("concept-coding brain", "brain", {"syntax_share": 0.0, "content": 1.0}, {"C3": ((NOT_SUPPORTED,), None)}),
+    Scenario("syntax-coding brain", "brain", {"syntax_share": 1.0, "content": 1.0}, {"C3": ((SUPPORTED,), None)}),
+    Scenario("slow responses without content", "story", {"signal": 0.0}, _NOTHING),
+    Scenario("slow responses, no difference", "story", {"signal": 1.0, "anew": True}, _SAME),
+)  # fmt: skip
 
 
-def _nothing_promised() -> dict[str, tuple[tuple[str, ...], None]]:
-    """What would be wrong to say of the methods, where a test can only speak of the two models that were trained."""
-    return {claim: (verdicts, None) for claim, (verdicts, _) in _NO_DIFFERENCE.items()}
+# --- participants that are decoded -------------------------------------------------------------------------------
 
 
-SCENARIOS: dict[str, tuple[Scenario, ...]] = {
-    "table": (
-        Scenario("no difference", Truth(), _NO_DIFFERENCE | {"C4": (_EITHER, 0.05)} | _NO_RELATION, 1000),
-        Scenario("no difference, 5 participants", Truth(participants=5), _NO_DIFFERENCE, 1000),
-        Scenario(
-            "fine-tuning better by the margin",
-            Truth(difference=-MARGIN),
-            {"C1": ((SUPPORTED,), 0.05), "C2": ((SUPPORTED,), 0.05)},
-            1000,
-        ),
-        Scenario("concept tasks better by the margin", Truth(concept=MARGIN), {"C3": ((NOT_SUPPORTED,), 0.05)}, 1000),
-        Scenario("no difference, but the luck of single training runs", Truth(luck=SD_SEED), _nothing_promised(), 1000),
-    ),
-    "chain": (
-        Scenario("nothing in the brain", Chain(signal=0.0), _NO_DIFFERENCE | _NO_RELATION, 100),
-        Scenario("no difference", Chain(anew=True), _NO_DIFFERENCE, 100),
-        Scenario("no difference, but the luck of single training runs", Chain(), _nothing_promised(), 100),
-        Scenario("concept-coding brain", Chain(syntax_share=0.0, content=1.0), {"C3": ((NOT_SUPPORTED,), None)}, 20),
-        Scenario("syntax-coding brain", Chain(syntax_share=1.0, content=1.0), {"C3": ((SUPPORTED,), None)}, 20),
-    ),
-}
-
-
-def verdicts_of(found: Tables) -> dict[str, str]:
-    """Return the verdict on every claim, at the level and the margin of the default profile."""
-    return {verdict.claim: verdict.verdict for verdict in claims.judge(Study(), *found).verdicts}
-
-
-def _study(truth: Truth | Chain, base: np.ndarray | None, number: int) -> dict[str, str]:
-    if isinstance(truth, Chain):
-        return verdicts_of(chain_study(truth, base, number))
-    return verdicts_of(draw_tables(truth, np.random.default_rng([number, 2])))
-
-
-def rates(level: str, each: "Each") -> pd.DataFrame:
-    """Return how often each verdict is given where it is wrong.
+def participants(
+    number: int, level: str, signal: float = 0.4, syntax_share: float = 0.2, anew: bool = False, content: float = 0.0
+) -> tuple[pd.DataFrame, ...]:
+    """Simulate participants and tuned representations, decode them, and compare them with the untuned model.
 
     Parameters
     ----------
-    level : {"table", "chain"}
-    each : Each
-        How a function is called for many studies.
+    number : int
+        Number of the study; it seeds all random numbers.
+    level : {"brain", "story"}
+    signal : float
+        Standard deviation of the signal relative to the noise; 0 plants nothing.
+    syntax_share : float
+        Part of the signal that codes syntax.
+    anew : bool
+        Whether every participant has other tuned models, so that no training run is shared.
+    content : float
+        How much concept-level tasks gain of the concept features, and chunking of the syntax features.
+
+    Returns
+    -------
+    scores, null, closeness, tuned : DataFrames
+        As :func:`braintune.results.claims.judge` takes them.
+    """
+    study = small_study(number, signal, syntax_share)
+    brain = simulated.simulate(study) if level == "brain" else story(number, signal)
+    base = untuned()[: len(brain.stimuli.names)]
+    features = passages.stimuli(study)
+    known = {task: zscore(features.concepts) for task in CONCEPT} | {FORM: zscore(features.syntax)}
+    scored = []
+    for place, participant in enumerate(brain.participants):
+        rng = np.random.default_rng([number, place if anew else 0])
+        made = {Representation("untuned", "untuned"): base[None]}
+        made |= {
+            Representation(name, "", kind="control"): code[None] for name, code in codes(study, brain.stimuli).items()
+        }
+        for task in TASKS:
+            for method in ARMS:
+                mixed = base + base @ rng.standard_normal((base.shape[1],) * 2) / np.sqrt(base.shape[1])
+                if content and task in known:
+                    mixed += content * known[task] @ rng.standard_normal((known[task].shape[1], base.shape[1]))
+                made[Representation(f"{task}_{method}_seed-0", method, task, 0)] = mixed[None].astype(np.float32)
+        scored.append(decoding.decode_participant(study, brain, participant, made))
+    decoded, null = (pd.concat(parts, ignore_index=True) for parts in zip(*scored, strict=True))
+    closeness = rsa.rsa_tables(study, brain, made)["untuned"]
+    models = closeness.loc[closeness["kind"] == "tuned", ["task", "method", "seed"]]
+    score = 0.75 + 0.05 * np.random.default_rng([number, 1]).standard_normal(len(models))
+    return tables.scores(decoded, study), null, closeness, models.assign(score=score, baseline=0.5, bag_of_words=0.5)
+
+
+def small_study(number: int, signal: float = 0.4, syntax_share: float = 0.2) -> Study:
+    """Return the profile of one simulated study: small, so that hundreds of them take minutes."""
+    return Study.make(
+        {
+            "profile": "calibration", "passages": 32, "voxels_per_region": 40, "n_alphas": 7, "permutations": 40,
+            "simulation_seed": number + 1, "signal": dict.fromkeys(("language", "DMN", "task-positive"), signal),
+            "syntax_share": syntax_share, "designs": ["grouped"], "bootstrap": 0, "blocks": 5,
+            "regions": ["language", "DMN", "visual"],
+        }
+    )  # fmt: skip
+
+
+def story(number: int, signal: float, n: int = 96, people: int = 8, voxels: int = 24) -> BrainData:
+    """Listeners of a story whose responses are slow noise, with `signal` of the untuned representation planted."""
+    names = [f"s{i}" for i in range(n)]
+    stimuli = Stimuli(names, names, np.arange(n), position=np.arange(n), contiguous=True)
+    rng = np.random.default_rng([number, 6])
+    code = zscore(untuned()[:n] @ rng.standard_normal((untuned().shape[1], voxels)))
+    responses = {}
+    for person in range(people):
+        noise = np.zeros((n, voxels))
+        for i, kick in enumerate(rng.standard_normal((n, voxels))):
+            noise[i] = 0.7 * noise[i - 1] + kick if i else kick
+        responses[f"P{person}"] = {"language": (zscore(noise) + signal * code).astype(np.float32)}
+    return BrainData(
+        "simulated", tuple(responses), ("language",), {"language": "language"}, stimuli, True, responses.__getitem__
+    )
+
+
+def codes(study: Study, stimuli: Stimuli) -> dict[str, np.ndarray]:
+    """Codes without content: the position, and a random mixture of words, for sentences or their numbers."""
+    rng = np.random.default_rng(study.simulation_seed)
+    place = stimuli.position if stimuli.contiguous else np.arange(len(stimuli.names)) % 4
+    centres = np.linspace(place.min(), place.max(), 8)
+    smooth = np.exp(-0.5 * ((place[:, None] - centres) / max(1.0, np.ptp(centres) / 8)) ** 2)
+    return {"position": smooth.astype(np.float32), "random": rng.standard_normal((len(place), 30)).astype(np.float32)}
+
+
+@cache
+def untuned() -> np.ndarray:
+    """Return the untuned model's last layer for the stimuli of the simulated studies, [n_stimuli, width], z-scored."""
+    study = small_study(0)
+    sentences = simulated.simulate(study).stimuli.sentences
+    return zscore(embeddings.embed(load_backbone(study.backbone), sentences)[-1]).astype(np.float32)
+
+
+# --- how often ---------------------------------------------------------------------------------------------------
+
+
+def verdicts(scenario: Scenario, number: int) -> dict[str, str]:
+    """Return the verdict on every claim in one study of a scenario, at the first readout."""
+    if scenario.level == "table":
+        found = made_up(tasks=TASKS, seed=number, **scenario.truth)
+    else:
+        found = participants(number, scenario.level, **scenario.truth)
+    e = claims.evidence(Study(), "simulated", *found)[0]
+    return {claim: rule(claim, e).verdict for claim, rule in claims.CLAIMS.items()}
+
+
+def rates(each: "Each", scenarios: Sequence[Scenario] = SCENARIOS) -> pd.DataFrame:
+    """Return how often each verdict is given where it is wrong.
 
     Returns
     -------
     DataFrame
         One row a scenario and claim: the `verdict` that is wrong, its `rate` with Monte-Carlo `error`, what is
-        `allowed` (NaN where the rule promises nothing), the share `supported`, and `studies`.
+        `allowed` (NaN where the rule promises nothing), the shares `supported` and of `no evidence`, and `studies`.
     """
-    base = untuned() if level == "chain" else None
     rows = []
-    for scenario in SCENARIOS[level]:
-        given = each(partial(_study, scenario.truth, base), scenario.studies, f"{level}: {scenario.title}")
-        for claim, (wrong, allowed) in scenario.wrong.items():
-            told = pd.Series([verdicts[claim] for verdicts in given])
-            rate, supported = float(told.isin(wrong).mean()), float((told == SUPPORTED).mean())
-            row = (level, scenario.title, claim, " or ".join(wrong), rate, _error(rate, len(told)), allowed, supported)
-            rows.append((*row, len(told)))
-    columns = ["level", "scenario", "claim", "verdict", "rate", "error", "allowed", "supported", "studies"]
+    for s in scenarios:
+        given = each(partial(verdicts, s), TABLES if s.level == "table" else BRAINS, f"{s.level}: {s.title}")
+        for claim, (wrong, allowed) in s.wrong.items():
+            told = pd.Series([found[claim] for found in given])
+            rate = float(told.isin(wrong).mean())
+            shares = [float((told == word).mean()) for word in (SUPPORTED, NO_EVIDENCE)]
+            error = np.sqrt(rate * (1 - rate) / len(told))
+            rows.append((s.level, s.title, claim, " or ".join(wrong), rate, error, allowed, *shares, len(told)))
+    columns = [
+        "level",
+        "scenario",
+        "claim",
+        "verdict",
+        "rate",
+        "error",
+        "allowed",
+        "supported",
+        "no evidence",
+        "studies",
+    ]
     return pd.DataFrame(rows, columns=columns).astype({"allowed": float})
 
 
-def _error(rate: float | pd.Series, studies: int | pd.Series) -> float | pd.Series:
-    """Return the Monte-Carlo standard error of a rate."""
-    return np.sqrt(rate * (1 - rate) / studies)
-
-
-@cache
-def untuned() -> np.ndarray:
-    """Return the untuned model's last layer for the stimuli of the simulated studies, [n_stimuli, width]."""
-    run = chain_run(Chain(), 0)
-    return embeddings.embed(load_backbone(run.backbone), simulated.simulate(run).stimuli.sentences)[-1]
-
-
-# --- power and coverage ------------------------------------------------------------------------------------------
-
-PARTICIPANTS = (5, 20, 50)
-DIFFERENCES = (0.0, 0.005, 0.01, 0.02, 0.05)
+PARTICIPANTS = (5, 10, 20)
+DIFFERENCES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
 
 def power(each: "Each") -> pd.DataFrame:
     """Return how often planted differences are found: one row a number of participants and a difference.
 
-    `found` is the share of studies whose main region shows the difference (mean over tasks, two-sided t test);
-    `equivalent` the share in which it is shown to be within the margin; the other columns are verdicts where
-    prompt-tuning is better by the difference (C1, C2 supported), where fine-tuning is (C1, C2 not supported), and
-    where concept-level tasks are (C3).
+    The difference is a part of the signal. Prompt-tuning is better by it (C1, C2 supported), or fine-tuning (C1, C2 not
+    supported); tuning gains it (C7), over an untrained prefix too (C8).
     """
     rows = []
-    for participants in PARTICIPANTS:
-        for difference in DIFFERENCES:
-            title = f"power: {participants} participants, {difference:g}"
-            up, down = (Truth(participants, difference=sign * difference, concept=difference) for sign in (1, -1))
+    for people in PARTICIPANTS:
+        for gap in DIFFERENCES:
+            up, down = (
+                Scenario("", "table", {"participants": people, "effect": {(None, None): sign * gap}, "tuning": gap,
+                                       "controls": {"zero-prefix": 1.0, "random-prefix": 1.0}}, {})
+                for sign in (1, -1)
+            )  # fmt: skip
             better, worse = (
-                np.mean(each(partial(_found, truth), POWER_STUDIES, title), axis=0) for truth in (up, down)
+                pd.DataFrame(each(partial(verdicts, s), BRAINS, f"power: {people} participants, {gap:g}"))
+                for s in (up, down)
             )
-            told = (better[0], better[1], better[2], worse[3], better[4], worse[5], better[6])
-            rows.append((participants, difference, *told, each.studies(POWER_STUDIES)))
-    columns = [
-        "participants", "difference", "found", "equivalent", "C1 supported", "C1 not supported", "C2 supported",
-        "C2 not supported", "C3 supported", "studies",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _found(truth: Truth, number: int) -> list[bool]:
-    run, drawn = Study(), draw_tables(truth, np.random.default_rng([number, 3]))
-    ledger = claims.judge(run, *drawn)
-    main = claims.comparisons(ledger.evidence["simulated"].main, ["region"], run).iloc[0]
-    verdict = {v.claim: v.verdict for v in ledger.verdicts}
-    shown = [main["p"] < run.fdr, main["p_equivalent"] < run.fdr]
-    both = [verdict[claim] == word for claim in ("C1", "C2") for word in (SUPPORTED, NOT_SUPPORTED)]
-    return [bool(value) for value in (*shown, *both, verdict["C3"] == SUPPORTED)]
+            found = {f"{claim} supported": (better[claim] == SUPPORTED).mean() for claim in ("C1", "C2", "C7", "C8")}
+            found |= {f"{claim} not supported": (worse[claim] == NOT_SUPPORTED).mean() for claim in ("C1", "C2")}
+            rows.append({"participants": people, "difference": gap, **found, "studies": len(better)})
+    return pd.DataFrame(rows)
 
 
 def coverage(each: "Each") -> pd.DataFrame:
     """Return how often intervals contain what is true: one row an interval and a number of participants."""
     rows = []
-    for participants in PARTICIPANTS:
-        title = f"coverage: {participants} participants"
-        given = each(partial(_covered, participants), COVERAGE_STUDIES, title)
-        for name, nominal in INTERVALS.items():
-            rows.append((name, participants, nominal, float(np.mean([found[name] for found in given])), len(given)))
-    similar = np.array(each(_similarity_interval, COVERAGE_STUDIES, "coverage: similarity"))
+    for people in PARTICIPANTS:
+        for name, luck, seeds in (("over participants", 0.0, 1), ("over participants and seeds", 0.1, 3)):
+            inside = each(partial(_covered, people, luck, seeds), TABLES, f"coverage: {people} participants, {name}")
+            rows.append((f"prompt-tuned minus fine-tuned, {name}", people, 0.95, float(np.mean(inside)), len(inside)))
+    similar = np.array(each(_similarity_interval, TABLES, "coverage: similarity"))
     truth = similar[:, 0].mean()  # of the statistic, over studies
     inside = float(((similar[:, 1] <= truth) & (truth <= similar[:, 2])).mean())
     rows.append(("similarity to the untuned model: bootstrap over passages", 0, 0.95, inside, len(similar)))
     table = pd.DataFrame(rows, columns=["interval", "participants", "nominal", "coverage", "studies"])
-    return table.assign(error=_error(table["coverage"], table["studies"]))
+    return table.assign(error=np.sqrt(table["coverage"] * (1 - table["coverage"]) / table["studies"]))
 
 
-INTERVALS = {
-    "paired difference: t": 0.95,
-    "equivalence: two one-sided t": 0.90,
-    "mixed model": 0.95,
-    "participants and seeds": 0.95,
-}
-
-
-def _covered(participants: int, number: int) -> dict[str, bool]:
-    alpha, planted = 0.05, 0.01
-    rng = np.random.default_rng([number, 4])
-    plain = _evidence(Truth(participants, difference=planted), rng)
-    difference = tables.contrast(plain.main, ["region"]).to_numpy()[0]
-    lucky = _evidence(Truth(participants, seeds=3, difference=planted, luck=SD_SEED), rng)
-    by_seed = tables.contrast(lucky.scores, ["region", "seed"]).loc[lucky.region]
-    found = (
-        statistics.paired_difference(difference, alpha),
-        statistics.paired_difference(difference, 2 * alpha),  # two one-sided tests: equivalent where it is within
-        statistics.mixed_model(plain.main, alpha),
-        statistics.crossed_mean(by_seed.to_numpy().T, alpha),
-    )
-    return {name: bool(f.low <= planted <= f.high) for name, f in zip(INTERVALS, found, strict=True)}
-
-
-def _evidence(truth: Truth, rng: np.random.Generator) -> claims.Evidence:
-    return claims.evidence(Study(), "simulated", *draw_tables(truth, rng))
+def _covered(people: int, luck: float, seeds: int, number: int) -> bool:
+    planted = {"participants": people, "effect": {(None, None): 0.1}, "luck": luck, "seeds": seeds}
+    e = claims.evidence(Study(), "simulated", *made_up(tasks=TASKS, seed=number, **planted))[0]
+    contrast = e.margins.contrast(e.margins.arm("prompt-tuned", TASKS) - e.margins.arm("fine-tuned", TASKS), e.region)
+    low, high = contrast.interval(0.05)
+    return bool(low <= 0.1 * 0.1 <= high)  # a tenth of the signal, which is 0.1
 
 
 def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, width: int = 20) -> tuple[float, ...]:
@@ -414,13 +315,9 @@ class Each:
     share: float = 1.0
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
-    def studies(self, wanted: int) -> int:
-        """Return how many studies are simulated where `wanted` are foreseen."""
-        return max(2, round(self.share * wanted))
-
     def __call__(self, job: Callable[[int], T], wanted: int, title: str) -> list[T]:
         """Return ``job(0)``, ``job(1)`` …; the number of processes changes nothing in them."""
-        begun, count = time.monotonic(), self.studies(wanted)
+        begun, count = time.monotonic(), max(2, round(self.share * wanted))
         with ProcessPoolExecutor(self.cores, initializer=_one_thread) as pool:
             found = list(pool.map(job, range(count), chunksize=max(1, count // (8 * self.cores))))
         print(f"{title:<66} {count:>5} studies {time.monotonic() - begun:7.1f} s", flush=True)
@@ -436,11 +333,7 @@ def _one_thread() -> None:
 def calibrate(each: Each | None = None) -> dict[str, pd.DataFrame]:
     """Return the tables ``rates``, ``power`` and ``coverage``."""
     each = each or Each()
-    return {
-        "rates": pd.concat([rates(level, each) for level in SCENARIOS], ignore_index=True),
-        "power": power(each),
-        "coverage": coverage(each),
-    }
+    return {"rates": rates(each), "power": power(each), "coverage": coverage(each)}
 
 
 def main(words: Sequence[str]) -> None:

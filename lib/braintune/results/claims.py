@@ -210,13 +210,7 @@ def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
     found = statistics.paired_difference(difference, e.study.fdr, "tasks")
     gain = tables.arms(e.tuned, "gain").reindex(closeness.index)
     matched = statistics.at_equal(difference, (gain["prompt-tuned"] - gain["fine-tuned"]).to_numpy(), e.study.fdr)
-    verdict = (
-        INCONCLUSIVE
-        if found.p is None or found.p >= e.study.fdr
-        else SUPPORTED
-        if found.estimate > 0
-        else NOT_SUPPORTED
-    )
+    verdict = _by_sign(found, e.study.fdr)
     words = {"result": found.sentence, "matched": matched.sentence}
     return replace(_verdict(claim, e, verdict, found, measure, words), readout="")
 
@@ -242,7 +236,7 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
     )
     if found.p is None:
         return _cannot(claim, e, found.sentence)
-    verdict = INCONCLUSIVE if found.p >= e.study.fdr else SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
+    verdict = _by_sign(found, e.study.fdr)
     return _verdict(claim, e, verdict, found, "rank correlation over tasks within methods", {"result": found.sentence})
 
 
@@ -323,7 +317,13 @@ def _row_finding(row: pd.Series, e: Evidence) -> Finding:
 
 
 def _mean_arm(e: Evidence, tasks: list[str]) -> np.ndarray:
-    return sum(e.margins.arm(method, tasks) for method in ARMS) / len(ARMS)
+    return np.mean([e.margins.arm(method, tasks) for method in ARMS], axis=0)
+
+
+def _by_sign(found: Finding, alpha: float) -> str:
+    if found.p is None or found.p >= alpha:
+        return INCONCLUSIVE
+    return SUPPORTED if (found.estimate or 0) > 0 else NOT_SUPPORTED
 
 
 def _direction(contrast: Contrast, study: Study) -> str:

@@ -55,7 +55,7 @@ class Contrast:
         return float(self.estimate - half), float(self.estimate + half)
 
     def above(self, level: float) -> float:
-        """Return the one-sided p-value of the t test that the contrast is above `level`; NaN where it cannot be tested."""
+        """Return the one-sided p-value that the contrast is above `level`, by the t test; NaN without one."""
         error, degrees = self.error
         return float(stats.t.sf((self.estimate - level) / error, degrees)) if error > 0 else np.nan
 

@@ -25,7 +25,7 @@ def no_worse(values: np.ndarray, margin: float, alpha: float, seed: int = 0) -> 
         Probability of `supported` if there is ``no difference``, and if fine-tuning is ``better by the margin`` in
         every cell. Empty with fewer than two participants.
     """
-    n, cells = values.shape
+    n = len(values)
     if n < 2 or not np.isfinite(values).all():
         return {}
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Tests over participants and tasks: paired differences, associations, several brains together, and models of all cells.
+"""Tests over participants and tasks: paired differences, associations, brain data sets together, models of all cells.
 
 A result is a :class:`Finding`. Where a test is impossible (one unit, no variance, missing cells) its numbers are None
 and its sentence says why. `alpha` is the level of the caller: intervals cover 1 - alpha.
