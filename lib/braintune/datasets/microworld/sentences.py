@@ -6,17 +6,7 @@
 from collections.abc import Callable
 
 from braintune.datasets.microworld import grammar
-from braintune.datasets.microworld.grammar import (
-    Phrase,
-    Rng,
-    build,
-    clause,
-    happening,
-    happenings,
-    pair,
-    past,
-    sentence,
-)
+from braintune.datasets.microworld.grammar import Event, Phrase, Rng, build, clause, happening, past, sentence
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 
@@ -29,8 +19,8 @@ def simple(rng: Rng, topic: Topic) -> Phrase:
 
 def social(rng: Rng, topic: Topic) -> Phrase:
     """An event between people: "The nurse was praised by Anna on Monday."."""
-    event = grammar.encounter(rng, *pair(rng, topic))
-    event.time = rng.choice(LEXICON.times)
+    agent, patient = grammar.pair(rng, topic)
+    event = Event(rng.choice(LEXICON.social), agent, patient, time=rng.choice(LEXICON.times))
     return sentence(clause(event, rng.chance(0.5)))
 
 
@@ -43,14 +33,14 @@ def with_relative(rng: Rng, topic: Topic) -> Phrase:
 
 def coordinated(rng: Rng, topic: Topic) -> Phrase:
     """Two clauses: "Anna cleaned the wound, but the doctor read the chart."."""
-    first, second = happenings(rng, topic)
+    first, second = grammar.happenings(rng, topic)
     link = build(f", {rng.choice(('and', 'but'))}")
     return sentence(clause(first, rng.chance(0.3)), link, clause(second), marks=["coordinated"])
 
 
 def embedded(rng: Rng, topic: Topic) -> Phrase:
     """A report: "Anna said that the wound was cleaned by the nurse."."""
-    speaker, agent = pair(rng, topic)
+    speaker, agent = grammar.pair(rng, topic)
     inner = clause(happening(rng, topic, agent, details=0.2), rng.chance(0.35))
     verb = rng.choice(("said", "claimed", "believed", "announced", "noticed", "realised", "hoped"))
     return sentence(grammar.report(speaker, verb, inner), marks=["embedded"])
@@ -59,7 +49,7 @@ def embedded(rng: Rng, topic: Topic) -> Phrase:
 def adverbial(rng: Rng, topic: Topic) -> Phrase:
     """A subordinate clause first: "After Anna cleaned the wound, the doctor read the chart."."""
     word = rng.choice(("after", "before", "while", "because", "although"))
-    first, second = happenings(rng, topic)
+    first, second = grammar.happenings(rng, topic)
     return sentence(build(word), clause(first), build(","), clause(second), marks=["embedded"])
 
 
@@ -67,7 +57,7 @@ def transfer(rng: Rng, topic: Topic) -> Phrase:
     """Something changes hands: "Anna lent the doctor a drill."."""
     gives, takes = rng.choice(LEXICON.converses)
     goods, time = grammar.thing(rng, rng.choice(LEXICON.goods)), rng.choice(LEXICON.times)
-    one, other = pair(rng, topic)
+    one, other = grammar.pair(rng, topic)
     objects = "2:{b} | 1:{x}" if rng.chance(0.5) else "1:{x} | 2:to {b}"
     if gives == takes or rng.chance(0.5):
         objects, gives = "1:{x} | 2:from {b}", takes
@@ -95,12 +85,6 @@ def sense(rng: Rng, word: tuple[str, str], kind: str, frame: str = "") -> Phrase
     return phrase
 
 
-def ambiguous(rng: Rng, topic: Topic) -> Phrase:
-    """A sentence with some ambiguous word."""
-    word = rng.choice(list(LEXICON.ambiguous))
-    return sense(rng, word, rng.choice(list(LEXICON.ambiguous[word])))
-
-
 def verdict(rng: Rng, positive: bool) -> Phrase:
     """A judgement of a film, a meal, a hotel ...: positive or negative on the whole."""
     reviewed = rng.choice(LEXICON.reviewed)
@@ -115,11 +99,6 @@ def verdict(rng: Rng, positive: bool) -> Phrase:
     return sentence(build(
         form["frame"], x=rng.choice(reviewed["nouns"]), w=rng.choice(words), v=rng.choice(others), at=setting,
         d=rng.choice(LEXICON.intensifiers), p=one), marks=["past"])  # fmt: skip
-
-
-def opinion(rng: Rng, topic: Topic) -> Phrase:
-    """A judgement, good or bad."""
-    return verdict(rng, rng.chance(0.5))
 
 
 def feeling(rng: Rng, emotion: str) -> Phrase:
@@ -142,23 +121,17 @@ def _change_of_mood(rng: Rng, person: grammar.Person, emotion: str) -> Phrase:
     """Return a sentence in which another feeling is mentioned: "Anna seemed angry, but she was really sad."."""
     other = rng.choice([name for name in LEXICON.emotions if name not in (emotion, "neutral")])
     before, now = (rng.choice(LEXICON.emotions[name].words) for name in (other, emotion))
-    frame = rng.choice((
-        "{p} | =had been | {b} | {t} | , but now | {s} | =was | {d} {n}",
-        "{p} | =was | {d} {n} | {t} | , not | {b}", "{p} | =seemed | {b} | {t} | , but | {s} | =was | really | {n}",
-        "although | {p} | =had expected to be | {b} | {t} | , | {s} | =was | {d} {n}"))  # fmt: skip
+    frame = rng.choice(LEXICON.changes_of_mood)
     time, degree = rng.choice(LEXICON.times), rng.choice(LEXICON.intensifiers)
-    slots = {"p": person.phrase(), "s": person.pronoun_phrase(), "b": before, "n": now, "t": time, "d": degree}
+    slots = {"p": person.phrase(), "s": person.pronoun(), "b": before, "n": now, "t": time, "d": degree}
     return sentence(build(frame, **slots), marks=["past", "coordinated"])
 
 
-def felt(rng: Rng, topic: Topic) -> Phrase:
-    """Someone feels something."""
-    return feeling(rng, rng.choice(list(LEXICON.emotions)))
-
-
 KINDS: tuple[Callable[[Rng, Topic], Phrase], ...] = (
-    simple, simple, social, with_relative, coordinated, embedded, adverbial, transfer, business, business, ambiguous,
-    opinion, felt,
+    simple, simple, social, with_relative, coordinated, embedded, adverbial, transfer, business, business,
+    lambda rng, topic: sense(rng, word := rng.choice(list(LEXICON.ambiguous)), rng.choice(list(LEXICON.ambiguous[word]))),
+    lambda rng, topic: verdict(rng, rng.chance(0.5)),
+    lambda rng, topic: feeling(rng, rng.choice(list(LEXICON.emotions))),
 )  # fmt: skip
 
 

@@ -7,16 +7,19 @@ label, so that counting words says little: what matters is who does what to whom
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.datasets.microworld import grammar
 from braintune.datasets.microworld import sentences as kinds
-from braintune.datasets.microworld.grammar import Event, Phrase, Rng, build, clause, past, people, sentence
+from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, build, clause, past, people, sentence
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 Row = dict[str, Any]
+Pair = tuple[Phrase, Phrase]
+#: A text, its people in the order of the text, and which of them are the referent and the candidates.
+Puzzle = tuple[str, list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
 
@@ -55,14 +58,11 @@ def srl(rng: Rng, label: str) -> Row | None:
 
 def coreference(rng: Rng, label: str) -> Row:
     """Three people, two candidates, one pronoun: who is it?"""
-    return rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))(rng, label)
-
-
-def _pronoun_row(text: str, cast: list[grammar.Person], referent: int, candidates: Sequence[int], label: str) -> Row:
-    """Lay out a row; the candidates come in the order of the text, the pronoun is the last one in it."""
+    task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
+    text, cast, referent, candidates = task(rng, label)
     names = [cast[i].phrase().text() for i in candidates]
     (a_start, a), (b_start, b) = sorted((re.search(rf"\b{name}\b", text).start(), name) for name in names)
-    pronoun = list(re.finditer(rf"\b{cast[referent].pronoun()}\b", text, re.IGNORECASE))[-1]
+    pronoun = list(re.finditer(rf"\b{cast[referent].pronoun().text()}\b", text, re.IGNORECASE))[-1]
     return {
         "text": text, "pronoun": pronoun[0], "pronoun_start": pronoun.start(),
         "a": a, "a_start": a_start, "b": b, "b_start": b_start, "label": label,
@@ -75,29 +75,27 @@ def _roles(rng: Rng, label: str) -> tuple[int, tuple[int, int]]:
     return {"A": first, "B": second, "NEITHER": 3 - first - second}[label], (first, second)
 
 
-def _by_gender(rng: Rng, label: str) -> Row:
+def _by_gender(rng: Rng, label: str) -> Puzzle:
     """One woman and two men, or one man and two women."""
     referent, candidates = _roles(rng, label)
     woman = rng.chance(0.5)
     cast = people(rng, 3, [woman == (i == referent) for i in range(3)])
-    frame = rng.choice((
-        "0:{p} and {q} | =met | 1:{r} | LOC:{at}", "0:{p} | =introduced | 1:{q} | 2:to {r} | LOC:{at}",
-        "1:{p} | =was invited | 0:by {q} and {r}", "0:{p} | =told | 2:{q} | 1:a story about {r}",
-        "0:{p} | =saw | 1:{q} | LOC:with {r} | LOC:{at}"))  # fmt: skip
-    topic = rng.choice(list(LEXICON.topics.values()))
+    frame, topic = rng.choice(LEXICON.meetings), rng.choice(list(LEXICON.topics.values()))
     p, q, r = (person.phrase() for person in cast)
     first = build(frame, p=p, q=q, r=r, at=grammar.place(rng, topic))
-    second = clause(grammar.happening(rng, topic, cast[referent].pronoun_phrase()))
-    return _pronoun_row(_text(first, second), cast, referent, candidates, label)
+    second = clause(grammar.happening(rng, topic, cast[referent].pronoun()))
+    return _text(first, second), cast, referent, candidates
 
 
-def _by_cause(rng: Rng, label: str) -> Row:
+def _by_cause(rng: Rng, label: str) -> Puzzle:
     """The verb says whom the reason is about: "Anna thanked Maria because she had been so helpful."."""
-    referent, candidates = _roles(rng, label) if label != "NEITHER" else (rng.choice((1, 2)), (0, 0))
+    if label == "NEITHER":
+        referent = rng.choice((1, 2))
+        candidates = (0, 3 - referent)
+    else:
+        referent, candidates = _roles(rng, label)
     if referent == 0:  # the first of the three only reports
         referent, candidates = 1, (1, 2)
-    if label == "NEITHER":
-        candidates = (0, 3 - referent)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     about_patient = rng.chance(0.5)
     causes = LEXICON.caused_by_patient if about_patient else LEXICON.caused_by_agent
@@ -106,25 +104,22 @@ def _by_cause(rng: Rng, label: str) -> Row:
     reporter, subject, other = (person.phrase() for person in cast)
     event = Event(verb, other, subject) if passive else Event(verb, subject, other)
     where = rng.choice(("to the surprise of", "in the story of", "in front of", "in the diary of"))
-    text = sentence(build(f"{where} {{r}}", r=reporter), build(","), clause(event, passive)).text()[:-1]
-    text += f" because {cast[referent].pronoun()} {causes[verb]}."
-    return _pronoun_row(text, cast, referent, candidates, label)
+    text = sentence(build(f"{where} {{r}} ,", r=reporter), clause(event, passive)).text()[:-1]
+    return f"{text} because {cast[referent].pronoun().text()} {causes[verb]}.", cast, referent, candidates
 
 
-def _by_work(rng: Rng, label: str) -> Row:
+def _by_work(rng: Rng, label: str) -> Puzzle:
     """Everyone does their own work: the pilot lands the plane."""
     referent, candidates = _roles(rng, label)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
     verb = rng.choice(("=is |", "=works | as"))
-    phrases: list[Phrase | str] = [*(person.phrase() for person in cast), *(f"a {job}" for job in jobs)]
-    opening = build(
-        f"{{p}} | {verb} {{a}} | , | {{q}} | {verb} {{b}} | , and | {{r}} | {verb} {{c}}",
-        **dict(zip("pqrabc", phrases, strict=True)),
+    one, two, three = (
+        build(f"{{p}} | {verb} a {job}", p=person.phrase()) for person, job in zip(cast, jobs, strict=True)
     )
+    opening = sentence(one, build(","), two, build(", and"), three).text()
     work, time = rng.choice(LEXICON.jobs[jobs[referent]]), grammar.capital(rng.choice(LEXICON.times))
-    text = f"{sentence(opening).text()} {time}, {cast[referent].pronoun()} {work}."
-    return _pronoun_row(text, cast, referent, candidates, label)
+    return f"{opening} {time}, {cast[referent].pronoun().text()} {work}.", cast, referent, candidates
 
 
 def wsd(rng: Rng, label: str) -> Row:
@@ -146,7 +141,6 @@ def wsd(rng: Rng, label: str) -> Row:
 
 # --- pairs of sentences ------------------------------------------------------------------------------------------
 
-Pair = tuple[Phrase, Phrase]
 WITH_OBJECT = "0:{p} | ={v} | 1:{x}"
 WITH_TIME = "0:{p} | ={v} | 1:{x} | TMP:{t}"
 
@@ -188,12 +182,9 @@ def _conjunct(rng: Rng, holds: bool) -> Pair:
     return premise, sentence(_step(*rng.choice(((p, one), (q, two)) if holds else ((p, two), (q, one)))))
 
 
-def _step(who: Phrase, words: str) -> Phrase:
-    """Return a clause of a person and a verb phrase in the past, "called a taxi"."""
-    verb, _, rest = words.partition(" ")
-    if rest.startswith("off "):
-        verb, rest = f"{verb} off", rest[4:]
-    return build(WITH_OBJECT, p=who, v=verb, x=rest)
+def _step(who: Phrase, predicate: str) -> Phrase:
+    """Return a clause of a person and a predicate of the lexicon, "called a taxi"."""
+    return build(f"0:{{p}} | {predicate}", p=who)
 
 
 def _social_event(rng: Rng) -> tuple[Event, Event]:
@@ -315,7 +306,7 @@ def qa(rng: Rng, label: str) -> Row | None:
     one_sentence = rng.chance(0.5)
     first, second = (clause(e, rng.chance(0.5)) for e in both)
     context = sentence(first, build(", and"), second).text() if one_sentence else _text(first, second)
-    question, answer = rng.choice((_who, _what, _where, _when))(rng, event)
+    question, answer = _question(rng, event)
     start = context.lower().find(answer.lower())
     if context.lower().count(answer.lower()) != 1:
         return None
@@ -334,45 +325,27 @@ def _event_to_ask(rng: Rng, topic: Topic) -> Event:
     return event
 
 
-def _who(rng: Rng, event: Event) -> tuple[str, str]:
-    detail = rng.choice((event.time, event.place))
-    return f"Who {past(event.verb)} {event.patient.text()} {detail}?", event.agent.text()
-
-
-def _what(rng: Rng, event: Event) -> tuple[str, str]:
-    thing = event.patient.entities[0] == "O" and event.patient.meanings[0] != "person"
-    detail = rng.choice((event.time, event.place))
+def _question(rng: Rng, event: Event) -> tuple[str, str]:
+    """Return a question about one part of an event, and its answer."""
     agent, patient = event.agent.text(), event.patient.text()
+    asked = rng.choice(("agent", "patient", "place", "time"))
+    if asked == "place":
+        return f"Where did {agent} {event.verb} {patient} {event.time}?", event.place
+    if asked == "time":
+        return f"When did {agent} {event.verb} {patient} {event.place}?", event.time
+    detail = rng.choice((event.time, event.place))
+    if asked == "agent":
+        return f"Who {past(event.verb)} {patient} {detail}?", agent
+    is_thing = event.patient.entities[0] == "O" and event.patient.meanings[0] != "person"
     if rng.chance(0.5):
         group = grammar.verb_group(event.verb, "past", passive=True)
-        return f"{'What' if thing else 'Who'} {group} by {agent} {detail}?", patient
-    return f"{'What' if thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
-
-
-def _where(rng: Rng, event: Event) -> tuple[str, str]:
-    return f"Where did {event.agent.text()} {event.verb} {event.patient.text()} {event.time}?", event.place
-
-
-def _when(rng: Rng, event: Event) -> tuple[str, str]:
-    return f"When did {event.agent.text()} {event.verb} {event.patient.text()} {event.place}?", event.time
+        return f"{'What' if is_thing else 'Who'} {group} by {agent} {detail}?", patient
+    return f"{'What' if is_thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
 
 
 def _text(*phrases: Phrase) -> str:
     """Return the running text of several phrases, each of which becomes a sentence."""
     return " ".join(sentence(phrase).text() for phrase in phrases)
-
-
-# --- verdicts and feelings ---------------------------------------------------------------------------------------
-
-
-def sentiment(rng: Rng, label: str) -> Row:
-    """Is the verdict good or bad on the whole?"""
-    return {"sentence": kinds.verdict(rng, label == "positive").text(), "label": label}
-
-
-def emotion(rng: Rng, label: str) -> Row:
-    """What does the person feel?"""
-    return {"sentence": kinds.feeling(rng, label).text(), "label": label}
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -394,8 +367,14 @@ READERS = {
     "nli": Reader(nli, {"entailment": 0.5, "not_entailment": 0.5}),
     "paraphrase": Reader(paraphrase, {"paraphrase": 0.5, "not_paraphrase": 0.5}),
     "qa": Reader(qa, {"": 1}),
-    "sentiment": Reader(sentiment, {"positive": 0.5, "negative": 0.5}),
-    "emotion": Reader(emotion, {name: emotion.share for name, emotion in LEXICON.emotions.items()}),
+    "sentiment": Reader(
+        lambda rng, label: {"sentence": kinds.verdict(rng, label == "positive").text(), "label": label},
+        {"positive": 0.5, "negative": 0.5},
+    ),
+    "emotion": Reader(
+        lambda rng, label: {"sentence": kinds.feeling(rng, label).text(), "label": label},
+        {name: emotion.share for name, emotion in LEXICON.emotions.items()},
+    ),
 }
 #: Fields of a row that hold text.
 TEXTS = ("text", "sentence", "sentence1", "sentence2", "premise", "hypothesis", "context", "question")
@@ -458,7 +437,7 @@ def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str) -> I
 
 def _labels(shares: dict[str, float], n: int, rng: Rng) -> list[str]:
     """Return `n` labels with the given shares, in random order."""
-    bounds = [round(n * total) for total in accumulate(shares.values(), initial=0.0)]
-    counts = [stop - start for start, stop in pairwise(bounds)]
-    labels = [label for label, count in zip(shares, counts, strict=True) for _ in range(count)]
+    labels: list[str] = []
+    for label, total in zip(shares, accumulate(shares.values()), strict=True):
+        labels += [label] * (round(n * total) - len(labels))
     return [labels[i] for i in rng.permutation(n)]
