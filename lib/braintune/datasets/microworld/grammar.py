@@ -58,10 +58,9 @@ class Rng:
 
 
 class Frame(NamedTuple):
-    """One predicate: its position, its lemma, and the spans ``(role, start, stop)`` of its roles."""
+    """One predicate: its position, and the spans ``(role, start, stop)`` of its roles."""
 
     predicate: int
-    lemma: str
     spans: tuple[tuple[str, int, int], ...]
 
 
@@ -93,7 +92,7 @@ class Phrase:
             getattr(self, layer).extend(getattr(other, layer))
         for frame in other.frames:
             spans = tuple((role, start + shift, stop + shift) for role, start, stop in frame.spans)
-            self.frames.append(Frame(frame.predicate + shift, frame.lemma, spans))
+            self.frames.append(Frame(frame.predicate + shift, spans))
 
     def text(self, spaced: bool = False) -> str:
         """Return the words as running text; `spaced` keeps a space before punctuation."""
@@ -178,8 +177,7 @@ def build(frame: str, **slots: str | Phrase) -> Phrase:
         if role:
             spans.append((role, start, len(phrase.tokens)))
     if predicate is not None and spans:
-        lemma = lemma_of(phrase.tokens[predicate])
-        phrase.frames.append(Frame(predicate, lemma, tuple(sorted(spans, key=lambda span: span[1]))))
+        phrase.frames.append(Frame(predicate, tuple(sorted(spans, key=lambda span: span[1]))))
     return phrase
 
 
@@ -193,16 +191,11 @@ def sentence(*phrases: Phrase, marks: Sequence[str] = ()) -> Phrase:
     for i, word in enumerate(whole.tokens[:-1]):
         if word in ("a", "an"):
             whole.tokens[i] = article(whole.tokens[i + 1])
-    whole.tokens[0] = capital(whole.tokens[0])
+    whole.tokens[0] = whole.tokens[0][0].upper() + whole.tokens[0][1:]
     return whole
 
 
 # --- words -------------------------------------------------------------------------------------------------------
-
-
-def capital(text: str) -> str:
-    """Return the text with a capital first letter."""
-    return text[0].upper() + text[1:]
 
 
 def article(word: str) -> str:
@@ -412,7 +405,7 @@ def happenings(rng: Rng, topic: Topic, details: float = 0.15) -> tuple[Event, Ev
 
 
 def relative(head: Phrase, verb: str, other: Phrase, subject: bool = True) -> Phrase:
-    """Return "the doctor who praised the nurse" or, where the head is no subject, "the doctor who the nurse praised"."""
+    """Return "the doctor who praised the nurse" or, if not `subject`, "the doctor who the nurse praised"."""
     frame = "0:{head} | R-0:who | ={verb} | 1:{other}" if subject else "1:{head} | R-1:who | 0:{other} | ={verb}"
     phrase = build(frame, head=head, verb=verb, other=other)
     phrase.plural = head.plural

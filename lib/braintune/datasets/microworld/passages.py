@@ -3,7 +3,7 @@
 The features come from the derivation of the sentences and from no language model.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import partialmethod
 from typing import Any
@@ -99,12 +99,13 @@ def features(phrase: Phrase) -> tuple[np.ndarray, np.ndarray]:
     syntax : float32 array of shape (k_s,)
         Counts, named by ``SYNTAX``.
     """
-    concepts: Counter[str] = Counter()
+    concepts: dict[str, float] = defaultdict(float)
     next_chunks = [*phrase.chunks[1:], ""]
     words = zip(phrase.tokens, phrase.chunks, next_chunks, phrase.meanings, strict=True)
     for token, chunk, following, meaning in words:
         word, is_head = token.lower(), not following.startswith("I-")
-        concepts.update(concepts_of(word, chunk, meaning if is_head else ""))
+        for name in concepts_of(word, chunk, meaning if is_head else ""):
+            concepts[name] += 1
         domains = DOMAINS_OF_WORD.get(grammar.lemma_of(token) if "VP" in chunk else word, ())
         for domain in domains:
             concepts[domain] += 1 / len(domains)
@@ -158,7 +159,7 @@ class Scene:
         if self.rng.chance(0.6):
             hero = build("{p} , the {j} ,", p=hero, j=self.job)
         companion, where = grammar.by_trade(self.rng, self.companion_noun), grammar.place(self.rng, self.topic)
-        return sentence(build(frame, p=hero, c=companion, at=where, t=self.rng.choice(LEXICON.times)), marks=["past"])
+        return sentence(build(frame, p=hero, c=companion, at=where, t=self.rng.choice(LEXICON.times)))
 
     def _hero_acts(self, place: float, passive: bool = False, **details: Any) -> Phrase:
         event = self._event(self.hero.pronoun("object" if passive else "subject"), place)
@@ -206,14 +207,14 @@ class Scene:
         degree, word = self.rng.choice(LEXICON.intensifiers), self.rng.choice(LEXICON.emotions[name].words)
         state = build("{p} | =was | {d} {w}", p=self.hero.pronoun(), d=degree, w=word)
         reason = clause(self._event(self._described()), self.rng.chance(0.3))
-        return sentence(state, build("because"), reason, marks=["past", "embedded"])
+        return sentence(state, build("because"), reason, marks=["embedded"])
 
     def judgement(self) -> Phrase:
         """What the hero thinks of the day."""
         word = self.rng.choice(LEXICON.day_words)
         frame = self.rng.choice(LEXICON.judgements)
         slots = {"p": self.hero.pronoun(), "o": self.hero.pronoun("object"), "c": self.companion, "w": word}
-        return sentence(build(frame, d=self.rng.choice(LEXICON.intensifiers), **slots), marks=["past"])
+        return sentence(build(frame, d=self.rng.choice(LEXICON.intensifiers), **slots))
 
 
 MIDDLES = (

@@ -35,7 +35,7 @@ def coordinated(rng: Rng, topic: Topic) -> Phrase:
     """Two clauses: "Anna cleaned the wound, but the doctor read the chart."."""
     first, second = grammar.happenings(rng, topic)
     link = build(f", {rng.choice(('and', 'but'))}")
-    return sentence(clause(first, rng.chance(0.3)), link, clause(second), marks=["coordinated"])
+    return sentence(clause(first, rng.chance(0.3)), link, clause(second))
 
 
 def embedded(rng: Rng, topic: Topic) -> Phrase:
@@ -43,14 +43,14 @@ def embedded(rng: Rng, topic: Topic) -> Phrase:
     speaker, agent = grammar.pair(rng, topic)
     inner = clause(happening(rng, topic, agent, details=0.2), rng.chance(0.35))
     verb = rng.choice(("said", "claimed", "believed", "announced", "noticed", "realised", "hoped"))
-    return sentence(grammar.report(speaker, verb, inner), marks=["embedded"])
+    return sentence(grammar.report(speaker, verb, inner))
 
 
 def adverbial(rng: Rng, topic: Topic) -> Phrase:
     """A subordinate clause first: "After Anna cleaned the wound, the doctor read the chart."."""
     word = rng.choice(("after", "before", "while", "because", "although"))
     first, second = grammar.happenings(rng, topic)
-    return sentence(build(word), clause(first), build(","), clause(second), marks=["embedded"])
+    return sentence(build(word), clause(first), build(","), clause(second))
 
 
 def transfer(rng: Rng, topic: Topic) -> Phrase:
@@ -61,26 +61,31 @@ def transfer(rng: Rng, topic: Topic) -> Phrase:
     objects = "2:{b} | 1:{x}" if rng.chance(0.5) else "1:{x} | 2:to {b}"
     if gives == takes or rng.chance(0.5):
         objects, gives = "1:{x} | 2:from {b}", takes
-    return sentence(build(f"0:{{a}} | ={{v}} | {objects} | TMP:{{t}}", a=one, b=other, v=gives, x=goods, t=time),
-                    marks=["past"])  # fmt: skip
+    return sentence(build(f"0:{{a}} | ={{v}} | {objects} | TMP:{{t}}", a=one, b=other, v=gives, x=goods, t=time))
 
 
 def business(rng: Rng, topic: Topic) -> Phrase:
     """Names of people, places, organisations and products: "Novatek launched the Falcon in Oslo."."""
     p, q = grammar.two_named(rng)
-    return sentence(build(
-        rng.choice(LEXICON.business), p=p, q=q, o=grammar.organisation(rng), n=grammar.organisation(rng),
-        l=grammar.city(rng), m=grammar.city(rng), x=grammar.product(rng), t=rng.choice(LEXICON.times)),
-        marks=["past"])  # fmt: skip
+    frame, firm, other_firm = rng.choice(LEXICON.business), grammar.organisation(rng), grammar.organisation(rng)
+    city, other_city, product = grammar.city(rng), grammar.city(rng), grammar.product(rng)
+    slots = {"o": firm, "n": other_firm, "l": city, "m": other_city, "x": product, "t": rng.choice(LEXICON.times)}
+    return sentence(build(frame, p=p, q=q, **slots))
 
 
-def sense(rng: Rng, word: tuple[str, str], kind: str, frame: str = "") -> Phrase:
-    """A sentence with an ambiguous word in the given sense; the word's meaning is the sense."""
-    frame = frame or rng.choice(LEXICON.ambiguous[word][kind])
+def ambiguous(rng: Rng, topic: Topic) -> Phrase:
+    """A sentence with an ambiguous word in one of its senses: "Anna swung the wooden bat at the ball."."""
+    senses = rng.choice(list(LEXICON.ambiguous.values()))
+    kind = rng.choice(list(senses))
+    return sense(rng, kind, rng.choice(senses[kind]))
+
+
+def sense(rng: Rng, kind: str, frame: str) -> Phrase:
+    """The sentence of a frame with an ambiguous word; the word's meaning is the sense, `kind`."""
     time = rng.choice(LEXICON.days) if "TMP" not in frame and rng.chance(0.6) else ""
     job = rng.choice(LEXICON.job_names)
     person = grammar.named(rng, full=0.5) if rng.chance(0.7) else grammar.by_trade(rng, job)
-    phrase = sentence(build(frame + " | TMP:{t}" * bool(time), p=person, l=grammar.city(rng), t=time), marks=["past"])
+    phrase = sentence(build(frame + " | TMP:{t}" * bool(time), p=person, l=grammar.city(rng), t=time))
     phrase.meanings = [kind if meaning == "*" else meaning for meaning in phrase.meanings]
     return phrase
 
@@ -96,9 +101,8 @@ def verdict(rng: Rng, positive: bool) -> Phrase:
     setting = build("in {l}", l=grammar.city(rng))
     if rng.chance(0.6):
         setting = build("1:which | 0:{p} | ={v}", p=two, v=rng.choice(("chose", "recommended", "suggested")))
-    return sentence(build(
-        form["frame"], x=rng.choice(reviewed["nouns"]), w=rng.choice(words), v=rng.choice(others), at=setting,
-        d=rng.choice(LEXICON.intensifiers), p=one), marks=["past"])  # fmt: skip
+    slots = {"x": rng.choice(reviewed["nouns"]), "w": rng.choice(words), "v": rng.choice(others)}
+    return sentence(build(form["frame"], p=one, at=setting, **slots, d=rng.choice(LEXICON.intensifiers)))
 
 
 def feeling(rng: Rng, emotion: str) -> Phrase:
@@ -110,11 +114,11 @@ def feeling(rng: Rng, emotion: str) -> Phrase:
         feeler = one if p == emotion and (q != emotion or rng.chance(0.5)) else two
         event = build(f"{frame} | TMP:{{t}}", p=one.phrase(), q=two.phrase(), t=rng.choice(LEXICON.times))
         after = build(rng.choice(LEXICON.afterwards), f=feeler.phrase(full=False))
-        return sentence(event, build(", and"), after, marks=["past", "coordinated"])
+        return sentence(event, build(", and"), after)
     if emotion != "neutral" and rng.chance(0.4):
         return _change_of_mood(rng, one, emotion)
     situation = rng.choice(LEXICON.emotions[emotion].situations)
-    return sentence(build(situation + " | TMP:{t}", f=one.phrase(), t=rng.choice(LEXICON.times)), marks=["past"])
+    return sentence(build(situation + " | TMP:{t}", f=one.phrase(), t=rng.choice(LEXICON.times)))
 
 
 def _change_of_mood(rng: Rng, person: grammar.Person, emotion: str) -> Phrase:
@@ -124,13 +128,12 @@ def _change_of_mood(rng: Rng, person: grammar.Person, emotion: str) -> Phrase:
     frame = rng.choice(LEXICON.changes_of_mood)
     time, degree = rng.choice(LEXICON.times), rng.choice(LEXICON.intensifiers)
     slots = {"p": person.phrase(), "s": person.pronoun(), "b": before, "n": now, "t": time, "d": degree}
-    return sentence(build(frame, **slots), marks=["past", "coordinated"])
+    return sentence(build(frame, **slots))
 
 
 KINDS: tuple[Callable[[Rng, Topic], Phrase], ...] = (
     simple, simple, social, with_relative, coordinated, embedded, adverbial, transfer, business, business,
-    lambda rng, topic: sense(rng, word := rng.choice(list(LEXICON.ambiguous)), rng.choice(list(LEXICON.ambiguous[word]))),
-    lambda rng, topic: verdict(rng, rng.chance(0.5)),
+    ambiguous, lambda rng, topic: verdict(rng, rng.chance(0.5)),
     lambda rng, topic: feeling(rng, rng.choice(list(LEXICON.emotions))),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from braintune.datasets.microworld.lexicon import LEXICON, Topic
 Row = dict[str, Any]
 Pair = tuple[Phrase, Phrase]
 #: A text, its people in the order of the text, and which of them are the referent and the candidates.
-Puzzle = tuple[str, list[Person], int, tuple[int, int]]
+Puzzle = tuple[list[Phrase], list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
 
@@ -44,12 +44,11 @@ def srl(rng: Rng, label: str) -> Row | None:
     if not phrase.frames:
         return None
     frame = rng.choice(phrase.frames)
-    senses = list(LEXICON.ambiguous.get((frame.lemma, "V"), ()))
-    meaning = phrase.meanings[frame.predicate]
-    number = senses.index(meaning) + 1 if meaning in senses else 1
+    lemma, meaning = grammar.lemma_of(phrase.tokens[frame.predicate]), phrase.meanings[frame.predicate]
+    senses = list(LEXICON.ambiguous.get((lemma, "V"), ()))
+    sense = f"{lemma}.{senses.index(meaning) + 1 if meaning in senses else 1:02d}"
     return {
-        "tokens": phrase.tokens, "predicate_index": frame.predicate, "sense": f"{frame.lemma}.{number:02d}",
-        "tags": phrase.tags(frame),
+        "tokens": phrase.tokens, "predicate_index": frame.predicate, "sense": sense, "tags": phrase.tags(frame),
     }  # fmt: skip
 
 
@@ -59,7 +58,8 @@ def srl(rng: Rng, label: str) -> Row | None:
 def coreference(rng: Rng, label: str) -> Row:
     """Three people, two candidates, one pronoun: who is it?"""
     task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
-    text, cast, referent, candidates = task(rng, label)
+    phrases, cast, referent, candidates = task(rng, label)
+    text = _text(*phrases)
     names = [cast[i].phrase().text() for i in candidates]
     (a_start, a), (b_start, b) = sorted((re.search(rf"\b{name}\b", text).start(), name) for name in names)
     pronoun = list(re.finditer(rf"\b{cast[referent].pronoun().text()}\b", text, re.IGNORECASE))[-1]
@@ -84,7 +84,7 @@ def _by_gender(rng: Rng, label: str) -> Puzzle:
     p, q, r = (person.phrase() for person in cast)
     first = build(frame, p=p, q=q, r=r, at=grammar.place(rng, topic))
     second = clause(grammar.happening(rng, topic, cast[referent].pronoun()))
-    return _text(first, second), cast, referent, candidates
+    return [first, second], cast, referent, candidates
 
 
 def _by_cause(rng: Rng, label: str) -> Puzzle:
@@ -104,8 +104,9 @@ def _by_cause(rng: Rng, label: str) -> Puzzle:
     reporter, subject, other = (person.phrase() for person in cast)
     event = Event(verb, other, subject) if passive else Event(verb, subject, other)
     where = rng.choice(("to the surprise of", "in the story of", "in front of", "in the diary of"))
-    text = sentence(build(f"{where} {{r}} ,", r=reporter), clause(event, passive)).text()[:-1]
-    return f"{text} because {cast[referent].pronoun().text()} {causes[verb]}.", cast, referent, candidates
+    frame = f"{where} {{r}} , {{event}} because {{p}} {causes[verb]}"
+    whole = build(frame, r=reporter, event=clause(event, passive), p=cast[referent].pronoun())
+    return [whole], cast, referent, candidates
 
 
 def _by_work(rng: Rng, label: str) -> Puzzle:
@@ -117,24 +118,24 @@ def _by_work(rng: Rng, label: str) -> Puzzle:
     one, two, three = (
         build(f"{{p}} | {verb} a {job}", p=person.phrase()) for person, job in zip(cast, jobs, strict=True)
     )
-    opening = sentence(one, build(","), two, build(", and"), three).text()
-    work, time = rng.choice(LEXICON.jobs[jobs[referent]]), grammar.capital(rng.choice(LEXICON.times))
-    return f"{opening} {time}, {cast[referent].pronoun().text()} {work}.", cast, referent, candidates
+    opening = build("{one} , {two} , and {three}", one=one, two=two, three=three)
+    work, time = rng.choice(LEXICON.jobs[jobs[referent]]), rng.choice(LEXICON.times)
+    return [opening, build(f"{time} , {{p}} {work}", p=cast[referent].pronoun())], cast, referent, candidates
 
 
 def wsd(rng: Rng, label: str) -> Row:
     """One word in two sentences of different wording: the same sense or not?"""
-    word = rng.choice(list(LEXICON.ambiguous))
-    senses = rng.sample(list(LEXICON.ambiguous[word]), 2)
+    (word, part), frames_of = rng.choice(list(LEXICON.ambiguous.items()))
+    senses = rng.sample(list(frames_of), 2)
     if label == "same":
-        frames = rng.sample(LEXICON.ambiguous[word][senses[0]], 2)
         senses = [senses[0]] * 2
+        frames = rng.sample(frames_of[senses[0]], 2)
     else:
-        frames = [rng.choice(LEXICON.ambiguous[word][kind]) for kind in senses]
-    one, two = (kinds.sense(rng, word, kind, frame) for kind, frame in zip(senses, frames, strict=True))
+        frames = [rng.choice(frames_of[kind]) for kind in senses]
+    one, two = (kinds.sense(rng, kind, frame) for kind, frame in zip(senses, frames, strict=True))
     targets = [re.findall(r"\*(\w+)", frame)[0] for frame in frames]
     return {
-        "word": word[0], "pos": word[1], "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
+        "word": word, "pos": part, "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
         "index1": one.tokens.index(targets[0]), "index2": two.tokens.index(targets[1]), "label": label,
     }  # fmt: skip
 
@@ -158,11 +159,10 @@ def _broader_word(rng: Rng, holds: bool) -> Pair:
     """A hammer is a tool, not a fruit."""
     kind, other = rng.sample(list(LEXICON.broader), 2)
     noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng)
-    time = rng.choice(LEXICON.times)
-    done = grammar.participle(grammar.lemma_of(verb))
+    slots = {"p": who, "t": rng.choice(LEXICON.times), "v": verb, "d": grammar.participle(grammar.lemma_of(verb))}
     premise = "1:the {x} | =was {d} | 0:by {p} | TMP:{t}" if rng.chance(0.5) else "0:{p} | ={v} | 1:a {x} | TMP:{t}"
-    hypothesis = build(WITH_TIME, x=f"a {kind if holds else other}", v=verb, p=who, t=time)
-    return sentence(build(premise, x=noun, d=done, v=verb, p=who, t=time)), sentence(hypothesis)
+    hypothesis = build(WITH_TIME, x=f"a {kind if holds else other}", **slots)
+    return sentence(build(premise, x=noun, **slots)), sentence(hypothesis)
 
 
 def _implied_deed(rng: Rng, holds: bool) -> Pair:
