@@ -57,7 +57,9 @@ def load_plugin(path: Path) -> None:
         added = _added(path, registries, before)
     except Exception as error:  # whatever a user's file may raise
         del sys.modules[loader.name]
-        _restore(registries, before)
+        for kind, registry in registries.items():
+            registry.clear()
+            registry.update(before[kind])
         if isinstance(error, BraintuneError):
             raise
         raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error
@@ -67,25 +69,14 @@ def load_plugin(path: Path) -> None:
 
 def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> list[tuple[str, str]]:
     """Return (kind, name) of the entries that a plugin has added; one that adds none or replaces one is an error."""
-    replaced = [
-        f"{kind} {name!r}"
-        for kind, old in before.items()
-        for name in old
-        if registries[kind].get(name) is not old[name]
-    ]
-    if replaced:
+    entries = [(kind, name, entry) for kind, old in before.items() for name, entry in old.items()]
+    if replaced := [f"{kind} {name!r}" for kind, name, entry in entries if registries[kind].get(name) is not entry]:
         raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
     added = [(kind, name) for kind, registry in registries.items() for name in registry if name not in before[kind]]
     if not added:
         names = ", ".join(name for _, name in REGISTRIES.values())
         raise BraintuneError(f"plugins: {path.name} adds nothing; add an entry to one of {names}")
     return added
-
-
-def _restore(registries: dict[str, dict], before: dict[str, dict]) -> None:
-    for kind, registry in registries.items():
-        registry.clear()
-        registry.update(before[kind])
 
 
 def plugin_checksums(**names: str) -> dict[str, str]:

@@ -14,20 +14,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from braintune.core import base
+from braintune.core import base, settings
 from braintune.core.base import BraintuneError, nearest_first
 from braintune.core.plugins import load_plugin
-from braintune.core.settings import (
-    AnalysisSettings,
-    BrainSettings,
-    DecodingSettings,
-    EmbeddingSettings,
-    MachineSettings,
-    SimulationSettings,
-    TaskSettings,
-    TuningSettings,
-    WorldSettings,
-)
 
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
@@ -44,15 +33,15 @@ class Representation:
 
 
 class Study(
-    MachineSettings,
-    WorldSettings,
-    TaskSettings,
-    TuningSettings,
-    EmbeddingSettings,
-    BrainSettings,
-    SimulationSettings,
-    DecodingSettings,
-    AnalysisSettings,
+    settings.MachineSettings,
+    settings.WorldSettings,
+    settings.TaskSettings,
+    settings.TuningSettings,
+    settings.EmbeddingSettings,
+    settings.BrainSettings,
+    settings.SimulationSettings,
+    settings.DecodingSettings,
+    settings.AnalysisSettings,
 ):
     """Every parameter of a run, validated and frozen, and the path of every artefact."""
 

@@ -104,7 +104,8 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
     from nbclient.exceptions import DeadKernelError
 
     source = NOTEBOOKS / f"{job.step}.ipynb"
-    os.environ.update(_thread_limits(study.threads))
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    os.environ.update(dict.fromkeys(threads, str(study.threads)) | {"TOKENIZERS_PARALLELISM": "false"})
     try:
         return papermill.execute_notebook(
             str(source),
@@ -186,12 +187,6 @@ class _Progress:
 
     def flush(self) -> None:
         """Do nothing: every line is printed at once."""
-
-
-def _thread_limits(threads: int) -> dict[str, str]:
-    """Environment that holds the numerical libraries of a kernel to `threads` threads, and off the net."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def main(words: list[str]) -> None:
