@@ -169,7 +169,7 @@ class SimulationSettings(Settings):
     simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
     simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
     voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
-    signal: dict[str, float] = _parameter(
+    signal: dict[str, Annotated[float, Field(ge=0)]] = _parameter(
         {"language": 0.12, "DMN": 0.12, "task-positive": 0.1, "visual": 0.0},
         "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
     )

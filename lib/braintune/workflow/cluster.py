@@ -54,7 +54,7 @@ def read_engine(path: Path) -> dict[str, Any]:
             f"{path.name}: executor: {executor!r} needs {plugin}, which is not installed; install it: "
             f".venv/bin/pip install {plugin}"
         )
-    blocks = {key: options[key] for key in ("default-resources", "set-resources") if key in options}
+    blocks: dict[str, Any] = {key: options[key] for key in ("default-resources", "set-resources") if key in options}
     blocks |= {f"set-resources: {rule}": lines for rule, lines in (options.get("set-resources") or {}).items()}
     for name, lines in blocks.items():
         if not isinstance(lines, Mapping) or not lines:
