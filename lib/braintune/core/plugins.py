@@ -1,7 +1,7 @@
 """A user's own tasks, methods, controls, backbones and brain data: Python files that a profile names as `plugins`.
 
-A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)``). Which file added which name is
-kept, so that a job's fingerprint covers the plugins that it uses and no others.
+A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)``). The fingerprint of a job covers the
+plugins whose entries it uses, and no others.
 """
 
 import sys
@@ -29,7 +29,7 @@ _LOADED: dict[Path, str] = {}
 
 
 def load_plugin(path: Path) -> None:
-    """Execute a plugin once, and keep which names it added to which registry.
+    """Execute a plugin once, and record which names it added to which registry.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load_plugin(path: Path) -> None:
     before = {kind: dict(registry) for kind, registry in registries.items()}
     loader = SourceFileLoader(f"braintune_plugin_{path.stem}", str(path))
     module = module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
-    sys.modules[loader.name] = module  # where dataclasses look their module up
+    sys.modules[loader.name] = module  # dataclasses look up their module here
     try:
         loader.exec_module(module)
         added = _added(path, registries, before)

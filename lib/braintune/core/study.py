@@ -1,7 +1,7 @@
 """A run as one frozen object: every parameter, and the path of every artefact.
 
-A profile (YAML, flat keys) becomes a :class:`Study`. It *is* each of the groups of parameters in
-:mod:`braintune.core.settings`, so it can be passed wherever one of them is wanted.
+A profile (YAML, flat keys) becomes a :class:`Study`, a subclass of every group of parameters in
+:mod:`braintune.core.settings`: pass it wherever one of them is expected.
 """
 
 import os
@@ -49,12 +49,12 @@ class Study(
     def _possible(self) -> "Study":
         rates = self.learning_rates
         if missing := [m for m in self.methods if m not in rates]:
-            raise ValueError(f"learning_rates: none for method {missing[0]!r}; there are some for {', '.join(rates)}")
+            raise ValueError(f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}")
         if wrong := {k: v for k, v in rates.items() if not v or min(v) <= 0}:
             raise ValueError(f"learning_rates: {wrong} must be lists of numbers above 0")
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
-            raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
+            raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
         if min(self.epochs) < 1:
             raise ValueError(f"epochs: {self.epochs} must be at least 1")
         for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
@@ -132,7 +132,7 @@ class Study(
         controls = [Representation(name, "control") for name in (*self.controls, *self.vectors)]
         return [Representation("untuned", "untuned"), *tuned, *controls]
 
-    # --- where artefacts lie ---------------------------------------------------------------------------------
+    # --- paths of artefacts ----------------------------------------------------------------------------------
 
     @property
     def root(self) -> Path:
@@ -207,7 +207,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date that there is not, for example, is no YAMLError
+    except (yaml.YAMLError, ValueError) as error:  # an invalid date, for example, is no YAMLError
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")

@@ -1,7 +1,7 @@
-"""Where jobs run: an engine's file gives Snakemake its executor and what to ask of a cluster for each job.
+"""Where jobs run: an engine's file names Snakemake's executor and the resources of each job.
 
-Such a file is a profile in Snakemake's sense, a list of its options, which lies beside the profiles of this project in
-`notebooks/profiles`, or anywhere else. What a job asks for by default is in the Snakefile; the rest is up to Snakemake.
+Such a file is a profile of Snakemake, a list of its options, in `notebooks/profiles` or anywhere else. The Snakefile
+holds the default resources of each job.
 """
 
 from collections.abc import Mapping
@@ -68,5 +68,5 @@ def read_engine(path: Path) -> dict[str, Any]:
 def options_for(engine: str) -> list[str]:
     """Return what an engine adds to the command line of Snakemake."""
     path = engine_path(engine)
-    # The executor once more: Snakemake would take a folder of that name beside the file for what is meant.
+    # The executor is repeated: Snakemake might take a folder of the same name for the profile.
     return ["--profile", str(path), "--executor", str(read_engine(path)["executor"])]

@@ -85,7 +85,7 @@ def parse_job(step: str, words: Mapping[str, str]) -> Job:
         fault = "missing" if differing[0] in own else "unknown"
         raise BraintuneError(f"parameter {differing[0]!r} is {fault}; {step} takes {wanted}")
     if not words.get("seed", "0").isdecimal():
-        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number from 0")
+        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number, at least 0")
     return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in own})
 
 
@@ -169,7 +169,7 @@ def artefacts(study: Study, job: Job) -> list[Path]:
 
 
 def outputs(study: Study, job: Job) -> dict[str, str]:
-    """Return path (relative to the folder of all runs) → SHA-256 of the files that are there of a job's artefacts."""
+    """Return path (relative to the folder of all runs) → SHA-256 of the existing files of a job's artefacts."""
     found: dict[str, str] = {}
     for place in artefacts(study, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]

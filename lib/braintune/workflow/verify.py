@@ -13,7 +13,7 @@ from braintune.core.study import Study
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import Job, all_jobs, executed_notebook, outputs, page_checksum, read_notebook
 
-#: What a file may be, the good first; the last three make a run unfit to be trusted.
+#: States of a file; with any of the last three a run cannot be trusted.
 STATES = ("as made", "not recorded", "stale", "altered", "missing")
 FAULTS = STATES[2:]
 
@@ -69,8 +69,8 @@ def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
     try:
         notebook = read_notebook(path)
     except BraintuneError:
-        whole = "it is not a whole notebook"
-        yield Finding("altered", job.label, page, whole) if path.is_file() else Finding("missing", job.label, page)
+        damaged = "it is not a whole notebook"
+        yield Finding("altered", job.label, page, damaged) if path.is_file() else Finding("missing", job.label, page)
     else:
         note = notebook["metadata"].get("braintune", {})
         recorded = note.get("outputs", {})
@@ -88,7 +88,7 @@ def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
 
 
 def _book(study: Study, stamps: dict[Job, str]) -> Finding:
-    """Return whether the built book is there and was built from notebooks of the present state."""
+    """Return the state of the built book: whether it exists and shows the present state of every job."""
     name, facts = study.book_page.relative_to(study.root).as_posix(), study.folder / "provenance.json"
     if not study.book_page.is_file() or not facts.is_file():
         return Finding("missing", "book", facts.name if study.book_page.is_file() else name)

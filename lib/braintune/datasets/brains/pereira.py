@@ -75,8 +75,8 @@ class _Session:
 def sentences(study: Study) -> BrainData:
     """Sentences in passages, read by participants who did every experiment of `study.experiments`; four networks.
 
-    The experiments are joined: passages get numbers of their own, topics are known by their names. Of every file only
-    the voxels of the wanted regions are kept, and of one participant at a time.
+    The experiments are joined: passages are renumbered, topics are matched by name. Only the voxels of the wanted
+    regions are kept, one participant at a time.
 
     Parameters
     ----------

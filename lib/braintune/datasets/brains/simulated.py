@@ -1,7 +1,7 @@
 """Simulated participants: voxels that code the latent features of the generated sentences, with noise.
 
-No language model is involved. The profile sets what the voxels code, so the right result of an analysis is known: the
-language network codes concepts and syntax well, the visual network (by default) nothing.
+No language model is involved. The profile sets what the voxels code, so the correct result of an analysis is known. By
+default the visual network codes nothing.
 """
 
 from collections.abc import Mapping
