@@ -129,21 +129,13 @@ def stimuli_of(path: Path) -> Stimuli:
         raise BraintuneError(f"{path}: sentence of row {sentences.index('') + 1} is empty; write it there")
     if not several:
         require_distinct(sentences, str(path), "average the responses to it, and list it once")
-    groups = {}
-    for column in ("passage", "topic", "position"):
-        if column in table:
-            groups[column] = _by_stimulus(path, table[column], number)
+    columns = [column for column in ("passage", "topic", "position") if column in table]
+    groups = {column: _by_stimulus(path, table[column], number) for column in columns}
     if "position" in groups and not pd.api.types.is_integer_dtype(groups["position"].dtype):
         raise BraintuneError(f"{path}: column 'position' must hold whole numbers from 0; leave it out, or mend it")
     coded = {column: pd.factorize(groups[column])[0] for column in ("passage", "topic") if column in groups}
-    return Stimuli(
-        [str(name) for name in unique],
-        sentences,
-        number,
-        **coded,
-        position=groups.get("position"),
-        contiguous="position" in groups and "passage" not in groups,
-    )
+    position, one_story = groups.get("position"), "position" in groups and "passage" not in groups
+    return Stimuli([str(name) for name in unique], sentences, number, **coded, position=position, contiguous=one_story)
 
 
 def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarray:

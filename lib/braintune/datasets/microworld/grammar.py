@@ -18,7 +18,7 @@ from braintune.datasets.microworld.lexicon import LEXICON, Topic
 T = TypeVar("T")
 
 VERDICT_WORDS = {word for reviewed in LEXICON.reviewed for word in (*reviewed["good"], *reviewed["bad"])}
-FEELING_WORDS = {word for emotion in LEXICON.emotions.values() for word in emotion.words}
+FEELING_WORDS = {word for emotion in LEXICON.emotions.values() for word in emotion["words"]}
 ADJECTIVES = VERDICT_WORDS | FEELING_WORDS | {*LEXICON.person_adjectives, *LEXICON.other_adjectives}
 KIND_OF_NOUN = {noun: kind for table in (LEXICON.broader, LEXICON.things) for kind in table for noun in table[kind]}
 

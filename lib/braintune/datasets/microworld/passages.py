@@ -45,9 +45,9 @@ class WorldStimuli:
 ACTION_OF_VERB = {verb: kind for kind, verbs in reversed(LEXICON.actions.items()) for verb in verbs}
 PEOPLE_NOUNS = {noun for topic in LEXICON.topics.values() for noun in topic.people} | set(LEXICON.jobs)
 UNHAPPY = ("sadness", "anger", "fear", "disgust")
-PLEASANT = {word for reviewed in LEXICON.reviewed for word in reviewed["good"]} | set(LEXICON.emotions["joy"].words)
+PLEASANT = {word for reviewed in LEXICON.reviewed for word in reviewed["good"]} | set(LEXICON.emotions["joy"]["words"])
 UNPLEASANT = {word for reviewed in LEXICON.reviewed for word in reviewed["bad"]}
-UNPLEASANT |= {word for name in UNHAPPY for word in LEXICON.emotions[name].words}
+UNPLEASANT |= {word for name in UNHAPPY for word in LEXICON.emotions[name]["words"]}
 CONCRETE = set(LEXICON.things) - {"idea", "happening", "body"}
 CONCEPTS = (
     *("person", "place", *LEXICON.things, *LEXICON.actions),
@@ -204,7 +204,7 @@ class Scene:
     def mood(self) -> Phrase:
         """How the hero feels in the end, and why."""
         name = self.rng.choice([name for name in LEXICON.emotions if name != "neutral"])
-        degree, word = self.rng.choice(LEXICON.intensifiers), self.rng.choice(LEXICON.emotions[name].words)
+        degree, word = self.rng.choice(LEXICON.intensifiers), self.rng.choice(LEXICON.emotions[name]["words"])
         state = build("{p} | =was | {d} {w}", p=self.hero.pronoun(), d=degree, w=word)
         reason = clause(self._event(self._described()), self.rng.chance(0.3))
         return sentence(state, build("because"), reason, marks=["embedded"])

@@ -117,14 +117,14 @@ def feeling(rng: Rng, emotion: str) -> Phrase:
         return sentence(event, build(", and"), after)
     if emotion != "neutral" and rng.chance(0.4):
         return _change_of_mood(rng, one, emotion)
-    situation = rng.choice(LEXICON.emotions[emotion].situations)
+    situation = rng.choice(LEXICON.emotions[emotion]["situations"])
     return sentence(build(situation + " | TMP:{t}", f=one.phrase(), t=rng.choice(LEXICON.times)))
 
 
 def _change_of_mood(rng: Rng, person: grammar.Person, emotion: str) -> Phrase:
     """Return a sentence in which another feeling is mentioned: "Anna seemed angry, but she was really sad."."""
     other = rng.choice([name for name in LEXICON.emotions if name not in (emotion, "neutral")])
-    before, now = (rng.choice(LEXICON.emotions[name].words) for name in (other, emotion))
+    before, now = (rng.choice(LEXICON.emotions[name]["words"]) for name in (other, emotion))
     frame = rng.choice(LEXICON.changes_of_mood)
     time, degree = rng.choice(LEXICON.times), rng.choice(LEXICON.intensifiers)
     slots = {"p": person.phrase(), "s": person.pronoun(), "b": before, "n": now, "t": time, "d": degree}

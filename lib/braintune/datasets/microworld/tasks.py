@@ -373,7 +373,7 @@ READERS = {
     ),
     "emotion": Reader(
         lambda rng, label: {"sentence": kinds.feeling(rng, label).text(), "label": label},
-        {name: emotion.share for name, emotion in LEXICON.emotions.items()},
+        {name: emotion["share"] for name, emotion in LEXICON.emotions.items()},
     ),
 }
 #: Fields of a row that hold text.
