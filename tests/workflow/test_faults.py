@@ -77,7 +77,7 @@ INVALID = "mine.yml is not valid YAML: "
     "a folder outside": (b"own_study: ../../etc\n", "own_study: .*pattern.*; got '../../etc'"),
     "three exponents": (b"alpha_exponents: [0, 1, 2]\n", r"alpha_exponents: .*at most 2.*; got \[0, 1, 2\]"),
     "no seed": (b"seeds: []\n", r"seeds: .*at least 1.*; got \[\] .one tuning run per seed"),
-    "no rates": (b"learning_rates: {fine-tuned: [], prompt-tuned: []}\n", "learning_rates: .* numbers above 0"),
+    "no rates": (b"learning_rates: {fine-tuned: [], prompt-tuned: []}\n", "learning_rates.fine-tuned: .*at least 1"),
     "folder of models": (b"profile: models\n", "profile: 'models' must be the file's name"),
 })  # fmt: skip
 def test_a_profile(tmp_path, made_by, fragments):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 TEN_TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
 
@@ -77,12 +77,14 @@ class TuningSettings(Settings):
         ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
     )
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
-    learning_rates: dict[str, list[float]] = _parameter(
+    learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]] = _parameter(
         {"fine-tuned": [1e-4], "prompt-tuned": [1e-2], "prompt-shallow": [1e-2], "lora": [1e-3], "bitfit": [1e-3],
          "head-only": [1e-2]},
         "peak learning rates to try, by method: as many for each method",
     )  # fmt: skip
-    epochs: list[int] = _parameter([3], "lengths of training to try, the same for each method", "epochs", min_length=1)
+    epochs: list[PositiveInt] = _parameter(
+        [3], "lengths of training to try, the same for each method", "epochs", min_length=1
+    )
     search_examples: int = _parameter(
         500,
         "training examples of a trial; the first trial within one standard error of the best then runs on all of them",
@@ -169,7 +171,7 @@ class SimulationSettings(Settings):
     simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
     simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
     voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
-    signal: dict[str, Annotated[float, Field(ge=0)]] = _parameter(
+    signal: dict[str, NonNegativeFloat] = _parameter(
         {"language": 0.12, "DMN": 0.12, "task-positive": 0.1, "visual": 0.0},
         "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
     )

@@ -50,13 +50,9 @@ class Study(
         rates = self.learning_rates
         if missing := [m for m in self.methods if m not in rates]:
             raise ValueError(f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}")
-        if wrong := {k: v for k, v in rates.items() if not v or min(v) <= 0}:
-            raise ValueError(f"learning_rates: {wrong} must be lists of numbers above 0")
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
             raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
-        if min(self.epochs) < 1:
-            raise ValueError(f"epochs: {self.epochs} must be at least 1")
         for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):

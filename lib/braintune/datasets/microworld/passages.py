@@ -165,7 +165,7 @@ class Scene:
         event = self._event(self.hero.pronoun("object" if passive else "subject"), place)
         return sentence(clause(replace(event, **details), passive))
 
-    #: The hero, now a pronoun, does something; something is done by the hero; is left undone; comes next.
+    # The hero, now a pronoun, does something; something is done by the hero, is left undone, comes next.
     work = partialmethod(_hero_acts, 0.6)
     done_by = partialmethod(_hero_acts, 0.4, passive=True)
     refusal = partialmethod(_hero_acts, 0.3, negated=True)
