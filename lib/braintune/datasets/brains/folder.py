@@ -10,19 +10,8 @@ import pandas as pd
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.brains import nifti, story
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    LazyCoordinates,
-    Stimuli,
-    data_set_folder,
-    participant_files,
-    read_array,
-    read_csv,
-    read_keys,
-    require_distinct,
-)
+from braintune.datasets.brains import base, nifti, story
+from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
 
 
 class Responses(NamedTuple):
@@ -49,7 +38,7 @@ def own_study(study: Study) -> BrainData:
     BraintuneError
         If the folder holds neither table or no participant, or a file does not fit.
     """
-    folder = data_set_folder(SOURCE, study.own_study)
+    folder = base.data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
     timed = story.read_story(table, study) if table.name == "words.csv" else None
     images = any(folder.glob("*_beta.nii*"))
@@ -118,7 +107,7 @@ def stimuli_of(path: Path) -> Stimuli:
     BraintuneError
         For an empty table, an empty or repeated sentence, or a group that differs within a stimulus.
     """
-    table = read_csv(path, ("sentence",))
+    table = base.read_csv(path, ("sentence",))
     sentences = [str(sentence).strip() for sentence in table["sentence"]]
     several = "stimulus" in table
     names = table["stimulus"].astype(str) if several else pd.Series([f"sentence {i + 1}" for i in range(len(table))])
@@ -128,7 +117,7 @@ def stimuli_of(path: Path) -> Stimuli:
     if several and "" in set(sentences):
         raise BraintuneError(f"{path}: sentence of row {sentences.index('') + 1} is empty; write it there")
     if not several:
-        require_distinct(sentences, str(path), "average the responses to it, and list it once")
+        base.require_distinct(sentences, str(path), "average the responses to it, and list it once")
     columns = [column for column in ("passage", "topic", "position") if column in table]
     groups = {column: _by_stimulus(path, table[column], number) for column in columns}
     if "position" in groups and not pd.api.types.is_integer_dtype(groups["position"].dtype):
@@ -155,12 +144,12 @@ def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarra
 
 def _arrays(folder: Path) -> Responses:
     """Read a folder with an .npz file for each participant, one array a region."""
-    files = participant_files(folder, "*.npz")
+    files = base.participant_files(folder, "*.npz")
     return Responses(
         files,
-        regions_of=lambda participant: read_keys(folder / f"{participant}.npz"),
+        regions_of=lambda participant: base.read_keys(folder / f"{participant}.npz"),
         read=lambda participant, regions: {
-            region: read_array(folder / f"{participant}.npz", region, finite=False) for region in regions
+            region: base.read_array(folder / f"{participant}.npz", region, finite=False) for region in regions
         },
     )
 
