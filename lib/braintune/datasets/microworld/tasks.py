@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from braintune.core.base import BraintuneError, lookup
 from braintune.datasets.microworld import grammar
 from braintune.datasets.microworld import sentences as kinds
-from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, build, clause, past, people, sentence
+from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, clause, past, people, sentence
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 Row = dict[str, Any]
-Pair = tuple[Phrase, Phrase]
-#: A text, its people in the order of the text, and which of them are the referent and the candidates.
-Puzzle = tuple[list[Phrase], list[Person], int, tuple[int, int]]
+Pair = tuple[str, str]
+#: Sentences, the people in the order of the text, and which of them are the referent and the candidates.
+Puzzle = tuple[list[str], list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
 
@@ -58,8 +58,8 @@ def srl(rng: Rng, label: str) -> Row | None:
 def coreference(rng: Rng, label: str) -> Row:
     """Three people, two candidates, one pronoun: who is it?"""
     task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
-    phrases, cast, referent, candidates = task(rng, label)
-    text = _text(*phrases)
+    sentences, cast, referent, candidates = task(rng, label)
+    text = _text(*sentences)
     names = [cast[i].phrase().text() for i in candidates]
     (a_start, a), (b_start, b) = sorted((re.search(rf"\b{name}\b", text).start(), name) for name in names)
     pronoun = list(re.finditer(rf"\b{cast[referent].pronoun().text()}\b", text, re.IGNORECASE))[-1]
@@ -81,9 +81,9 @@ def _by_gender(rng: Rng, label: str) -> Puzzle:
     woman = rng.chance(0.5)
     cast = people(rng, 3, [woman == (i == referent) for i in range(3)])
     frame, topic = rng.choice(LEXICON.meetings), rng.choice(list(LEXICON.topics.values()))
-    p, q, r = (person.phrase() for person in cast)
-    first = build(frame, p=p, q=q, r=r, at=grammar.place(rng, topic))
-    second = clause(grammar.happening(rng, topic, cast[referent].pronoun()))
+    p, q, r = (person.phrase().text() for person in cast)
+    first = frame.format(p=p, q=q, r=r, at=grammar.place(rng, topic))
+    second = clause(grammar.happening(rng, topic, cast[referent].pronoun())).text()
     return [first, second], cast, referent, candidates
 
 
@@ -104,9 +104,8 @@ def _by_cause(rng: Rng, label: str) -> Puzzle:
     reporter, subject, other = (person.phrase() for person in cast)
     event = Event(verb, other, subject) if passive else Event(verb, subject, other)
     where = rng.choice(("to the surprise of", "in the story of", "in front of", "in the diary of"))
-    frame = f"{where} {{r}} , {{event}} because {{p}} {causes[verb]}"
-    whole = build(frame, r=reporter, event=clause(event, passive), p=cast[referent].pronoun())
-    return [whole], cast, referent, candidates
+    reason = f"because {cast[referent].pronoun().text()} {causes[verb]}"
+    return [f"{where} {reporter.text()} , {clause(event, passive).text()} {reason}"], cast, referent, candidates
 
 
 def _by_work(rng: Rng, label: str) -> Puzzle:
@@ -114,13 +113,11 @@ def _by_work(rng: Rng, label: str) -> Puzzle:
     referent, candidates = _roles(rng, label)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
-    verb = rng.choice(("=is |", "=works | as"))
-    one, two, three = (
-        build(f"{{p}} | {verb} a {job}", p=person.phrase()) for person, job in zip(cast, jobs, strict=True)
-    )
-    opening = build("{one} , {two} , and {three}", one=one, two=two, three=three)
+    verb = rng.choice(("is", "works as"))
+    one, two, three = (f"{who.phrase().text()} {verb} a {job}" for who, job in zip(cast, jobs, strict=True))
     work, time = rng.choice(LEXICON.jobs[jobs[referent]]), rng.choice(LEXICON.times)
-    return [opening, build(f"{time} , {{p}} {work}", p=cast[referent].pronoun())], cast, referent, candidates
+    second = f"{time} , {cast[referent].pronoun().text()} {work}"
+    return [f"{one} , {two} , and {three}", second], cast, referent, candidates
 
 
 def wsd(rng: Rng, label: str) -> Row:
@@ -142,9 +139,6 @@ def wsd(rng: Rng, label: str) -> Row:
 
 # --- pairs of sentences ------------------------------------------------------------------------------------------
 
-WITH_OBJECT = "0:{p} | ={v} | 1:{x}"
-WITH_TIME = "0:{p} | ={v} | 1:{x} | TMP:{t}"
-
 
 def nli(rng: Rng, label: str) -> Row:
     """Does the hypothesis follow from the premise?"""
@@ -152,39 +146,37 @@ def nli(rng: Rng, label: str) -> Row:
         (_broader_word, _broader_word, _implied_deed, _implied_deed, _conjunct, _who_did, _relative_who, _reported)
     )
     premise, hypothesis = change(rng, label == "entailment")
-    return {"premise": premise.text(), "hypothesis": hypothesis.text(), "label": label}
+    return {"premise": _text(premise), "hypothesis": _text(hypothesis), "label": label}
 
 
 def _broader_word(rng: Rng, holds: bool) -> Pair:
     """A hammer is a tool, not a fruit."""
     kind, other = rng.sample(list(LEXICON.broader), 2)
-    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng)
-    slots = {"p": who, "t": rng.choice(LEXICON.times), "v": verb, "d": grammar.participle(grammar.lemma_of(verb))}
-    premise = "1:the {x} | =was {d} | 0:by {p} | TMP:{t}" if rng.chance(0.5) else "0:{p} | ={v} | 1:a {x} | TMP:{t}"
-    hypothesis = build(WITH_TIME, x=f"a {kind if holds else other}", **slots)
-    return sentence(build(premise, x=noun, **slots)), sentence(hypothesis)
+    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng).text()
+    time, done = rng.choice(LEXICON.times), grammar.participle(grammar.lemma_of(verb))
+    premise = f"the {noun} was {done} by {who} {time}" if rng.chance(0.5) else f"{who} {verb} a {noun} {time}"
+    return premise, f"{who} {verb} a {kind if holds else other} {time}"
 
 
 def _implied_deed(rng: Rng, holds: bool) -> Pair:
     """Who managed to do it did it; who failed to did not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    happens = rng.chance(0.5)
-    slots = {"p": grammar.named(rng), "t": rng.choice(LEXICON.times), "x": f"the {noun}"}
-    group = f"{rng.choice(LEXICON.happens if happens else LEXICON.happens_not)} {verb}"
-    hypothesis = grammar.verb_group(verb, "past", negated=happens != holds)
-    return sentence(build(WITH_TIME, v=group, **slots)), sentence(build(WITH_TIME, v=hypothesis, **slots))
+    happens, who, time = rng.chance(0.5), grammar.named(rng).text(), rng.choice(LEXICON.times)
+    managed = rng.choice(LEXICON.happens if happens else LEXICON.happens_not)
+    did = grammar.verb_group(verb, "past", negated=happens != holds)
+    return f"{who} {managed} {verb} the {noun} {time}", f"{who} {did} the {noun} {time}"
 
 
 def _conjunct(rng: Rng, holds: bool) -> Pair:
     """Each subject goes with its own verb phrase."""
-    (p, q), (one, two) = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
-    premise = sentence(_step(p, one), build(rng.choice((", and", ", but", "while"))), _step(q, two))
-    return premise, sentence(_step(*rng.choice(((p, one), (q, two)) if holds else ((p, two), (q, one)))))
+    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
+    premise = f"{p} {one} {rng.choice((', and', ', but', 'while'))} {q} {two}"
+    return premise, rng.choice((f"{p} {one}", f"{q} {two}") if holds else (f"{p} {two}", f"{q} {one}"))
 
 
-def _step(who: Phrase, predicate: str) -> Phrase:
-    """Return a clause of a person and a predicate of the lexicon, "called a taxi"."""
-    return build(f"0:{{p}} | {predicate}", p=who)
+def _two_names(rng: Rng) -> tuple[str, str]:
+    one, two = grammar.two_named(rng)
+    return one.text(), two.text()
 
 
 def _social_event(rng: Rng) -> tuple[Event, Event]:
@@ -199,27 +191,25 @@ def _who_did(rng: Rng, holds: bool) -> Pair:
     event, exchanged = _social_event(rng)
     voices = rng.chance(0.5), rng.chance(0.5)
     premise = replace(event, time=rng.choice(LEXICON.times))
-    return sentence(clause(premise, voices[0])), sentence(clause(event if holds else exchanged, voices[1]))
+    return clause(premise, voices[0]).text(), clause(event if holds else exchanged, voices[1]).text()
 
 
 def _relative_who(rng: Rng, holds: bool) -> Pair:
     """The head of the relative clause is the subject, whoever is next to the verb."""
-    one, two = (build(f"the {job}") for job in rng.sample(LEXICON.job_names, 2))
-    step = rng.choice(LEXICON.steps)
-    head = grammar.relative(one, past(rng.choice(LEXICON.social)), two, rng.chance(0.5))
-    opening = build("in the story of {p} ,", p=grammar.named(rng))
-    return sentence(opening, _step(head, step)), sentence(opening, _step(one if holds else two, step))
+    one, two = (f"the {job}" for job in rng.sample(LEXICON.job_names, 2))
+    step, verb = rng.choice(LEXICON.steps), past(rng.choice(LEXICON.social))
+    head = f"{one} who {verb} {two}" if rng.chance(0.5) else f"{one} who {two} {verb}"
+    opening = f"in the story of {grammar.named(rng).text()} ,"
+    return f"{opening} {head} {step}", f"{opening} {one if holds else two} {step}"
 
 
 def _reported(rng: Rng, holds: bool) -> Pair:
     """What is known is true; what is wrongly believed is not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    true = rng.chance(0.5)
-    p, q = grammar.two_named(rng)
-    inner = build(WITH_OBJECT, p=q, v=f"had {grammar.participle(verb)}", x=f"the {noun}")
-    premise = grammar.report(p, rng.choice(LEXICON.true_reports if true else LEXICON.false_reports), inner)
-    hypothesis = grammar.verb_group(verb, "past", negated=true != holds)
-    return sentence(premise), sentence(build(WITH_OBJECT, p=q, v=hypothesis, x=f"the {noun}"))
+    true, (p, q) = rng.chance(0.5), _two_names(rng)
+    knew = rng.choice(LEXICON.true_reports if true else LEXICON.false_reports)
+    did = grammar.verb_group(verb, "past", negated=true != holds)
+    return f"{p} {knew} that {q} had {grammar.participle(verb)} the {noun}", f"{q} {did} the {noun}"
 
 
 def paraphrase(rng: Rng, label: str) -> Row:
@@ -229,7 +219,7 @@ def paraphrase(rng: Rng, label: str) -> Row:
     one, two = change(rng, label == "paraphrase")
     if rng.chance(0.5):
         one, two = two, one
-    return {"sentence1": one.text(), "sentence2": two.text(), "label": label}
+    return {"sentence1": _text(one), "sentence2": _text(two), "label": label}
 
 
 def _two_of(rng: Rng, sides: Sequence[list[str]], same: bool) -> tuple[str, str]:
@@ -250,7 +240,7 @@ def _same_act(rng: Rng, same: bool) -> Pair:
     times = _two_of(rng, rng.choice(LEXICON.time_contrasts), same or rng.chance(0.4))
     passive = rng.chance(0.3)
     one, two = (
-        sentence(clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive))
+        clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive).text()
         for verb, time in zip(_two_of(rng, verbs, same), times, strict=True)
     )
     return one, two
@@ -260,9 +250,8 @@ def _same_topic(rng: Rng, same: bool) -> Pair:
     """Two nouns and two verbs of one meaning, or of two."""
     verbs = _two_of(rng, rng.choice(LEXICON.attitude_contrasts), same or rng.chance(0.4))
     nouns = _two_of(rng, rng.choice(LEXICON.noun_contrasts), same)
-    who, time = grammar.named(rng), rng.choice(LEXICON.times)
-    one, two = (sentence(build(WITH_TIME, p=who, v=v, x=x, t=time)) for v, x in zip(verbs, nouns, strict=True))
-    return one, two
+    who, time = grammar.named(rng).text(), rng.choice(LEXICON.times)
+    return f"{who} {verbs[0]} {nouns[0]} {time}", f"{who} {verbs[1]} {nouns[1]} {time}"
 
 
 def _same_roles(rng: Rng, same: bool) -> Pair:
@@ -270,26 +259,22 @@ def _same_roles(rng: Rng, same: bool) -> Pair:
     event, exchanged = _social_event(rng)
     event.time = exchanged.time = rng.choice(LEXICON.times)
     passive = rng.chance(0.5)
-    return sentence(clause(event, passive)), sentence(clause(event if same else exchanged, not passive))
+    return clause(event, passive).text(), clause(event if same else exchanged, not passive).text()
 
 
 def _converse(rng: Rng, same: bool) -> Pair:
     """What Anna lent to Tom, Tom borrowed from Anna."""
-    p, q = grammar.two_named(rng)
-    gives, takes = rng.choice(LEXICON.converses)
-    slots = {"x": f"the {rng.choice(LEXICON.goods)}", "t": rng.choice(LEXICON.times)}
-    giving = build("0:{p} | ={v} | 1:{x} | 2:to {q} | TMP:{t}", p=p, q=q, v=gives, **slots)
+    (p, q), (gives, takes) = _two_names(rng), rng.choice(LEXICON.converses)
+    goods, time = rng.choice(LEXICON.goods), rng.choice(LEXICON.times)
     taker, giver = (q, p) if same else (p, q)
-    taking = build("0:{p} | ={v} | 1:{x} | 2:from {q} | TMP:{t}", p=taker, q=giver, v=takes, **slots)
-    return sentence(giving), sentence(taking)
+    return f"{p} {gives} the {goods} to {q} {time}", f"{taker} {takes} the {goods} from {giver} {time}"
 
 
 def _same_order(rng: Rng, same: bool) -> Pair:
     """What happened before and what after."""
-    people, steps = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
-    one, two = (_step(who, step) for who, step in zip(people, steps, strict=True))
-    first, second = (two, one) if same else (one, two)
-    return sentence(one, build("before"), two), sentence(first, build("after"), second)
+    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
+    first, second = f"{p} {one}", f"{q} {two}"
+    return f"{first} before {second}", f"{second} after {first}" if same else f"{first} after {second}"
 
 
 # --- questions ---------------------------------------------------------------------------------------------------
@@ -304,8 +289,8 @@ def qa(rng: Rng, label: str) -> Row | None:
         return None
     both = rng.sample((event, other), 2)
     one_sentence = rng.chance(0.5)
-    first, second = (clause(e, rng.chance(0.5)) for e in both)
-    context = sentence(first, build(", and"), second).text() if one_sentence else _text(first, second)
+    first, second = (clause(e, rng.chance(0.5)).text() for e in both)
+    context = _text(f"{first} , and {second}") if one_sentence else _text(first, second)
     question, answer = _question(rng, event)
     start = context.lower().find(answer.lower())
     if context.lower().count(answer.lower()) != 1:
@@ -343,9 +328,9 @@ def _question(rng: Rng, event: Event) -> tuple[str, str]:
     return f"{'What' if is_thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
 
 
-def _text(*phrases: Phrase) -> str:
-    """Return the running text of several phrases, each of which becomes a sentence."""
-    return " ".join(sentence(phrase).text() for phrase in phrases)
+def _text(*sentences: str) -> str:
+    """Return running text: each sentence gets a capital letter, a full stop, and "an" before a vowel."""
+    return " ".join(sentence(Phrase().add(words.split(), "")).text() for words in sentences)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
