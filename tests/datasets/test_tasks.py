@@ -15,6 +15,8 @@ from braintune.datasets.metrics import exact_match, score, token_f1
 from braintune.datasets.tasks import KINDS, TASKS, Task, check_row, load_task, read_rows
 from braintune.models.baselines import trivial_answers
 
+anything = settings(max_examples=50, deadline=None)  # a busy machine is no fault
+
 ROWS = {
     "chunking": {"tokens": ["She", "plays", "."], "tags": ["B-NP", "B-VP", "O"]},
     "srl": {"tokens": ["She", "plays"], "tags": ["B-ARG0", "B-V"], "predicate_index": 1},
@@ -199,6 +201,7 @@ def naive_answer_words(text):
 words = st.lists(st.sampled_from(["the", "a", "river", "River.", "an", "ox", "42", "!", "é"]), max_size=6).map(" ".join)
 
 
+@anything
 @given(words | st.text(max_size=12), words | st.text(max_size=12))
 def test_answer_scores_equal_the_slow_way(left, right):
     a, b = naive_answer_words(left), naive_answer_words(right)
@@ -246,7 +249,7 @@ def bio(draw, size):
     return tags
 
 
-@settings(max_examples=50, deadline=None)
+@anything
 @given(st.data())
 def test_span_f1_equals_counting_spans(data):
     sizes = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=4))
@@ -268,6 +271,7 @@ def test_the_given_predicate_does_not_count():
     assert score(TASKS["srl"], rows, [["B-ARG0", "O", "O"]])["span F1"] == 1
 
 
+@anything
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
 def test_label_scores_equal_the_slow_way(pairs):
     truth, guess = zip(*pairs, strict=True)

@@ -9,8 +9,9 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,6 +63,11 @@ class Task:
     metric: str
     question: str
     fields: dict[str, str]
+
+    @property
+    def text_fields(self) -> list[str]:
+        """The fields that hold a text, in their order; the label is none."""
+        return [field for field, kind in self.fields.items() if kind == "text" and field != "label"]
 
 
 _SENTENCE = {"sentence": "text", "label": "text"}
@@ -177,8 +183,7 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SourceRows:
+class SourceRows(NamedTuple):
     """All rows of a task in a source, before a sample is drawn; fields as those of :class:`TaskData`."""
 
     train: list[Row]
@@ -204,15 +209,14 @@ def _from_microworld(study: Study, task: Task) -> SourceRows:
 
 def _from_folder(study: Study, task: Task) -> SourceRows:
     folder = data_folder() / "nlu" / task.name
-    files = {part: folder / f"{part}.jsonl" for part in ("train", "test")}
-    for file in files.values():
-        if not file.is_file():
-            raise BraintuneError(
-                f"{file} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
-                "(data/README.md says how to get it), or set task_source: hub or microworld"
-            )
-    sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
-    return SourceRows(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
+    files = [folder / f"{part}.jsonl" for part in ("train", "test")]
+    if missing := [file for file in files if not file.is_file()]:
+        raise BraintuneError(
+            f"{missing[0]} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/"
+            f"{missing[0].name} (data/README.md says how to get it), or set task_source: hub or microworld"
+        )
+    train, test = (read_rows(task, file) for file in files)
+    return SourceRows(train, test, {f"nlu/{task.name}/{file.name}": checksum(file) for file in files}, {})
 
 
 def _from_hub(study: Study, task: Task) -> SourceRows:
@@ -222,15 +226,14 @@ def _from_hub(study: Study, task: Task) -> SourceRows:
     for part, where, row in hub.read(entry):
         if row is None:
             left_out[part] += 1
-            continue
-        check_row(task, row, where)
-        rows[part].append(row)
-    for part in rows:
-        if not rows[part]:
-            raise BraintuneError(
-                f"{entry.repository}, {entry.patterns[part]}: no example of {task.name} ({left_out[part]} left out); a "
-                f"task needs at least one; fetch the data again with `{entry.command} --force-download`"
-            )
+        else:
+            check_row(task, row, where)
+            rows[part].append(row)
+    if empty := [part for part in rows if not rows[part]]:
+        raise BraintuneError(
+            f"{entry.repository}, {entry.patterns[empty[0]]}: no example of {task.name} ({left_out[empty[0]]} left "
+            f"out); a task needs at least one; fetch the data again with `{entry.command} --force-download`"
+        )
     return SourceRows(rows["train"], rows["test"], hub.checksums(entry), left_out)
 
 
@@ -251,7 +254,7 @@ def read_rows(task: Task, file: Path) -> list[Row]:
         For the first row that is not JSON or does not fit, naming file, line and field.
     """
     rows = []
-    # split at line feeds only: other line separators may stand inside a JSON string
+    # split at line feeds only: a JSON string may hold other line separators
     for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -273,22 +276,23 @@ def _is_index(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+def _is_list_of(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(fits, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_answer(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("text"), str) and _is_index(value.get("answer_start"))
+    return isinstance(value, dict) and _is_text(value.get("text")) and _is_index(value.get("answer_start"))
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (lambda value: isinstance(value, str), "a text"),
-    "words": (_are_words, "a list of texts, not empty"),
+    "text": (_is_text, "a text"),
+    "words": (partial(_is_list_of, _is_text), "a list of texts, not empty"),
     "index": (_is_index, "a whole number, at least 0"),
-    "answers": (
-        lambda value: isinstance(value, list) and bool(value) and all(map(_is_answer, value)),
-        "a list of {text, answer_start}, not empty",
-    ),
+    "answers": (partial(_is_list_of, _is_answer), "a list of {text, answer_start}, not empty"),
 }
 
 

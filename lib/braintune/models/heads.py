@@ -79,8 +79,8 @@ class TunedModel(nn.Module):
         """
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
-        place = torch.arange(hidden.shape[1], device=hidden.device)
-        inside = (place >= spans[..., :1]) & (place < spans[..., 1:])  # [b, k, l]
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        inside = (position >= spans[..., :1]) & (position < spans[..., 1:])  # [b, k, l]
         logits = self.head(self.dropout(self._features(hidden, inside))).float()
         if self.kind == "span":
             logits = logits.masked_fill(~inside[:, 0, :, None], torch.finfo(logits.dtype).min)
