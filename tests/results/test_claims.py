@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from braintune.core.study import Study
-from braintune.results import checks, claims
+from braintune.results import checks, claims, tables
 from braintune.results.claims import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED
 from braintune.results.tables import ARMS
 
@@ -34,10 +34,9 @@ def made_up_tables(effect=None, task=None, noise=0.004, participants=8, regions=
                     score = level + people + shared + task.get(t, 0) + gain * (m == "prompt-tuned")
                     score = score + rng.normal(0, noise, participants)
                     name = f"{t}_{m}_seed-{k}"
-                    rows += [(brain, f"S{p}", r, name, t, m, k, 2, "grouped", s) for p, s in enumerate(score)]
-    columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
-    at_layer = pd.DataFrame(rows, columns=[*columns, "pairwise"])
-    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
+                    rows += [(brain, f"S{p}", r, name, "tuned", t, m, k, 2, "grouped", s) for p, s in enumerate(score)]
+    at_layer = pd.DataFrame(rows, columns=[*tables.MEAN_OVER_FOLDS, "pairwise"])
+    models = at_layer[["brain", *tables.REPRESENTATION, "layer"]].drop_duplicates()
     closeness = models.assign(spearman=rng.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)
     tuned = models[["task", "method", "seed"]].assign(
         score=rng.uniform(0.6, 0.9, len(models)), baseline=0.5, bag_of_words=0.55

@@ -27,21 +27,22 @@ def decoding_table(
 ):
     """A made-up tidy table of decoding scores: prompt-tuned is 0.02 above fine-tuned."""
     rng = np.random.default_rng(0)
-    tuned = [(f"{t}_{m}_seed-0", t, m, 0) for t in tasks for m in methods]
-    everything = [("untuned", "", "untuned", -1), *tuned, ("passage", "", "control", -1)]
+    tuned = [(f"{t}_{m}_seed-0", "tuned", t, m, 0) for t in tasks for m in methods]
+    everything = [("untuned", "untuned", "", "", -1), *tuned, ("passage", "control", "", "", -1)]
     rows = [
-        (brain, f"S{p}", region, name, task, method, seed, layer, design, fold, 10.0)
+        (brain, f"S{p}", region, *representation, layer, design, fold, 10.0)
         for brain, regions in (brains or {"simulated": ("language", "visual", "IFG")}).items()
         for p in range(participants)
         for region in regions
-        for name, task, method, seed in everything
-        for layer in range(1 if method == "control" else layers)
+        for representation in everything
+        for layer in range(1 if "control" in representation else layers)
         for design in designs
         for fold in range(2)
     ]
     columns = [*tables.MEAN_OVER_FOLDS, "fold", "alpha"]
     table = pd.DataFrame(rows, columns=columns)
-    level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
+    levels = {"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "passage": 0.5}
+    level = tables.labelled(table)["method"].map(levels)
     level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
     return table.assign(
         pairwise=level,
@@ -54,8 +55,9 @@ def decoding_table(
 
 
 def closeness_table(at_layer):
-    table = at_layer[["brain", "representation", "task", "method", "seed"]].drop_duplicates().assign(layer=2)
-    close = table["method"].map({"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "control": 0.1})
+    table = at_layer[["brain", *tables.REPRESENTATION]].drop_duplicates().assign(layer=2)
+    levels = {"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "passage": 0.1}
+    close = tables.labelled(table)["method"].map(levels)
     return table.assign(spearman=close, cka=close, low=close - 0.1, high=close + 0.05)
 
 
@@ -164,7 +166,7 @@ class TestContent:
 
     def test_closeness_by_layer_shows_both_methods_and_the_controls_that_learned_nothing(self, at_layer):
         rows = closeness_table(at_layer)
-        zero = rows[rows["method"] == "untuned"].assign(representation="zero-prefix", method="control", spearman=0.98)
+        zero = rows[rows["kind"] == "untuned"].assign(representation="zero-prefix", kind="control", spearman=0.98)
         axes = figures.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
         drawn = {line.get_label(): np.round(line.get_ydata(), 9).tolist() for line in axes.lines}
         assert drawn == {"fine-tuned": [0.7, 0.7], "prompt-tuned": [0.9, 0.9], "zero-prefix": [0.98]}

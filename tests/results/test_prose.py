@@ -133,7 +133,9 @@ NAME = re.compile(r"{{ (\w+) }}")
 def quoted():
     """Everything that the pages may quote, of a made-up run without controls."""
     at_layer, closeness, tuned = made_up_tables()
-    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(method="untuned", representation="untuned", task="")
+    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(
+        kind="untuned", method="", representation="untuned", task=""
+    )
     scores = {
         "pairwise_same_group": 0.6,
         "pairwise_different_group": 0.7,

@@ -91,13 +91,14 @@ def draw_tables(truth: Truth, rng: np.random.Generator) -> Tables:
         "participant": np.array([f"S{i + 1:02d}" for i in range(shape[0])])[person],
         "region": np.array(REGIONS)[region],
         "representation": np.array(names)[model],
+        "kind": "tuned",
         "task": np.array(TASKS)[task],
         "method": np.array(ARMS)[method],
         "seed": seed,
     }
     at_layer = pd.DataFrame({"brain": "simulated", **columns, "layer": 6, "folds": "grouped"})
     at_layer["pairwise"] = scores.ravel()
-    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
+    models = at_layer[["brain", *tables.REPRESENTATION, "layer"]].drop_duplicates()
     spread = 0.05 * rng.standard_normal(len(models))
     close = 0.7 + spread + truth.closeness * (models["method"] == "prompt-tuned")
     closeness = models.assign(spearman=close, cka=close, low=np.nan, high=np.nan)
@@ -189,7 +190,7 @@ def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[i
                 gained = zscore(features[task])
                 mixed += truth.content * gained @ rng.standard_normal((gained.shape[1], plain.shape[1]))
             name = f"{task}_{method}_seed-0"
-            found[Representation(name, method, task, 0)] = mixed[None].astype(np.float32)
+            found[Representation(name, "tuned", method, task, 0)] = mixed[None].astype(np.float32)
     return found
 
 
@@ -394,7 +395,7 @@ def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, wi
     other = one + rng.standard_normal(one.shape)
     rdms = rsa.rdm(one), rsa.rdm(other)
     drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, Study().bootstrap, number)
-    return float(rsa.spearman_rsa(rdms[0], rdms[1])[0, 0]), *np.quantile(drawn, [0.025, 0.975])
+    return float(np.prod(rsa.ranks(np.stack(rdms)), axis=0).sum()), *np.quantile(drawn, [0.025, 0.975])
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------

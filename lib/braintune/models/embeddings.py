@@ -175,9 +175,9 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each representation: ``representation``, ``method``, ``task``, ``seed``, ``layers`` (in the file),
-        ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned vector at
-        the last layer) and ``skipped`` (the reason, or nothing).
+        One row for each representation: ``representation``, ``kind``, ``method``, ``task``, ``seed``, ``layers`` (in
+        the file), ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned
+        vector at the last layer) and ``skipped`` (the reason, or nothing).
 
     Raises
     ------
@@ -221,6 +221,7 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
 def _empty_row(representation: Representation) -> dict[str, Any]:
     return {
         "representation": representation.name,
+        "kind": representation.kind,
         "method": representation.method,
         "task": representation.task,
         "seed": representation.seed,
@@ -232,9 +233,9 @@ def _source(
     study: Study, representation: Representation, stimuli: Stimuli, device: torch.device
 ) -> np.ndarray | Backbone:
     """Return the backbone that makes a representation, or the representation itself."""
-    if representation.method == "untuned":
+    if representation.kind == "untuned":
         return load_backbone(study.backbone, device=device)
-    if representation.method == "control":
+    if representation.kind == "control":
         file = study.vectors.get(representation.name)
         return user_vectors(file, stimuli) if file else CONTROLS[representation.name](study, stimuli)
     return load_tuned(study, representation.task, representation.method, representation.seed)
@@ -270,6 +271,7 @@ def _write(
         "brain": brain.name,
         "simulated": str(brain.simulated).lower(),
         "representation": representation.name,
+        "kind": representation.kind,
         "method": representation.method,
         "task": representation.task,
         "seed": str(representation.seed),

@@ -129,7 +129,7 @@ def _here(data: BrainData, at_layer: pd.DataFrame) -> pd.DataFrame:
 
 def _images(data: BrainData, at_layer: pd.DataFrame) -> tuple[dict[str, Any], float, str]:
     """Return the image of each method's accuracies, the largest value of the colour scale, and the design."""
-    rows = _here(data, at_layer)
+    rows = tables.labelled(_here(data, at_layer))
     scores = rows.groupby(["method", "region"])["pairwise"].mean().clip(lower=CHANCE + 1e-3)
     methods = [m for m in ("untuned", *ARMS) if m in set(rows["method"])]
     images = {method: region_image(data, scores.loc[method]) for method in methods}
@@ -141,6 +141,6 @@ def _nothing_to_map(data: BrainData, at_layer: pd.DataFrame) -> str:
     """Say why there is nothing to draw; empty where there is something."""
     if data.coordinates is None:
         return f"the coordinates of the voxels of {data.name} are unknown"
-    if not _here(data, at_layer)["method"].isin(["untuned", *ARMS]).any():
+    if not tables.labelled(_here(data, at_layer))["method"].isin(["untuned", *ARMS]).any():
         return "neither the untuned nor a tuned representation was decoded"
     return ""

@@ -111,7 +111,7 @@ def read_summary(study: Study) -> str:
 
 
 def _at_chance(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_design(r.at_layer)
+    rows = tables.labelled(tables.in_main_design(r.at_layer))
     above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.study.fdr)
     if above is None:
         return None, _UNTESTABLE

@@ -147,13 +147,13 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
 
 def movement(table: pd.DataFrame) -> Figure:
     """Draw the cosine of each representation to the untuned one, by method."""
-    rows = table[table["cosine"].notna() & (table["representation"] != "untuned")]
-    rows = rows.assign(what=np.where(rows["method"] == "control", rows["representation"], rows["method"]))
-    order = list(rows["what"].unique())
+    rows = tables.labelled(table[table["cosine"].notna() & (table["kind"] != "untuned")])
+    rows["colour"] = rows["method"].where(rows["kind"] == "tuned", "control")
+    order = list(rows["method"].unique())
     figure, axes = plt.subplots(figsize=(7, 0.4 * len(order) + 1.0), layout="constrained")
-    palette = {method: COLOURS.get(method, "black") for method in rows["method"].unique()}
+    palette = {name: COLOURS.get(name, "black") for name in rows["colour"].unique()}
     look = {"jitter": False, "alpha": 0.7, "size": 6, "legend": False}
-    sns.stripplot(rows, x="cosine", y="what", hue="method", palette=palette, order=order, ax=axes, **look)
+    sns.stripplot(rows, x="cosine", y="method", hue="colour", palette=palette, order=order, ax=axes, **look)
     axes.set(xlabel="mean cosine to the untuned vector, last layer", ylabel="", xlim=(None, 1.02))
     return figure
 
@@ -171,7 +171,7 @@ def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for axes, (brain, rows) in zip(panels[:, 0], brains.items(), strict=True):
         chance_line(axes, CHANCE)
-        means = over_participants(rows[rows["method"] != "control"], "method", "region")
+        means = over_participants(tables.labelled(rows[rows["kind"] != "control"]), "method", "region")
         dots(axes, means, "region", list(rows["region"].unique()))
         axes.set_title(f"{brain} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     panels[-1, 0].set_xlabel(ACCURACY)
@@ -277,7 +277,7 @@ def task_ranking(at_layer: pd.DataFrame) -> Figure:
 
 def layer_curves(decoding: pd.DataFrame) -> Figure:
     """Draw accuracy by layer and method in each brain's main region, one panel a brain and fold design."""
-    rows = decoding[decoding["method"] != "control"]
+    rows = tables.labelled(decoding[decoding["kind"] != "control"])
     regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: tables.main_region(list(r)))
     rows = rows[rows["region"] == rows["brain"].map(regions)]
     parts = [part for _, part in rows.groupby(["brain", "folds"], sort=False)]
@@ -298,7 +298,7 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
 
 def leakage(at_layer: pd.DataFrame) -> Figure:
     """Draw the controls and the untuned model under each fold design, main region of each brain."""
-    rows = at_layer[at_layer["method"].isin(["untuned", "control"])]
+    rows = at_layer[at_layer["kind"] != "tuned"]
     brains = list(rows["brain"].unique())
     figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
     for axes, brain in zip(panels, brains, strict=True):
@@ -367,8 +367,8 @@ def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
     """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls."""
     looks = {method: {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 5} for method in ARMS}
     looks |= {name: {"color": COLOURS["control"], "linestyle": line} for name, line in CONTROL_LINES.items()}
-    named = untuned.assign(name=untuned["method"].where(untuned["method"].isin(ARMS), untuned["representation"]))
-    means = named[named["name"].isin(looks)].groupby(["name", "layer"])["spearman"].mean()
+    means = tables.labelled(untuned).groupby(["method", "layer"])["spearman"].mean()
+    means = means[means.index.get_level_values("method").isin(looks)]
     if means.empty:
         return nothing("no model was tuned")
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -419,7 +419,7 @@ def _against(at_layer: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: fl
         return nothing("no tuned representation was decoded")
     figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 2.8))
     for axes, brain in zip(panels, brains, strict=True):
-        rows = tables.judged(at_layer, brain)
+        rows = tables.labelled(tables.judged(at_layer, brain))
         means = rows.groupby(["brain", "task", "method"], sort=False)["pairwise"].mean().reset_index()
         points = means.merge(x).dropna()
         points = points[points["method"].isin(ARMS)].set_index("task")

@@ -131,7 +131,7 @@ def movement_answer(table: pd.DataFrame) -> str:
 
 def participant_answer(decoding: pd.DataFrame, at_layer: pd.DataFrame) -> str:
     """Say how well one participant's brain is decoded, and whether the penalties stayed inside their grid."""
-    rows = tables.judged(at_layer, at_layer["brain"].iloc[0])
+    rows = tables.labelled(tables.judged(at_layer, at_layer["brain"].iloc[0]))
     return (
         f"In region {rows['region'].iloc[0]} under {rows['folds'].iloc[0]} folds, mean pairwise accuracy is "
         f"{_by_method(rows.groupby('method')['pairwise'].mean())}; chance is {CHANCE}. "
@@ -160,7 +160,7 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
-    means = tables.judged(at_layer, e.brain).groupby("method")["pairwise"].mean()
+    means = tables.labelled(tables.judged(at_layer, e.brain)).groupby("method")["pairwise"].mean()
     answered, difference = _methods(e)
     told = f"{_where(e)}: {answered}. Mean pairwise accuracy: {_by_method(means)}; chance is {CHANCE}."
     return told + (f" Prompt-tuned minus fine-tuned: {difference.sentence}" if difference else "")
@@ -436,7 +436,7 @@ def _distance(untuned: pd.DataFrame) -> str:
 def _topics(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Untuned accuracy on pairs of sentences of the same topic and of different topics, in each main region."""
     rows = pd.concat([tables.judged(at_layer, brain) for brain in at_layer["brain"].unique()])
-    return tables.by_group(rows[rows["method"] == "untuned"])
+    return tables.by_group(rows[rows["kind"] == "untuned"])
 
 
 def _passage(at_layer: pd.DataFrame, design: str) -> str:

@@ -102,7 +102,7 @@ def chance_line(axes: plt.Axes, chance: float) -> None:
 
 def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
     """Draw the untuned model as a line with its interval over participants as a band."""
-    values = over_participants(rows[rows["method"] == "untuned"])["pairwise"]
+    values = over_participants(rows[rows["kind"] == "untuned"])["pairwise"]
     if len(values):
         axes.axvspan(*t_interval(values), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
         axes.axvline(values.mean(), color=COLOURS["untuned"], label="untuned")

@@ -15,7 +15,9 @@ from braintune.neural.ridge import GROUP_SCORES, SCORES
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
-MEAN_OVER_FOLDS = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
+#: What names a representation, in every table.
+REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
+MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "layer", "folds"]
 
 # --- tuning ------------------------------------------------------------------------------------------------------
 
@@ -145,16 +147,16 @@ def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
-    table = _controls_named(at_layer).pivot_table(
+    table = labelled(at_layer).pivot_table(
         index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
     )
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
 
-def _controls_named(at_layer: pd.DataFrame) -> pd.DataFrame:
-    control = at_layer["method"] == "control"
-    return at_layer.assign(method=at_layer["representation"].where(control, at_layer["method"]))
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in which ``method`` names the untuned model and the controls too, for a figure or a table."""
+    return rows.assign(method=rows["method"].where(rows["kind"] == "tuned", rows["representation"]))
 
 
 def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +165,7 @@ def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     Telling topics apart is easier than telling apart sentences of one topic, which takes more than the topic.
     Empty where the stimuli have neither topics nor passages.
     """
-    known = _controls_named(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
+    known = labelled(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
     means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
     names = {
         "pairwise": "all pairs",
@@ -183,7 +185,7 @@ def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         permutation averaged over participants), and the permutation p-value.
     """
     keys = ["brain", "region", "folds"]
-    observed = at_layer[at_layer["method"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
+    observed = at_layer[at_layer["kind"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
     drawn = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().reset_index()
     rows = []
     for key, value in observed.items():
@@ -195,7 +197,7 @@ def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:
     """Return the share of folds whose penalty lies at an edge of the grid (untuned and tuned representations)."""
-    return float(decoding.loc[decoding["method"] != "control", "alpha_edge"].mean())
+    return float(decoding.loc[decoding["kind"] != "control", "alpha_edge"].mean())
 
 
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -203,7 +205,7 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
     Columns that end in `, partial` are without what length and passage explain.
     """
-    rows = at_analysis_layer(table, study)
+    rows = labelled(at_analysis_layer(table[table["kind"] != "control"], study))
     means, partial = (
         rows.pivot_table(index="region", columns="method", values=name, sort=False) for name in ("spearman", "partial")
     )

@@ -31,7 +31,7 @@ def keep_run(study: Study) -> Path:
             raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
     decoded = tables.collect(study, "decoding")
     at_layer = tables.scores(decoded, study)
-    where = ["brain", "region", "representation", "task", "method", "seed", "layer", "folds"]
+    where = ["brain", "region", *tables.REPRESENTATION, "layer", "folds"]
     layers = decoded.groupby(where, sort=False, dropna=False)["pairwise"].mean().reset_index()
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
