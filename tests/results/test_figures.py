@@ -257,7 +257,7 @@ class TestBrainMap:
     def test_the_view_is_one_page_without_a_link_to_another_host(self, run):
         data, at_layer = simulated.simulate(run), tables.scores(decoding_table(), run)
         shown = brain_maps.brain_view(data, at_layer, "prompt-tuned").data
-        assert "title='simulated, prompt-tuned: pairwise accuracy by region (grouped folds)'" in shown
+        assert "title='simulated, prompt-tuned: pairwise accuracy (grouped folds), by region'" in shown
         assert not re.search(r"(src|href)=.{0,6}https?:", shown) and len(shown) < 3e6
         assert "lora was not decoded" in brain_maps.brain_view(data, at_layer, "lora").data
 

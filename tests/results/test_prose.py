@@ -112,7 +112,7 @@ def headline_of(found):
 )
 def test_the_headline_says_what_was_planted(gain, noise, words):
     found = made_up_tables({(None, None): gain}, noise=noise)
-    said, means = headline_of(found), tables.judged(found[0], "simulated").groupby("method")["pairwise"].mean()
+    said, means = headline_of(found), tables.in_main_region(found[0]).groupby("method")["pairwise"].mean()
     assert words in said and "8 simulated participants, region language, grouped folds" in said
     assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said
 

@@ -1,6 +1,6 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,12 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
     return found[np.isfinite(found["gain"].astype(float))]
 
 
+def not_above(table: pd.DataFrame, column: str) -> str:
+    """Name the runs, method on task, whose score is not above the baseline in `column`; empty if there are none."""
+    rows = table[~(table["score"] > table[column])]
+    return ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
+
+
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
     """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
     recipes = table.apply(lambda row: f"{row['learning_rate']:g}, {row['epochs']} epochs", axis=1)
@@ -78,14 +84,14 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 
 def collect(study: Study, what: str) -> pd.DataFrame:
     """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
-    per_participant = {"decoding": study.decoding_file, "null": study.null_file}
-    files = []
-    for brain in study.brains:
-        if what in per_participant:
-            files += [per_participant[what](brain, name) for name in load_brain(study, brain).participants]
-        else:
-            files.append(study.rsa_file(brain, what))
-    return pd.concat([store.read_table(file) for file in files], ignore_index=True)
+    of_participant = {"decoding": study.decoding_file, "null": study.null_file}.get(what)
+    if of_participant:
+        files = [
+            of_participant(brain, name) for brain in study.brains for name in load_brain(study, brain).participants
+        ]
+    else:
+        files = [study.rsa_file(brain, what) for brain in study.brains]
+    return pd.concat(map(store.read_table, files), ignore_index=True)
 
 
 def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -100,26 +106,25 @@ def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
     return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[[*SCORES, *GROUP_SCORES]].mean().reset_index()
 
 
-def main_region(regions: Sequence[str]) -> str:
-    """Return the region a brain's headline is about: the language network where there is one."""
-    return "language" if "language" in regions else regions[0]
+def main_region(regions: Iterable[str]) -> str:
+    """Return the region that claims are judged in: the language network where there is one, else the first."""
+    names = list(dict.fromkeys(regions))
+    return "language" if "language" in names else names[0]
 
 
-def main_design(designs: Sequence[str]) -> str:
+def main_design(designs: Iterable[str]) -> str:
     """Return the fold design that claims are judged on: grouped where groups exist."""
     return "grouped" if "grouped" in set(designs) else "shuffled"
 
 
 def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the design that claims are judged on."""
-    return rows[rows["folds"] == main_design(rows["folds"])]
+    """Return the rows of each brain's main fold design."""
+    return rows[rows["folds"] == rows.groupby("brain")["folds"].transform(main_design)]
 
 
-def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
-    """Return one brain's scores in its main region and main design."""
-    rows = at_layer[at_layer["brain"] == brain]
-    rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
-    return in_main_design(rows)
+def in_main_region(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each brain's main region."""
+    return rows[rows["region"] == rows.groupby("brain")["region"].transform(main_region)]
 
 
 def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -128,28 +133,45 @@ def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[[method for method in ARMS if method in table]].dropna()
 
 
-def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned accuracy: groups × participants, mean over the tasks with both methods.
+def contrast(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    levels: tuple[Sequence[str], Sequence[str]] = (ARMS[1:], ARMS[:1]),
+    of: str = "method",
+    over: str = "participant",
+    value: str = "pairwise",
+) -> pd.DataFrame:
+    """Return a difference between methods (by default prompt-tuned minus fine-tuned) or between tasks.
 
     Parameters
     ----------
     rows : DataFrame
-        Scores by participant, task, method and the columns of `by`.
+        Values by task, method, and the columns of `by` and `over`.
     by : sequence of str
-        What makes a group: ``region``, ``task``, ``seed``, or several.
+        What makes a group: ``region``, ``task``, ``seed``, ``brain``, or several.
+    levels : (sequence of str, sequence of str)
+        The mean over the first minus the mean over the second, only where there are values of all.
+    of : {"method", "task"}
+        Column of the levels. The mean is taken over the other one.
+    over : str
+        Column of the units: ``participant`` or ``task``.
+    value : str
+
+    Returns
+    -------
+    DataFrame of groups × units
     """
-    keys = list(dict.fromkeys([*by, "participant", "task"]))
-    both = rows.pivot_table(index=keys, columns="method", values="pairwise", sort=False).reindex(columns=list(ARMS))
-    both = both.dropna()
-    difference = (both["prompt-tuned"] - both["fine-tuned"]).groupby([*by, "participant"], sort=False).mean()
-    return difference.unstack("participant", sort=False)
+    plus, minus = map(list, levels)
+    keys = list(dict.fromkeys([*by, over, "task" if of == "method" else "method"]))
+    wide = rows.pivot_table(index=keys, columns=of, values=value, sort=False).reindex(columns=plus + minus).dropna()
+    difference = wide[plus].mean(axis=1) - wide[minus].mean(axis=1)
+    return difference.groupby([*by, over], sort=False).mean().unstack(over, sort=False)
 
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
-    table = labelled(at_layer).pivot_table(
-        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
-    )
+    where = ["brain", "region", "folds"]
+    table = labelled(at_layer).pivot_table(index=where, columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
@@ -167,12 +189,7 @@ def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     """
     known = labelled(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
     means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
-    names = {
-        "pairwise": "all pairs",
-        "pairwise_same_group": "same topic",
-        "pairwise_different_group": "different topic",
-    }
-    return means.reset_index().rename(columns=names)
+    return means.set_axis(["all pairs", "same topic", "different topic"], axis=1).reset_index()
 
 
 def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
@@ -185,14 +202,12 @@ def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         permutation averaged over participants), and the permutation p-value.
     """
     keys = ["brain", "region", "folds"]
-    observed = at_layer[at_layer["kind"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
-    drawn = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().reset_index()
-    rows = []
-    for key, value in observed.items():
-        sample = drawn[(drawn[keys] == pd.Series(dict(zip(keys, key, strict=True)))).all(axis=1)]["pairwise"]
-        p = (1 + (sample >= value).sum()) / (1 + len(sample))
-        rows.append((*key, value, sample.mean(), sample.quantile(0.95), p))
-    return pd.DataFrame(rows, columns=[*keys, "observed", "null mean", "null 95 %", "p"])
+    observed = at_layer[at_layer["kind"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean().rename("observed")
+    permuted = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().unstack("permutation")
+    permuted = permuted.reindex(observed.index)
+    summary = {"null mean": permuted.mean(axis=1), "null 95 %": permuted.quantile(0.95, axis=1)}
+    p = (1 + permuted.ge(observed, axis=0).sum(axis=1)) / (1 + permuted.notna().sum(axis=1))
+    return pd.DataFrame({"observed": observed, **summary, "p": p}).reset_index()
 
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:
