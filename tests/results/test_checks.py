@@ -38,7 +38,7 @@ def results(level=0.65, participants=5, seed=0, tasks=TASKS):
 
 def signs(found, run=RUN):
     at_layer = tables.scores(found["decoded"], run)
-    return {s.name: s for s in checks.check(checks.Results(run, at_layer=at_layer, **found))}
+    return {s.name: s for s in checks.check(tables.Results(run, at_layer=at_layer, **found))}
 
 
 def found(made, run=RUN):
@@ -120,7 +120,7 @@ def test_every_brain_is_checked():
     both = {name: pd.concat([one[name], two[name]], ignore_index=True) for name in ("decoded", "closeness")}
     run = Study.make({"brains": ["simulated", "alice2016"]})
     at_layer = tables.scores(both["decoded"], run)
-    every = checks.check(checks.Results(run, one["tuned"], both["decoded"], at_layer, both["closeness"]))
+    every = checks.check(tables.Results(run, at_layer, both["closeness"], one["tuned"], both["decoded"]))
     assert [(s.name, s.brain) for s in every if s.found] == [("chance", "alice2016")]
     assert "everything at chance (alice2016)" in checks.summary(every)
 

@@ -28,7 +28,7 @@ from braintune.neural import decoding, rsa
 from braintune.neural.representations import Embeddings
 from braintune.results import claims, recorded, statistics, tables
 from braintune.results.claims import CONCEPT, FORM, NOT_SUPPORTED, SUPPORTED
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 #: Studies of one truth: for power, and for the coverage of intervals.
 POWER_STUDIES, COVERAGE_STUDIES = 100, 400
@@ -253,7 +253,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
 
 def verdicts_of(found: Tables) -> dict[str, str]:
     """Return the verdict on every claim, at the level and the margin of the default profile."""
-    return {verdict.claim: verdict.verdict for verdict in claims.judge(Study(), *found).verdicts}
+    return {verdict.claim: verdict.verdict for verdict in claims.judge(Results(Study(), *found)).verdicts}
 
 
 def _study(truth: Truth | Chain, base: np.ndarray | None, number: int) -> dict[str, str]:
@@ -335,7 +335,7 @@ def power(each: "Each") -> pd.DataFrame:
 
 def _found(truth: Truth, number: int) -> list[bool]:
     run, drawn = Study(), draw_tables(truth, np.random.default_rng([number, 3]))
-    ledger = claims.judge(run, *drawn)
+    ledger = claims.judge(Results(run, *drawn))
     main = claims.comparisons(ledger.evidence["simulated"].main, ["region"], run).iloc[0]
     verdict = {v.claim: v.verdict for v in ledger.verdicts}
     shown = [main["p"] < run.fdr, main["p_equivalent"] < run.fdr]
@@ -384,7 +384,7 @@ def _covered(participants: int, number: int) -> dict[str, bool]:
 
 
 def _evidence(truth: Truth, rng: np.random.Generator) -> claims.Evidence:
-    return claims.evidence(Study(), "simulated", *draw_tables(truth, rng))
+    return claims.evidence(Results(Study(), *draw_tables(truth, rng)), "simulated")
 
 
 def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, width: int = 20) -> tuple[float, ...]:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 #: Share of fits at an edge of the penalty grid above which the grid is in doubt.
 EDGE_SHARE = 0.25
@@ -24,24 +23,8 @@ EDGE_SHARE = 0.25
 LARGE_GAP = 3
 #: Signatures that are checked once, not in every brain.
 ONCE = {"baseline"}
-WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("checks.yml").read_text(encoding="utf-8"))
 _UNTESTABLE = "one participant alone, or scores that do not vary, cannot be tested against chance"
-
-
-@dataclass(frozen=True)
-class Results:
-    """The tables of a run that the signatures are checked in, as the figures notebook reads them."""
-
-    study: Study
-    tuned: pd.DataFrame
-    decoded: pd.DataFrame
-    at_layer: pd.DataFrame
-    closeness: pd.DataFrame
-
-    def of(self, brain: str) -> "Results":
-        """Return the results of one brain data set."""
-        here = (table[table["brain"] == brain] for table in (self.decoded, self.at_layer, self.closeness))
-        return Results(self.study, self.tuned, *here)
 
 
 @dataclass(frozen=True)

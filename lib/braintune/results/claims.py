@@ -24,13 +24,13 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import statistics, tables
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
 #: Concept-level tasks of the paper, and the form-level task that they are compared with.
 CONCEPT, FORM = ("wsd", "coreference"), "chunking"
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
-WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Evidence:
         return above_chance(self.cells, self.study.fdr) or []
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on one claim for one brain data set."""
 
@@ -93,33 +93,20 @@ class Ledger:
         return [verdict for verdict in self.verdicts if verdict.brain == brain]
 
 
-def judge(study: Study, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame) -> Ledger:
-    """Judge every claim for every brain data set of a run; for the tables see :func:`evidence`."""
-    found = {brain: evidence(study, brain, at_layer, closeness, tuned) for brain in study.brains}
+def judge(results: Results) -> Ledger:
+    """Judge every claim for every brain data set of a run."""
+    found = {brain: evidence(results, brain) for brain in results.study.brains}
     return Ledger(found, tuple(rule(name, e) for e in found.values() for name, rule in CLAIMS.items()))
 
 
-def evidence(
-    study: Study, brain: str, at_layer: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
-) -> Evidence:
-    """Select from the tables of a run what the claims are judged on for one brain data set.
-
-    Parameters
-    ----------
-    study : Study
-    brain : str
-    at_layer : DataFrame
-        Scores at the analysis layer, from :func:`braintune.results.tables.scores`.
-    closeness : DataFrame
-        Rows of the RSA table ``untuned`` at the analysis layer.
-    tuned : DataFrame
-        Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
-    """
-    here = at_layer[at_layer["brain"] == brain]
-    region, design = tables.main_region(here["region"]), tables.main_design(here["folds"])
-    rows = here[(here["folds"] == design) & here["method"].isin(ARMS) & np.isfinite(here["pairwise"])]
-    close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    return Evidence(study, brain, rows, region, design, close, tables.arms(tables.gain(tuned), "gain"))
+def evidence(results: Results, brain: str) -> Evidence:
+    """Select from the tables of a run what the claims are judged on for one brain data set."""
+    here = results.of(brain)
+    scores, closeness = here.at_layer, here.closeness
+    region, design = tables.main_region(scores["region"]), tables.main_design(scores["folds"])
+    rows = scores[(scores["folds"] == design) & scores["method"].isin(ARMS) & np.isfinite(scores["pairwise"])]
+    close, gain = closeness[np.isfinite(closeness["spearman"])], tables.arms(tables.gain(here.tuned), "gain")
+    return Evidence(here.study, brain, rows, region, design, close, gain)
 
 
 def above_chance(rows: pd.DataFrame, level: float) -> list[str] | None:
@@ -312,8 +299,7 @@ def _verdict(
     if words is not None:
         shared = {"level": e.study.fdr, "margin": e.study.margin, "region": e.region}
         sentence = WORDS[claim][verdict].format(**shared, **words)
-    facts: dict[str, Any] = {"claim": claim, "brain": e.brain, "verdict": verdict, "finding": finding}
-    return Verdict(**facts, measure=measure, sentence=sentence, **power)
+    return Verdict(claim, e.brain, verdict, finding, measure, sentence, **power)
 
 
 def _cannot(claim: str, e: Evidence, measure: str, why: str) -> Verdict:

@@ -21,13 +21,12 @@ from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
 from braintune.results import checks, claims, recorded, tables
-from braintune.results.checks import CheckResult, Results
+from braintune.results.checks import CheckResult
 from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
-from braintune.results.recorded import Recorded
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS, CHANCE, PREFIXES
+from braintune.results.tables import ARMS, CHANCE, PREFIXES, Results
 
-SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("prose.yml").read_text(encoding="utf-8"))
 
 # --- display -----------------------------------------------------------------------------------------------------
 
@@ -258,7 +257,7 @@ def answering(own: Ledger, real: Ledger) -> Ledger:
 # --- what is recorded --------------------------------------------------------------------------------------------
 
 
-def recorded_standing(real: Recorded) -> str:
+def recorded_standing(real: Results) -> str:
     """Say what the recorded real run is, and what it is not."""
     people = real.at_layer.groupby("brain", sort=False)["participant"].nunique()
     brains = " and ".join(f"{count} {participants_label(brain)} ({brain})" for brain, count in people.items())
@@ -355,7 +354,7 @@ def _of_ledger(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def of_recorded(real: Recorded, ledger: Ledger) -> dict[str, Any]:
+def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
     found = {"standing": recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)} | _of_ledger(ledger)
     calibration = {"answer": calibration_answer(recorded.read_tables("calibration")["rates"])} | calibration_tables()
@@ -363,7 +362,7 @@ def of_recorded(real: Recorded, ledger: Ledger) -> dict[str, Any]:
     return quoted | {f"calibration_{name}": value for name, value in calibration.items()}
 
 
-def of_answer(own: Ledger, real: Recorded, ledger: Ledger) -> dict[str, str]:
+def of_answer(own: Ledger, real: Results, ledger: Ledger) -> dict[str, str]:
     """Return the answer to the book's question, and whose data give it."""
     answer, source = answering(own, ledger), recorded_standing(real)
     if answer is own:

@@ -6,7 +6,6 @@ verdicts where the truth is known. The tables hold numbers that this project com
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
+from braintune.results.tables import Results
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
@@ -73,22 +73,9 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-# --- the real run ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The recorded real run; for the first three tables see :func:`braintune.results.claims.evidence`."""
-
-    study: Study
-    at_layer: pd.DataFrame
-    closeness: pd.DataFrame
-    tuned: pd.DataFrame
-    null: pd.DataFrame  #: From :func:`braintune.results.tables.null_summary`.
-    layers: pd.DataFrame  #: Accuracy at every layer, mean over participants.
-    ceiling: pd.DataFrame  #: Noise ceilings of the similarity to the brain.
-
-
-def recorded() -> Recorded:
+def recorded() -> Results:
     """Read the recorded real run; for the faults see :func:`read_tables`."""
-    return Recorded(study=Study.make(facts_of("real")["profile"]), **read_tables("real"))
+    found = read_tables("real")
+    return Results(
+        Study.make(facts_of("real")["profile"]), *(found[name] for name in ("at_layer", "closeness", "tuned"))
+    )

@@ -1,6 +1,7 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,23 @@ CHANCE = 0.5
 #: What names a representation, in every table.
 REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
 MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "layer", "folds"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run that claims are judged and signs of failure are looked for in."""
+
+    study: Study
+    at_layer: pd.DataFrame  #: Scores at the analysis layer, from :func:`scores`.
+    closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
+    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    decoded: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Scores of every fold and layer; only checks read it.
+
+    def of(self, brain: str) -> "Results":
+        """Return the results of one brain data set."""
+        found = {"at_layer": self.at_layer, "closeness": self.closeness, "decoded": self.decoded}
+        return replace(self, **{name: table[table["brain"] == brain] for name, table in found.items() if len(table)})
+
 
 # --- tuning ------------------------------------------------------------------------------------------------------
 

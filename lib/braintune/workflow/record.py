@@ -49,7 +49,7 @@ def keep_run(study: Study) -> Path:
 def draw_picture() -> Path:
     """Draw the difference between the methods in the recorded real run, for whoever reads the README."""
     real = recorded()
-    tests = claims.task_table(claims.judge(real.study, real.at_layer, real.closeness, real.tuned))
+    tests = claims.task_table(claims.judge(real))
     path = FOLDER / "real" / "difference.svg"
     with store.atomic(path) as temporary:
         figures.difference_by_task(tests, real.study.margin).savefig(temporary, format="svg", metadata={"Date": None})
