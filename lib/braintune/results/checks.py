@@ -67,9 +67,6 @@ def read_summary(study: Study) -> str:
     return f"claims: {'; '.join(parts)}\nchecks: {summary([CheckResult(**sign) for sign in kept['signatures']])}"
 
 
-# --- what to look for --------------------------------------------------------------------------------------------
-
-
 def _at_chance(r: Results) -> tuple[bool | None, str]:
     rows = tables.labelled(tables.in_main_design(r.at_layer))
     above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.study.fdr)

@@ -328,25 +328,25 @@ def _number(value: float) -> float | None:
 
 def background(e: Evidence) -> list[str]:
     """Return further sentences on the evidence: mixed model, variance, training runs, intervals of the closeness."""
-    said = [statistics.mixed_model(e.cells, e.study.fdr).sentence]
+    sentences = [statistics.mixed_model(e.cells, e.study.fdr).sentence]
     contrast = tables.contrast(e.scores, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
     regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
     if len(contrast) == len(regions) * len(seeds) > 0:
         cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
         shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
-        said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
+        sentences.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
     if len(seeds) > 1 and e.region in regions:
-        said.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.study.fdr).sentence)
+        sentences.append(statistics.crossed_mean(contrast.loc[e.region].to_numpy().T, e.study.fdr).sentence)
     low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
     if set(ARMS) <= set(low) & set(high):
         prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
-        said.append(
+        sentences.append(
             f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
             f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
         )
     if e.scores["seed"].nunique() <= 1:
-        said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
-    return said
+        sentences.append("Every model was tuned with one seed: a difference includes the luck of single training runs.")
+    return sentences
 
 
 def ledger_file(study: Study) -> Path:
@@ -356,8 +356,10 @@ def ledger_file(study: Study) -> Path:
 
 def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
     """Write the ledger and the failure signatures of a run as JSON."""
-    brains = {
-        brain: {
+    signatures = [asdict(sign) for sign in signs]
+    facts: dict[str, Any] = {"alpha": study.fdr, "margin": study.margin, "signatures": signatures, "brains": {}}
+    for brain, e in ledger.evidence.items():
+        facts["brains"][brain] = {
             "simulated": is_simulated(brain),
             "participants": int(e.scores["participant"].nunique()),
             "region": e.region,
@@ -365,7 +367,4 @@ def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
             "claims": {v.claim: asdict(replace(v, claim=WORDS[v.claim]["paper"])) for v in ledger.of(brain)},
             "also": background(e),
         }
-        for brain, e in ledger.evidence.items()
-    }
-    settings = {"alpha": study.fdr, "margin": study.margin}
-    store.write_json(ledger_file(study), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
+    store.write_json(ledger_file(study), facts)

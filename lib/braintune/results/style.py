@@ -1,7 +1,4 @@
-"""What the figures share: colours, style, and the pieces that they are drawn with.
-
-One colour and one marker a method, everywhere. Error bars are 95 % confidence intervals over participants.
-"""
+"""What the figures share: colours, style, and the pieces that they are drawn with."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar

@@ -136,12 +136,12 @@ def main_design(designs: Iterable[str]) -> str:
 
 
 def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each brain's main fold design."""
+    """Return the rows in the main fold design of their brain."""
     return rows[rows["folds"] == rows.groupby("brain")["folds"].transform(main_design)]
 
 
 def in_main_region(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each brain's main region."""
+    """Return the rows in the main region of their brain."""
     return rows[rows["region"] == rows.groupby("brain")["region"].transform(main_region)]
 
 
@@ -164,16 +164,15 @@ def contrast(
     Parameters
     ----------
     rows : DataFrame
-        Values by task, method, and the columns of `by` and `over`.
+        Column `value` by task, method, and the columns of `by` and `over`.
     by : sequence of str
         What makes a group: ``region``, ``task``, ``seed``, ``brain``, or several.
     levels : (sequence of str, sequence of str)
         The mean over the first minus the mean over the second, only where there are values of all.
     of : {"method", "task"}
-        Column of the levels. The mean is taken over the other one.
-    over : str
-        Column of the units: ``participant`` or ``task``.
-    value : str
+        Column of the levels; the difference is averaged over the other one.
+    over : {"participant", "task"}
+        Column of the units.
 
     Returns
     -------
@@ -202,8 +201,7 @@ def labelled(rows: pd.DataFrame) -> pd.DataFrame:
 def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return pairwise accuracy within and across topics (or passages) for each brain, region, design and method.
 
-    Telling topics apart is easier than telling apart sentences of one topic, which takes more than the topic.
-    Empty where the stimuli have neither topics nor passages.
+    Empty where the stimuli have neither.
     """
     known = labelled(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
     means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
@@ -247,19 +245,12 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one, most memory.
-
-    Parameters
-    ----------
-    costs : DataFrame
-        From :func:`braintune.workflow.provenance.job_costs`.
-    """
+    """Return what each step took, from :func:`braintune.workflow.provenance.job_costs`."""
     by_step = costs.groupby("step", sort=False)
-    return pd.DataFrame(
-        {
-            "jobs": by_step["seconds"].size(),
-            "minutes, all jobs": by_step["seconds"].sum() / 60,
-            "seconds, median job": by_step["seconds"].median(),
-            "memory, largest job (MB)": by_step["memory_mb"].max(),
-        }
-    ).reset_index()
+    table = {
+        "jobs": by_step["seconds"].size(),
+        "minutes, all jobs": by_step["seconds"].sum() / 60,
+        "seconds, median job": by_step["seconds"].median(),
+        "memory, largest job (MB)": by_step["memory_mb"].max(),
+    }
+    return pd.DataFrame(table).reset_index()
