@@ -171,7 +171,7 @@ class TestDegenerate:
             assert "nan" not in v.sentence.lower().replace("inan", "") and v.sentence
             numbers = [v.finding.estimate, v.finding.low, v.finding.p, v.detectable, v.power]
             assert all(number is None or np.isfinite(number) for number in numbers)
-        assert all("nan" not in told for e in ledger.evidence.values() for told in claims.background(e))
+        assert all("nan" not in sentence for e in ledger.evidence.values() for sentence in claims.background(e))
 
     def test_what_cannot_be_tested_says_so(self):
         alone = claims.judge(Results(RUN, *made_up_tables(participants=1))).verdicts
@@ -205,8 +205,8 @@ def test_each_brain_is_judged_alone():
 
 def test_several_seeds_give_an_interval_over_seeds():
     ledger = claims.judge(Results(RUN, *made_up_tables(seeds=3)))
-    told = " ".join(claims.background(ledger.evidence["simulated"]))
-    assert "interval over participants and seeds" in told and "seed " in told and "luck" not in told
+    sentences = " ".join(claims.background(ledger.evidence["simulated"]))
+    assert "interval over participants and seeds" in sentences and "seed " in sentences and "luck" not in sentences
     once = " ".join(claims.background(claims.judge(Results(RUN, *made_up_tables())).evidence["simulated"]))
     assert "luck of single training runs" in once
 
@@ -215,11 +215,11 @@ def test_intervals_over_passages_are_counted_where_there_are_some():
     at_layer, closeness, tuned = made_up_tables()
     prompt = closeness["method"] == "prompt-tuned"
     apart = closeness.assign(low=np.where(prompt, 0.8, 0.4), high=np.where(prompt, 0.9, 0.7))
-    told = claims.background(claims.judge(Results(RUN, at_layer, apart, tuned)).evidence["simulated"])
-    assert any("do not overlap on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in told)
+    sentences = claims.background(claims.judge(Results(RUN, at_layer, apart, tuned)).evidence["simulated"])
+    assert any("do not overlap on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in sentences)
     without = closeness.assign(low=np.nan, high=np.nan)
-    told = claims.background(claims.judge(Results(RUN, at_layer, without, tuned)).evidence["simulated"])
-    assert not any("bootstrapping" in sentence for sentence in told)
+    sentences = claims.background(claims.judge(Results(RUN, at_layer, without, tuned)).evidence["simulated"])
+    assert not any("bootstrapping" in sentence for sentence in sentences)
 
 
 # --- how often a verdict is wrong --------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def _at_chance(r: Results) -> tuple[bool | None, str]:
 
 
 def _edge(r: Results) -> tuple[bool | None, str]:
-    rows = tables.at_analysis_layer(tables.in_main_region(tables.in_main_design(r.decoded)), r.study)
+    rows = tables.at_analysis_layer(tables.judged(r.decoded), r.study)
     share, region = tables.alpha_at_edge(rows), rows["region"].iloc[0]
     return share > EDGE_SHARE, f"{share:.0%} of the fits in {region} (a sign above {EDGE_SHARE:.0%})"
 
@@ -88,7 +88,7 @@ def _no_better(r: Results) -> tuple[bool | None, str]:
 
 
 def _lonely_gap(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_region(tables.in_main_design(r.at_layer))
+    rows = tables.judged(r.at_layer)
     gaps = tables.contrast(rows, ["task"]).mean(axis=1).sort_values(key=lambda gap: -gap.abs())
     if len(gaps) < 3:
         return None, f"{len(gaps)} tasks were tuned by both methods, and at least 3 are needed"

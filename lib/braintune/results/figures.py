@@ -214,7 +214,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
 
 def task_ranking(at_layer: pd.DataFrame) -> Figure:
     """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
-    brains = _by_brain(tables.in_main_region(tables.in_main_design(at_layer)))
+    brains = _by_brain(tables.judged(at_layer))
     most = max(rows.loc[rows["method"].isin(ARMS), "task"].nunique() for rows in brains.values())
     if not most:
         return nothing("no tuned representation was decoded")
@@ -336,7 +336,7 @@ def _against(at_layer: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: fl
     """Draw accuracy against column ``x`` of a table by task and method (and brain, if it has one)."""
     if not at_layer["method"].isin(ARMS).any():
         return nothing("no tuned representation was decoded")
-    judged = tables.labelled(tables.in_main_region(tables.in_main_design(at_layer)))
+    judged = tables.labelled(tables.judged(at_layer))
     figure, parts = panels(_by_brain(judged), columns=2, size=(3.7, 2.8))
     for axes, rows in parts:
         means = rows.groupby(["brain", "task", "method"], sort=False)["pairwise"].mean().reset_index()

@@ -116,7 +116,7 @@ def movement_answer(table: pd.DataFrame) -> str:
 
 def participant_answer(decoding: pd.DataFrame, at_layer: pd.DataFrame) -> str:
     """Say how well one participant's brain is decoded, and whether the penalties stayed inside their grid."""
-    rows = tables.labelled(tables.in_main_region(tables.in_main_design(at_layer)))
+    rows = tables.labelled(tables.judged(at_layer))
     means, edge = _by_method(rows.groupby("method")["pairwise"].mean()), tables.alpha_at_edge(decoding)
     return SENTENCES["participant"].format(**rows.iloc[0], means=means, chance=CHANCE, edge=edge)
 
@@ -138,7 +138,7 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
-    rows = tables.in_main_region(tables.in_main_design(at_layer[at_layer["brain"] == e.brain]))
+    rows = tables.judged(at_layer[at_layer["brain"] == e.brain])
     means = tables.labelled(rows).groupby("method")["pairwise"].mean()
     answer, difference = _methods(e)
     sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means), chance=CHANCE)]
@@ -178,7 +178,7 @@ def verdicts(ledger: Ledger) -> str:
 
 
 def brief(ledger: Ledger) -> dict[str, str]:
-    """Say in one sentence each which method is decoded better, and how C3, C4 and C5 fare, over all brains.
+    """Say in one sentence each which method is decoded better, and the verdicts on C3, C4 and C5, over all brains.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def rule_table() -> pd.DataFrame:
 
 def background_table(ledger: Ledger) -> pd.DataFrame:
     """Return further results on the evidence, sentence by sentence."""
-    rows = [(brain, said) for brain, e in ledger.evidence.items() for said in claims.background(e)]
+    rows = [(brain, sentence) for brain, e in ledger.evidence.items() for sentence in claims.background(e)]
     return pd.DataFrame(rows, columns=["brain", "also"])
 
 
@@ -399,7 +399,7 @@ def _distance(untuned: pd.DataFrame) -> str:
 def _topics(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Untuned accuracy on pairs of sentences of the same topic and of different topics, in each main region."""
     rows = at_layer[at_layer["kind"] == "untuned"]
-    return tables.by_group(tables.in_main_region(tables.in_main_design(rows)))
+    return tables.by_group(tables.judged(rows))
 
 
 def _passage(at_layer: pd.DataFrame, design: str) -> str:

@@ -145,6 +145,11 @@ def in_main_region(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["region"] == rows.groupby("brain")["region"].transform(main_region)]
 
 
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that claims are judged on: the main region and the main design of each brain."""
+    return in_main_region(in_main_design(rows))
+
+
 def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     """Return mean values by task and tuning method (those of the two arms that exist), complete rows only."""
     table = rows[rows["method"].isin(ARMS)].pivot_table(index="task", columns="method", values=value, sort=False)
