@@ -14,33 +14,31 @@ TASKS = ("ner", "wsd", "qa", "nli")
 def results(level=0.65, participants=5, seed=0, tasks=TASKS):
     """Tables of a run in which nothing is wrong."""
     rng = np.random.default_rng(seed)
-    tuned = [(f"{t}_{m}_seed-0", t, m) for t in tasks for m in tables.ARMS]
-    everything = [("untuned", "", "untuned"), *tuned, ("passage", "", "control")]
+    tuned = [(f"{t}_{m}_seed-0", "tuned", t, m, 0) for t in tasks for m in tables.ARMS]
+    everything = [("untuned", "untuned", "", "", -1), *tuned, ("passage", "control", "", "", -1)]
     rows = [
-        ("simulated", f"S{p}", region, name, task, method, 0, 2, design, fold, 10.0, False)
+        ("simulated", f"S{p}", region, *representation, 2, design, fold, 10.0, False)
         for p in range(participants)
         for region in ("language", "visual")
-        for name, task, method in everything
+        for representation in everything
         for design in ("shuffled", "grouped")
         for fold in range(2)
     ]
-    columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds", "fold",
-               "alpha", "alpha_edge"]  # fmt: skip
-    decoded = pd.DataFrame(rows, columns=columns)
+    decoded = pd.DataFrame(rows, columns=[*tables.MEAN_OVER_FOLDS, "fold", "alpha", "alpha_edge"])
     noise = rng.normal(0, 0.005, len(decoded))
-    decoded = decoded.assign(pairwise=np.where(decoded["method"] == "control", 0.49, level) + noise)
+    decoded = decoded.assign(pairwise=np.where(decoded["kind"] == "control", 0.49, level) + noise)
     decoded = decoded.assign(
         pairwise_strict=0.3, mse=1.0, rank=0.3, pairwise_same_group=0.55, pairwise_different_group=0.65
     )
-    closeness = pd.DataFrame(tuned, columns=["representation", "task", "method"])
-    closeness = closeness.assign(brain="simulated", seed=0, layer=2, spearman=0.8, cka=0.8)
+    closeness = pd.DataFrame(tuned, columns=tables.REPRESENTATION)
+    closeness = closeness.assign(brain="simulated", layer=2, spearman=0.8, cka=0.8)
     metrics = closeness[["task", "method", "seed"]].assign(score=0.8, baseline=0.5)
     return {"tuned": metrics, "decoded": decoded, "closeness": closeness}
 
 
 def signs(found, run=RUN):
     at_layer = tables.scores(found["decoded"], run)
-    return {s.name: s for s in checks.check(checks.Results(run, at_layer=at_layer, **found))}
+    return {s.name: s for s in checks.check(tables.Results(run, at_layer=at_layer, **found))}
 
 
 def found(made, run=RUN):
@@ -93,10 +91,10 @@ def test_a_negative_correlation_with_the_untuned_model():
 
 def test_a_passage_code_above_chance_with_grouped_folds():
     made = results()
-    code = (made["decoded"]["method"] == "control") & (made["decoded"]["folds"] == "shuffled")
+    code = (made["decoded"]["kind"] == "control") & (made["decoded"]["folds"] == "shuffled")
     made["decoded"].loc[code, "pairwise"] += 0.2
     assert not found(made), "with shuffled folds it is known to leak"
-    made["decoded"].loc[made["decoded"]["method"] == "control", "pairwise"] += 0.05
+    made["decoded"].loc[made["decoded"]["kind"] == "control", "pairwise"] += 0.05
     assert found(made) == {"leak"}
 
 
@@ -122,7 +120,7 @@ def test_every_brain_is_checked():
     both = {name: pd.concat([one[name], two[name]], ignore_index=True) for name in ("decoded", "closeness")}
     run = Study.make({"brains": ["simulated", "alice2016"]})
     at_layer = tables.scores(both["decoded"], run)
-    every = checks.check(checks.Results(run, one["tuned"], both["decoded"], at_layer, both["closeness"]))
+    every = checks.check(tables.Results(run, at_layer, both["closeness"], one["tuned"], both["decoded"]))
     assert [(s.name, s.brain) for s in every if s.found] == [("chance", "alice2016")]
     assert "everything at chance (alice2016)" in checks.summary(every)
 

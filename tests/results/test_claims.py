@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from braintune.core.study import Study
-from braintune.results import checks, claims
+from braintune.results import checks, claims, tables
 from braintune.results.claims import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 TASKS = ("chunking", "wsd", "coreference", "ner", "nli", "qa")
 RUN = Study()
@@ -34,10 +34,9 @@ def made_up_tables(effect=None, task=None, noise=0.004, participants=8, regions=
                     score = level + people + shared + task.get(t, 0) + gain * (m == "prompt-tuned")
                     score = score + rng.normal(0, noise, participants)
                     name = f"{t}_{m}_seed-{k}"
-                    rows += [(brain, f"S{p}", r, name, t, m, k, 2, "grouped", s) for p, s in enumerate(score)]
-    columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
-    at_layer = pd.DataFrame(rows, columns=[*columns, "pairwise"])
-    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
+                    rows += [(brain, f"S{p}", r, name, "tuned", t, m, k, 2, "grouped", s) for p, s in enumerate(score)]
+    at_layer = pd.DataFrame(rows, columns=[*tables.MEAN_OVER_FOLDS, "pairwise"])
+    models = at_layer[["brain", *tables.REPRESENTATION, "layer"]].drop_duplicates()
     closeness = models.assign(spearman=rng.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)
     tuned = models[["task", "method", "seed"]].assign(
         score=rng.uniform(0.6, 0.9, len(models)), baseline=0.5, bag_of_words=0.55
@@ -47,7 +46,7 @@ def made_up_tables(effect=None, task=None, noise=0.004, participants=8, regions=
 
 def judged(claim, found, run=RUN):
     """The verdict on one claim."""
-    return next(v for v in claims.judge(run, *found).verdicts if v.claim == claim)
+    return next(v for v in claims.judge(Results(run, *found)).verdicts if v.claim == claim)
 
 
 def closeness_by(found, values):
@@ -57,97 +56,72 @@ def closeness_by(found, values):
     return at_layer, closeness.assign(spearman=spearman), tuned
 
 
-class TestNoTaskWorse:
-    def test_supported_where_non_inferiority_holds_on_every_task(self):
-        found = judged("C1", made_up_tables(noise=0.002))
-        assert found.verdict == SUPPORTED and found.finding.p < 0.05
-        assert "in language it is at most 0.01 better on each of the 6 tasks" in found.sentence
-
-    def test_not_supported_where_fine_tuning_is_better_anywhere(self):
-        found = judged("C1", made_up_tables({("ner", "visual"): -0.04}))
-        assert found.verdict == NOT_SUPPORTED and "ner in visual (-0.0" in found.sentence
-        assert "1 of 12" in found.sentence and found.finding.estimate == pytest.approx(-0.04, abs=0.01)
-
-    def test_no_significance_is_no_support(self):
-        found = judged("C1", made_up_tables(noise=0.03))
-        assert found.verdict == INCONCLUSIVE and "significantly better in none of 12" in found.sentence
-        assert found.detectable > RUN.margin and found.power < 0.5
-
-    def test_one_unsure_task_is_enough_for_doubt(self):
-        at_layer, *rest = made_up_tables(noise=0.002)
-        wild = (at_layer["task"] == "qa") & (at_layer["method"] == "fine-tuned")
-        shake = np.random.default_rng(1).normal(0, 0.05, wild.sum())
-        at_layer.loc[wild, "pairwise"] += shake - shake.mean()
-        found = judged("C1", (at_layer, *rest))
-        assert found.verdict == INCONCLUSIVE and "is not shown for qa." in found.sentence
-
-    def test_where_nothing_is_decoded_nothing_is_supported(self):
-        found = judged("C1", made_up_tables(noise=0.002, level=0.5, person=0.004))
-        assert found.verdict == INCONCLUSIVE and "language is not above chance" in found.sentence
-
-    def test_a_task_that_one_method_lacks_is_unsure(self):
-        at_layer, *rest = made_up_tables(noise=0.002)
-        at_layer = at_layer[~((at_layer["task"] == "nli") & (at_layer["method"] == "prompt-tuned"))]
-        found = judged("C1", (at_layer, *rest))
-        assert found.verdict == INCONCLUSIVE and "not shown for nli" in found.sentence
-
-    def test_margin_and_level_are_those_of_the_profile(self):
-        doubtful = made_up_tables(noise=0.01)
-        assert judged("C1", doubtful).verdict == INCONCLUSIVE
-        assert judged("C1", doubtful, Study.make({"margin": 0.05})).verdict == SUPPORTED
-        better = made_up_tables({("ner", "language"): -0.012}, noise=0.004)
-        assert judged("C1", better).verdict == NOT_SUPPORTED
-        assert judged("C1", better, Study.make({"fdr": 1e-6})).verdict == INCONCLUSIVE
+AT_CHANCE = {"level": 0.5, "person": 0.004, "noise": 0.002}
 
 
-class TestNoRegionWorse:
-    def test_supported(self):
-        found = judged("C2", made_up_tables())
-        assert found.verdict == SUPPORTED and "every region above chance: language, visual" in found.sentence
-
-    def test_not_supported(self):
-        found = judged("C2", made_up_tables({(None, "visual"): -0.03}))
-        assert found.verdict == NOT_SUPPORTED and "significantly better in visual (-0.03" in found.sentence
-
-    def test_significantly_but_trivially_worse_still_matches(self):
-        found = judged("C2", made_up_tables({(None, "visual"): -0.003}, noise=0.001))
-        assert found.verdict == SUPPORTED and found.finding.high < 0
-
-    def test_inconclusive(self):
-        found = judged("C2", made_up_tables(noise=0.06))
-        assert found.verdict == INCONCLUSIVE and "is not shown for" in found.sentence
-
-    def test_a_region_at_chance_is_excluded(self):
-        at_layer, *rest = made_up_tables()
-        silent = at_layer["region"] == "visual"
-        at_layer.loc[silent, "pairwise"] = 0.5 + np.random.default_rng(0).normal(0, 0.05, silent.sum())
-        found = judged("C2", (at_layer, *rest))
-        assert found.verdict == SUPPORTED and "Excluded (at chance): visual" in found.sentence
-        none = judged("C2", made_up_tables(level=0.5, person=0.004, noise=0.002))
-        assert none.verdict == INCONCLUSIVE and "no region is above chance" in none.sentence
+@pytest.mark.parametrize(
+    ("claim", "truth", "verdict", "words"),
+    [
+        ("C1", {"noise": 0.002}, SUPPORTED, "in language it is at most 0.01 better on each of the 6 tasks"),
+        ("C1", {"effect": {("ner", "visual"): -0.04}}, NOT_SUPPORTED, "ner in visual (-0.0"),
+        ("C1", {"noise": 0.03}, INCONCLUSIVE, "significantly better in none of 12"),
+        ("C1", AT_CHANCE, INCONCLUSIVE, "language is not above chance"),
+        ("C2", {}, SUPPORTED, "every region above chance: language, visual"),
+        ("C2", {"effect": {(None, "visual"): -0.03}}, NOT_SUPPORTED, "significantly better in visual (-0.03"),
+        ("C2", {"noise": 0.06}, INCONCLUSIVE, "is not shown for"),
+        ("C2", AT_CHANCE, INCONCLUSIVE, "no region is above chance"),
+        ("C3", {"task": {"chunking": -0.02}}, SUPPORTED, "decode better: +0.0"),
+        ("C3", {"task": {"chunking": 0.02}}, NOT_SUPPORTED, "less than 0.01 better, or worse: -0.01"),
+        ("C3", {"noise": 0.002}, NOT_SUPPORTED, "less than 0.01 better, or worse"),
+        ("C3", {"noise": 0.05}, INCONCLUSIVE, "Neither an advantage"),
+        ("C3", AT_CHANCE, INCONCLUSIVE, "Neither an advantage"),
+        ("C3", {"tasks": ("ner", "wsd")}, INCONCLUSIVE, "cannot be tested: it needs chunking"),
+        ("C5", {"tasks": TASKS[:3]}, INCONCLUSIVE, "3 tasks, and at least 4 are needed"),
+    ],
+)
+def test_the_verdict_is_what_is_true(claim, truth, verdict, words):
+    found = judged(claim, made_up_tables(**truth))
+    assert found.verdict == verdict and words in found.sentence
 
 
-class TestConceptOverForm:
-    @pytest.mark.parametrize(
-        ("shift", "noise", "verdict"),
-        [
-            (-0.02, 0.004, SUPPORTED),
-            (0.02, 0.004, NOT_SUPPORTED),
-            (0.0, 0.002, NOT_SUPPORTED),
-            (0.0, 0.05, INCONCLUSIVE),
-        ],
-    )
-    def test_verdicts(self, shift, noise, verdict):
-        assert judged("C3", made_up_tables(task={"chunking": shift}, noise=noise)).verdict == verdict
+def test_effects_p_values_and_power_are_those_of_the_verdict():
+    assert judged("C1", made_up_tables(noise=0.002)).finding.p < 0.05
+    worse = judged("C1", made_up_tables({("ner", "visual"): -0.04}))
+    assert "1 of 12" in worse.sentence and worse.finding.estimate == pytest.approx(-0.04, abs=0.01)
+    unsure = judged("C1", made_up_tables(noise=0.03))
+    assert unsure.detectable > RUN.margin and unsure.power < 0.5
+    trivial = judged("C2", made_up_tables({(None, "visual"): -0.003}, noise=0.001))
+    assert trivial.verdict == SUPPORTED and trivial.finding.high < 0, "significantly but trivially worse still matches"
+    half = judged("C3", made_up_tables(tasks=("chunking", "wsd"), task={"wsd": 0.05}))
+    assert half.verdict == SUPPORTED and half.measure == "wsd minus chunking"
 
-    def test_no_advantage_where_nothing_is_decoded_is_inconclusive(self):
-        assert judged("C3", made_up_tables(level=0.5, person=0.004, noise=0.002)).verdict == INCONCLUSIVE
 
-    def test_what_is_missing_is_named(self):
-        found = judged("C3", made_up_tables(tasks=("ner", "wsd")))
-        assert found.verdict == INCONCLUSIVE and "cannot be tested: it needs chunking" in found.sentence
-        half = judged("C3", made_up_tables(tasks=("chunking", "wsd"), task={"wsd": 0.05}))
-        assert half.verdict == SUPPORTED and half.measure == "wsd minus chunking"
+def test_one_unsure_task_is_enough_for_doubt():
+    at_layer, *rest = made_up_tables(noise=0.002)
+    wild = (at_layer["task"] == "qa") & (at_layer["method"] == "fine-tuned")
+    shake = np.random.default_rng(1).normal(0, 0.05, wild.sum())
+    at_layer.loc[wild, "pairwise"] += shake - shake.mean()
+    found = judged("C1", (at_layer, *rest))
+    assert found.verdict == INCONCLUSIVE and "is not shown for qa." in found.sentence
+    lacking = at_layer[~wild]
+    assert "not shown for qa" in judged("C1", (lacking, *rest)).sentence, "a task that one method lacks is unsure"
+
+
+def test_margin_and_level_are_those_of_the_profile():
+    doubtful = made_up_tables(noise=0.01)
+    assert judged("C1", doubtful).verdict == INCONCLUSIVE
+    assert judged("C1", doubtful, Study.make({"margin": 0.05})).verdict == SUPPORTED
+    better = made_up_tables({("ner", "language"): -0.012}, noise=0.004)
+    assert judged("C1", better).verdict == NOT_SUPPORTED
+    assert judged("C1", better, Study.make({"fdr": 1e-6})).verdict == INCONCLUSIVE
+
+
+def test_a_region_at_chance_is_excluded():
+    at_layer, *rest = made_up_tables()
+    silent = at_layer["region"] == "visual"
+    at_layer.loc[silent, "pairwise"] = 0.5 + np.random.default_rng(0).normal(0, 0.05, silent.sum())
+    found = judged("C2", (at_layer, *rest))
+    assert found.verdict == SUPPORTED and "Excluded (at chance): visual" in found.sentence
 
 
 class TestCloseness:
@@ -168,10 +142,6 @@ class TestCloseness:
         found = closeness_by(shifted, lambda t, m: 0.5 + 0.3 * (m == "prompt-tuned") + 0.001 * len(t))
         relation = judged("C5", found)
         assert relation.verdict == INCONCLUSIVE and "methods mixed, the rank correlation is +0." in relation.sentence
-
-    def test_few_tasks_cannot_be_related(self):
-        found = judged("C5", made_up_tables(tasks=TASKS[:3]))
-        assert found.verdict == INCONCLUSIVE and "3 tasks, and at least 4 are needed" in found.sentence
 
 
 def test_the_task_score_counts_from_its_baseline():
@@ -195,19 +165,19 @@ class TestDegenerate:
         ids=["one participant", "one task", "no noise", "one method"],
     )
     def test_every_claim_gets_a_verdict_without_nan(self, found):
-        ledger = claims.judge(RUN, *found)
+        ledger = claims.judge(Results(RUN, *found))
         assert [v.claim for v in ledger.verdicts] == list(claims.CLAIMS)
         for v in ledger.verdicts:
             assert "nan" not in v.sentence.lower().replace("inan", "") and v.sentence
             numbers = [v.finding.estimate, v.finding.low, v.finding.p, v.detectable, v.power]
             assert all(number is None or np.isfinite(number) for number in numbers)
-        assert all("nan" not in told for e in ledger.evidence.values() for told in claims.background(e))
+        assert all("nan" not in sentence for e in ledger.evidence.values() for sentence in claims.background(e))
 
     def test_what_cannot_be_tested_says_so(self):
-        alone = claims.judge(RUN, *made_up_tables(participants=1)).verdicts
+        alone = claims.judge(Results(RUN, *made_up_tables(participants=1))).verdicts
         assert all(v.verdict == INCONCLUSIVE for v in alone if v.claim in ("C1", "C2", "C3"))
         assert all("cannot be tested" in v.sentence and "one participant" in v.sentence for v in alone[:3])
-        single = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables())).verdicts
+        single = claims.judge(Results(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables()))).verdicts
         assert all("no task was tuned by both methods" in v.sentence for v in single if v.claim in ("C1", "C2", "C4"))
 
     def test_scores_that_are_not_finite_are_left_out(self):
@@ -229,15 +199,15 @@ def test_each_brain_is_judged_alone():
     one, two = made_up_tables(), made_up_tables({(None, None): -0.05}, brain="alice2016", seed=1)
     run = Study.make({"brains": ["simulated", "alice2016"]})
     both = (*(pd.concat([a, b]) for a, b in zip(one[:2], two[:2], strict=True)), one[2])
-    ledger = claims.judge(run, *both)
+    ledger = claims.judge(Results(run, *both))
     assert [ledger.of(brain)[1].verdict for brain in run.brains] == [SUPPORTED, NOT_SUPPORTED]
 
 
 def test_several_seeds_give_an_interval_over_seeds():
-    ledger = claims.judge(RUN, *made_up_tables(seeds=3))
-    told = " ".join(claims.background(ledger.evidence["simulated"]))
-    assert "interval over participants and seeds" in told and "seed " in told and "luck" not in told
-    once = " ".join(claims.background(claims.judge(RUN, *made_up_tables()).evidence["simulated"]))
+    ledger = claims.judge(Results(RUN, *made_up_tables(seeds=3)))
+    sentences = " ".join(claims.background(ledger.evidence["simulated"]))
+    assert "interval over participants and seeds" in sentences and "seed " in sentences and "luck" not in sentences
+    once = " ".join(claims.background(claims.judge(Results(RUN, *made_up_tables())).evidence["simulated"]))
     assert "luck of single training runs" in once
 
 
@@ -245,11 +215,11 @@ def test_intervals_over_passages_are_counted_where_there_are_some():
     at_layer, closeness, tuned = made_up_tables()
     prompt = closeness["method"] == "prompt-tuned"
     apart = closeness.assign(low=np.where(prompt, 0.8, 0.4), high=np.where(prompt, 0.9, 0.7))
-    told = claims.background(claims.judge(RUN, at_layer, apart, tuned).evidence["simulated"])
-    assert any("do not overlap on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in told)
+    sentences = claims.background(claims.judge(Results(RUN, at_layer, apart, tuned)).evidence["simulated"])
+    assert any("do not overlap on 6 of 6 tasks, with prompt-tuning closer on 6" in sentence for sentence in sentences)
     without = closeness.assign(low=np.nan, high=np.nan)
-    told = claims.background(claims.judge(RUN, at_layer, without, tuned).evidence["simulated"])
-    assert not any("bootstrapping" in sentence for sentence in told)
+    sentences = claims.background(claims.judge(Results(RUN, at_layer, without, tuned)).evidence["simulated"])
+    assert not any("bootstrapping" in sentence for sentence in sentences)
 
 
 # --- how often a verdict is wrong --------------------------------------------------------------------------------
@@ -259,7 +229,7 @@ STUDIES = 300
 
 def alone(claim, found, run=RUN):
     """The verdict on one claim, without judging the others."""
-    return claims.CLAIMS[claim](claim, claims.evidence(run, "simulated", *found)).verdict
+    return claims.CLAIMS[claim](claim, claims.evidence(Results(run, *found), "simulated")).verdict
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +237,7 @@ def no_difference():
     """Evidence of studies in which no method, no task and no relation differs."""
     return [
         claims.evidence(
-            RUN, "simulated", *made_up_tables(noise=0.01, participants=6, regions=("language",), seed=1000 + i)
+            Results(RUN, *made_up_tables(noise=0.01, participants=6, regions=("language",), seed=1000 + i)), "simulated"
         )
         for i in range(STUDIES)
     ]
@@ -310,7 +280,7 @@ class TestCalibration:
 
 def test_the_verdicts_are_written_and_read_back(tmp_path):
     run = Study.make({"runs": str(tmp_path)})
-    claims.write(run, claims.judge(run, *made_up_tables()))
+    claims.write(run, claims.judge(Results(run, *made_up_tables())))
     kept = json.loads(claims.ledger_file(run).read_text(encoding="utf-8"))
     assert kept["margin"] == run.margin and kept["alpha"] == run.fdr
     brain = kept["brains"]["simulated"]
@@ -328,7 +298,7 @@ def test_every_claim_has_its_words():
 
 
 def test_task_table_finds_the_planted_gain_on_every_task():
-    table = claims.task_table(claims.judge(RUN, *made_up_tables({(None, None): 0.05})))
+    table = claims.task_table(claims.judge(Results(RUN, *made_up_tables({(None, None): 0.05}))))
     assert table["task"].tolist() == list(TASKS)
     assert (table["differs"] == "yes").all() and (table["q"] >= table["p"]).all()
     assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()

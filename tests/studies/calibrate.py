@@ -1,4 +1,4 @@
-"""Calibration: how often the ledger is wrong where the truth is known, and what it can find.
+"""Calibration: how often the verdicts are wrong where the truth is known, and what they can find.
 
 On the level of *tables*, scores are drawn from a model of participants, tasks and training runs. On the level of the
 *chain*, simulated participants are decoded and judged by the steps of a run; only tuning is skipped: the untuned
@@ -28,7 +28,7 @@ from braintune.neural import decoding, rsa
 from braintune.neural.representations import Embeddings
 from braintune.results import claims, recorded, statistics, tables
 from braintune.results.claims import CONCEPT, FORM, NOT_SUPPORTED, SUPPORTED
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 #: Studies of one truth: for power, and for the coverage of intervals.
 POWER_STUDIES, COVERAGE_STUDIES = 100, 400
@@ -49,27 +49,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true in simulated tables of scores.
-
-    Attributes
-    ----------
-    participants, seeds : int
-    difference : float
-        Prompt-tuned minus fine-tuned accuracy, in every task and region.
-    concept : float
-        What concept-level tasks decode better than the others.
-    closeness : float
-        Prompt-tuned minus fine-tuned similarity to the untuned model.
-    luck : float
-        Standard deviation of what a training run adds for all participants.
-    """
+    """What is true in simulated tables of scores."""
 
     participants: int = 20
     seeds: int = 1
-    difference: float = 0.0
-    concept: float = 0.0
-    closeness: float = 0.0
-    luck: float = 0.0
+    difference: float = 0.0  # prompt-tuned minus fine-tuned accuracy, in every task and region
+    concept: float = 0.0  # by how much concept-level tasks decode better than the others
+    closeness: float = 0.0  # prompt-tuned minus fine-tuned similarity to the untuned model
+    luck: float = 0.0  # standard deviation of what a training run adds for all participants
 
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -80,24 +67,25 @@ def draw_tables(truth: Truth, rng: np.random.Generator) -> Tables:
     shape = (truth.participants, len(REGIONS), len(TASKS), len(ARMS), truth.seeds)
     arm = np.array([-0.5, 0.5])[:, None]
     concept = np.isin(TASKS, CONCEPT)[:, None, None] * truth.concept
-    person = SD_PARTICIPANT * rng.standard_normal((shape[0], 1, 1, 1, 1))
-    taste = arm * SD_METHOD * rng.standard_normal((*shape[:2], 1, 1, 1))
+    level = LEVEL + SD_PARTICIPANT * rng.standard_normal((shape[0], 1, 1, 1, 1))
+    slope = arm * SD_METHOD * rng.standard_normal((*shape[:2], 1, 1, 1))
     luck = truth.luck * rng.standard_normal((1, 1, *shape[2:]))
-    scores = LEVEL + person + taste + arm * truth.difference + concept + luck + SD_SCORE * rng.standard_normal(shape)
-    person, region, task, method, seed = (i.ravel() for i in np.indices(shape))
+    scores = level + slope + arm * truth.difference + concept + luck + SD_SCORE * rng.standard_normal(shape)
+    participant, region, task, method, seed = (i.ravel() for i in np.indices(shape))
     names = [f"{t}_{m}_seed-{k}" for t in TASKS for m in ARMS for k in range(truth.seeds)]
     model = (task * len(ARMS) + method) * truth.seeds + seed
     columns = {
-        "participant": np.array([f"S{i + 1:02d}" for i in range(shape[0])])[person],
+        "participant": np.array([f"S{i + 1:02d}" for i in range(shape[0])])[participant],
         "region": np.array(REGIONS)[region],
         "representation": np.array(names)[model],
+        "kind": "tuned",
         "task": np.array(TASKS)[task],
         "method": np.array(ARMS)[method],
         "seed": seed,
     }
     at_layer = pd.DataFrame({"brain": "simulated", **columns, "layer": 6, "folds": "grouped"})
     at_layer["pairwise"] = scores.ravel()
-    models = at_layer[["brain", "representation", "task", "method", "seed", "layer"]].drop_duplicates()
+    models = at_layer[["brain", *tables.REPRESENTATION, "layer"]].drop_duplicates()
     spread = 0.05 * rng.standard_normal(len(models))
     close = 0.7 + spread + truth.closeness * (models["method"] == "prompt-tuned")
     closeness = models.assign(spearman=close, cka=close, low=np.nan, high=np.nan)
@@ -111,42 +99,25 @@ def draw_tables(truth: Truth, rng: np.random.Generator) -> Tables:
 
 @dataclass(frozen=True)
 class Chain:
-    """What is true in simulated studies that go through decoding.
+    """What is true in simulated studies that go through decoding."""
 
-    Attributes
-    ----------
-    signal : float
-        Standard deviation of the signal relative to the noise, everywhere but in `visual`.
-    syntax_share : float
-        Part of the signal that codes syntax.
-    anew : bool
-        Whether every participant has other tuned models, so that no training run is shared.
-    content : float
-        How much concept-level tasks gain of the concept features, and chunking of the syntax features.
-    """
-
-    signal: float = 0.25
-    syntax_share: float = 0.2
-    anew: bool = False
-    content: float = 0.0
+    signal: float = 0.25  # standard deviation of the signal relative to the noise, everywhere but in `visual`
+    syntax_share: float = 0.2  # part of the signal that codes syntax
+    own_models: bool = False  # whether every participant has other tuned models, so that no training run is shared
+    content: float = 0.0  # how much concept-level tasks gain of the concept features, and chunking of the syntax ones
 
 
 def chain_study(truth: Chain, base: np.ndarray, number: int) -> Tables:
     """Simulate participants and tuned representations, decode them, and compare them with the untuned model.
 
-    Parameters
-    ----------
-    truth : Chain
-    base : array of shape (n_stimuli, width)
-        The untuned model's embedding of the stimuli.
-    number : int
-        Number of the study; it seeds all random numbers.
+    `base` is the untuned model's embedding of the stimuli (n_stimuli, width); the number of the study seeds all random
+    numbers.
     """
     run = chain_run(truth, number)
     brain = simulated.simulate(run)
     parts = []
     for place, participant in enumerate(brain.participants):
-        tuned = representations(truth, run, base, [number, place if truth.anew else 0])
+        tuned = representations(truth, run, base, [number, place if truth.own_models else 0])
         parts.append(decoding.decode_participant(run, brain, participant, tuned)[0])
     at_layer = tables.scores(pd.concat(parts, ignore_index=True), run)
     closeness = rsa.rsa_tables(run, brain, tuned)["untuned"]
@@ -189,7 +160,7 @@ def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[i
                 gained = zscore(features[task])
                 mixed += truth.content * gained @ rng.standard_normal((gained.shape[1], plain.shape[1]))
             name = f"{task}_{method}_seed-0"
-            found[Representation(name, method, task, 0)] = mixed[None].astype(np.float32)
+            found[Representation(name, "tuned", method, task, 0)] = mixed[None].astype(np.float32)
     return found
 
 
@@ -198,22 +169,13 @@ def representations(truth: Chain, run: Study, base: np.ndarray, seed: Sequence[i
 
 @dataclass(frozen=True)
 class Scenario:
-    """One truth, and the verdicts that are wrong under it.
-
-    Attributes
-    ----------
-    title : str
-    truth : Truth or Chain
-    wrong : dict of str to tuple of (verdicts, nominal rate)
-        By claim. The nominal rate is the most that the rule allows; None where it promises nothing.
-    studies : int
-        How many are simulated.
-    """
+    """One truth, and the verdicts that are wrong under it."""
 
     title: str
     truth: Truth | Chain
+    #: Claim → wrong verdicts, and the most of them that the rule allows (None where it promises nothing).
     wrong: dict[str, tuple[tuple[str, ...], float | None]]
-    studies: int
+    studies: int  # how many are simulated
 
 
 _EITHER = (SUPPORTED, NOT_SUPPORTED)
@@ -242,7 +204,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
     ),
     "chain": (
         Scenario("nothing in the brain", Chain(signal=0.0), _NO_DIFFERENCE | _NO_RELATION, 100),
-        Scenario("no difference", Chain(anew=True), _NO_DIFFERENCE, 100),
+        Scenario("no difference", Chain(own_models=True), _NO_DIFFERENCE, 100),
         Scenario("no difference, but the luck of single training runs", Chain(), _nothing_promised(), 100),
         Scenario("concept-coding brain", Chain(syntax_share=0.0, content=1.0), {"C3": ((NOT_SUPPORTED,), None)}, 20),
         Scenario("syntax-coding brain", Chain(syntax_share=1.0, content=1.0), {"C3": ((SUPPORTED,), None)}, 20),
@@ -252,7 +214,7 @@ SCENARIOS: dict[str, tuple[Scenario, ...]] = {
 
 def verdicts_of(found: Tables) -> dict[str, str]:
     """Return the verdict on every claim, at the level and the margin of the default profile."""
-    return {verdict.claim: verdict.verdict for verdict in claims.judge(Study(), *found).verdicts}
+    return {verdict.claim: verdict.verdict for verdict in claims.judge(Results(Study(), *found)).verdicts}
 
 
 def _study(truth: Truth | Chain, base: np.ndarray | None, number: int) -> dict[str, str]:
@@ -262,29 +224,20 @@ def _study(truth: Truth | Chain, base: np.ndarray | None, number: int) -> dict[s
 
 
 def rates(level: str, each: "Each") -> pd.DataFrame:
-    """Return how often each verdict is given where it is wrong.
+    """Return how often each verdict is given where it is wrong, on the level `table` or `chain`.
 
-    Parameters
-    ----------
-    level : {"table", "chain"}
-    each : Each
-        How a function is called for many studies.
-
-    Returns
-    -------
-    DataFrame
-        One row a scenario and claim: the `verdict` that is wrong, its `rate` with Monte-Carlo `error`, what is
-        `allowed` (NaN where the rule promises nothing), the share `supported`, and `studies`.
+    One row a scenario and claim: the `verdict` that is wrong, its `rate` with Monte-Carlo `error`, what is `allowed`
+    (NaN where the rule promises nothing), the share `supported`, and `studies`.
     """
     base = untuned() if level == "chain" else None
     rows = []
     for scenario in SCENARIOS[level]:
         given = each(partial(_study, scenario.truth, base), scenario.studies, f"{level}: {scenario.title}")
         for claim, (wrong, allowed) in scenario.wrong.items():
-            told = pd.Series([verdicts[claim] for verdicts in given])
-            rate, supported = float(told.isin(wrong).mean()), float((told == SUPPORTED).mean())
-            row = (level, scenario.title, claim, " or ".join(wrong), rate, _error(rate, len(told)), allowed, supported)
-            rows.append((*row, len(told)))
+            verdicts = pd.Series([of_study[claim] for of_study in given])
+            rate, supported = float(verdicts.isin(wrong).mean()), float((verdicts == SUPPORTED).mean())
+            row = (level, scenario.title, claim, " or ".join(wrong), rate, _error(rate, len(given)), allowed, supported)
+            rows.append((*row, len(given)))
     columns = ["level", "scenario", "claim", "verdict", "rate", "error", "allowed", "supported", "studies"]
     return pd.DataFrame(rows, columns=columns).astype({"allowed": float})
 
@@ -323,8 +276,8 @@ def power(each: "Each") -> pd.DataFrame:
             better, worse = (
                 np.mean(each(partial(_found, truth), POWER_STUDIES, title), axis=0) for truth in (up, down)
             )
-            told = (better[0], better[1], better[2], worse[3], better[4], worse[5], better[6])
-            rows.append((participants, difference, *told, each.studies(POWER_STUDIES)))
+            shares = (*better[:3], worse[3], better[4], worse[5], better[6])
+            rows.append((participants, difference, *shares, each.studies(POWER_STUDIES)))
     columns = [
         "participants", "difference", "found", "equivalent", "C1 supported", "C1 not supported", "C2 supported",
         "C2 not supported", "C3 supported", "studies",
@@ -334,7 +287,7 @@ def power(each: "Each") -> pd.DataFrame:
 
 def _found(truth: Truth, number: int) -> list[bool]:
     run, drawn = Study(), draw_tables(truth, np.random.default_rng([number, 3]))
-    ledger = claims.judge(run, *drawn)
+    ledger = claims.judge(Results(run, *drawn))
     main = claims.comparisons(ledger.evidence["simulated"].main, ["region"], run).iloc[0]
     verdict = {v.claim: v.verdict for v in ledger.verdicts}
     shown = [main["p"] < run.fdr, main["p_equivalent"] < run.fdr]
@@ -383,7 +336,7 @@ def _covered(participants: int, number: int) -> dict[str, bool]:
 
 
 def _evidence(truth: Truth, rng: np.random.Generator) -> claims.Evidence:
-    return claims.evidence(Study(), "simulated", *draw_tables(truth, rng))
+    return claims.evidence(Results(Study(), *draw_tables(truth, rng)), "simulated")
 
 
 def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, width: int = 20) -> tuple[float, ...]:
@@ -394,7 +347,7 @@ def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, wi
     other = one + rng.standard_normal(one.shape)
     rdms = rsa.rdm(one), rsa.rdm(other)
     drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, Study().bootstrap, number)
-    return float(rsa.spearman_rsa(rdms[0], rdms[1])[0, 0]), *np.quantile(drawn, [0.025, 0.975])
+    return float(np.prod(rsa.ranks(np.stack(rdms)), axis=0).sum()), *np.quantile(drawn, [0.025, 0.975])
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------
@@ -402,16 +355,9 @@ def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, wi
 
 @dataclass(frozen=True)
 class Each:
-    """Call a function for the numbers of many studies, in several processes.
+    """Call a function for the numbers of many studies, in several processes."""
 
-    Attributes
-    ----------
-    share : float
-        Part of the studies that are simulated, at least two: less than 1 for a quick look.
-    cores : int
-    """
-
-    share: float = 1.0
+    share: float = 1.0  # part of the studies that are simulated, at least two: less than 1 for a quick look
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def studies(self, wanted: int) -> int:

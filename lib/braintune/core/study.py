@@ -24,10 +24,19 @@ GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds"
 
 @dataclass(frozen=True)
 class Representation:
-    """One embedding of the stimuli: untuned, tuned by a method on a task, or a control."""
+    """One embedding of the stimuli.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"untuned", "tuned", "control"}
+    method, task, seed : str, str, int
+        How and on what a tuned representation was tuned; empty, and -1, for the other kinds.
+    """
 
     name: str
-    method: str
+    kind: str
+    method: str = ""
     task: str = ""
     seed: int = -1
 
@@ -119,7 +128,7 @@ class Study(
     def representations(self) -> list[Representation]:
         """Return all representations of this run: untuned, tuned, controls, in that order."""
         tuned = [
-            Representation(f"{task}_{method}_seed-{seed}", method, task, seed)
+            Representation(f"{task}_{method}_seed-{seed}", "tuned", method, task, seed)
             for task in self.tasks
             for method in self.methods
             if method not in self.scored_only

@@ -167,9 +167,9 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each representation: ``representation``, ``method``, ``task``, ``seed``, ``layers`` (in the file),
-        ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned vector at
-        the last layer) and ``skipped`` (the reason, or nothing).
+        One row for each representation: ``representation``, ``kind``, ``method``, ``task``, ``seed``, ``layers`` (in
+        the file), ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned
+        vector at the last layer) and ``skipped`` (the reason, or nothing).
 
     Raises
     ------
@@ -183,8 +183,8 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     with reproducible(study, study.world_seed, device):
         for representation in study.representations():
             started = time.perf_counter()
-            named = {"representation": representation.name, "method": representation.method}
-            named |= {"task": representation.task, "seed": str(representation.seed)}
+            named = {"representation": representation.name, "kind": representation.kind}
+            named |= {"method": representation.method, "task": representation.task, "seed": str(representation.seed)}
             row: dict[str, Any] = named | {"seed": representation.seed, "layers": 0, "width": 0, "seconds": 0.0}
             row |= {"truncated": 0, "cosine": np.nan, "skipped": ""}
             rows.append(row)
@@ -223,9 +223,9 @@ def _source(
     study: Study, representation: Representation, stimuli: Stimuli, device: torch.device
 ) -> np.ndarray | Backbone:
     """Return the backbone that makes a representation, or the representation itself."""
-    if representation.method == "untuned":
+    if representation.kind == "untuned":
         return load_backbone(study.backbone, device=device)
-    if representation.method == "control":
+    if representation.kind == "control":
         file = study.vectors.get(representation.name)
         return user_vectors(file, stimuli) if file else CONTROLS[representation.name](study, stimuli)
     return load_tuned(study, representation.task, representation.method, representation.seed)

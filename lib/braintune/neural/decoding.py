@@ -77,7 +77,7 @@ def _with_permutations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what to decode: every Gram matrix as it is, then the untuned one at the analysis layer, permuted."""
     orders = permutations(stimuli, design, study)
-    untuned = np.flatnonzero((items["method"] == "untuned") & items["analysis"])
+    untuned = np.flatnonzero((items["kind"] == "untuned") & items["analysis"])
     orders = orders[: len(orders) if len(untuned) else 0]
     source = np.concatenate([np.arange(len(items)), np.repeat(untuned[:1], len(orders))])
     return source, np.concatenate([np.tile(np.arange(orders.shape[1]), (len(items), 1)), orders])
@@ -91,7 +91,9 @@ def _score_table(
     choice = decoded["choice"][:, :, : len(items)].ravel().astype(int)
     columns = {
         "region": np.array(regions, dtype=object)[region],
-        **{name: items[name].to_numpy()[item] for name in ("representation", "task", "method", "seed", "layer")},
+        **{
+            name: items[name].to_numpy()[item] for name in ("representation", "kind", "task", "method", "seed", "layer")
+        },
         "fold": fold,
         "alpha": alphas(study)[choice],
         "alpha_edge": np.isin(choice, [0, study.n_alphas - 1]) & (study.n_alphas > 2),
@@ -103,7 +105,7 @@ def _score_table(
 def _null_table(regions: list[str], items: pd.DataFrame, decoded: Mapping[str, np.ndarray]) -> pd.DataFrame:
     scores = {name: decoded[name][:, :, len(items) :].mean(0) for name in SCORES}
     region, permutation = (i.ravel() for i in np.indices(scores["pairwise"].shape))
-    untuned = items[(items["method"] == "untuned") & items["analysis"]]
+    untuned = items[(items["kind"] == "untuned") & items["analysis"]]
     columns = {
         "region": np.array(regions, dtype=object)[region],
         "representation": untuned["representation"].iloc[0] if len(untuned) else "",

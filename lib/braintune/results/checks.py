@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
-from braintune.results.tables import ARMS
+from braintune.results.tables import ARMS, Results
 
 #: Share of fits at an edge of the penalty grid above which the grid is in doubt.
 EDGE_SHARE = 0.25
@@ -24,69 +23,30 @@ EDGE_SHARE = 0.25
 LARGE_GAP = 3
 #: Signatures that are checked once, not in every brain.
 ONCE = {"baseline"}
-WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("checks.yml").read_text(encoding="utf-8"))
 _UNTESTABLE = "one participant alone, or scores that do not vary, cannot be tested against chance"
 
 
 @dataclass(frozen=True)
-class Results:
-    """The tables of a run that the signatures are checked in, as the figures notebook reads them.
-
-    Attributes
-    ----------
-    study : Study
-    tuned, decoded, at_layer, closeness : DataFrames
-    """
-
-    study: Study
-    tuned: pd.DataFrame
-    decoded: pd.DataFrame
-    at_layer: pd.DataFrame
-    closeness: pd.DataFrame
-
-    def of(self, brain: str) -> "Results":
-        """Return the results of one brain data set."""
-        here = (table[table["brain"] == brain] for table in (self.decoded, self.at_layer, self.closeness))
-        return Results(self.study, self.tuned, *here)
-
-    @property
-    def region(self) -> str:
-        """The main region of one brain data set."""
-        return tables.main_region(list(self.at_layer["region"].unique()))
-
-
-@dataclass(frozen=True)
 class CheckResult:
-    """What was seen of one signature.
+    """What was seen of one signature."""
 
-    Attributes
-    ----------
-    name, title, meaning : str
-        Key of :data:`SIGNATURES`, and its words.
-    brain : str
-        Empty where the signature is about tuning.
-    found : bool or None
-        None where it cannot be checked.
-    seen : str
-    """
-
-    name: str
+    name: str  #: Key of :data:`SIGNATURES`.
     title: str
     meaning: str
-    brain: str
-    found: bool | None
+    brain: str  #: Empty where the signature is about tuning.
+    found: bool | None  #: None where it cannot be checked.
     seen: str
 
 
 def check(results: Results) -> list[CheckResult]:
     """Check every failure signature in the tables of a run."""
-    return [
-        CheckResult(
-            name, WORDS[name]["title"], WORDS[name]["meaning"], brain, *look(results.of(brain) if brain else results)
-        )
-        for name, look in SIGNATURES.items()
-        for brain in ([""] if name in ONCE else results.study.brains)
-    ]
+    signs = []
+    for name, look in SIGNATURES.items():
+        for brain in [""] if name in ONCE else results.study.brains:
+            found, seen = look(results.of(brain) if brain else results)
+            signs.append(CheckResult(name, **WORDS[name], brain=brain, found=found, seen=seen))
+    return signs
 
 
 def summary(signs: Sequence[CheckResult]) -> str:
@@ -107,34 +67,29 @@ def read_summary(study: Study) -> str:
     return f"claims: {'; '.join(parts)}\nchecks: {summary([CheckResult(**sign) for sign in kept['signatures']])}"
 
 
-# --- what to look for --------------------------------------------------------------------------------------------
-
-
 def _at_chance(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_design(r.at_layer)
+    rows = tables.labelled(tables.in_main_design(r.at_layer))
     above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.study.fdr)
     if above is None:
         return None, _UNTESTABLE
-    return not above, f"{len(above)} of {rows['region'].nunique()} regions above chance" + (
-        f": {', '.join(above)}" if above else ""
-    )
+    named = f": {', '.join(above)}" if above else ""
+    return not above, f"{len(above)} of {rows['region'].nunique()} regions above chance{named}"
 
 
 def _edge(r: Results) -> tuple[bool | None, str]:
-    rows = tables.at_analysis_layer(r.decoded[r.decoded["region"] == r.region], r.study)
-    share = tables.alpha_at_edge(tables.in_main_design(rows))
-    return share > EDGE_SHARE, f"{share:.0%} of the fits in {r.region} (a sign above {EDGE_SHARE:.0%})"
+    rows = tables.at_analysis_layer(tables.judged(r.decoded), r.study)
+    share, region = tables.alpha_at_edge(rows), rows["region"].iloc[0]
+    return share > EDGE_SHARE, f"{share:.0%} of the fits in {region} (a sign above {EDGE_SHARE:.0%})"
 
 
 def _no_better(r: Results) -> tuple[bool | None, str]:
-    rows = r.tuned[~(r.tuned["score"] > r.tuned["baseline"])]
-    named = ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
+    named = tables.not_above(r.tuned, "baseline")
     return bool(named), named or f"all {len(r.tuned)} tuning runs beat guessing"
 
 
 def _lonely_gap(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_design(r.at_layer)
-    gaps = tables.contrast(rows[rows["region"] == r.region], ["task"]).mean(axis=1).sort_values(key=lambda g: -g.abs())
+    rows = tables.judged(r.at_layer)
+    gaps = tables.contrast(rows, ["task"]).mean(axis=1).sort_values(key=lambda gap: -gap.abs())
     if len(gaps) < 3:
         return None, f"{len(gaps)} tasks were tuned by both methods, and at least 3 are needed"
     largest, second = abs(gaps.iloc[0]), abs(gaps.iloc[1])
@@ -153,14 +108,15 @@ def _negative(r: Results) -> tuple[bool | None, str]:
 
 
 def _leak(r: Results) -> tuple[bool | None, str]:
-    rows = r.at_layer[(r.at_layer["representation"] == "passage") & (r.at_layer["folds"] == "grouped")]
-    means = rows[rows["region"] == r.region].groupby("participant")["pairwise"].mean()
+    rows = tables.in_main_region(r.at_layer)
+    rows = rows[(rows["representation"] == "passage") & (rows["folds"] == "grouped")]
+    means = rows.groupby("participant")["pairwise"].mean()
     if means.empty:
         return None, "no passage code under grouped folds"
     p = statistics.above(means, tables.CHANCE)
     if p is None:
         return None, _UNTESTABLE
-    return p < r.study.fdr, f"{means.mean():.3f} in {r.region} ({statistics.p_text(p)})"
+    return p < r.study.fdr, f"{means.mean():.3f} in {rows['region'].iloc[0]} ({statistics.p_text(p)})"
 
 
 def _not_finite(r: Results) -> tuple[bool | None, str]:

@@ -25,32 +25,21 @@ POWER = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of one test.
+    """The result of one test."""
 
-    Attributes
-    ----------
-    estimate : float or None
-        None only where nothing could be computed.
-    low, high : float or None
-        Interval of the estimate.
-    statistic, p : float or None
-        Test statistic and two-sided p-value.
-    p_sign_flip : float or None
-        Two-sided sign-flip test of a paired difference; with n pairs it cannot be below 2 / 2ⁿ.
-    n : int
-        Units: participants, or tasks.
-    sentence : str
-        The result in words, or why a test is impossible.
-    """
-
-    estimate: float | None
-    low: float | None = None
-    high: float | None = None
+    estimate: float | None  #: None only where nothing could be computed.
+    low: float | None = None  #: Lower end of the interval of the estimate,
+    high: float | None = None  #: and its upper end.
     statistic: float | None = None
-    p: float | None = None
-    p_sign_flip: float | None = None
-    n: int
-    sentence: str
+    p: float | None = None  #: Two-sided p-value.
+    p_sign_flip: float | None = None  #: Of the two-sided sign-flip test; with n pairs it cannot be below 2 / 2ⁿ.
+    n: int  #: Units: participants, or tasks.
+    sentence: str  #: The result in words, or why a test is impossible.
+
+
+def cannot(why: str, n: int = 0) -> Finding:
+    """Return a test that is impossible, for a reason."""
+    return Finding(estimate=None, n=n, sentence=f"It cannot be tested: {why}.")
 
 
 # --- paired differences ------------------------------------------------------------------------------------------
@@ -107,8 +96,8 @@ def paired_tests(differences: np.ndarray, margin: float, alpha: float) -> pd.Dat
     -------
     DataFrame
         One row a group: `difference` with its t interval `low` … `high`, `p` (two-sided), `q` (false-discovery rate
-        over the groups), `p_margin` (the difference is above -margin: non-inferiority), `p_equivalent` (two one-sided
-        tests), `detectable`, `power` (at the margin) and `n`. What cannot be tested is NaN.
+        over the groups), `p_not_worse` (it is above -margin: non-inferiority), `p_not_better` (it is below the
+        margin), `p_equivalent` (both), `detectable`, `power` (at the margin) and `n`. What cannot be tested is NaN.
     """
     from statsmodels.stats.power import TTestPower
 
@@ -120,11 +109,12 @@ def paired_tests(differences: np.ndarray, margin: float, alpha: float) -> pd.Dat
     pairs = np.maximum(n, 2)
     error, t = spread / np.sqrt(pairs), stats.t(pairs - 1)
     half = t.ppf(1 - alpha / 2) * error
-    p, p_margin = 2 * t.sf(np.abs(mean) / error), t.sf((mean + margin) / error)
+    p = 2 * t.sf(np.abs(mean) / error)
+    not_worse, not_better = t.sf((mean + margin) / error), t.cdf((mean - margin) / error)
     power = TTestPower().power(margin / spread, pairs, alpha)
     table = {
-        "difference": mean, "low": mean - half, "high": mean + half, "p": p, "q": fdr(p), "p_margin": p_margin,
-        "p_equivalent": np.maximum(p_margin, t.cdf((mean - margin) / error)),
+        "difference": mean, "low": mean - half, "high": mean + half, "p": p, "q": fdr(p), "p_not_worse": not_worse,
+        "p_not_better": not_better, "p_equivalent": np.maximum(not_worse, not_better),
         "detectable": spread * np.array([detectable_effect(int(k), alpha) for k in pairs]),
         "power": np.where(testable, np.nan_to_num(power, nan=1.0), np.nan),  # far out, scipy's distribution is NaN
         "n": n,
@@ -199,21 +189,25 @@ def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Findin
     """
     n = len(x)
     if n < LEAST_TASKS:
-        return Finding(
-            estimate=None, n=n, sentence=f"cannot be tested: {n} tasks, and at least {LEAST_TASKS} are needed."
-        )
+        return cannot(f"{n} tasks, and at least {LEAST_TASKS} are needed", n)
     if (np.ptp(x, axis=0) == 0).all() or (np.ptp(y, axis=0) == 0).all():
-        return Finding(estimate=None, n=n, sentence=f"cannot be tested: the values are the same in all {n} tasks.")
+        return cannot(f"the values are the same in all {n} tasks", n)
     tasks, shared = (np.arange(n),), {"vectorized": True, "rng": np.random.default_rng(seed)}  # whole tasks move
-    shared |= {"n_resamples": factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES}
-    moved = lambda order, axis: rank_correlation(x[order], y)  # noqa: E731
-    found = stats.permutation_test(tasks, moved, permutation_type="pairings", **shared)
+
+    def permuted(order: np.ndarray, axis: int) -> np.ndarray:
+        return rank_correlation(x[order], y)
+
+    def resampled(chosen: np.ndarray, axis: int) -> np.ndarray:
+        return rank_correlation(x[chosen], y[chosen])
+
+    orders = factorial(n) if n <= EXACT_ORDERS_UP_TO else RESAMPLES
+    found = stats.permutation_test(tasks, permuted, permutation_type="pairings", n_resamples=orders, **shared)
     estimate, p = float(found.statistic), float(found.pvalue)
     bounds, interval = {}, ""
     if n >= LEAST_FOR_INTERVAL:
-        resampled = lambda chosen, axis: rank_correlation(x[chosen], y[chosen])  # noqa: E731
-        shared |= {"n_resamples": RESAMPLES, "confidence_level": 1 - alpha, "method": "percentile"}
-        drawn = stats.bootstrap(tasks, resampled, **shared).confidence_interval
+        drawn = stats.bootstrap(
+            tasks, resampled, n_resamples=RESAMPLES, confidence_level=1 - alpha, method="percentile", **shared
+        ).confidence_interval
         bounds = {"low": float(drawn.low), "high": float(drawn.high)}
         interval = f"{_percent(alpha)} interval {drawn.low:+.2f} to {drawn.high:+.2f}; "
     sentence = (
@@ -252,11 +246,13 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
 
     n = table["participant"].nunique()
     sizes = table.groupby(["task", "method"]).size().unstack()
-    few = [name for name in ("participant", "method") if table[name].nunique() < 2]
-    if few or sizes.isna().to_numpy().any() or table["pairwise"].std() == 0:
-        why = f"there is only one {few[0]}" if few else "cells are missing" if sizes.isna().any(axis=None) else ""
-        sentence = f"The mixed model cannot be fitted: {why or 'the scores do not vary'}."
-        return Finding(estimate=None, n=n, sentence=sentence)
+    reasons = {f"there is only one {name}": table[name].nunique() < 2 for name in ("participant", "method")}
+    reasons |= {
+        "cells are missing": sizes.isna().any(axis=None),
+        "the scores do not vary": table["pairwise"].std() == 0,
+    }
+    if why := [reason for reason, holds in reasons.items() if holds]:
+        return Finding(estimate=None, n=n, sentence=f"The mixed model cannot be fitted: {why[0]}.")
     parts = {"participant": "0 + C(participant)", "region": "0 + C(region)"}
     parts = {name: formula for name, formula in parts.items() if table[name].nunique() > 1}
     parts |= {"participant × method": "0 + C(participant):effect"}
@@ -301,16 +297,11 @@ def crossed_mean(values: np.ndarray, alpha: float) -> Finding:
     .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components. Biometrics Bull. 2.
     """
     table = np.asarray(values, dtype=float)
-    n, seeds = table.shape
-    reason = "" if np.isfinite(table).all() else "a value is missing"
-    if not reason and min(n, seeds) < 2:
-        reason = f"{n} participants and {seeds} seeds; two of each are needed"
-    if not reason and np.ptp(table) == 0:
-        reason = "the difference is the same in all cells"
-    if reason:
-        sentence = f"There is no interval over participants and seeds: {reason}."
-        return Finding(estimate=float(table.mean()) if np.isfinite(table).all() else None, n=n, sentence=sentence)
-    estimate = float(table.mean())
+    (n, seeds), estimate = table.shape, float(table.mean())
+    if not np.isfinite(table).all() or min(n, seeds) < 2 or np.ptp(table) == 0:
+        why = f"of {n} participants and {seeds} seeds; at least two of each are needed, complete and not all equal"
+        sentence = f"There is no interval over participants and seeds {why}."
+        return Finding(estimate=estimate if np.isfinite(estimate) else None, n=n, sentence=sentence)
     *squares, rest = _mean_squares(table).values()
     kept = [square for square in squares if square[0] > rest[0]]
     parts = [*kept, (-rest[0], rest[1])] if len(kept) == 2 else kept or [rest]

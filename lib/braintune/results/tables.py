@@ -1,6 +1,7 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,26 @@ from braintune.neural.ridge import GROUP_SCORES, SCORES
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
-MEAN_OVER_FOLDS = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
+#: What names a representation, in every table.
+REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
+MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "layer", "folds"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run that claims are judged and signs of failure are looked for in."""
+
+    study: Study
+    at_layer: pd.DataFrame  #: Scores at the analysis layer, from :func:`scores`.
+    closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
+    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    decoded: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Scores of every fold and layer; only checks read it.
+
+    def of(self, brain: str) -> "Results":
+        """Return the results of one brain data set."""
+        found = {"at_layer": self.at_layer, "closeness": self.closeness, "decoded": self.decoded}
+        return replace(self, **{name: table[table["brain"] == brain] for name, table in found.items() if len(table)})
+
 
 # --- tuning ------------------------------------------------------------------------------------------------------
 
@@ -63,6 +83,12 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
     return found[np.isfinite(found["gain"].astype(float))]
 
 
+def not_above(table: pd.DataFrame, column: str) -> str:
+    """Name the runs, method on task, whose score is not above the baseline in `column`; empty if there are none."""
+    rows = table[~(table["score"] > table[column])]
+    return ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
+
+
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
     """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
     recipes = table.apply(lambda row: f"{row['learning_rate']:g}, {row['epochs']} epochs", axis=1)
@@ -76,14 +102,14 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 
 def collect(study: Study, what: str) -> pd.DataFrame:
     """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
-    per_participant = {"decoding": study.decoding_file, "null": study.null_file}
-    files = []
-    for brain in study.brains:
-        if what in per_participant:
-            files += [per_participant[what](brain, name) for name in load_brain(study, brain).participants]
-        else:
-            files.append(study.rsa_file(brain, what))
-    return pd.concat([store.read_table(file) for file in files], ignore_index=True)
+    of_participant = {"decoding": study.decoding_file, "null": study.null_file}.get(what)
+    if of_participant:
+        files = [
+            of_participant(brain, name) for brain in study.brains for name in load_brain(study, brain).participants
+        ]
+    else:
+        files = [study.rsa_file(brain, what) for brain in study.brains]
+    return pd.concat(map(store.read_table, files), ignore_index=True)
 
 
 def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -98,26 +124,30 @@ def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
     return rows.groupby(MEAN_OVER_FOLDS, sort=False, dropna=False)[[*SCORES, *GROUP_SCORES]].mean().reset_index()
 
 
-def main_region(regions: Sequence[str]) -> str:
-    """Return the region a brain's headline is about: the language network where there is one."""
-    return "language" if "language" in regions else regions[0]
+def main_region(regions: Iterable[str]) -> str:
+    """Return the region that claims are judged in: the language network where there is one, else the first."""
+    names = list(dict.fromkeys(regions))
+    return "language" if "language" in names else names[0]
 
 
-def main_design(designs: Sequence[str]) -> str:
+def main_design(designs: Iterable[str]) -> str:
     """Return the fold design that claims are judged on: grouped where groups exist."""
     return "grouped" if "grouped" in set(designs) else "shuffled"
 
 
 def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the design that claims are judged on."""
-    return rows[rows["folds"] == main_design(rows["folds"])]
+    """Return the rows in the main fold design of their brain."""
+    return rows[rows["folds"] == rows.groupby("brain")["folds"].transform(main_design)]
 
 
-def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
-    """Return one brain's scores in its main region and main design."""
-    rows = at_layer[at_layer["brain"] == brain]
-    rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
-    return in_main_design(rows)
+def in_main_region(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in the main region of their brain."""
+    return rows[rows["region"] == rows.groupby("brain")["region"].transform(main_region)]
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that claims are judged on: the main region and the main design of each brain."""
+    return in_main_region(in_main_design(rows))
 
 
 def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -126,51 +156,61 @@ def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[[method for method in ARMS if method in table]].dropna()
 
 
-def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned accuracy: groups × participants, mean over the tasks with both methods.
+def contrast(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    levels: tuple[Sequence[str], Sequence[str]] = (ARMS[1:], ARMS[:1]),
+    of: str = "method",
+    over: str = "participant",
+    value: str = "pairwise",
+) -> pd.DataFrame:
+    """Return a difference between methods (by default prompt-tuned minus fine-tuned) or between tasks.
 
     Parameters
     ----------
     rows : DataFrame
-        Scores by participant, task, method and the columns of `by`.
+        Column `value` by task, method, and the columns of `by` and `over`.
     by : sequence of str
-        What makes a group: ``region``, ``task``, ``seed``, or several.
+        What makes a group: ``region``, ``task``, ``seed``, ``brain``, or several.
+    levels : (sequence of str, sequence of str)
+        The mean over the first minus the mean over the second, only where there are values of all.
+    of : {"method", "task"}
+        Column of the levels; the difference is averaged over the other one.
+    over : {"participant", "task"}
+        Column of the units.
+
+    Returns
+    -------
+    DataFrame of groups × units
     """
-    keys = list(dict.fromkeys([*by, "participant", "task"]))
-    both = rows.pivot_table(index=keys, columns="method", values="pairwise", sort=False).reindex(columns=list(ARMS))
-    both = both.dropna()
-    difference = (both["prompt-tuned"] - both["fine-tuned"]).groupby([*by, "participant"], sort=False).mean()
-    return difference.unstack("participant", sort=False)
+    plus, minus = map(list, levels)
+    keys = list(dict.fromkeys([*by, over, "task" if of == "method" else "method"]))
+    wide = rows.pivot_table(index=keys, columns=of, values=value, sort=False).reindex(columns=plus + minus).dropna()
+    difference = wide[plus].mean(axis=1) - wide[minus].mean(axis=1)
+    return difference.groupby([*by, over], sort=False).mean().unstack(over, sort=False)
 
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
-    table = _controls_named(at_layer).pivot_table(
-        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
-    )
+    where = ["brain", "region", "folds"]
+    table = labelled(at_layer).pivot_table(index=where, columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
 
-def _controls_named(at_layer: pd.DataFrame) -> pd.DataFrame:
-    control = at_layer["method"] == "control"
-    return at_layer.assign(method=at_layer["representation"].where(control, at_layer["method"]))
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in which ``method`` names the untuned model and the controls too, for a figure or a table."""
+    return rows.assign(method=rows["method"].where(rows["kind"] == "tuned", rows["representation"]))
 
 
 def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return pairwise accuracy within and across topics (or passages) for each brain, region, design and method.
 
-    Telling topics apart is easier than telling apart sentences of one topic, which takes more than the topic.
-    Empty where the stimuli have neither topics nor passages.
+    Empty where the stimuli have neither.
     """
-    known = _controls_named(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
+    known = labelled(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
     means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
-    names = {
-        "pairwise": "all pairs",
-        "pairwise_same_group": "same topic",
-        "pairwise_different_group": "different topic",
-    }
-    return means.reset_index().rename(columns=names)
+    return means.set_axis(["all pairs", "same topic", "different topic"], axis=1).reset_index()
 
 
 def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
@@ -183,19 +223,17 @@ def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         permutation averaged over participants), and the permutation p-value.
     """
     keys = ["brain", "region", "folds"]
-    observed = at_layer[at_layer["method"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
-    drawn = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().reset_index()
-    rows = []
-    for key, value in observed.items():
-        sample = drawn[(drawn[keys] == pd.Series(dict(zip(keys, key, strict=True)))).all(axis=1)]["pairwise"]
-        p = (1 + (sample >= value).sum()) / (1 + len(sample))
-        rows.append((*key, value, sample.mean(), sample.quantile(0.95), p))
-    return pd.DataFrame(rows, columns=[*keys, "observed", "null mean", "null 95 %", "p"])
+    observed = at_layer[at_layer["kind"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean().rename("observed")
+    permuted = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().unstack("permutation")
+    permuted = permuted.reindex(observed.index)
+    summary = {"null mean": permuted.mean(axis=1), "null 95 %": permuted.quantile(0.95, axis=1)}
+    p = (1 + permuted.ge(observed, axis=0).sum(axis=1)) / (1 + permuted.notna().sum(axis=1))
+    return pd.DataFrame({"observed": observed, **summary, "p": p}).reset_index()
 
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:
     """Return the share of folds whose penalty lies at an edge of the grid (untuned and tuned representations)."""
-    return float(decoding.loc[decoding["method"] != "control", "alpha_edge"].mean())
+    return float(decoding.loc[decoding["kind"] != "control", "alpha_edge"].mean())
 
 
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -203,7 +241,7 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
     Columns that end in `, partial` are without what length and passage explain.
     """
-    rows = at_analysis_layer(table, study)
+    rows = labelled(at_analysis_layer(table[table["kind"] != "control"], study))
     means, partial = (
         rows.pivot_table(index="region", columns="method", values=name, sort=False) for name in ("spearman", "partial")
     )
@@ -212,19 +250,12 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one, most memory.
-
-    Parameters
-    ----------
-    costs : DataFrame
-        From :func:`braintune.workflow.provenance.job_costs`.
-    """
+    """Return what each step took, from :func:`braintune.workflow.provenance.job_costs`."""
     by_step = costs.groupby("step", sort=False)
-    return pd.DataFrame(
-        {
-            "jobs": by_step["seconds"].size(),
-            "minutes, all jobs": by_step["seconds"].sum() / 60,
-            "seconds, median job": by_step["seconds"].median(),
-            "memory, largest job (MB)": by_step["memory_mb"].max(),
-        }
-    ).reset_index()
+    table = {
+        "jobs": by_step["seconds"].size(),
+        "minutes, all jobs": by_step["seconds"].sum() / 60,
+        "seconds, median job": by_step["seconds"].median(),
+        "memory, largest job (MB)": by_step["memory_mb"].max(),
+    }
+    return pd.DataFrame(table).reset_index()
