@@ -63,7 +63,9 @@ class TaskSettings(Settings):
         700, "training examples per task; null takes all there are", "examples", ge=10
     )
     test_examples: int | None = _parameter(300, "test examples per task; null takes all there are", "examples", ge=10)
-    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = _parameter(
+        0.1, "part of the training data held out, with whole texts, to choose the best epoch and learning rate"
+    )
     max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
 

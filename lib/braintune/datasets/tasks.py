@@ -6,7 +6,6 @@ depends on the kind alone, so another data set of a known kind needs nothing but
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -170,14 +169,37 @@ def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part, with the same share of every label where a row has one label."""
-    groups = defaultdict(list)
-    for i in rng.permutation(len(rows)):
-        groups[rows[i].get("label", "")].append(int(i))
-    held = {i for group in groups.values() for i in group[: round(fraction * len(group))]}
-    if fraction and not held:
-        held = {max(groups.values(), key=len)[0]}
+    """Cut a validation part by text: no text of it stands in the rest. Single labels have about equal shares in both."""
+    if not fraction:
+        return rows, []
+    texts = _text_groups(task, rows)
+    parts = int(np.clip(round(1 / fraction), 2, texts.max() + 1)) if texts.any() else 0
+    if not parts:
+        raise BraintuneError(
+            f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out, since "
+            "all of them share a text with another; give more texts, or set it to 0"
+        )
+    labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
+    split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
+        held = set(next(split.split(rows, labels, texts))[1])
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
+
+
+def _text_groups(task: Task, rows: list[Row]) -> np.ndarray:
+    """Number the rows so that those that share a text, directly or through others, have the same number."""
+    fields = [f for f in task.text_fields if f"{f}_start" not in task.fields and f != "question"]
+    texts: dict[str, int] = {}
+    pairs = [
+        (i, texts.setdefault(text, len(texts)))
+        for i, row in enumerate(rows)
+        for text in (*(row[field] for field in fields), " ".join(row.get("tokens", [])))
+        if text
+    ]
+    row, text = np.array(pairs).T
+    shared = coo_array((np.ones(len(pairs)), (row, text)), shape=(len(rows), len(texts))).tocsr()
+    return connected_components(shared @ shared.T)[1]
 
 
 # --- sources -----------------------------------------------------------------------------------------------------

@@ -99,15 +99,16 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
     Raises
     ------
     BraintuneError
-        For a sentence that is empty or has none but special tokens.
+        For a sentence without any but special and unknown tokens.
     """
     encodings = tokenizer(list(sentences), truncation=True, max_length=max_tokens, verbose=False).encodings
     pairs = [(tuple(encoding.ids), tuple(encoding.special_tokens_mask)) for encoding in encodings]
-    for index, (_, special) in enumerate(pairs):
-        if all(special):
+    empty = {tokenizer.unk_token_id, *tokenizer.all_special_ids}
+    for index, (ids, special) in enumerate(pairs):
+        if all(masked or token in empty for token, masked in zip(ids, special, strict=True)):
             raise BraintuneError(
-                f"sentence {index} ({sentences[index]!r}) has no tokens, so it has no vector; remove it from the "
-                "stimuli, or give its text"
+                f"sentence {index} ({sentences[index]!r}) has no token that the backbone knows, so its vector would say "
+                "nothing of it; remove it from the stimuli, or give its text"
             )
     if cut := [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]:
         warnings.warn(

@@ -35,6 +35,8 @@ from braintune.datasets.tasks import Row, Task
 
 #: Labels that the loss ignores (torch's own convention).
 IGNORED = -100
+#: Label of a word whose tag the training data never show: nothing to learn from, but a word all the same.
+UNKNOWN = -1
 #: Longest answer that is searched for, in tokens.
 LONGEST_ANSWER = 30
 
@@ -219,7 +221,7 @@ def _feature(task: Task, row: Row, window: _Window, spans: list[Span], number: d
     labels = [IGNORED] * len(window.text)
     for position, tag in zip(first_tokens, row["tags"], strict=True):
         if position >= 0:
-            labels[position] = number.get(tag, IGNORED)
+            labels[position] = number.get(tag, UNKNOWN)
     return feature | {"words": first_tokens, "labels": labels}, first_tokens.count(-1)
 
 

@@ -181,7 +181,7 @@ def train(
     def chosen(logits: Tensor, truth: Tensor) -> Tensor:
         """Reduce logits to what answers are read from: scores of a span's ends, numbers of labels or tags."""
         if model.kind in ("tokens", "roles"):
-            return best_tags(logits, truth != IGNORED, validation.labels)
+            return best_tags(logits, truth != IGNORED, validation.labels)  # words, whatever their gold tags
         return logits if model.kind == "span" else logits.argmax(-1)
 
     trainer = _Tuner(
