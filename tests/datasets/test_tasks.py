@@ -101,6 +101,24 @@ def test_folder_rows_are_drawn_cut_and_counted(folder_study):
     assert set(data.checksums) == {"nlu/sentiment/train.jsonl", "nlu/sentiment/test.jsonl"}
 
 
+def test_the_validation_part_shares_no_text_with_the_rest(folder_study):
+    folder, make = folder_study
+    rows = [
+        {"context": f"It is {i // 6}.", "question": "What is it?", "answers": [{"text": "It", "answer_start": 0}]}
+        for i in range(60)
+    ]
+    write_rows(folder, "qa", rows, rows[:10])
+    pairs = [{"sentence1": f"a{i // 3}", "sentence2": f"b{i // 2}", "label": "xy"[i % 2]} for i in range(60)]
+    write_rows(folder, "paraphrase", [row | {"label": row["label"]} for row in pairs], pairs[:10])
+    for task, fields in (("qa", ["context"]), ("paraphrase", ["sentence1", "sentence2"])):
+        data = load_task(make(train_examples=None), task)
+        train, validation = ({row[f] for row in part for f in fields} for part in (data.train, data.validation))
+        assert len(data.validation) in range(3, 13) and not train & validation
+    write_rows(folder, "qa", rows[:6] * 5, rows[:5])
+    with pytest.raises(BraintuneError, match="validation_fraction: 0.1 of the 30 training rows of qa"):
+        load_task(make(), "qa")
+
+
 def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
     folder, make = folder_study
     mine = Task("mine", "irony", "sentence", "sentence", "macro F1", "Ironic?", {"sentence": "text", "label": "text"})
@@ -114,7 +132,8 @@ def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
 
 def test_all_rows_and_no_validation_part(folder_study):
     folder, make = folder_study
-    write_rows(folder, "sentiment", [ROWS["sentiment"]] * 12, [ROWS["sentiment"]] * 3)
+    rows = [ROWS["sentiment"] | {"sentence": f"s{i}"} for i in range(12)]
+    write_rows(folder, "sentiment", rows, rows[:3])
     data = load_task(make(train_examples=None, test_examples=None, validation_fraction=0), "sentiment")
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 0, 3)
     assert len(load_task(make(validation_fraction=0.01), "sentiment").validation) == 1

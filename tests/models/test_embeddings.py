@@ -136,9 +136,9 @@ def test_long_sentences_are_cut_counted_and_told(tiny_bert):
         embed(backbone, ["x " * 300], max_tokens=10_000)
 
 
-@pytest.mark.parametrize("empty", ["", "   ", "\u200b"])
+@pytest.mark.parametrize("empty", ["", "   ", "\u200b", "[SEP] [CLS]", "\U0001f9ff", "[UNK] [PAD]"])
 def test_sentences_without_tokens_are_named(minilm, empty):
-    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no tokens"):
+    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no token that the backbone knows"):
         embed(minilm, ["a", "b", empty])
 
 

@@ -10,6 +10,7 @@ from braintune.datasets.tasks import TASKS
 from braintune.models.backbones import adapt_tokenizer
 from braintune.models.inputs import (
     IGNORED,
+    UNKNOWN,
     best_span,
     best_tags,
     collate,
@@ -87,6 +88,18 @@ def test_hard_token_lists(family, tokens):
         if len(tokens) == 300:
             assert encoded.lost == answer.count("O") > 200
             assert task == "ner" or answer[-1] == "B-X"  # cropped around the predicate
+
+
+def test_a_word_of_a_tag_that_training_never_shows_is_a_word_all_the_same():
+    """Gold tags say nothing about where words are: the tags of a row change no answer."""
+    known, new = ({"tokens": ["an", "ox", "eats"], "tags": tags} for tags in (["O", "B-X", "O"], ["O", "I-NEW", "O"]))
+    logits, answers = torch.randn(1, 7, 2, generator=torch.manual_seed(0)), []
+    for row in (known, new):
+        encoded = encode(TASKS["ner"], [row], ("B-X", "O"), FAMILIES["bert"], 64)
+        labels = torch.tensor([encoded.features[0]["labels"]])
+        tags = best_tags(logits[:, : labels.shape[1]], labels != IGNORED, encoded.labels)
+        answers.append(read_answers(encoded, list(tags.numpy())))
+    assert answers[0] == answers[1] and (labels == UNKNOWN).sum() == 1
 
 
 def test_labels_that_training_never_shows_are_passed_over():

@@ -90,6 +90,10 @@ def test_answer_loss_has_a_class_for_nowhere(tiny_bert):
 def test_a_batch_without_any_known_label_costs_nothing(tiny_bert):
     model = TunedModel(load_backbone(tiny_bert).model, "sentence", 2)
     assert model._loss(torch.zeros(3, 2), torch.full((3,), -100)).item() == 0
+    tags = TunedModel(load_backbone(tiny_bert).model, "tokens", 2)
+    logits = torch.tensor([[[0.0, 1.0], [9.0, 0.0], [5.0, 5.0]]])
+    one, other = (tags._loss(logits, torch.tensor([[1, unseen, -100]])).item() for unseen in (-1, -100))
+    assert one == other > 0, "nothing is learned from a word whose tag is unknown"
 
 
 # --- tuning from end to end --------------------------------------------------------------------------------------
@@ -369,7 +373,7 @@ def test_three_labels_need_no_change_of_code(make_study, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for part, n in (("train", 60), ("test", 30)):
         rows = [
-            {"premise": f"the {'ox' if i % 2 else 'river'} plays", "hypothesis": f"she is {label}", "label": label}
+            {"premise": "the ox" + i // 3 * " plays", "hypothesis": f"she is {label}" + i // 3 * " now", "label": label}
             for i, label in enumerate(labels * (n // 3))
         ]
         (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

@@ -6,6 +6,7 @@ depends on the kind alone, so another data set of a known kind needs nothing but
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
 
 from braintune.core.base import BraintuneError, data_folder, lookup
 from braintune.core.store import checksum
@@ -169,15 +173,15 @@ def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part by text: no text of it stands in the rest. Single labels have about equal shares in both."""
+    """Cut a validation part by text: none stands in both parts, and single labels have about equal shares in them."""
     if not fraction:
         return rows, []
     texts = _text_groups(task, rows)
     parts = int(np.clip(round(1 / fraction), 2, texts.max() + 1)) if texts.any() else 0
     if not parts:
         raise BraintuneError(
-            f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out, since "
-            "all of them share a text with another; give more texts, or set it to 0"
+            f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
+            "all of them share texts; give more texts, or set it to 0"
         )
     labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
     split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
