@@ -3,17 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from braintune.results.tables import ARMS
+from braintune.core.study import Study
+from braintune.results.tables import ARMS, READOUTS, Results, null_means
 
 TASKS = ("chunking", "wsd", "coreference", "ner", "nli", "qa")
-CONTROLS = ("length", "position", "random-weights", "zero-prefix", "random-prefix")
+CONTROLS = ("passage", "length", "position", "random-weights", "zero-prefix", "random-prefix")
 SIGNAL = 0.10
 
 
 def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("language", "visual"), seed=0, seeds=1,
             tasks=TASKS, signal=SIGNAL, controls=None, tuning=0.2, bias=None, permutations=40, brain="simulated",
-            luck=0.0):  # fmt: skip
-    """Return scores, null, closeness and tuning metrics; everything in parts of the signal.
+            luck=0.0, study=None):  # fmt: skip
+    """Return results; everything in parts of the signal.
 
     `effect` maps (task, region) to prompt-tuned minus fine-tuned, with None for any; `task` shifts a task in both arms;
     `tuning` is what both arms gain over the untuned model; `controls` maps a control to its level; `bias` maps a
@@ -22,8 +23,8 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
     rng = np.random.default_rng(seed)
     effect, task, bias = effect or {}, task or {}, bias or {}
     levels = {name: (controls or {}).get(name, 0.0) for name in CONTROLS}
-    what = [("untuned", "untuned", None, None, 0, 1.0)]
-    what += [(name, "control", None, None, 0, level) for name, level in levels.items()]
+    what = [("untuned", "untuned", "", "", -1, 1.0)]
+    what += [(name, "control", "", "", -1, level) for name, level in levels.items()]
     for t in tasks:
         for m in ARMS:
             for k in range(seeds):
@@ -40,7 +41,7 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
             values = values + bias.get(name, 0.0)
             drawn = bias.get(name, 0.0) + 0.1 * SIGNAL * rng.standard_normal((permutations, participants))
             for p in range(participants):
-                where = ("simulated" if brain is None else brain, f"S{p}", r, name)
+                where = (brain, f"S{p}", r, name)
                 rows.append((*where, kind, t, m, k, 2, "grouped", values[p]))
                 null += [(*where, "grouped", order, value) for order, value in enumerate(drawn[:, p])]
     columns = ["brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds"]
@@ -49,13 +50,14 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
         null, columns=["brain", "participant", "region", "representation", "folds", "permutation", "margin"]
     )
     scores, null = (
-        pd.concat([table.assign(readout=readout) for readout in ("best", "analysis")], ignore_index=True)
+        pd.concat([table.assign(readout=readout) for readout in READOUTS], ignore_index=True)
         for table in (scores, null.assign(pairwise=0.5 + null["margin"]))
     )
+    null = null_means([rows for _, rows in null.groupby("participant", sort=False)])
     models = scores.loc[scores["kind"] == "tuned", ["brain", "representation", "task", "method", "seed", "layer"]]
     models = models.drop_duplicates()
     closeness = models.assign(spearman=rng.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)
     tuned = models[["task", "method", "seed"]].assign(
         score=rng.uniform(0.6, 0.9, len(models)), baseline=0.5, bag_of_words=0.55
     )
-    return scores, null, closeness, tuned
+    return Results(study or Study(), scores, null, closeness, tuned)

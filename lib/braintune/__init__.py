@@ -2,7 +2,7 @@
 
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # transformers imports tqdm's notebook bar, which asks for widgets that nothing here uses.
 warnings.filterwarnings("ignore", message="IProgress not found")

@@ -39,8 +39,11 @@ def test_every_parameter_says_what_it_means():
         ({"designs": ["random"]}, "designs.0: .*'shuffled' or 'grouped'; got 'random'"),
         ({"learning_rates": {"fine-tuned": [1]}}, "learning_rates: none for method 'prompt-tuned'; .* fine-tuned"),
         ({"learning_rates": {"fine-tuned": [1, 2], "prompt-tuned": [1]}}, "learning_rates: .*fine-tuned 2, prompt-t"),
-        ({"learning_rates": {"fine-tuned": [0.0], "prompt-tuned": [1.0]}}, "learning_rates: .*above 0"),
-        ({"epochs": [0]}, r"epochs: \[0\] must be at least 1"),
+        (
+            {"learning_rates": {"fine-tuned": [0.0], "prompt-tuned": [1.0]}},
+            r"learning_rates.fine-tuned.0: .*greater than 0; got 0\.0",
+        ),
+        ({"epochs": [0]}, "epochs.0: .*greater than 0; got 0"),
         ({"tasks": []}, "tasks: .*at least 1"),
         ({"tasks": ["ner", "ner"]}, "tasks: .*'ner'.* twice"),
         ({"vectors": {"passage": "x.npz"}}, "vectors: 'passage' must be a new name"),

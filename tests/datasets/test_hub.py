@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braintune.core import base
@@ -227,21 +227,10 @@ def test_labels_are_in_the_order_of_the_hub():
     assert len(HUB["chunking"].labels) == 23
     assert list(HUB["ner"].labels) == ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
     emotions = list(HUB["emotion"].labels)
-    assert (len(emotions), emotions[0], emotions[17], emotions[26:]) == (
-        28,
-        "admiration",
-        "joy",
-        ["surprise", "neutral"],
-    )
-    assert sorted(set(HUB["emotion"].labels.values())) == [
-        "anger",
-        "disgust",
-        "fear",
-        "joy",
-        "neutral",
-        "sadness",
-        "surprise",
-    ]
+    assert (len(emotions), emotions[0], emotions[17]) == (28, "admiration", "joy")
+    assert emotions[26:] == ["surprise", "neutral"]
+    groups = {"anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"}
+    assert set(HUB["emotion"].labels.values()) == groups
 
 
 def test_the_data_page_lists_every_entry():
@@ -322,6 +311,7 @@ def test_gap_labels(cache):
     assert [row["label"] for row in load("coreference").train] == ["A", "B", "NEITHER"]
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(["ox", "“ox”,", "ż", "🚣x", "a-b"]), min_size=1, max_size=6), st.data())
 def test_a_character_lies_in_the_word_that_counting_finds(words, data):
     spaces = [data.draw(st.sampled_from([" ", "  ", "\u00a0", "\t"])) for _ in words]

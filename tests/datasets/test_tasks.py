@@ -15,6 +15,8 @@ from braintune.datasets.metrics import exact_match, score, token_f1
 from braintune.datasets.tasks import KINDS, TASKS, Task, check_row, load_task, read_rows
 from braintune.models.baselines import trivial_answers
 
+anything = settings(max_examples=50, deadline=None)  # a busy machine is no fault
+
 ROWS = {
     "chunking": {"tokens": ["She", "plays", "."], "tags": ["B-NP", "B-VP", "O"]},
     "srl": {"tokens": ["She", "plays"], "tags": ["B-ARG0", "B-V"], "predicate_index": 1},
@@ -99,6 +101,24 @@ def test_folder_rows_are_drawn_cut_and_counted(folder_study):
     assert set(data.checksums) == {"nlu/sentiment/train.jsonl", "nlu/sentiment/test.jsonl"}
 
 
+def test_the_validation_part_shares_no_text_with_the_rest(folder_study):
+    folder, make = folder_study
+    rows = [
+        {"context": f"It is {i // 6}.", "question": "What is it?", "answers": [{"text": "It", "answer_start": 0}]}
+        for i in range(60)
+    ]
+    write_rows(folder, "qa", rows, rows[:10])
+    pairs = [{"sentence1": f"a{i // 3}", "sentence2": f"b{i // 2}", "label": "xy"[i % 2]} for i in range(60)]
+    write_rows(folder, "paraphrase", [row | {"label": row["label"]} for row in pairs], pairs[:10])
+    for task, fields in (("qa", ["context"]), ("paraphrase", ["sentence1", "sentence2"])):
+        data = load_task(make(train_examples=None), task)
+        train, validation = ({row[f] for row in part for f in fields} for part in (data.train, data.validation))
+        assert len(data.validation) in range(3, 13) and not train & validation
+    write_rows(folder, "qa", rows[:6] * 5, rows[:5])
+    with pytest.raises(BraintuneError, match="validation_fraction: 0.1 of the 30 training rows of qa"):
+        load_task(make(), "qa")
+
+
 def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
     folder, make = folder_study
     mine = Task("mine", "irony", "sentence", "sentence", "macro F1", "Ironic?", {"sentence": "text", "label": "text"})
@@ -112,7 +132,8 @@ def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
 
 def test_all_rows_and_no_validation_part(folder_study):
     folder, make = folder_study
-    write_rows(folder, "sentiment", [ROWS["sentiment"]] * 12, [ROWS["sentiment"]] * 3)
+    rows = [ROWS["sentiment"] | {"sentence": f"s{i}"} for i in range(12)]
+    write_rows(folder, "sentiment", rows, rows[:3])
     data = load_task(make(train_examples=None, test_examples=None, validation_fraction=0), "sentiment")
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 0, 3)
     assert len(load_task(make(validation_fraction=0.01), "sentiment").validation) == 1
@@ -199,6 +220,7 @@ def naive_answer_words(text):
 words = st.lists(st.sampled_from(["the", "a", "river", "River.", "an", "ox", "42", "!", "é"]), max_size=6).map(" ".join)
 
 
+@anything
 @given(words | st.text(max_size=12), words | st.text(max_size=12))
 def test_answer_scores_equal_the_slow_way(left, right):
     a, b = naive_answer_words(left), naive_answer_words(right)
@@ -246,7 +268,7 @@ def bio(draw, size):
     return tags
 
 
-@settings(max_examples=50, deadline=None)
+@anything
 @given(st.data())
 def test_span_f1_equals_counting_spans(data):
     sizes = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=4))
@@ -268,6 +290,7 @@ def test_the_given_predicate_does_not_count():
     assert score(TASKS["srl"], rows, [["B-ARG0", "O", "O"]])["span F1"] == 1
 
 
+@anything
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
 def test_label_scores_equal_the_slow_way(pairs):
     truth, guess = zip(*pairs, strict=True)

@@ -48,7 +48,7 @@ class TestRun:
 
     def test_decoding_tables_are_tidy_and_complete(self, built):
         table = store.read_table(built.run.decoding_file("simulated", "S01"))
-        assert {"brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds",
+        assert {"brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds",
                 "fold", "alpha", "pairwise", "pairwise_strict", "mse", "rank"} <= set(table.columns)  # fmt: skip
         assert set(table["representation"]) == {r.name for r in built.run.representations()}
         assert set(table["folds"]) == {"shuffled", "grouped"}

@@ -9,14 +9,10 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 from braintune.core.base import BraintuneError
 from braintune.core.device import pick_device
+from braintune.datasets import hub
 from braintune.models import backbones
 from braintune.models.backbones import BACKBONES, fingerprint, load_backbone, random_backbone
-from tiny_models import gpt2_tokenizer, save_tiny_bert
-
-
-@pytest.fixture(scope="module")
-def tiny_bert(tmp_path_factory):
-    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
+from tiny_models import gpt2_tokenizer
 
 
 @pytest.fixture
@@ -26,7 +22,7 @@ def no_net(monkeypatch, tmp_path):
     def gone(repository, **options):
         raise OSError("no route to the hub")
 
-    monkeypatch.setattr(backbones, "snapshot_download", gone)
+    monkeypatch.setattr(hub, "snapshot_download", gone)
 
 
 def test_minilm_comes_from_its_package_which_is_not_imported(capfd):
@@ -162,7 +158,7 @@ def test_the_cache_is_asked_before_the_net(monkeypatch, tmp_path, tiny_bert):
         asked.append(local_files_only)
         return tiny_bert if len(asked) == 2 else tmp_path  # a cache that holds only a part
 
-    monkeypatch.setattr(backbones, "snapshot_download", download)
+    monkeypatch.setattr(hub, "snapshot_download", download)
     assert load_backbone("some/model").layers == 2
     assert asked == [True, False]
 

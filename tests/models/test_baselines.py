@@ -118,7 +118,6 @@ def test_a_rule_about_words_is_learned(kind, rule):
     trivial, bags = points(data, trivial_answers(data)), points(data, bag_of_words_answers(data))
     assert trivial < 0.75
     assert bags > 0.9
-    assert points(data, bag_of_words_answers(data, seed=1)) > 0.9
 
 
 # --- rules about the order of words ------------------------------------------------------------------------------

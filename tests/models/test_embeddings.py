@@ -21,7 +21,7 @@ from braintune.models.controls import (
 from braintune.models.embeddings import embed, embed_stimuli, tokenise
 from braintune.models.prefix import attach_prefix
 from braintune.models.tuning import tune
-from tiny_models import TOKENIZERS, save_tiny_bert
+from tiny_models import TOKENIZERS
 
 SENTENCES = [
     "The river rose after a week of rain.",
@@ -36,11 +36,6 @@ SENTENCES = [
 @pytest.fixture(scope="module")
 def minilm():
     return load_backbone("all-MiniLM-L6-v2")
-
-
-@pytest.fixture(scope="module")
-def tiny_bert(tmp_path_factory):
-    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 def slow(backbone, sentence):
@@ -135,15 +130,15 @@ def test_long_sentences_are_cut_counted_and_told(tiny_bert):
         tokens = tokenise(backbone.tokenizer, [*SENTENCES[:4], SENTENCES[2], "x"], 32)
     assert tokens.truncated == 2
     assert max(len(ids) for ids, _ in tokens.sequences) == 32
-    cut, _ = tokens.sequences[tokens.place[2]]
+    cut, _ = tokens.sequences[tokens.index[2]]
     assert (cut[0], cut[-1]) == (backbone.tokenizer.cls_token_id, backbone.tokenizer.sep_token_id)
     with pytest.warns(UserWarning, match="1 of 1 sentences"):  # the backbone reads 128, whatever is asked for
         embed(backbone, ["x " * 300], max_tokens=10_000)
 
 
-@pytest.mark.parametrize("empty", ["", "   ", "\u200b"])
+@pytest.mark.parametrize("empty", ["", "   ", "\u200b", "[SEP] [CLS]", "\U0001f9ff", "[UNK] [PAD]"])
 def test_sentences_without_tokens_are_named(minilm, empty):
-    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no tokens"):
+    with pytest.raises(BraintuneError, match=r"sentence 2 \(.*\) has no token that the backbone knows"):
         embed(minilm, ["a", "b", empty])
 
 
@@ -307,12 +302,8 @@ def test_every_representation_has_its_file_and_its_row(study):
 
     facts = metadata(study, "made", "sentiment_prompt-tuned_seed-0")
     assert facts["fingerprint"] == metadata(study, "made", "untuned")["fingerprint"]
-    assert (facts["simulated"], facts["pooling"], facts["method"], facts["seed"]) == (
-        "true",
-        "mean",
-        "prompt-tuned",
-        "0",
-    )
+    wanted = {"simulated": "true", "pooling": "mean", "method": "prompt-tuned", "seed": "0"}
+    assert facts | wanted == facts
     assert metadata(study, "made", "random-weights")["fingerprint"] != facts["fingerprint"]
     assert metadata(study, "made", "length")["backbone"] == ""
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,23 +12,17 @@ from safetensors import safe_open
 from braintune.core.base import BraintuneError
 from braintune.core.store import read_json
 from braintune.core.study import Study
-from braintune.datasets.tasks import KINDS, TASKS, load_task
+from braintune.datasets.tasks import TASKS, load_task
 from braintune.models import tuning
 from braintune.models.backbones import load_backbone
 from braintune.models.checkpoints import model_folder
 from braintune.models.heads import TunedModel
-from braintune.models.inputs import Collator, encode
+from braintune.models.inputs import collate, encode
 from braintune.models.training import LengthGroupedSampler
 from braintune.models.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
-from tiny_models import save_tiny_bert
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
-
-
-@pytest.fixture(scope="module")
-def tiny_bert(tmp_path_factory):
-    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture
@@ -71,11 +66,10 @@ def test_features_are_means_over_the_spans(tiny_bert):
     rows = [{"sentence1": "the ox", "sentence2": "she plays", "label": "a"}]
     feature = encode(TASKS["paraphrase"], rows, ("a", "b"), backbone.tokenizer, 64).features[0]
     model = TunedModel(backbone.model, "pair", 2).eval()
-    batch = Collator(0)([feature])
+    batch = collate([feature], 0)
     with torch.inference_mode():
-        hidden = backbone.model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).last_hidden_state[
-            0
-        ]
+        inputs = (batch[name] for name in ("input_ids", "attention_mask", "token_type_ids"))
+        hidden = backbone.model(*inputs).last_hidden_state[0]
         u, v = (hidden[start:end].mean(0) for start, end in feature["spans"])
         wanted = model.head(torch.cat([u, v, (u - v).abs(), u * v]))
         torch.testing.assert_close(model(**batch)["logits"][0], wanted)
@@ -96,6 +90,10 @@ def test_answer_loss_has_a_class_for_nowhere(tiny_bert):
 def test_a_batch_without_any_known_label_costs_nothing(tiny_bert):
     model = TunedModel(load_backbone(tiny_bert).model, "sentence", 2)
     assert model._loss(torch.zeros(3, 2), torch.full((3,), -100)).item() == 0
+    tags = TunedModel(load_backbone(tiny_bert).model, "tokens", 2)
+    logits = torch.tensor([[[0.0, 1.0], [9.0, 0.0], [5.0, 5.0]]])
+    one, other = (tags._loss(logits, torch.tensor([[1, unseen, -100]])).item() for unseen in (-1, -100))
+    assert one == other > 0, "nothing is learned from a word whose tag is unknown"
 
 
 # --- tuning from end to end --------------------------------------------------------------------------------------
@@ -117,7 +115,6 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
         assert sorted(f.name for f in folder.iterdir()) == ["history.parquet", "metrics.json", "weights.safetensors"]
         assert metrics == read_json(folder / "metrics.json")
         assert metrics["parameters"] == trained[method] + head
-        assert metrics["beats_baseline"] == (metrics["score"] > metrics["baseline"])
         assert (metrics["n_train"], metrics["n_validation"], metrics["n_test"]) == (36, 4, 20)
         weights, facts = saved(study, "sentiment", method)
         assert sum(v.numel() for v in weights.values()) == metrics["parameters"]
@@ -141,18 +138,8 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
     table, curves = tuning_table(study), history_table(study)
     assert table["method"].tolist() == list(RATES)
     assert curves.groupby("method")["epoch"].count().tolist() == [2, 2, 2]
-    assert {
-        "task",
-        "method",
-        "seed",
-        "level",
-        "metric",
-        "score",
-        "baseline",
-        "parameters",
-        "seconds",
-        "best_epoch",
-    } <= set(table)
+    wanted = {"task", "method", "seed", "level", "metric", "score", "baseline", "parameters", "seconds", "best_epoch"}
+    assert wanted <= set(table)
 
 
 def test_the_tuned_model_is_the_one_that_was_scored(make_study):
@@ -166,7 +153,7 @@ def test_the_tuned_model_is_the_one_that_was_scored(make_study):
         model.head.load_state_dict({k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")})
         encoded = encode(data.task, data.test, data.labels, backbone.tokenizer, longest_input(backbone))
         with torch.inference_mode():
-            guess = model(**Collator(0)(encoded.features))["logits"].argmax(1)
+            guess = model(**collate(encoded.features, 0))["logits"].argmax(1)
         right = [data.labels[g] == data.test[f["row"]]["label"] for g, f in zip(guess, encoded.features, strict=True)]
         assert np.mean(right) == pytest.approx(metrics["score"])
 
@@ -178,21 +165,16 @@ def test_equal_seeds_give_equal_bits(make_study, tmp_path, method):
     weights = [saved(run, "wsd", method)[0] for run in runs]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert metrics[0]["scores"] == metrics[1]["scores"]
-    tune(runs[1], "wsd", method, 0)  # a second time, into the same folder
-    again = saved(runs[1], "wsd", method)[0]
-    assert all(torch.equal(weights[0][name], again[name]) for name in again)
-    assert len(list(model_folder(runs[1], "wsd", method, 0).iterdir())) == 3
-    other = saved(runs[0], "wsd", method)[0]
     tune(runs[0], "wsd", method, 1)
-    assert not all(torch.equal(other[name], saved(runs[0], "wsd", method, 1)[0][name]) for name in other)
+    other = saved(runs[0], "wsd", method, 1)[0]
+    assert not all(torch.equal(weights[0][name], other[name]) for name in other)
 
 
 @pytest.mark.parametrize("task", ["ner", "srl", "coreference", "qa"])
 def test_every_kind_can_be_tuned(make_study, task):
     metrics = tune(make_study(max_tokens=48), task, "prompt-tuned", 0)
     assert 0 <= metrics["score"] <= 1
-    assert set(KINDS) >= {TASKS[task].kind}
-    assert metrics["truncated"] >= 0
+    assert metrics["metric"] == TASKS[task].metric
 
 
 def test_reparameterised_prefixes_are_saved_too(make_study):
@@ -365,10 +347,8 @@ def test_a_killed_run_goes_on_to_the_same_result(make_study, tmp_path, method):
         patch.setattr(TunedModel, "_features", counted)
         found = tune(study, "sentiment", method, 0)
     assert sum(steps) == 10  # epochs 3 and 4, five steps each
-    changing = {"seconds", "examples_per_s", "peak_memory_mb", "trials"}
-    assert {k: v for k, v in found.items() if k not in changing} == {
-        k: v for k, v in wanted.items() if k not in changing
-    }
+    changing = dict.fromkeys(("seconds", "examples_per_s", "peak_memory_mb", "trials"))
+    assert found | changing == wanted | changing
     assert [t["score"] for t in found["trials"]] == [t["score"] for t in wanted["trials"]]
     one, two = (saved(run, "sentiment", method)[0] for run in (undisturbed, study))
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -393,7 +373,7 @@ def test_three_labels_need_no_change_of_code(make_study, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for part, n in (("train", 60), ("test", 30)):
         rows = [
-            {"premise": f"the {'ox' if i % 2 else 'river'} plays", "hypothesis": f"she is {label}", "label": label}
+            {"premise": "the ox" + i // 3 * " plays", "hypothesis": f"she is {label}" + i // 3 * " now", "label": label}
             for i, label in enumerate(labels * (n // 3))
         ]
         (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -407,12 +387,15 @@ def test_three_labels_need_no_change_of_code(make_study, tmp_path, monkeypatch):
 # --- faults ------------------------------------------------------------------------------------------------------
 
 
-def test_another_backbone_is_refused(make_study, tmp_path):
-    study = make_study()
-    tune(study, "sentiment", "prompt-tuned", 0)
-    other = make_study(backbone=save_tiny_bert(tmp_path / "other", seed=1))
-    with pytest.raises(BraintuneError, match=r"weights.safetensors is not there; `make book` makes it"):
-        load_tuned(other, "sentiment", "prompt-tuned", 0)
+def test_weights_tuned_on_another_backbone_are_refused(make_study, monkeypatch):
+    """A registered backbone may change its weights, which the fingerprint of a tuned model does not cover."""
+    study, load = make_study(), load_backbone
+    tune(study, "sentiment", "head-only", 0)
+    monkeypatch.setattr(
+        tuning, "load_backbone", lambda name, **where: replace(load(name, **where), fingerprint="0" * 64)
+    )
+    with pytest.raises(BraintuneError, match=r"was tuned on .*, but the study's backbone is .*; set `backbone`"):
+        load_tuned(study, "sentiment", "head-only", 0)
 
 
 def test_faults_name_the_remedy(make_study):

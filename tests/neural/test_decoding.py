@@ -432,12 +432,12 @@ def test_content_is_found_and_stands_above_its_null():
 
 def test_tables_are_tidy_and_repeatable():
     brain, embeddings = drift_only()
-    tuned = Representation("wsd_fine-tuned_seed-1", "fine-tuned", "wsd", 1)
+    tuned = Representation("wsd_fine-tuned_seed-1", "tuned", "fine-tuned", "wsd", 1)
     embeddings = {**embeddings, tuned: embeddings[UNTUNED][:, ::-1]}
     run = make_study(permutations=3, layer=1)
     table, null = decoding.decode_participant(run, brain, "P1", embeddings)
     assert set(table) == {
-        "brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds", "fold",
+        "brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds", "fold",
         "alpha", "alpha_edge", "pairwise", "pairwise_strict", "mse", "rank", "pairwise_same_group",
         "pairwise_different_group",
     }  # fmt: skip
@@ -449,7 +449,12 @@ def test_tables_are_tidy_and_repeatable():
         "wsd_fine-tuned_seed-1": 3,
     }
     row = table[table["representation"] == tuned.name].iloc[0]
-    assert (row["task"], row["method"], row["seed"]) == ("wsd", "fine-tuned", 1)
+    assert (row["kind"], row["task"], row["method"], row["seed"]) == ("tuned", "wsd", "fine-tuned", 1)
+    assert table.groupby("kind")["method"].unique().map(list).to_dict() == {
+        "untuned": [""],
+        "control": [""],
+        "tuned": ["fine-tuned"],
+    }
     assert set(table["alpha"]) <= set(decoding.alphas(run))
     edges = table["alpha"].isin(decoding.alphas(run)[[0, -1]])
     pd.testing.assert_series_equal(edges, table["alpha_edge"], check_names=False)

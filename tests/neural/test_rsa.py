@@ -14,7 +14,7 @@ from braintune.neural import rsa
 from braintune.neural.ridge import gram_matrices
 
 UNTUNED = Representation("untuned", "untuned")
-TUNED = Representation("wsd_fine-tuned_seed-0", "fine-tuned", "wsd", 0)
+TUNED = Representation("wsd_fine-tuned_seed-0", "tuned", "fine-tuned", "wsd", 0)
 LENGTH = Representation("length", "control")
 
 

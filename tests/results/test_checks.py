@@ -1,129 +1,97 @@
 """Every failure signature is found where it is planted, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from braintune.core.study import Study
-from braintune.results import checks, tables
-
-RUN = Study()
-TASKS = ("ner", "wsd", "qa", "nli")
+from braintune.results import checks
+from made_up_results import made_up
 
 
-def results(level=0.65, participants=5, seed=0, tasks=TASKS):
-    """Tables of a run in which nothing is wrong."""
-    rng = np.random.default_rng(seed)
-    tuned = [(f"{t}_{m}_seed-0", t, m) for t in tasks for m in tables.ARMS]
-    everything = [("untuned", "", "untuned"), *tuned, ("passage", "", "control")]
-    rows = [
-        ("simulated", f"S{p}", region, name, task, method, 0, 2, design, fold, 10.0, False)
-        for p in range(participants)
-        for region in ("language", "visual")
-        for name, task, method in everything
-        for design in ("shuffled", "grouped")
-        for fold in range(2)
-    ]
-    columns = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds", "fold",
-               "alpha", "alpha_edge"]  # fmt: skip
-    decoded = pd.DataFrame(rows, columns=columns)
-    noise = rng.normal(0, 0.005, len(decoded))
-    decoded = decoded.assign(pairwise=np.where(decoded["method"] == "control", 0.49, level) + noise)
-    decoded = decoded.assign(
-        pairwise_strict=0.3, mse=1.0, rank=0.3, pairwise_same_group=0.55, pairwise_different_group=0.65
-    )
-    closeness = pd.DataFrame(tuned, columns=["representation", "task", "method"])
-    closeness = closeness.assign(brain="simulated", seed=0, layer=2, spearman=0.8, cka=0.8)
-    metrics = closeness[["task", "method", "seed"]].assign(score=0.8, baseline=0.5)
-    return {"tuned": metrics, "decoded": decoded, "closeness": closeness}
+def results(**values):
+    """Results in which nothing is wrong, but for what is given."""
+    made = made_up(**{"noise": 0.03} | values)
+    columns = {"fold": 0, "alpha": 10.0, "alpha_edge": False, "pairwise_strict": 0.3, "mse": 1.0, "rank": 0.3}
+    decoded = made.scores[made.scores["readout"] == "analysis"].drop(columns="readout").assign(**columns)
+    return replace(made, decoded=decoded)
 
 
-def signs(found, run=RUN):
-    at_layer = tables.scores(found["decoded"], run)
-    return {s.name: s for s in checks.check(checks.Results(run, at_layer=at_layer, **found))}
+def signs(made):
+    return {sign.name: sign for sign in checks.check(made)}
 
 
-def found(made, run=RUN):
-    return {name for name, sign in signs(made, run).items() if sign.found}
+def found(made):
+    return {name for name, sign in signs(made).items() if sign.found}
 
 
 def test_a_good_run_shows_none():
     seen = signs(results())
-    assert not found(results()) and all(sign.found is False for sign in seen.values())
-    assert checks.summary(list(seen.values())) == "0 of 7 failure signatures found"
+    assert all(sign.found is False for sign in seen.values())
+    assert checks.summary(list(seen.values())) == "0 of 8 failure signatures found"
 
 
-def test_everything_at_chance():
-    assert found(results(level=0.5)) == {"chance"}
-    made = results(level=0.5)
-    made["decoded"].loc[made["decoded"]["region"] == "visual", "pairwise"] += 0.1
-    assert "chance" not in found(made), "one region is enough"
+def test_everything_at_chance_and_not_above_controls():
+    assert found(results(signal=0.0)) == {"chance", "controls"}
+    assert found(results(controls={"length": 1.0})) == {"controls"}
+    assert "above every control in language" in signs(results())["controls"].seen
 
 
-def test_penalties_at_the_edge():
+@pytest.mark.parametrize(("region", "seen"), [("language", {"edge"}), ("visual", set())])
+def test_penalties_at_the_edge_of_the_main_region(region, seen):
     made = results()
-    made["decoded"]["alpha_edge"] = made["decoded"]["region"] == "language"
-    assert found(made) == {"edge"} and "100%" in signs(made)["edge"].seen
-    made["decoded"]["alpha_edge"] = made["decoded"]["region"] == "visual"
-    assert not found(made), "where nothing is to be found the largest penalty is right"
+    made.decoded["alpha_edge"] = made.decoded["region"] == region
+    assert found(made) == seen
 
 
-@pytest.mark.parametrize("score", [0.5, 0.4, np.nan])
-def test_a_score_no_better_than_its_baseline(score):
+@pytest.mark.parametrize("score", [0.5, 0.52, np.nan])
+def test_a_task_that_was_not_learned(score):
     made = results()
-    made["tuned"].loc[1, "score"] = score
-    assert "baseline" in found(made) and signs(made)["baseline"].seen == "prompt-tuned on ner"
+    made.tuned.loc[made.tuned.index[2], "score"] = score
+    assert "learned" in found(made) and signs(made)["learned"].seen == "fine-tuned on wsd"
 
 
-def test_a_gap_on_one_task_only():
+def test_a_large_gap():
+    assert found(results(effect={("wsd", None): -0.6})) == {"gap"}
+    assert found(results(effect={(None, None): 0.5})) == {"gap"}
+    assert not found(results(effect={("wsd", None): 0.2}))
+    assert signs(results(controls={"length": 1.0}))["gap"].found is None
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.1])
+def test_a_representation_that_has_moved_away(value):
     made = results()
-    one = (made["decoded"]["task"] == "wsd") & (made["decoded"]["method"] == "prompt-tuned")
-    made["decoded"].loc[one, "pairwise"] -= 0.08
-    assert found(made) == {"gap"} and "wsd -0.08" in signs(made)["gap"].seen
-    every = results()
-    every["decoded"].loc[every["decoded"]["method"] == "prompt-tuned", "pairwise"] -= 0.08
-    assert not found(every), "a gap on every task is a result"
+    made.closeness.loc[made.closeness.index[0], "spearman"] = value
+    assert found(made) == {"moved"} and "chunking_fine-tuned_seed-0" in signs(made)["moved"].seen
 
 
-def test_a_negative_correlation_with_the_untuned_model():
-    made = results()
-    made["closeness"].loc[0, "spearman"] = -0.1
-    assert found(made) == {"negative"} and "ner_fine-tuned_seed-0 -0.10" in signs(made)["negative"].seen
-
-
-def test_a_passage_code_above_chance_with_grouped_folds():
-    made = results()
-    code = (made["decoded"]["method"] == "control") & (made["decoded"]["folds"] == "shuffled")
-    made["decoded"].loc[code, "pairwise"] += 0.2
-    assert not found(made), "with shuffled folds it is known to leak"
-    made["decoded"].loc[made["decoded"]["method"] == "control", "pairwise"] += 0.05
-    assert found(made) == {"leak"}
+def test_a_passage_code_above_permuted_labels_with_grouped_folds():
+    assert "leak" in found(results(controls={"passage": 0.5}))
 
 
 @pytest.mark.parametrize(("table", "column"), [("decoded", "mse"), ("decoded", "pairwise"), ("closeness", "cka")])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite(table, column, value):
     made = results()
-    made[table].loc[3, column] = value
+    getattr(made, table).iloc[3, getattr(made, table).columns.get_loc(column)] = value
     assert "finite" in found(made) and signs(made)["finite"].seen.startswith("1 ")
 
 
 def test_what_cannot_be_checked_says_so():
-    seen = signs(results(participants=1, tasks=("ner",)))
-    assert seen["chance"].found is None and "one participant" in seen["chance"].seen
-    assert seen["gap"].found is None and "at least 3" in seen["gap"].seen
-    assert "could not be checked" in checks.summary(list(seen.values()))
+    made = replace(results(permutations=0), decoded=pd.DataFrame())
+    seen = {name: sign.seen for name, sign in signs(made).items() if sign.found is None}
+    assert seen == {"chance": "labels were not permuted", "edge": "no scores of single folds were recorded"}
+    assert "(2 could not be checked)" in checks.summary(checks.check(made))
 
 
 def test_every_brain_is_checked():
-    one, two = results(), results(level=0.5)
-    for name in ("decoded", "closeness"):
-        two[name] = two[name].assign(brain="alice2016")
-    both = {name: pd.concat([one[name], two[name]], ignore_index=True) for name in ("decoded", "closeness")}
-    run = Study.make({"brains": ["simulated", "alice2016"]})
-    at_layer = tables.scores(both["decoded"], run)
-    every = checks.check(checks.Results(run, one["tuned"], both["decoded"], at_layer, both["closeness"]))
-    assert [(s.name, s.brain) for s in every if s.found] == [("chance", "alice2016")]
+    one, two = results(), results(signal=0.0, brain="alice2016")
+    names = ("scores", "null", "closeness", "decoded")
+    both = {name: pd.concat([getattr(one, name), getattr(two, name)], ignore_index=True) for name in names}
+    every = checks.check(replace(one, study=Study.make({"brains": ["simulated", "alice2016"]}), **both))
+    assert {(s.name, s.brain) for s in every if s.found} == {("chance", "alice2016"), ("controls", "alice2016")}
     assert "everything at chance (alice2016)" in checks.summary(every)
 
 

@@ -1,6 +1,7 @@
 """The rules of the claims on made-up results: every verdict of every claim, the gates, and how often one is wrong."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,12 @@ STUDY = Study()
 
 def judged(claim, found, study=STUDY):
     """The verdict on one claim."""
-    return next(v for v in claims.judge(study, *found).verdicts if v.claim == claim)
+    return next(v for v in claims.judge(replace(found, study=study)).verdicts if v.claim == claim)
 
 
-def changed(found, place, **columns):
+def changed(found, table, **columns):
     """Made-up results with other columns in one table."""
-    return tuple(table.assign(**columns) if i == place else table for i, table in enumerate(found))
+    return replace(found, **{table: getattr(found, table).assign(**columns)})
 
 
 class TestNoTaskWorse:
@@ -65,7 +66,7 @@ class TestNoRegionWorse:
 class TestGates:
     @pytest.mark.parametrize("control", ["length", "position", "random-weights"])
     def test_where_a_code_without_content_does_as_well_nothing_is_concluded(self, control):
-        ledger = claims.judge(STUDY, *made_up(controls={control: 1.0}))
+        ledger = claims.judge(made_up(controls={control: 1.0}))
         assert {v.claim for v in ledger.verdicts if v.verdict == NO_EVIDENCE} == {
             "C1",
             "C2",
@@ -81,11 +82,10 @@ class TestGates:
     def test_a_prefix_is_no_code_without_content(self):
         assert judged("C1", made_up(noise=0.03, controls={"zero-prefix": 1.0})).verdict == SUPPORTED
 
-    def test_without_controls_or_permutations_no_evidence_is_possible(self):
-        scores, null, *rest = made_up()
-        bare = scores[scores["kind"] != "control"]
-        assert "decodes no control" in judged("C1", (bare, null, *rest)).sentence
-        assert judged("C1", (scores, null.head(0), *rest)).verdict == NO_EVIDENCE
+    def test_without_controls_no_evidence_is_possible(self):
+        found = made_up()
+        bare = replace(found, scores=found.scores[found.scores["kind"] != "control"])
+        assert "decodes no control" in judged("C1", bare).sentence and judged("C1", bare).verdict == NO_EVIDENCE
 
     def test_a_difference_that_permuted_labels_give_too_is_none(self):
         bias = {f"{t}_prompt-tuned_seed-0": 0.03 for t in TASKS}
@@ -94,16 +94,22 @@ class TestGates:
 
     def test_tasks_that_were_not_learned_are_left_out(self):
         found = made_up(noise=0.03, effect={("wsd", None): -0.5})
-        scores = np.where((found[3]["task"] == "wsd") & (found[3]["method"] == "fine-tuned"), 0.5, found[3]["score"])
+        scores = np.where(
+            (found.tuned["task"] == "wsd") & (found.tuned["method"] == "fine-tuned"), 0.5, found.tuned["score"]
+        )
         assert judged("C1", found).verdict == NOT_SUPPORTED
-        without = claims.judge(STUDY, *changed(found, 3, score=scores))
+        without = claims.judge(changed(found, "tuned", score=scores))
         assert without.verdicts[0].verdict == SUPPORTED and "5 learned tasks" in without.verdicts[0].sentence
         assert "left out of every claim: wsd" in " ".join(claims.background(without.evidence["simulated"]))
-        none = changed(found, 3, score=0.5)
+        none = changed(found, "tuned", score=0.5)
         assert "no task was learned" in judged("C1", none).sentence
 
+    def test_without_permuted_labels_the_t_test_stands_alone_and_is_said_to(self):
+        found = made_up(tuning=0.5, permutations=0)
+        assert judged("C7", found).verdict == SUPPORTED and "labels not permuted" in judged("C7", found).sentence
+
     def test_one_participant_is_judged_by_permutations_alone_and_never_no_worse(self):
-        ledger = claims.judge(STUDY, *made_up(participants=1, signal=0.5))
+        ledger = claims.judge(made_up(participants=1, signal=0.5))
         assert ledger.verdicts[0].verdict == INCONCLUSIVE and ledger.verdicts[6].verdict == SUPPORTED
 
 
@@ -118,8 +124,10 @@ class TestMeaningOverForm:
     def test_a_trend_that_the_task_score_explains_is_none(self):
         task = {t: 0.6 * level for t, level in self.LEVEL.items()}
         found = made_up(task=task, noise=0.02)
-        score = 0.6 + 0.3 * found[3]["task"].map(self.LEVEL) + np.random.default_rng(0).normal(0, 0.01, len(found[3]))
-        assert judged("C3", changed(found, 3, score=score)).verdict == INCONCLUSIVE
+        score = (
+            0.6 + 0.3 * found.tuned["task"].map(self.LEVEL) + np.random.default_rng(0).normal(0, 0.01, len(found.tuned))
+        )
+        assert judged("C3", changed(found, "tuned", score=score)).verdict == INCONCLUSIVE
 
     def test_what_is_missing_is_named(self):
         assert "needs 4 learned tasks" in judged("C3", made_up(tasks=("ner", "wsd"))).sentence
@@ -129,23 +137,26 @@ class TestCloseness:
     @pytest.mark.parametrize(("gain", "verdict"), [(0.1, SUPPORTED), (-0.1, NOT_SUPPORTED), (0.0, INCONCLUSIVE)])
     def test_closer(self, gain, verdict):
         found = made_up()
-        noise = np.random.default_rng(2).normal(0, 0.02, len(found[2]))
-        close = 0.7 + gain * (found[2]["method"] == "prompt-tuned") + noise
-        verdicts = judged("C4", changed(found, 2, spearman=close))
+        noise = np.random.default_rng(2).normal(0, 0.02, len(found.closeness))
+        close = 0.7 + gain * (found.closeness["method"] == "prompt-tuned") + noise
+        verdicts = judged("C4", changed(found, "closeness", spearman=close))
         assert verdicts.verdict == verdict and "At equal task score" in verdicts.sentence and not verdicts.readout
 
     @pytest.mark.parametrize(("sign", "verdict"), [(1, SUPPORTED), (-1, NOT_SUPPORTED)])
     def test_a_relation_over_tasks_is_found(self, sign, verdict):
         task = {t: 0.3 * i for i, t in enumerate(TASKS)}
         found = made_up(task=task, noise=0.02)
-        assert judged("C5", changed(found, 2, spearman=0.5 + sign * found[2]["task"].map(task))).verdict == verdict
+        assert (
+            judged("C5", changed(found, "closeness", spearman=0.5 + sign * found.closeness["task"].map(task))).verdict
+            == verdict
+        )
 
     def test_the_task_score_counts_from_its_baseline(self):
         found = made_up(task={t: 0.3 * i for i, t in enumerate(TASKS)}, noise=0.02)
-        place = found[3]["task"].map({t: i for i, t in enumerate(TASKS)})
-        falling = changed(found, 3, baseline=0.5 + 0.05 * place, score=0.8 + 0.01 * place)  # of higher baselines
+        place = found.tuned["task"].map({t: i for i, t in enumerate(TASKS)})
+        falling = changed(found, "tuned", baseline=0.5 + 0.05 * place, score=0.8 + 0.01 * place)  # of higher baselines
         assert judged("C6", falling).verdict == NOT_SUPPORTED
-        assert judged("C6", changed(falling, 3, baseline=0.5)).verdict == SUPPORTED
+        assert judged("C6", changed(falling, "tuned", baseline=0.5)).verdict == SUPPORTED
 
     def test_few_tasks_cannot_be_related(self):
         found = judged("C5", made_up(tasks=TASKS[:3]))
@@ -163,10 +174,9 @@ def test_more_than_a_prefix(level, verdict):
 
 
 def test_a_claim_that_holds_at_one_readout_only_says_so():
-    scores, null, *rest = made_up(noise=0.03)
-    worse = (scores["readout"] == "analysis") & (scores["method"] == "prompt-tuned")
-    scores = scores.assign(margin=scores["margin"] * np.where(worse, 0.6, 1))
-    found = judged("C1", (scores, null, *rest))
+    results = made_up(noise=0.03)
+    worse = (results.scores["readout"] == "analysis") & (results.scores["method"] == "prompt-tuned")
+    found = judged("C1", changed(results, "scores", margin=results.scores["margin"] * np.where(worse, 0.6, 1)))
     assert (found.verdict, found.readout, found.other_readout) == (SUPPORTED, "best", NOT_SUPPORTED)
 
 
@@ -176,7 +186,7 @@ def test_a_claim_that_holds_at_one_readout_only_says_so():
     ids=str,
 )
 def test_every_claim_gets_a_verdict_without_nan(values):
-    ledger = claims.judge(STUDY, *made_up(**values))
+    ledger = claims.judge(made_up(**values))
     assert [v.claim for v in ledger.verdicts] == list(claims.CLAIMS)
     for v in ledger.verdicts:
         numbers = [v.finding.estimate, v.finding.low, v.finding.p, *(v.power or {}).values()]
@@ -193,12 +203,13 @@ def test_luck_of_seeds_widens_the_interval():
 def test_each_brain_is_judged_alone_and_their_effects_are_combined():
     one, two = made_up(noise=0.03), made_up({(None, None): -0.4}, brain="alice2016", seed=1)
     study = Study.make({"brains": ["simulated", "alice2016"]})
-    both = (*(pd.concat([a, b]) for a, b in zip(one[:3], two[:3], strict=True)), one[3])
-    ledger = claims.judge(study, *both)
+    names = ("scores", "null", "closeness")
+    both = replace(one, study=study, **{name: pd.concat([getattr(one, name), getattr(two, name)]) for name in names})
+    ledger = claims.judge(both)
     assert [ledger.of(brain)[1].verdict for brain in study.brains] == [SUPPORTED, NOT_SUPPORTED]
     found = claims.over_brains(ledger)
     assert found.n == 2 and found.low < found.estimate < found.high and "further set" in found.sentence
-    assert "two brain data sets" in claims.over_brains(claims.judge(STUDY, *one)).sentence
+    assert "two brain data sets" in claims.over_brains(claims.judge(one)).sentence
 
 
 @pytest.mark.slow
@@ -208,9 +219,7 @@ class TestCalibration:
     FEW = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6}  # noqa: RUF012
 
     def rate(self, claim, verdict, **values):
-        evidence = [
-            claims.evidence(STUDY, "simulated", *made_up(**self.FEW | values, seed=1000 + i))[0] for i in range(200)
-        ]
+        evidence = [claims.evidence(made_up(**self.FEW | values, seed=1000 + i), "simulated")[0] for i in range(200)]
         return np.mean([claims.CLAIMS[claim](claim, e).verdict == verdict for e in evidence])
 
     @pytest.mark.parametrize("claim", ["C1", "C2"])
@@ -227,7 +236,7 @@ class TestCalibration:
 
 def test_the_verdicts_are_written_and_read_back(tmp_path):
     study = Study.make({"runs": str(tmp_path)})
-    claims.write(study, claims.judge(study, *made_up(noise=0.03)))
+    claims.write(study, claims.judge(made_up(noise=0.03)))
     kept = json.loads(claims.ledger_file(study).read_text(encoding="utf-8"))
     brain = kept["brains"]["simulated"]
     assert kept["margin"] == study.margin and brain["simulated"] and list(brain["claims"]) == list(claims.CLAIMS)
@@ -243,6 +252,6 @@ def test_every_claim_has_its_words():
 
 
 def test_the_task_table_finds_the_planted_gain_on_every_task():
-    table = claims.task_table(claims.judge(STUDY, *made_up({(None, None): 0.5})))
+    table = claims.task_table(claims.judge(made_up({(None, None): 0.5})))
     assert set(table["task"]) == set(TASKS) and (table["better"] == "yes").all()
     assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()

@@ -16,6 +16,7 @@ from braintune.core.store import read_json
 from braintune.core.study import Study
 from braintune.datasets.brains import simulated
 from braintune.results import brain_maps, claims, figures, style, tables
+from braintune.results.tables import Results
 from braintune.workflow.book import build
 
 SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
@@ -27,21 +28,22 @@ def decoding_table(
 ):
     """A made-up tidy table of decoding scores: prompt-tuned is 0.02 above fine-tuned."""
     rng = np.random.default_rng(0)
-    tuned = [(f"{t}_{m}_seed-0", t, m, 0) for t in tasks for m in methods]
-    everything = [("untuned", "", "untuned", -1), *tuned, ("passage", "", "control", -1)]
+    tuned = [(f"{t}_{m}_seed-0", "tuned", t, m, 0) for t in tasks for m in methods]
+    everything = [("untuned", "untuned", "", "", -1), *tuned, ("passage", "control", "", "", -1)]
     rows = [
-        (brain, f"S{p}", region, name, task, method, seed, layer, design, fold, 10.0)
+        (brain, f"S{p}", region, *representation, layer, design, fold, 10.0)
         for brain, regions in (brains or {"simulated": ("language", "visual", "IFG")}).items()
         for p in range(participants)
         for region in regions
-        for name, task, method, seed in everything
-        for layer in range(1 if method == "control" else layers)
+        for representation in everything
+        for layer in range(1 if "control" in representation else layers)
         for design in designs
         for fold in range(2)
     ]
     columns = [*tables.MEAN_OVER_FOLDS, "fold", "alpha"]
     table = pd.DataFrame(rows, columns=columns)
-    level = table["method"].map({"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "control": 0.5})
+    levels = {"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "passage": 0.5}
+    level = tables.labelled(table)["method"].map(levels)
     level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
     return table.assign(
         pairwise=level,
@@ -54,8 +56,9 @@ def decoding_table(
 
 
 def closeness_table(at_layer):
-    table = at_layer[["brain", "representation", "task", "method", "seed"]].drop_duplicates().assign(layer=2)
-    close = table["method"].map({"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "control": 0.1})
+    table = at_layer[["brain", *tables.REPRESENTATION]].drop_duplicates().assign(layer=2)
+    levels = {"untuned": 1.0, "fine-tuned": 0.7, "prompt-tuned": 0.9, "passage": 0.1}
+    close = tables.labelled(table)["method"].map(levels)
     return table.assign(spearman=close, cka=close, low=close - 0.1, high=close + 0.05)
 
 
@@ -72,7 +75,7 @@ def tuning_tables(tasks=TASKS, methods=tables.ARMS):
 def differences_of(at_layer):
     judging = Study.make({"brains": list(at_layer["brain"].unique())})
     scores = tuning_tables()[0]
-    return claims.task_table(claims.judge(judging, at_layer, closeness_table(at_layer), scores))
+    return claims.task_table(claims.judge(Results(judging, at_layer, closeness_table(at_layer), scores)))
 
 
 def texts(figure):
@@ -123,13 +126,15 @@ def every_figure(table, run, tuned):
     ],
     ids=["whole", "one participant, one design", "one method", "no method", "one task and layer", "two brains"],
 )
-def test_every_figure_copes_with_what_there_is(some, run):
+def test_every_figure_copes_with_what_there_is_in_one_colour_a_method(some, run):
     tuned = tuning_tables(**{k: v for k, v in some.items() if k in ("tasks", "methods")})
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", RuntimeWarning)
         for figure in every_figure(decoding_table(**some), run, tuned):
             assert texts(figure)
+            lines = [line for axes in figure.axes for line in axes.get_lines() if line.get_label() in tables.ARMS]
+            assert all(line.get_color() == style.COLOURS[line.get_label()] for line in lines)
 
 
 class TestContent:
@@ -164,7 +169,7 @@ class TestContent:
 
     def test_closeness_by_layer_shows_both_methods_and_the_controls_that_learned_nothing(self, at_layer):
         rows = closeness_table(at_layer)
-        zero = rows[rows["method"] == "untuned"].assign(representation="zero-prefix", method="control", spearman=0.98)
+        zero = rows[rows["kind"] == "untuned"].assign(representation="zero-prefix", kind="control", spearman=0.98)
         axes = figures.closeness_by_layer(pd.concat([rows, rows.assign(layer=1), zero])).axes[0]
         drawn = {line.get_label(): np.round(line.get_ydata(), 9).tolist() for line in axes.lines}
         assert drawn == {"fine-tuned": [0.7, 0.7], "prompt-tuned": [0.9, 0.9], "zero-prefix": [0.98]}
@@ -177,14 +182,6 @@ class TestContent:
 
     def test_every_design_is_shown_where_leakage_is(self, at_layer):
         assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(figures.leakage(at_layer))
-
-    def test_a_method_has_one_colour_everywhere(self, run):
-        for figure in every_figure(decoding_table(), run, tuning_tables()):
-            for method in tables.ARMS:
-                for axes in figure.axes:
-                    for line in axes.get_lines():
-                        if line.get_label() == method:
-                            assert line.get_color() == style.COLOURS[method]
 
     def test_intervals_are_t_intervals_over_participants_within_0_and_1(self):
         low, high = stats.ttest_1samp([0.5, 0.6, 0.7], 0).confidence_interval(0.95)
@@ -255,7 +252,7 @@ class TestBrainMap:
     def test_the_view_is_one_page_without_a_link_to_another_host(self, run):
         data, at_layer = simulated.simulate(run), tables.scores(decoding_table(), run)
         shown = brain_maps.brain_view(data, at_layer, "prompt-tuned").data
-        assert "title='simulated, prompt-tuned: pairwise accuracy by region (grouped folds)'" in shown
+        assert "title='simulated, prompt-tuned: pairwise accuracy (grouped folds), by region'" in shown
         assert not re.search(r"(src|href)=.{0,6}https?:", shown) and len(shown) < 3e6
         assert "lora was not decoded" in brain_maps.brain_view(data, at_layer, "lora").data
 
@@ -277,21 +274,16 @@ class TestKeeping:
         facts = read_json(run.figure_file("tuning-scores", "json"))
         assert facts["caption"] and facts["alt"] and not facts["simulated"]
 
-    def test_a_simulated_brain_is_named_a_measured_one_not(self, run, tmp_path):
-        at_layer = tables.scores(decoding_table(), run)
-        figures.draw(run, "leakage", figures.leakage(at_layer))
-        assert "simulated brain" in run.figure_file("leakage").read_text(encoding="utf-8")
+    def test_two_drawings_are_identical_and_name_a_simulated_brain_once(self, run, tmp_path):
+        at_layer, drawn = tables.scores(decoding_table(designs=("grouped",)), run), []
         measured = Study.make({"runs": str(tmp_path), "profile": "measured", "brains": ["alice2016"]})
-        figures.draw(measured, "leakage", figures.leakage(at_layer))
-        assert "simulated brain" not in measured.figure_file("leakage").read_text(encoding="utf-8")
-
-    def test_two_drawings_are_identical_and_name_a_simulated_brain_once(self, run):
-        at_layer, drawn = tables.scores(decoding_table(), run), []
-        for figure in (figures.leakage(at_layer), figures.leakage(at_layer)):
-            for _ in range(2):
-                figures.draw(run, "leakage", figure)
-            drawn.append(run.figure_file("leakage").read_bytes())
-        assert drawn[0] == drawn[1] and drawn[0].count(b">simulated brain</text>") == 1
+        for study, times in ((measured, 1), (run, 2), (run, 2)):
+            figure = figures.leakage(at_layer)
+            for _ in range(times):
+                figures.draw(study, "leakage", figure)
+            drawn.append(study.figure_file("leakage").read_bytes())
+        assert drawn[1] == drawn[2]
+        assert [svg.count(b">simulated brain</text>") for svg in drawn] == [0, 1, 1], "a measured brain is not named"
 
     def test_where_nothing_is_drawn_the_reason_is_kept_and_no_picture(self, run):
         figures.draw(run, "difference", figures.tuning_scores(tuning_tables()[0]))
@@ -309,6 +301,6 @@ class TestKeeping:
         assert r">$\frac$</text>" in run.figure_file("tuning-scores").read_text(encoding="utf-8")
 
     def test_every_figure_has_its_words(self, run):
-        assert all(caption.text.strip() and caption.alt.strip() for caption in figures.CAPTIONS.values())
+        assert all(words["text"] and words["alt"] for words in figures.CAPTIONS.values())
         with pytest.raises(BraintuneError, match="unknown figure 'bare'; known: tuning-scores"):
             figures.draw(run, "bare", figures.tuning_scores(tuning_tables()[0]))

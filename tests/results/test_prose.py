@@ -14,6 +14,7 @@ from test_claims import RUN, made_up_tables
 from braintune.core import base
 from braintune.core.study import Study
 from braintune.results import checks, claims, prose, recorded, tables
+from braintune.results.tables import Results
 
 # --- display -----------------------------------------------------------------------------------------------------
 
@@ -50,11 +51,13 @@ def test_a_run_no_better_than_guessing_is_named_once():
 
 
 def ledger_of(gain, brain="alice2016", **more):
-    return claims.judge(Study.make({"brains": [brain]}), *made_up_tables({(None, None): gain}, brain=brain, **more))
+    return claims.judge(
+        Results(Study.make({"brains": [brain]}), *made_up_tables({(None, None): gain}, brain=brain, **more))
+    )
 
 
 def test_the_verdicts_name_a_simulated_brain():
-    ledger = claims.judge(RUN, *made_up_tables())
+    ledger = claims.judge(Results(RUN, *made_up_tables()))
     assert prose.verdicts(ledger).startswith("simulated (8 simulated participants, region language, grouped folds)")
     html = prose.ledger_list(ledger).data
     assert "a check of the method, not a finding" in html and html.count("<dt>") == len(claims.CLAIMS)
@@ -85,19 +88,19 @@ class TestBrief:
         assert said.count(" in 8 ") + said.count(" in 9 ") == 2
 
     def test_one_method_and_one_participant_are_named(self):
-        few = claims.judge(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables()))
+        few = claims.judge(Results(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables())))
         assert prose.brief(few)["methods"] == "Only one tuning method was run: 8 simulated participants."
-        alone = claims.judge(RUN, *made_up_tables(participants=1))
+        alone = claims.judge(Results(RUN, *made_up_tables(participants=1)))
         assert "neither a difference" in prose.brief(alone)["methods"].lower()
 
     def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
-        own, real = claims.judge(RUN, *made_up_tables()), ledger_of(0.05, brain="pereira2018-exp1")
+        own, real = claims.judge(Results(RUN, *made_up_tables())), ledger_of(0.05, brain="pereira2018-exp1")
         assert prose.answering(own, real) is real
         assert prose.answering(ledger_of(0.0), real) is not real
 
 
 def headline_of(found):
-    return prose.headline(found[0], claims.judge(RUN, *found).evidence["simulated"])
+    return prose.headline(found[0], claims.judge(Results(RUN, *found)).evidence["simulated"])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def headline_of(found):
 )
 def test_the_headline_says_what_was_planted(gain, noise, words):
     found = made_up_tables({(None, None): gain}, noise=noise)
-    said, means = headline_of(found), tables.judged(found[0], "simulated").groupby("method")["pairwise"].mean()
+    said, means = headline_of(found), tables.in_main_region(found[0]).groupby("method")["pairwise"].mean()
     assert words in said and "8 simulated participants, region language, grouped folds" in said
     assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said
 
@@ -133,7 +136,9 @@ NAME = re.compile(r"{{ (\w+) }}")
 def quoted():
     """Everything that the pages may quote, of a made-up run without controls."""
     at_layer, closeness, tuned = made_up_tables()
-    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(method="untuned", representation="untuned", task="")
+    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(
+        kind="untuned", method="", representation="untuned", task=""
+    )
     scores = {
         "pairwise_same_group": 0.6,
         "pairwise_different_group": 0.7,
@@ -145,9 +150,9 @@ def quoted():
     null = at_layer[["brain", "region", "folds"]].drop_duplicates().assign(permutation=0, pairwise=0.5)
     costs = {"metric": "accuracy", "learning_rate": 0.1, "epochs": 2, "n_trials": 1, "search_examples_seen": 0}
     costs |= dict.fromkeys(["parameters", "examples_seen", "examples_per_s", "seconds", "peak_memory_mb"], 1.0)
-    results = checks.Results(RUN, tuned.assign(**costs), at_layer, at_layer, closeness)
-    ledger, real_run = claims.judge(RUN, at_layer, closeness, tuned), recorded.recorded()
-    real = claims.judge(real_run.study, real_run.at_layer, real_run.closeness, real_run.tuned)
+    results = Results(RUN, at_layer, closeness, tuned.assign(**costs), at_layer)
+    ledger, real_run = claims.judge(Results(RUN, at_layer, closeness, tuned)), recorded.recorded()
+    real = claims.judge(real_run)
     found = prose.of_run(results, null, ledger, checks.check(results)) | prose.of_answer(ledger, real_run, real)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "rsa", "figures")}
     return (

@@ -43,7 +43,7 @@ class TestRecordedRealRun:
         assert all(len(sha) == 64 for sha in facts["data"].values())
 
     def test_the_claims_can_be_judged_on_it(self, recorded):
-        ledger = claims.judge(recorded.study, recorded.at_layer, recorded.closeness, recorded.tuned)
+        ledger = claims.judge(recorded)
         assert {(v.brain, v.claim) for v in ledger.verdicts} == {
             (brain, claim) for brain in recorded.study.brains for claim in claims.CLAIMS
         }
@@ -106,13 +106,11 @@ class TestKeeping:
 
 
 def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):
-    kept = recorded.recorded()
-    names = ("at_layer", "closeness", "tuned", "null", "layers", "ceiling")
-    facts = recorded.facts_of("real")
+    kept, facts = recorded.read_tables("real"), recorded.facts_of("real")
     monkeypatch.setattr(recorded, "FOLDER", tmp_path)
-    recorded.keep("real", {name: getattr(kept, name) for name in names}, {"profile": facts["profile"]})
+    recorded.keep("real", kept, {"profile": facts["profile"]})
     text = record.draw_picture().read_text(encoding="utf-8")
-    assert text.count("<svg") == 1 and all(task in text for task in kept.study.tasks)
+    assert text.count("<svg") == 1 and all(task in text for task in facts["profile"]["tasks"])
 
 
 def test_wrong_verdicts_are_in_one_row_a_truth_with_their_limit():

@@ -67,12 +67,12 @@ def test_many_paired_tests_equal_scipy_and_statsmodels_one_by_one():
         row = row[np.isfinite(row)]
         assert found.difference == pytest.approx(row.mean())
         if np.isnan(found.p):
-            assert np.isnan([found.low, found.q, found.p_margin, found.p_equivalent, found.power]).all()
+            assert np.isnan([found.low, found.q, found.p_not_worse, found.p_equivalent, found.power]).all()
             continue
         test = scipy_stats.ttest_1samp(row, 0)
         assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
         assert found.p == pytest.approx(test.pvalue)
-        assert found.p_margin == pytest.approx(scipy_stats.ttest_1samp(row, -0.01, alternative="greater").pvalue)
+        assert found.p_not_worse == pytest.approx(scipy_stats.ttest_1samp(row, -0.01, alternative="greater").pvalue)
         assert found.p_equivalent == pytest.approx(ttost_paired(row, np.zeros_like(row), -0.01, 0.01)[0])
         effect = TTestPower().solve_power(nobs=len(row), alpha=0.05, power=0.8)
         assert found.detectable == pytest.approx(effect * row.std(ddof=1))

@@ -8,13 +8,13 @@ from braintune.core.study import Study
 from braintune.results import tables
 
 
-def table(methods=("untuned", "fine-tuned", "prompt-tuned"), brains=("simulated",), gain=0.05, seed=0):
+def table(methods=("", "fine-tuned", "prompt-tuned"), brains=("simulated",), gain=0.05, seed=0):
     """A decoding table of six participants with a known gain of prompt-tuning, at layers 0 to 2."""
     rng = np.random.default_rng(seed)
     rows = [
         {
-            "brain": brain, "participant": participant, "region": region, "representation": f"{task}_{method}",
-            "task": task, "method": method, "seed": 0, "layer": layer, "folds": folds, "fold": fold,
+            "brain": brain, "participant": participant, "region": region, "representation": f"{task}_{method}" if method else "untuned",
+            "kind": "tuned" if method else "untuned", "task": task, "method": method, "seed": 0, "layer": layer, "folds": folds, "fold": fold,
             "alpha": 1.0, "alpha_edge": fold == 0,
             "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * rng.standard_normal(),
             "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3,
@@ -25,7 +25,7 @@ def table(methods=("untuned", "fine-tuned", "prompt-tuned"), brains=("simulated"
         for participant in ("S01", "S02", "S03", "S04", "S05", "S06")
         for region in ("language", "visual")
         for method in methods
-        for task in (("",) if method == "untuned" else ("ner", "wsd"))
+        for task in (("ner", "wsd") if method else ("",))
         for layer in range(3)
         for folds in ("shuffled", "grouped")
         for fold in range(2)
@@ -40,10 +40,10 @@ def test_the_analysis_layer_counts_from_either_end(layer, expected):
 
 
 def test_a_control_with_one_layer_keeps_it():
-    control = table(methods=("untuned",)).query("layer == 0").assign(method="control", representation="length")
+    control = table(methods=("",)).query("layer == 0").assign(kind="control", representation="length")
     rows = tables.at_analysis_layer(pd.concat([table(), control]), Study())
-    assert set(rows.loc[rows["method"] == "control", "layer"]) == {0}
-    assert set(rows.loc[rows["method"] != "control", "layer"]) == {2}
+    assert set(rows.loc[rows["kind"] == "control", "layer"]) == {0}
+    assert set(rows.loc[rows["kind"] != "control", "layer"]) == {2}
 
 
 def test_scores_average_over_folds_and_nothing_else():
@@ -65,7 +65,7 @@ def test_pairs_within_and_across_topics_are_separated():
 
 
 def test_the_null_summary_counts_as_permutation_tests_do():
-    at_layer = tables.scores(table(methods=("untuned",)), Study())
+    at_layer = tables.scores(table(methods=("",)), Study())
     keys = at_layer[["brain", "participant", "region", "folds"]].drop_duplicates()
     null = pd.concat([keys.assign(permutation=i, pairwise=0.5 + 0.0001 * i) for i in range(19)])
     summary = tables.null_summary(at_layer, null)

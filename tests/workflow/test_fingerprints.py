@@ -1,7 +1,5 @@
 """What makes a job stale, what does not, and that only the stamps decide it."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from braintune.models import checkpoints
 from braintune.workflow import provenance
 from braintune.workflow.fingerprints import book_fingerprint, code_files, fingerprints, stale_jobs
 from braintune.workflow.jobs import STEPS, all_jobs, artefacts, benchmark_file, executed_notebook, make_job
-from made_up import VALUES, make_run
+from made_up import VALUES
 
 #: Step → its only job in the made-up run.
 LABELS = {
@@ -86,6 +84,9 @@ class TestCode:
             ("rsa.ipynb", ("rsa", "figures")),
             ("statistics.py", ("figures",)),
             ("claims.py", ("figures",)),
+            ("claims.yml", ("figures",)),
+            ("checks.yml", ("figures",)),
+            ("prose.yml", ("figures",)),
             ("figures.py", ("figures",)),
             ("simulated.py", ("embeddings", "decoding", "rsa", "figures")),
             ("pereira.py", ()),
@@ -136,16 +137,6 @@ class TestCode:
 
 
 class TestStale:
-    @pytest.fixture(scope="class")
-    def whole(self, tmp_path_factory):
-        return make_run(tmp_path_factory.mktemp("runs"))
-
-    @pytest.fixture
-    def study(self, whole, tmp_path):
-        """A copy of the whole run, with new dates of its files."""
-        shutil.copytree(whole.root, tmp_path / "runs", copy_function=shutil.copyfile)
-        return Study.make(whole.model_dump() | {"runs": str(tmp_path / "runs")})
-
     def stale(self, study):
         return [job.label for job in stale_jobs(study, fingerprints(study))]
 

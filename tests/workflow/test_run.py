@@ -14,7 +14,7 @@ from braintune.workflow import run as runner
 from braintune.workflow.execute import check
 from braintune.workflow.jobs import executed_notebook, make_job
 from braintune.workflow.run import run_chain
-from made_up import make_run, write_profile
+from made_up import write_profile
 
 RSA = make_job("rsa", brain="simulated")
 
@@ -35,16 +35,6 @@ def forced(command):
 
 
 class TestWhatIsExecuted:
-    @pytest.fixture(scope="class")
-    def original(self, tmp_path_factory):
-        return make_run(tmp_path_factory.mktemp("runs"))
-
-    @pytest.fixture
-    def study(self, original, tmp_path):
-        """A copy of the run with new dates of its files, its profile in the same folder."""
-        shutil.copytree(original.root, tmp_path / "runs", copy_function=shutil.copyfile)
-        return Study.load(write_profile(tmp_path / "runs"))
-
     def test_nothing_of_a_whole_run_also_where_it_was_copied_to(self, study, called, capsys):
         assert not (study.folder / ".snakemake").exists()
         run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])

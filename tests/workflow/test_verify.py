@@ -10,28 +10,14 @@ from braintune.core.study import Study
 from braintune.workflow import verify
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job, stamp_of
-from made_up import VALUES, make_run, write_profile
 
 DECODING = "decoding · simulated · S01"
 TABLE = "made-up/decoding/simulated/S01.parquet"
 PAGE = "made-up/notebooks/rsa/simulated.ipynb"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture
-def run(whole, tmp_path):
-    """A copy of it to damage."""
-    copy = Study.make(VALUES | {"runs": str(tmp_path)})
-    shutil.copytree(whole.root, copy.root, dirs_exist_ok=True)
-    return copy
-
-
-def faults(run):
-    return [str(finding) for finding in verify.verify(run) if finding.state != "as made"]
+def faults(study):
+    return [str(finding) for finding in verify.verify(study) if finding.state != "as made"]
 
 
 def change(path, edit):
@@ -40,12 +26,12 @@ def change(path, edit):
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def test_what_was_left_alone_is_as_made(run):
-    found = verify.verify(run)
+def test_what_was_left_alone_is_as_made(study):
+    found = verify.verify(study)
     # 5 pages and the book; 3 + 2 + 2 + 2 + 3 files, the claims and what the pages quote
     assert [finding.state for finding in found] == ["as made"] * (6 + 14)
-    assert {finding.label for finding in found} == {*(job.label for job in all_jobs(run)), "book"}
-    assert verify.report(run, found) == "20 as made"
+    assert {finding.label for finding in found} == {*(job.label for job in all_jobs(study)), "book"}
+    assert verify.report(study, found) == "20 as made"
 
 
 @pytest.mark.parametrize(
@@ -62,44 +48,44 @@ def test_what_was_left_alone_is_as_made(run):
         "made-up/claims.json",
     ],
 )
-def test_one_changed_byte_and_one_lost_file_are_seen_everywhere(run, file):
-    (path,) = run.root.glob(file)
-    file = path.relative_to(run.root).as_posix()
+def test_one_changed_byte_and_one_lost_file_are_seen_everywhere(study, file):
+    (path,) = study.root.glob(file)
+    file = path.relative_to(study.root).as_posix()
     content = bytearray(path.read_bytes())
     content[0] ^= 1
     path.write_bytes(content)
-    (altered,) = faults(run)
+    (altered,) = faults(study)
     assert altered.startswith("altered ") and altered.endswith(f": {file}")
     path.unlink()
-    (missing,) = faults(run)
+    (missing,) = faults(study)
     assert missing.startswith("missing ") and missing.endswith(f": {file}")
 
 
-def test_a_page_of_another_state_is_stale(run):
-    change(run.root / PAGE, lambda page: page["metadata"]["braintune"].update(fingerprint="0" * 16))
-    expected = fingerprints(run)[make_job("rsa", brain="simulated")]
-    assert faults(run) == [
+def test_a_page_of_another_state_is_stale(study):
+    change(study.root / PAGE, lambda page: page["metadata"]["braintune"].update(fingerprint="0" * 16))
+    expected = fingerprints(study)[make_job("rsa", brain="simulated")]
+    assert faults(study) == [
         f"stale         rsa · simulated: {PAGE} (fingerprint {'0' * 16}; profile, data and code now give {expected})"
     ]
 
 
-def test_a_changed_parameter_makes_stale_what_depends_on_it(run):
-    other = Study.make(run.model_dump() | {"permutations": 7})
+def test_a_changed_parameter_makes_stale_what_depends_on_it(study):
+    other = Study.make(study.model_dump() | {"permutations": 7})
     stale = [finding for finding in verify.verify(other) if finding.state == "stale"]
     labels = [finding.label for finding in stale]
     assert labels == [DECODING, "rsa · simulated", "figures", "book"]
     assert stale[-1].why == f"built from another state of {DECODING}, 3 in all"
 
 
-def test_an_edited_page_is_altered(run):
-    change(run.root / PAGE, lambda page: page["cells"][0].update(source="# A better result"))
-    assert faults(run) == [f"altered       rsa · simulated: {PAGE} (its cells are not those that were executed)"]
+def test_an_edited_page_is_altered(study):
+    change(study.root / PAGE, lambda page: page["cells"][0].update(source="# A better result"))
+    assert faults(study) == [f"altered       rsa · simulated: {PAGE} (its cells are not those that were executed)"]
 
 
-def test_a_page_cut_short_is_altered_and_its_files_have_no_record(run):
-    path = run.root / PAGE
+def test_a_page_cut_short_is_altered_and_its_files_have_no_record(study):
+    path = study.root / PAGE
     path.write_bytes(path.read_bytes()[:100])
-    assert faults(run) == [
+    assert faults(study) == [
         f"altered       rsa · simulated: {PAGE} (it is not a whole notebook)",
         "not recorded  rsa · simulated: made-up/rsa/simulated/brain.parquet",
         "not recorded  rsa · simulated: made-up/rsa/simulated/untuned.parquet",
@@ -108,31 +94,15 @@ def test_a_page_cut_short_is_altered_and_its_files_have_no_record(run):
         stamp_of(path)
 
 
-def test_a_missing_page(run):
-    (run.root / PAGE).unlink()
-    assert faults(run)[0] == f"missing       rsa · simulated: {PAGE}"
+def test_a_missing_page(study):
+    (study.root / PAGE).unlink()
+    assert faults(study)[0] == f"missing       rsa · simulated: {PAGE}"
 
 
-def test_an_old_notebook_has_no_record_and_that_is_no_fault(run, capsys):
-    def forget(page):
-        note = page["metadata"]["braintune"]
-        del note["outputs"], note["page"]
-
-    path = executed_notebook(run, make_job("decoding", brain="simulated", participant="S01"))
-    change(path, forget)
-    assert faults(run) == [
-        f"not recorded  {DECODING}: made-up/notebooks/decoding/simulated_S01.ipynb",
-        f"not recorded  {DECODING}: made-up/decoding/simulated/S01.null.parquet",
-        f"not recorded  {DECODING}: {TABLE}",
-    ]
-    (run.root / TABLE).unlink()
-    assert f"missing       {DECODING}: {TABLE}" in faults(run)  # the job makes it in any case
-
-
-def test_a_file_that_someone_put_there_is_listed(run):
-    (run.folder / "rsa" / "simulated" / "mine.parquet").write_text("mine")
-    (run.folder / "rsa" / "simulated" / ".mine.parquet.4711").write_text("half")  # left by a killed process
-    assert faults(run) == ["not recorded  rsa · simulated: made-up/rsa/simulated/mine.parquet"]
+def test_a_file_that_someone_put_there_is_listed(study):
+    (study.folder / "rsa" / "simulated" / "mine.parquet").write_text("mine")
+    (study.folder / "rsa" / "simulated" / ".mine.parquet.4711").write_text("half")  # left by a killed process
+    assert faults(study) == ["not recorded  rsa · simulated: made-up/rsa/simulated/mine.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -143,25 +113,25 @@ def test_a_file_that_someone_put_there_is_listed(run):
         ("book/html/index.html", None, "missing       book: made-up/book/html/index.html"),
     ],
 )
-def test_the_book(run, file, content, message):
-    path = run.folder / file
+def test_the_book(study, file, content, message):
+    path = study.folder / file
     path.unlink() if content is None else path.write_text(content)
-    assert faults(run) == [message]
+    assert faults(study) == [message]
 
 
 class TestCommand:
     @pytest.fixture
-    def profile(self, run):
-        return str(write_profile(run.root))
+    def profile(self, study):
+        return str(study.root / "made-up.yml")
 
-    def test_it_ends_well_or_with_an_error_and_a_remedy(self, run, profile, capsys):
+    def test_it_ends_well_or_with_an_error_and_a_remedy(self, study, profile, capsys):
         assert verify.main([profile]) == 0
         assert capsys.readouterr().out == "20 as made\n"
-        (weights,) = run.root.glob("models/*/*/*/*/weights.safetensors")
+        (weights,) = study.root.glob("models/*/*/*/*/weights.safetensors")
         weights.write_text("other")
-        (run.root / TABLE).unlink()
+        (study.root / TABLE).unlink()
         assert verify.main([profile]) == 1
-        page = executed_notebook(run, make_job("decoding", brain="simulated", participant="S01"))
+        page = executed_notebook(study, make_job("decoding", brain="simulated", participant="S01"))
         assert capsys.readouterr().out.splitlines()[2:] == [
             "18 as made, 1 altered, 1 missing",
             f"delete {weights.parent}",
@@ -169,13 +139,13 @@ class TestCommand:
             "run `make book PROFILE=made-up`, which computes again what is stale or deleted",
         ]
 
-    def test_nothing_is_changed(self, run, profile):
-        before = {p: p.stat().st_mtime_ns for p in run.root.rglob("*")}
+    def test_nothing_is_changed(self, study, profile):
+        before = {p: p.stat().st_mtime_ns for p in study.root.rglob("*")}
         verify.main([profile])
-        assert {p: p.stat().st_mtime_ns for p in run.root.rglob("*")} == before
+        assert {p: p.stat().st_mtime_ns for p in study.root.rglob("*")} == before
 
-    def test_no_run_and_no_profile(self, run, profile):
-        shutil.rmtree(run.folder)
+    def test_no_run_and_no_profile(self, study, profile):
+        shutil.rmtree(study.folder)
         with pytest.raises(BraintuneError, match=r"no run in .*made-up; `make book PROFILE=made-up` makes it"):
             verify.main([profile])
         with pytest.raises(BraintuneError, match="which run"):

@@ -1,7 +1,7 @@
 """A user's own tasks, methods, controls, backbones and brain data: Python files that a profile names as `plugins`.
 
-A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)``). Which file added which name is
-kept, so that a job's fingerprint covers the plugins that it uses and no others.
+A plugin imports a registry and adds entries to it (``TASKS["irony"] = Task(...)``). The fingerprint of a job covers the
+plugins whose entries it uses, and no others.
 """
 
 import sys
@@ -29,7 +29,7 @@ _LOADED: dict[Path, str] = {}
 
 
 def load_plugin(path: Path) -> None:
-    """Execute a plugin once, and keep which names it added to which registry.
+    """Execute a plugin once, and record which names it added to which registry.
 
     Raises
     ------
@@ -51,13 +51,15 @@ def load_plugin(path: Path) -> None:
     before = {kind: dict(registry) for kind, registry in registries.items()}
     loader = SourceFileLoader(f"braintune_plugin_{path.stem}", str(path))
     module = module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
-    sys.modules[loader.name] = module  # where dataclasses look their module up
+    sys.modules[loader.name] = module  # dataclasses look up their module here
     try:
         loader.exec_module(module)
         added = _added(path, registries, before)
     except Exception as error:  # whatever a user's file may raise
         del sys.modules[loader.name]
-        _restore(registries, before)
+        for kind, registry in registries.items():
+            registry.clear()
+            registry.update(before[kind])
         if isinstance(error, BraintuneError):
             raise
         raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error
@@ -67,25 +69,14 @@ def load_plugin(path: Path) -> None:
 
 def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> list[tuple[str, str]]:
     """Return (kind, name) of the entries that a plugin has added; one that adds none or replaces one is an error."""
-    replaced = [
-        f"{kind} {name!r}"
-        for kind, old in before.items()
-        for name in old
-        if registries[kind].get(name) is not old[name]
-    ]
-    if replaced:
+    entries = [(kind, name, entry) for kind, old in before.items() for name, entry in old.items()]
+    if replaced := [f"{kind} {name!r}" for kind, name, entry in entries if registries[kind].get(name) is not entry]:
         raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
     added = [(kind, name) for kind, registry in registries.items() for name in registry if name not in before[kind]]
     if not added:
         names = ", ".join(name for _, name in REGISTRIES.values())
         raise BraintuneError(f"plugins: {path.name} adds nothing; add an entry to one of {names}")
     return added
-
-
-def _restore(registries: dict[str, dict], before: dict[str, dict]) -> None:
-    for kind, registry in registries.items():
-        registry.clear()
-        registry.update(before[kind])
 
 
 def plugin_checksums(**names: str) -> dict[str, str]:

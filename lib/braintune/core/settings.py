@@ -2,30 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-TEN_TASKS = (
-    "chunking",
-    "ner",
-    "srl",
-    "coreference",
-    "wsd",
-    "nli",
-    "paraphrase",
-    "qa",
-    "sentiment",
-    "emotion",
-)
+TEN_TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
 
 
 def _parameter(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any:
     """One profile parameter: default, one-line meaning, unit and range."""
-    factory = (
-        {"default_factory": lambda: type(default)(default)}
-        if isinstance(default, list | dict)
-        else {"default": default}
-    )
-    return Field(description=meaning, json_schema_extra={"unit": unit}, **factory, **limits)
+    return Field(default, description=meaning, json_schema_extra={"unit": unit}, **limits)
 
 
 class Settings(BaseModel):
@@ -79,7 +63,9 @@ class TaskSettings(Settings):
         700, "training examples per task; null takes all there are", "examples", ge=10
     )
     test_examples: int | None = _parameter(300, "test examples per task; null takes all there are", "examples", ge=10)
-    validation_fraction: Fraction = _parameter(0.1, "part of the training data held out to choose the best epoch")
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = _parameter(
+        0.1, "part of the training data held out, with whole texts, to choose the best epoch and learning rate"
+    )
     max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
 
@@ -93,18 +79,14 @@ class TuningSettings(Settings):
         ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
     )
     seeds: list[int] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
-    learning_rates: dict[str, list[float]] = _parameter(
-        {
-            "fine-tuned": [1e-4],
-            "prompt-tuned": [1e-2],
-            "prompt-shallow": [1e-2],
-            "lora": [1e-3],
-            "bitfit": [1e-3],
-            "head-only": [1e-2],
-        },
+    learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]] = _parameter(
+        {"fine-tuned": [1e-4], "prompt-tuned": [1e-2], "prompt-shallow": [1e-2], "lora": [1e-3], "bitfit": [1e-3],
+         "head-only": [1e-2]},
         "peak learning rates to try, by method: as many for each method",
+    )  # fmt: skip
+    epochs: list[PositiveInt] = _parameter(
+        [3], "lengths of training to try, the same for each method", "epochs", min_length=1
     )
-    epochs: list[int] = _parameter([3], "lengths of training to try, the same for each method", "epochs", min_length=1)
     search_examples: int = _parameter(
         500,
         "training examples of a trial; the first trial within one standard error of the best then runs on all of them",
@@ -143,8 +125,7 @@ class EmbeddingSettings(Settings):
         "mean", "a sentence's vector: mean over its own tokens, or its first special token"
     )
     controls: list[str] = _parameter(
-        ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"],
-        "control representations",
+        ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"], "control representations"
     )
     vectors: dict[str, str] = _parameter(
         {}, "your own vectors as further controls: name → .npz file in the data folder, `vectors` [stimuli, width]"
@@ -175,20 +156,14 @@ class BrainSettings(Settings):
         2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
     )
     lags: list[float] = _parameter(
-        [2.0, 4.0, 6.0, 8.0],
-        "story listening: delays of the scans averaged for a sentence",
-        "s",
-        min_length=1,
+        [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
     )
     nuisance: list[Literal["length", "log-length", "duration"]] = _parameter(
         [],
         "story listening: what of a sentence is regressed out of responses and embeddings: words, their log, seconds",
     )
     detrend_order: int = _parameter(
-        12,
-        "story listening: cosine regressors (with the constant) removed from the time courses",
-        "regressors",
-        ge=1,
+        12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1
     )
 
 
@@ -198,7 +173,7 @@ class SimulationSettings(Settings):
     simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
     simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
     voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
-    signal: dict[str, float] = _parameter(
+    signal: dict[str, NonNegativeFloat] = _parameter(
         {"language": 0.12, "DMN": 0.12, "task-positive": 0.1, "visual": 0.0},
         "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
     )

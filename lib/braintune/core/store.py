@@ -1,4 +1,4 @@
-"""Files that a run reads and writes: checksums, and tables, facts and arrays that are there wholly or not at all."""
+"""Files of a run: checksums, and tables, JSON and arrays, each written completely or not at all."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
-#: How many times smaller than its content what gzip and zlib have packed can be at most.
+#: Largest ratio of content to compressed size that gzip and zlib reach.
 DEFLATE = 1032
 
 # --- checksums ---------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ _CHECKSUMS: dict[str, str] = {}
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, computed once for each state of it: here, or by the run that this is a job of."""
+    """Return the SHA-256 of a file, computed once for each state of it by this process or the run that started it."""
     stat = path.stat()
     state = f"{path}, {stat.st_size} bytes, {stat.st_mtime_ns}"
     if state not in _CHECKSUMS:
@@ -43,10 +43,9 @@ def _sha256(path: Path) -> str:
 
 
 def hand_on_checksums(file: Path, least: int = 2**20) -> None:
-    """Keep the checksums of large files, and name them to the processes that this one starts.
+    """Write the checksums of large files to `file` for the processes that this one starts.
 
-    Every job works out its fingerprint; it need not read gigabytes of data for that, once for itself and once for
-    Snakemake, from a folder that a hundred others read as well.
+    Every job computes its fingerprint; with this file no job reads gigabytes of data just to checksum them.
     """
     large = {state: sha for state, sha in _CHECKSUMS.items() if int(state.rsplit(", ", 2)[1].split()[0]) >= least}
     write_json(file, large)
@@ -64,7 +63,7 @@ def _handed_on() -> dict[str, str]:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and rename it when the block ends well: all of a file, or none."""
+    """Yield a temporary path beside `path`, and rename it when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +85,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table; one that is missing or damaged is an error that says how it is made again."""
+    """Read a Parquet table; a missing or damaged one is an error that names the remedy."""
     return _read(path, pd.read_parquet)
 
 
@@ -128,12 +127,12 @@ def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]
 
 
 def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
-    """Read a result, or say what of it is wrong and how it is made again."""
+    """Read a result; a missing or damaged one is an error that names the remedy."""
     if not path.is_file():
         raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")
     try:
         return reader(path)
-    except Exception as error:  # each format has errors of its own for what is torn
+    except Exception as error:  # every format raises different errors for a damaged file
         raise BraintuneError(
             f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` names the job that makes "
             "it, and says how to compute it again"

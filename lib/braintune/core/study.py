@@ -1,7 +1,7 @@
 """A run as one frozen object: every parameter, and the path of every artefact.
 
-A profile (YAML, flat keys) becomes a :class:`Study`. It *is* each of the groups of parameters in
-:mod:`braintune.core.settings`, so it can be passed wherever one of them is wanted.
+A profile (YAML, flat keys) becomes a :class:`Study`, a subclass of every group of parameters in
+:mod:`braintune.core.settings`: pass it wherever one of them is expected.
 """
 
 import os
@@ -14,20 +14,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from braintune.core import base
+from braintune.core import base, settings
 from braintune.core.base import BraintuneError, nearest_first
 from braintune.core.plugins import load_plugin
-from braintune.core.settings import (
-    AnalysisSettings,
-    BrainSettings,
-    DecodingSettings,
-    EmbeddingSettings,
-    MachineSettings,
-    SimulationSettings,
-    TaskSettings,
-    TuningSettings,
-    WorldSettings,
-)
 
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
@@ -35,24 +24,33 @@ GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds"
 
 @dataclass(frozen=True)
 class Representation:
-    """One embedding of the stimuli: untuned, tuned by a method on a task, or a control."""
+    """One embedding of the stimuli.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"untuned", "tuned", "control"}
+    method, task, seed : str, str, int
+        How and on what a tuned representation was tuned; empty, and -1, for the other kinds.
+    """
 
     name: str
-    method: str
+    kind: str
+    method: str = ""
     task: str = ""
     seed: int = -1
 
 
 class Study(
-    MachineSettings,
-    WorldSettings,
-    TaskSettings,
-    TuningSettings,
-    EmbeddingSettings,
-    BrainSettings,
-    SimulationSettings,
-    DecodingSettings,
-    AnalysisSettings,
+    settings.MachineSettings,
+    settings.WorldSettings,
+    settings.TaskSettings,
+    settings.TuningSettings,
+    settings.EmbeddingSettings,
+    settings.BrainSettings,
+    settings.SimulationSettings,
+    settings.DecodingSettings,
+    settings.AnalysisSettings,
 ):
     """Every parameter of a run, validated and frozen, and the path of every artefact."""
 
@@ -60,14 +58,10 @@ class Study(
     def _possible(self) -> "Study":
         rates = self.learning_rates
         if missing := [m for m in self.methods if m not in rates]:
-            raise ValueError(f"learning_rates: none for method {missing[0]!r}; there are some for {', '.join(rates)}")
-        if wrong := {k: v for k, v in rates.items() if not v or min(v) <= 0}:
-            raise ValueError(f"learning_rates: {wrong} must be lists of numbers above 0")
+            raise ValueError(f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}")
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
-            raise ValueError(f"learning_rates: every method gets as many trials, but here they have {numbers}")
-        if min(self.epochs) < 1:
-            raise ValueError(f"epochs: {self.epochs} must be at least 1")
+            raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
         for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
@@ -134,7 +128,7 @@ class Study(
     def representations(self) -> list[Representation]:
         """Return all representations of this run: untuned, tuned, controls, in that order."""
         tuned = [
-            Representation(f"{task}_{method}_seed-{seed}", method, task, seed)
+            Representation(f"{task}_{method}_seed-{seed}", "tuned", method, task, seed)
             for task in self.tasks
             for method in self.methods
             if method not in self.scored_only
@@ -143,7 +137,7 @@ class Study(
         controls = [Representation(name, "control") for name in (*self.controls, *self.vectors)]
         return [Representation("untuned", "untuned"), *tuned, *controls]
 
-    # --- where artefacts lie ---------------------------------------------------------------------------------
+    # --- paths of artefacts ----------------------------------------------------------------------------------
 
     @property
     def root(self) -> Path:
@@ -218,7 +212,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date that there is not, for example, is no YAMLError
+    except (yaml.YAMLError, ValueError) as error:  # an invalid date, for example, is no YAMLError
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")

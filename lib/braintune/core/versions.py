@@ -22,7 +22,7 @@ PACKAGES = (
 def source_files(*modules: str, stop: frozenset[str] = frozenset()) -> frozenset[Path]:
     """Return the files of the library that importing some modules reaches, themselves included.
 
-    A YAML file that lies beside a module and is named in it belongs to it.
+    They include a YAML file in the folder of a module that names it.
 
     Parameters
     ----------

@@ -100,6 +100,36 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> Path:
+    """Return the folder of a hub repository: from the hub cache if all is there, otherwise downloaded into it.
+
+    The cache comes first: a run keeps its files, even where a revision has moved since, and needs no network.
+
+    Parameters
+    ----------
+    repository : str
+    missing : callable
+        ``missing(folder)`` says what an incomplete folder lacks; it returns "" for a complete one.
+    **wanted
+        Options of ``huggingface_hub.snapshot_download``.
+
+    Raises
+    ------
+    BraintuneError
+        If it is neither cached nor downloadable; the caller adds the remedy.
+    """
+    reason = ""
+    for offline in (True, False):
+        try:
+            folder = Path(snapshot_download(repository, local_files_only=offline, **wanted))
+        except Exception as error:  # beside the system's errors, the client lets those of its HTTP library through
+            reason = first_line(error)
+        else:
+            if not (reason := missing(folder)):
+                return folder
+    raise BraintuneError(f"not in the hub cache ($HF_HOME) and not downloadable ({reason})")
+
+
 def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
     """Return the folder of a snapshot, named after its commit, and the files of each part.
 
@@ -110,27 +140,20 @@ def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
     BraintuneError
         If they are not cached and not downloadable.
     """
-    wanted: dict[str, Any] = {
-        "repo_type": "dataset",
-        "revision": entry.revision,
-        "allow_patterns": list(entry.patterns.values()),
-    }
-    for offline in (True, False):
-        try:
-            # Asking the cache first keeps a run on the data it has, even where the revision has moved since.
-            folder = Path(snapshot_download(entry.repository, local_files_only=offline, **wanted))
-        except Exception as error:  # beside the system's errors, the client lets those of its HTTP library through
-            reason = first_line(error)
-            continue
-        files = {part: sorted(folder.glob(pattern)) for part, pattern in entry.patterns.items()}
-        if all(files.values()):
-            return folder, files
-        reason = "it has no " + " and no ".join(entry.patterns[part] for part in files if not files[part])
-    raise BraintuneError(
-        f"the data set {entry.repository!r} (configuration {entry.configuration!r}, revision {entry.revision!r}) "
-        f"is not in the hub cache ($HF_HOME) and not downloadable ({reason}); run "
-        f"`{entry.command}` where the hub is reachable, or {entry.alternative}"
-    )
+    patterns = entry.patterns
+
+    def missing(folder: Path) -> str:
+        return " and ".join(f"it has no {pattern}" for pattern in patterns.values() if not any(folder.glob(pattern)))
+
+    options = {"repo_type": "dataset", "revision": entry.revision, "allow_patterns": list(patterns.values())}
+    try:
+        folder = snapshot(entry.repository, missing, **options)
+    except BraintuneError as reason:
+        raise BraintuneError(
+            f"the data set {entry.repository!r} (configuration {entry.configuration!r}, revision {entry.revision!r}) "
+            f"is {reason}; run `{entry.command}` where the hub is reachable, or {entry.alternative}"
+        ) from None
+    return folder, {part: sorted(folder.glob(pattern)) for part, pattern in patterns.items()}
 
 
 def checksums(entry: HubData) -> dict[str, str]:
@@ -164,25 +187,23 @@ def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
     """
     for part, files in fetch(entry)[1].items():
         for file in files:
-            for number, row in enumerate(_rows(entry, file), start=1):
-                where = f"{file}, row {number}"
-                for column, spec in entry.columns.items():
-                    if not _whole(row[column], spec):
-                        raise BraintuneError(
-                            f"{where}, field {column!r}: null where {_spell(spec)} must be; {entry.remedy}"
-                        )
-                try:
-                    yield from ((part, where, example) for example in entry.convert(row, entry))
-                except SchemaError as error:
-                    column, fault = error.args
-                    raise BraintuneError(f"{where}, field {column!r}: {fault}; {entry.remedy}") from None
+            with opened(entry, file) as parquet:
+                batches = parquet.iter_batches(batch_size=256, columns=list(entry.columns))
+                for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), start=1):
+                    where = f"{file}, row {number}"
+                    yield from ((part, where, example) for example in _examples(entry, row, where))
 
 
-def _rows(entry: HubData, file: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file."""
-    with opened(entry, file) as parquet:
-        for batch in parquet.iter_batches(batch_size=256, columns=list(entry.columns)):
-            yield from batch.to_pylist()
+def _examples(entry: HubData, row: Row, where: str) -> Iterator[Row | None]:
+    """Yield the examples of one row, or raise an error that names the field."""
+    try:
+        for column, spec in entry.columns.items():
+            if not _whole(row[column], spec):
+                raise SchemaError(column, f"null where {_spell(spec)} must be")
+        yield from entry.convert(row, entry)
+    except SchemaError as error:
+        column, fault = error.args
+        raise BraintuneError(f"{where}, field {column!r}: {fault}; {entry.remedy}") from None
 
 
 @contextmanager
@@ -215,22 +236,15 @@ def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
         if not _fits(kind, spec):
             raise BraintuneError(f"{where}: its type is {kind}, and must be {_spell(spec)}; {entry.remedy}")
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = stored.get("info", {}).get("features", {})
-    names = _class_names(features.get(entry.class_column)) if entry.labels else None
+    feature = stored.get("info", {}).get("features", {}).get(entry.class_column, {})
+    while "names" not in feature and (inner := feature[0] if isinstance(feature, list) else feature.get("feature")):
+        feature = inner  # the hub writes a list of labels in several ways
+    names = feature.get("names") if entry.labels else None
     if names is not None and names != list(entry.labels):
         raise BraintuneError(
             f"{file}, field {entry.class_column!r}: its labels are named {', '.join(names)}, and must be "
             f"{', '.join(entry.labels)}; {entry.remedy}"
         )
-
-
-def _class_names(feature: Any) -> list[str] | None:
-    """Return the label names that the hub's description of a column holds; None where it holds none."""
-    if isinstance(feature, list):
-        return _class_names(feature[0])
-    if isinstance(feature, dict) and "feature" in feature:
-        return _class_names(feature["feature"])
-    return feature.get("names") if isinstance(feature, dict) else None
 
 
 _TYPES: dict[str, Callable[[pa.DataType], bool]] = {

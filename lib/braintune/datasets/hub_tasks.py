@@ -1,13 +1,18 @@
 """The hub data set of each task, and how its rows become this project's."""
 
-import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from braintune.core.base import BraintuneError
 from braintune.datasets.hub import HubData, Row, SchemaError
 
 # --- from the hub's rows to this project's -----------------------------------------------------------------------
+
+
+def _renamed(row: Row, entry: HubData, **columns: str) -> Iterator[Row | None]:
+    """The texts of some columns, under other names, and the label."""
+    yield {field: row[column] for field, column in columns.items()} | {"label": entry.label(row[entry.class_column])}
 
 
 def _tagged(row: Row, entry: HubData) -> Iterator[Row | None]:
@@ -41,28 +46,13 @@ def _senses(row: Row, entry: HubData) -> Iterator[Row | None]:
     """Two sentences with a word of each: characters become positions among the words between spaces."""
     example: Row = {"label": entry.label(row["label"])}
     for k in ("1", "2"):
-        example |= {f"sentence{k}": row[f"sentence{k}"], f"index{k}": _word_at(row, k)}
+        text, start, end = row[f"sentence{k}"], row[f"start{k}"], row[f"end{k}"]
+        if not 0 <= start < end <= len(text):
+            raise SchemaError(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
+        if text[start].isspace():
+            raise SchemaError(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
+        example |= {f"sentence{k}": text, f"index{k}": len(text[: start + 1].split()) - 1}
     yield example
-
-
-def _word_at(row: Row, k: str) -> int:
-    """Return which word between spaces holds the characters from ``start`` to ``end``."""
-    text, start, end = row[f"sentence{k}"], row[f"start{k}"], row[f"end{k}"]
-    if not 0 <= start < end <= len(text):
-        raise SchemaError(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
-    for index, word in enumerate(re.finditer(r"\S+", text)):
-        if word.start() <= start < word.end():
-            return index
-    raise SchemaError(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
-
-
-def _pair(row: Row, entry: HubData) -> Iterator[Row | None]:
-    yield {k: row[k] for k in ("sentence1", "sentence2")} | {"label": entry.label(row["label"])}
-
-
-def _inference(row: Row, entry: HubData) -> Iterator[Row | None]:
-    label = entry.label(row["label"])
-    yield {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": label}
 
 
 def _answered(row: Row, entry: HubData) -> Iterator[Row | None]:
@@ -72,10 +62,6 @@ def _answered(row: Row, entry: HubData) -> Iterator[Row | None]:
         raise SchemaError("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
     answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     yield {"context": row["context"], "question": row["question"], "answers": answers}
-
-
-def _sentence(row: Row, entry: HubData) -> Iterator[Row | None]:
-    yield {"sentence": row["sentence"], "label": entry.label(row["label"])}
 
 
 def _emotion(row: Row, entry: HubData) -> Iterator[Row | None]:
@@ -168,7 +154,7 @@ HUB: dict[str, HubData] = {
         revision=_GLUE,
         files="rte/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
-        convert=_inference,
+        convert=partial(_renamed, premise="sentence1", hypothesis="sentence2"),
         labels={"entailment": "entailment", "not_entailment": "not_entailment"},
         test_split="validation",
     ),
@@ -178,7 +164,7 @@ HUB: dict[str, HubData] = {
         revision=_GLUE,
         files="mrpc/{split}-*.parquet",
         columns={"sentence1": "text", "sentence2": "text", "label": "integer"},
-        convert=_pair,
+        convert=partial(_renamed, sentence1="sentence1", sentence2="sentence2"),
         labels={"not_equivalent": "not_paraphrase", "equivalent": "paraphrase"},
     ),
     "qa": HubData(
@@ -196,7 +182,7 @@ HUB: dict[str, HubData] = {
         revision="8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb",
         files="data/{split}-*.parquet",
         columns={"sentence": "text", "label": "integer"},
-        convert=_sentence,
+        convert=partial(_renamed, sentence="sentence"),
         labels={"negative": "negative", "positive": "positive"},
         test_split="validation",
     ),

@@ -36,14 +36,15 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     .. [1] Rajpurkar, Zhang, Lopyrev, Liang (2016), SQuAD: 100,000+ questions for machine comprehension of text.
     """
     if task.kind == "span":
-        wanted = [[a["text"] for a in row["answers"]] for row in rows]
-        pairs = list(zip(answers, wanted, strict=True))
+        wanted = [[answer["text"] for answer in row["answers"]] for row in rows]
         return {
-            "answer F1": float(np.mean([max(token_f1(given, t) for t in texts) for given, texts in pairs])),
-            "exact match": float(np.mean([max(exact_match(given, t) for t in texts) for given, texts in pairs])),
+            name: float(
+                np.mean([max(compare(a, text) for text in texts) for a, texts in zip(answers, wanted, strict=True)])
+            )
+            for name, compare in (("answer F1", token_f1), ("exact match", exact_match))
         }
     if task.kind in ("tokens", "roles"):
-        return _score_tags([row["tags"] for row in rows], answers, task.kind == "roles")
+        return _score_tags([row["tags"] for row in rows], answers, ("B-V", "I-V") if task.kind == "roles" else ())
     truth = [row["label"] for row in rows]
     return {
         "accuracy": float(accuracy_score(truth, answers)),
@@ -51,15 +52,14 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     }
 
 
-def _score_tags(truth: list[list[str]], given: Sequence[list[str]], drop_predicate: bool) -> dict[str, float]:
-    if drop_predicate:  # the predicate is given, so it does not count
-        truth, given = ([["O" if t in ("B-V", "I-V") else t for t in tags] for tags in part] for part in (truth, given))
-    pairs = [(t, g) for tags, guess in zip(truth, given, strict=True) for t, g in zip(tags, guess, strict=True)]
+def _score_tags(truth: list[list[str]], given: Sequence[list[str]], left_out: tuple[str, ...]) -> dict[str, float]:
+    truth, given = ([["O" if tag in left_out else tag for tag in tags] for tags in part] for part in (truth, given))
+    equal = [t == g for tags, guess in zip(truth, given, strict=True) for t, g in zip(tags, guess, strict=True)]
     return {
         "span F1": float(seqeval.f1_score(truth, given, zero_division=0)),
         "span precision": float(seqeval.precision_score(truth, given, zero_division=0)),
         "span recall": float(seqeval.recall_score(truth, given, zero_division=0)),
-        "tag accuracy": sum(t == g for t, g in pairs) / max(len(pairs), 1),
+        "tag accuracy": sum(equal) / max(len(equal), 1),
     }
 
 

@@ -6,13 +6,17 @@ depends on the kind alone, so another data set of a known kind needs nothing but
 
 import hashlib
 import json
-from collections import defaultdict
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
 
 from braintune.core.base import BraintuneError, data_folder, lookup
 from braintune.core.store import checksum
@@ -62,6 +66,11 @@ class Task:
     metric: str
     question: str
     fields: dict[str, str]
+
+    @property
+    def text_fields(self) -> list[str]:
+        """The fields that hold a text, in their order; the label is none."""
+        return [field for field, kind in self.fields.items() if kind == "text" and field != "label"]
 
 
 _SENTENCE = {"sentence": "text", "label": "text"}
@@ -164,21 +173,43 @@ def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part, with the same share of every label where a row has one label."""
-    groups = defaultdict(list)
-    for i in rng.permutation(len(rows)):
-        groups[rows[i].get("label", "")].append(int(i))
-    held = {i for group in groups.values() for i in group[: round(fraction * len(group))]}
-    if fraction and not held:
-        held = {max(groups.values(), key=len)[0]}
+    """Cut a validation part by text: none stands in both parts, and single labels have about equal shares in them."""
+    if not fraction:
+        return rows, []
+    texts = _text_groups(task, rows)
+    parts = int(np.clip(round(1 / fraction), 2, texts.max() + 1)) if texts.any() else 0
+    if not parts:
+        raise BraintuneError(
+            f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
+            "all of them share texts; give more texts, or set it to 0"
+        )
+    labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
+    split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
+        held = set(next(split.split(rows, labels, texts))[1])
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
+
+
+def _text_groups(task: Task, rows: list[Row]) -> np.ndarray:
+    """Number the rows so that those that share a text, directly or through others, have the same number."""
+    fields = [f for f in task.text_fields if f"{f}_start" not in task.fields and f != "question"]
+    texts: dict[str, int] = {}
+    pairs = [
+        (i, texts.setdefault(text, len(texts)))
+        for i, row in enumerate(rows)
+        for text in (*(row[field] for field in fields), " ".join(row.get("tokens", [])))
+        if text
+    ]
+    row, text = np.array(pairs).T
+    shared = coo_array((np.ones(len(pairs)), (row, text)), shape=(len(rows), len(texts))).tocsr()
+    return connected_components(shared @ shared.T)[1]
 
 
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class SourceRows:
+class SourceRows(NamedTuple):
     """All rows of a task in a source, before a sample is drawn; fields as those of :class:`TaskData`."""
 
     train: list[Row]
@@ -204,15 +235,14 @@ def _from_microworld(study: Study, task: Task) -> SourceRows:
 
 def _from_folder(study: Study, task: Task) -> SourceRows:
     folder = data_folder() / "nlu" / task.name
-    files = {part: folder / f"{part}.jsonl" for part in ("train", "test")}
-    for file in files.values():
-        if not file.is_file():
-            raise BraintuneError(
-                f"{file} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/{file.name} "
-                "(data/README.md says how to get it), or set task_source: hub or microworld"
-            )
-    sums = {f"nlu/{task.name}/{f.name}": checksum(f) for f in files.values()}
-    return SourceRows(read_rows(task, files["train"]), read_rows(task, files["test"]), sums, {})
+    files = [folder / f"{part}.jsonl" for part in ("train", "test")]
+    if missing := [file for file in files if not file.is_file()]:
+        raise BraintuneError(
+            f"{missing[0]} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/"
+            f"{missing[0].name} (data/README.md says how to get it), or set task_source: hub or microworld"
+        )
+    train, test = (read_rows(task, file) for file in files)
+    return SourceRows(train, test, {f"nlu/{task.name}/{file.name}": checksum(file) for file in files}, {})
 
 
 def _from_hub(study: Study, task: Task) -> SourceRows:
@@ -222,15 +252,14 @@ def _from_hub(study: Study, task: Task) -> SourceRows:
     for part, where, row in hub.read(entry):
         if row is None:
             left_out[part] += 1
-            continue
-        check_row(task, row, where)
-        rows[part].append(row)
-    for part in rows:
-        if not rows[part]:
-            raise BraintuneError(
-                f"{entry.repository}, {entry.patterns[part]}: no example of {task.name} ({left_out[part]} left out); a "
-                f"task needs at least one; fetch the data again with `{entry.command} --force-download`"
-            )
+        else:
+            check_row(task, row, where)
+            rows[part].append(row)
+    if empty := [part for part in rows if not rows[part]]:
+        raise BraintuneError(
+            f"{entry.repository}, {entry.patterns[empty[0]]}: no example of {task.name} ({left_out[empty[0]]} left "
+            f"out); a task needs at least one; fetch the data again with `{entry.command} --force-download`"
+        )
     return SourceRows(rows["train"], rows["test"], hub.checksums(entry), left_out)
 
 
@@ -251,7 +280,7 @@ def read_rows(task: Task, file: Path) -> list[Row]:
         For the first row that is not JSON or does not fit, naming file, line and field.
     """
     rows = []
-    # split at line feeds only: other line separators may stand inside a JSON string
+    # split at line feeds only: a JSON string may hold other line separators
     for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -273,22 +302,23 @@ def _is_index(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+def _is_list_of(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(fits, value))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_answer(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("text"), str) and _is_index(value.get("answer_start"))
+    return isinstance(value, dict) and _is_text(value.get("text")) and _is_index(value.get("answer_start"))
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (lambda value: isinstance(value, str), "a text"),
-    "words": (_are_words, "a list of texts, not empty"),
+    "text": (_is_text, "a text"),
+    "words": (partial(_is_list_of, _is_text), "a list of texts, not empty"),
     "index": (_is_index, "a whole number, at least 0"),
-    "answers": (
-        lambda value: isinstance(value, list) and bool(value) and all(map(_is_answer, value)),
-        "a list of {text, answer_start}, not empty",
-    ),
+    "answers": (partial(_is_list_of, _is_answer), "a list of {text, answer_start}, not empty"),
 }
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 from transformers import (
     AutoConfig,
@@ -23,6 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from braintune.core.base import REPOSITORY, BraintuneError
+from braintune.datasets import hub
 
 #: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
 FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "model*.safetensors*")
@@ -88,20 +88,18 @@ def _packaged(package: str, get: str) -> Path:
 
 def _from_hub(repository: str) -> Path:
     """Return the folder of a hub model: from the cache if it is there, otherwise downloaded."""
-    for offline in (True, False):
-        try:
-            # The cache first: a run keeps its weights, and needs no network.
-            folder = Path(snapshot_download(repository, allow_patterns=list(FILES), local_files_only=offline))
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            continue
-        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
-            return folder
-        reason = "it has no config.json with model.safetensors"
-    raise BraintuneError(
-        f"the weights of {repository!r} are not in the hub cache ($HF_HOME) and not downloadable ({reason}); "
-        f"run `hf download {repository}` where the network is reachable, or name a folder that holds the model"
-    )
+
+    def missing(folder: Path) -> str:
+        complete = (folder / "config.json").is_file() and any(folder.glob("model*.safetensors"))
+        return "" if complete else "it has no config.json with model.safetensors"
+
+    try:
+        return hub.snapshot(repository, missing, allow_patterns=list(FILES))
+    except BraintuneError as reason:
+        raise BraintuneError(
+            f"the weights of {repository!r} are {reason}; run `hf download {repository}` where the network is "
+            "reachable, or name a folder that holds the model"
+        ) from None
 
 
 def _hub(repository: str, title: str, licence: str) -> Entry:
@@ -175,23 +173,17 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
     BraintuneError
         As :func:`locate`, or if the files are not complete.
     """
-    folder = locate(name)
-    with _faults(name), _quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+
+    def load(folder: Path, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
         model, report = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **_bare(config),
+            folder, config=config, use_safetensors=True, output_loading_info=True, **options
         )
         if missing := sorted(report["missing_keys"]):
             # The library would only warn, and use random numbers instead.
             raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
-        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
-    return _backbone(name, model.to(device), tokenizer)
+        return model
+
+    return _make_backbone(name, name, load, device)
 
 
 def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu") -> Backbone:
@@ -204,13 +196,26 @@ def random_backbone(name: str, seed: int, *, device: str | torch.device = "cpu")
     BraintuneError
         As :func:`load_backbone`.
     """
+
+    def initialise(folder: Path, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return AutoModel.from_config(config, **options)
+
+    return _make_backbone(name, f"{name}, random weights (seed {seed})", initialise, device)
+
+
+def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], device: str | torch.device) -> Backbone:
+    """Make a model of a backbone's folder, configuration and options, and load its tokeniser."""
     folder = locate(name)
-    with _faults(name), _quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _loading(name):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False, **_bare(config))
+        options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
+        if config.model_type in ("bert", "roberta", "xlm-roberta"):
+            options["add_pooling_layer"] = False  # it is never read
+        model = make(folder, config, options).to(device).eval()
         tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
-    return _backbone(f"{name}, random weights (seed {seed})", model.to(device), tokenizer)
+    return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, fingerprint(model))
 
 
 def fingerprint(model: PreTrainedModel) -> str:
@@ -220,16 +225,6 @@ def fingerprint(model: PreTrainedModel) -> str:
         digest.update(f"{name} {tuple(value.shape)} ".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _backbone(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Backbone:
-    config = model.config
-    return Backbone(name, model.eval(), tokenizer, config.num_hidden_layers, config.hidden_size, fingerprint(model))
-
-
-def _bare(config: PreTrainedConfig) -> dict[str, bool]:
-    """Leave out the pooler of BERT-like models, which is never read."""
-    return {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta") else {}
 
 
 def adapt_tokenizer(tokenizer: PreTrainedTokenizerBase, model_type: str) -> PreTrainedTokenizerBase:
@@ -260,27 +255,20 @@ def adapt_tokenizer(tokenizer: PreTrainedTokenizerBase, model_type: str) -> PreT
 
 
 @contextmanager
-def _faults(name: str) -> Iterator[None]:
-    """Turn any error of the libraries about broken files into one line with the remedy."""
-    try:
-        yield
-    except Exception as error:  # broken files make three libraries raise anything, also without a message
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BraintuneError(
-            f"backbone {name!r} cannot be loaded: {reason}. Its folder must hold config.json, tokenizer.json and "
-            "model.safetensors of an encoder that the transformers library knows by itself; fetch it again"
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress progress bars and the table of unused weights in notebooks."""
-    before: Any = logging.get_verbosity(), logging.is_progress_bar_enabled()
+def _loading(name: str) -> Iterator[None]:
+    """Load without progress bars and warnings; an error of the libraries becomes one line with the remedy."""
+    verbosity, with_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
+    except Exception as error:  # broken files make three libraries raise anything, also without a message
+        raise BraintuneError(
+            f"backbone {name!r} cannot be loaded: {hub.first_line(error)}. Its folder must hold config.json, "
+            "tokenizer.json and model.safetensors of an encoder that the transformers library knows by itself; fetch "
+            "it again"
+        ) from error
     finally:
-        logging.set_verbosity(before[0])
-        if before[1]:
+        logging.set_verbosity(verbosity)
+        if with_bar:
             logging.enable_progress_bar()

@@ -57,19 +57,13 @@ def _first_words(row: Row, n: int | None) -> str:
 # --- bags of words -----------------------------------------------------------------------------------------------
 
 
-def bag_of_words_answers(data: TaskData, seed: int = 0) -> list[Any]:
+def bag_of_words_answers(data: TaskData) -> list[Any]:
     """Answer the test rows with a logistic regression on bags of words, fitted on the training and validation rows.
 
     A label: tf-idf [1]_ of words and bigrams, for two texts also of shared and unshared words. A tag: from the word and
     its two neighbours, for roles also from the predicate and its side. A span: every word of the context is classified
     by the word, the beginning of the question, and which words occur in it; the answer is the run of words with the
     highest sum of log odds, relative to those of any word.
-
-    Parameters
-    ----------
-    data : TaskData
-    seed : int
-        Order of the words in stochastic gradient descent (tags and spans); labels do not depend on it.
 
     Returns
     -------
@@ -85,22 +79,21 @@ def bag_of_words_answers(data: TaskData, seed: int = 0) -> list[Any]:
     ----------
     .. [1] Manning, Raghavan, Schütze (2008), Introduction to information retrieval, chapter 6.
     """
-    train = [*data.train, *data.validation]
+    task, train = data.task, [*data.train, *data.validation]
     if not train:
-        raise BraintuneError(f"{data.task.name} has 0 training rows; a baseline needs at least one: add some")
+        raise BraintuneError(f"{task.name} has 0 training rows; a baseline needs at least one: add some")
     if not data.test:
         return []
-    if data.task.kind == "span":
-        return _answer_spans(train, data.test, seed)
-    if data.task.kind in ("tokens", "roles"):
-        return _answer_tags(train, data.test, data.task.kind == "roles", seed)
-    bag = _BAGS[data.task.kind]
+    if task.kind == "span":
+        return _answer_spans(train, data.test)
+    if task.kind in ("tokens", "roles"):
+        return _answer_tags(train, data.test, task.kind == "roles")
     labels = [row["label"] for row in train]
     if len(set(labels)) == 1:  # nothing to tell apart
         return labels[:1] * len(data.test)
-    texts = tuple(field for field, kind in data.task.fields.items() if kind == "text" and field != "label")
+    bag = _BAGS[task.kind]
     model = make_pipeline(
-        TfidfVectorizer(analyzer=lambda row: list(bag(row, texts)) or ["nothing"], sublinear_tf=True),
+        TfidfVectorizer(analyzer=lambda row: list(bag(row, task.text_fields)) or ["nothing"], sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000),
     )
     return model.fit(train, labels).predict(data.test).tolist()
@@ -118,29 +111,28 @@ def _words_and_bigrams(words: list[str], name: str) -> Iterator[str]:
     yield from (f"{name}: {a} {b}" for a, b in pairwise(words))
 
 
-def _sentence_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+def _sentence_bag(row: Row, texts: list[str]) -> Iterator[str]:
     yield from _words_and_bigrams(_words(row[texts[0]]), "text")
 
 
-def _pair_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
-    first, second = (_words(row[field]) for field in texts[:2])
-    yield from _words_and_bigrams(first, "first")
-    yield from _words_and_bigrams(second, "second")
-    yield from (f"shared: {word}" for word in sorted({*first} & {*second}))
-    yield from (f"first alone: {word}" for word in sorted({*first} - {*second}))
-    yield from (f"second alone: {word}" for word in sorted({*second} - {*first}))
-    for name, own, other in (("first", first, second), ("second", second, first)):
+def _pair_bag(row: Row, texts: list[str]) -> Iterator[str]:
+    words = {name: _words(row[field]) for name, field in zip(("first", "second"), texts, strict=False)}
+    shared = {*words["first"]} & {*words["second"]}
+    yield from (f"shared: {word}" for word in sorted(shared))
+    for name, own in words.items():
+        yield from _words_and_bigrams(own, name)
+        yield from (f"{name} alone: {word}" for word in sorted({*own} - shared))
         if own:  # tf-idf sees only the direction of a vector, so the share is a feature
-            yield f"shared of {name}: {round(10 * len({*own} & {*other}) / len({*own}))} tenths"
+            yield f"shared of {name}: {round(10 * len(shared) / len({*own}))} tenths"
 
 
-def _sense_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+def _sense_bag(row: Row, texts: list[str]) -> Iterator[str]:
     yield from _pair_bag(row, texts)
     for number, field in enumerate(texts[:2], start=1):
         yield f"target: {row[field].split()[row[f'index{number}']].lower()}"
 
 
-def _reference_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
+def _reference_bag(row: Row, texts: list[str]) -> Iterator[str]:
     text = row["text"]
     yield from _words_and_bigrams(_words(text), "text")
     yield f"pronoun: {row['pronoun'].lower()}"
@@ -151,7 +143,7 @@ def _reference_bag(row: Row, texts: tuple[str, ...]) -> Iterator[str]:
 
 
 #: Kinds that have one label → function of (row, text fields), which yields the items of its bag.
-_BAGS: dict[str, Callable[[Row, tuple[str, ...]], Iterator[str]]] = {
+_BAGS: dict[str, Callable[[Row, list[str]], Iterator[str]]] = {
     "sentence": _sentence_bag,
     "pair": _pair_bag,
     "sense": _sense_bag,
@@ -168,43 +160,43 @@ def _shape(word: str) -> str:
     return "".join(sort for sort, _ in groupby(sorts))
 
 
-def _fit_words(columns: list[tuple], labels: list[Any], seed: int, **settings: Any) -> Pipeline:
+def _fit_words(columns: list[tuple], labels: list[Any], **settings: Any) -> Pipeline:
     """Fit a logistic regression on categorical columns; unknown values are ignored."""
     model = make_pipeline(
         OneHotEncoder(handle_unknown="ignore"),
-        SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=seed, **settings),
+        SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=0, **settings),
     )
     return model.fit(np.array(columns, dtype=object), labels)
 
 
-def _tag_columns(row: Row, roles: bool) -> Iterator[tuple]:
+def _tag_columns(row: Row, roles: bool) -> Iterator[tuple[str, ...]]:
     """Yield, for each word: lower case, suffixes, shape, neighbours; for roles, word and predicate with the side."""
     lower = ["<begin>", *(word.lower() for word in row["tokens"]), "<end>"]
     for i, word in enumerate(row["tokens"]):
         before, own, after = lower[i : i + 3]
         columns: tuple[str, ...] = (own, own[-3:], own[-2:], _shape(word), before, after)
         if roles:
-            place = row["predicate_index"]
-            side = f"{(i > place) - (i < place):+d}"
-            columns += (f"{side} {own}", f"{side} {lower[place + 1]}")
+            predicate = row["predicate_index"]
+            side = f"{(i > predicate) - (i < predicate):+d}"
+            columns += (f"{side} {own}", f"{side} {lower[predicate + 1]}")
         yield columns
 
 
-def _answer_tags(train: list[Row], test: list[Row], roles: bool, seed: int) -> list[list[str]]:
+def _answer_tags(train: list[Row], test: list[Row], roles: bool) -> list[list[str]]:
     tags = [tag for row in train for tag in row["tags"]]
     if len(set(tags)) == 1:
         return [tags[:1] * len(row["tokens"]) for row in test]
-    model = _fit_words([word for row in train for word in _tag_columns(row, roles)], tags, seed, alpha=1e-5)
+    model = _fit_words([word for row in train for word in _tag_columns(row, roles)], tags, alpha=1e-5)
     words = np.array([word for row in test for word in _tag_columns(row, roles)], dtype=object)
     answers = iter(model.predict(words).tolist())
     return [[next(answers) for _ in row["tokens"]] for row in test]
 
 
-def _span_columns(row: Row, words: list[re.Match]) -> Iterator[tuple]:
+def _span_columns(row: Row) -> Iterator[tuple[str, ...]]:
     """Yield, for each word of the context: it and its neighbours, which of them the question has, its first words."""
     question = _words(row["question"])
     first, two = " ".join(question[:1]), " ".join(question[:2])
-    texts = [word.group() for word in words]
+    texts = _WORD.findall(row["context"])
     lower = ["", *(text.lower() for text in texts), ""]
     asked = [word in {*question} for word in lower]
     for i, text in enumerate(texts):
@@ -212,27 +204,25 @@ def _span_columns(row: Row, words: list[re.Match]) -> Iterator[tuple]:
         yield (*lower[i : i + 3], near, *(f"{first} {x}" for x in (shape, lower[i + 1], near)), f"{two} {shape}")
 
 
-def _answer_spans(train: list[Row], test: list[Row], seed: int) -> list[str]:
-    columns: list[tuple] = []
-    inside, lengths = [], []
+def _answer_spans(train: list[Row], test: list[Row]) -> list[str]:
+    inside: list[list[bool]] = []  # for each context, whether its words lie in the answer
     for row in train:
-        words, answer = list(_WORD.finditer(row["context"])), row["answers"][0]
+        answer = row["answers"][0]
         begin, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
-        held = [max(word.start(), begin) < min(word.end(), end) for word in words]
-        columns += _span_columns(row, words)
-        inside += held
-        lengths.append(sum(held))
-    if len(set(inside)) < 2:  # every word is in an answer, or none is
-        return [row["context"].strip() if any(inside) else "" for row in test]
-    model = _fit_words(columns, inside, seed, alpha=1e-4, average=True)
-    usual, longest = logit(np.mean(inside)), max(int(np.percentile(lengths, 95)), 1)
-    found = [list(_WORD.finditer(row["context"])) for row in test]
-    columns = [word for row, words in zip(test, found, strict=True) for word in _span_columns(row, words)]
-    points = model.decision_function(np.array(columns, dtype=object)) - usual if columns else np.zeros(0)
+        inside.append([max(w.start(), begin) < min(w.end(), end) for w in _WORD.finditer(row["context"])])
+    labels = [label for words in inside for label in words]
+    if len(set(labels)) < 2:  # every word is in an answer, or none is
+        return [row["context"].strip() if any(labels) else "" for row in test]
+    model = _fit_words([word for row in train for word in _span_columns(row)], labels, alpha=1e-4, average=True)
+    usual, longest = logit(np.mean(labels)), max(int(np.percentile([sum(words) for words in inside], 95)), 1)
     answers = []
-    for row, words in zip(test, found, strict=True):
-        own, points = points[: len(words)], points[len(words) :]
-        running = np.concatenate([[0], np.cumsum(own)])
+    for row in test:
+        words = [word.span() for word in _WORD.finditer(row["context"])]
+        if not words:
+            answers.append("")
+            continue
+        points = model.decision_function(np.array(list(_span_columns(row)), dtype=object)) - usual
+        running = np.concatenate([[0], np.cumsum(points)])
         first, last, _ = best_span(-running[:-1], running[1:], longest)  # of the highest sum
-        answers.append(row["context"][words[first].start() : words[last].end()] if words else "")
+        answers.append(row["context"][words[first][0] : words[last][1]])
     return answers

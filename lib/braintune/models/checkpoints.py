@@ -51,12 +51,10 @@ def model_fingerprint(study: Study, task: str, method: str) -> str:
 
 def data_checksums(study: Study, task: str) -> dict[str, str]:
     """Return file → SHA-256 of the data that tuning on a task reads, and of a backbone that is named by its folder."""
-    found = {}
+    sums = hub.checksums(hub_tasks.entry_of(task)) if study.task_source == "hub" else {}
     if study.task_source == "folder":
         folder = base.data_folder() / "nlu" / task
-        found = {f"nlu/{task}/{file.name}": checksum(file) for file in sorted(folder.glob("*.jsonl"))}
-    elif study.task_source == "hub":
-        found = hub.checksums(hub_tasks.entry_of(task))
+        sums = {f"nlu/{task}/{file.name}": checksum(file) for file in sorted(folder.glob("*.jsonl"))}
     folder = base.REPOSITORY / Path(study.backbone).expanduser()
     files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
-    return found | {f"backbone/{file.name}": checksum(file) for file in files}
+    return sums | {f"backbone/{file.name}": checksum(file) for file in files}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def gaussian_basis(values: np.ndarray, n: int = 12) -> np.ndarray:
     return np.exp(-0.5 * ((values[:, None] - centres) / spacing) ** 2).astype(np.float32)
 
 
-def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float = 0.01) -> np.ndarray:
+def passage_code(study: Study, stimuli: Stimuli) -> np.ndarray:
     """Code which passage a stimulus belongs to, and nothing of its content.
 
     Every passage has a random vector, to which every stimulus adds a hundredth of a random vector, so that no two are
@@ -51,7 +52,7 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
 
     Returns
     -------
-    array of shape (n_stimuli, width), float32
+    array of shape (n_stimuli, 64), float32
 
     Raises
     ------
@@ -59,18 +60,17 @@ def passage_code(study: Study, stimuli: Stimuli, width: int = 64, jitter: float 
         If the stimuli have neither passages nor an order.
     """
     rng = np.random.default_rng(study.world_seed)
-    n = len(stimuli.names)
+    n, width = len(stimuli.names), 64
     if stimuli.passage is not None:
         names, number = np.unique(stimuli.passage, return_inverse=True)
         vectors = rng.standard_normal((len(names), width))[number]
     elif stimuli.contiguous and stimuli.position is not None:
         reach = n / study.blocks / 2
-        distance = (stimuli.position[:, None] - np.arange(n)) / reach
-        weights = np.exp(-0.5 * distance**2)
+        weights = np.exp(-0.5 * ((stimuli.position[:, None] - np.arange(n)) / reach) ** 2)
         vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True) @ rng.standard_normal((n, width))
     else:
         raise NotAvailable("these stimuli come in no passages and in no order")
-    return (vectors + jitter * rng.standard_normal((n, width))).astype(np.float32)
+    return (vectors + 0.01 * rng.standard_normal((n, width))).astype(np.float32)
 
 
 def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
@@ -81,8 +81,7 @@ def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
     array of shape (n_stimuli, 24), float32
     """
     counts = np.array([(len(sentence.split()), len(sentence)) for sentence in stimuli.sentences], dtype=np.float64)
-    means = stimulus_means(counts[None], stimuli)[0]
-    return np.concatenate([gaussian_basis(means[:, 0]), gaussian_basis(means[:, 1])], axis=1)
+    return np.hstack([gaussian_basis(means) for means in stimulus_means(counts[None], stimuli)[0].T])
 
 
 def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:
@@ -127,16 +126,12 @@ def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
     return random_backbone(study.backbone, study.world_seed, device=pick_device(study.device))
 
 
-def _zero_prefix(study: Study, stimuli: Stimuli) -> Backbone:
+def _prefix(study: Study, stimuli: Stimuli, *, random: bool) -> Backbone:
     backbone = load_backbone(study.backbone, device=pick_device(study.device))
-    attach_prefix(backbone.model, study.prefix_length, std=0.0)
-    return replace(backbone, name=f"{study.backbone}, zero prefix")
-
-
-def _random_prefix(study: Study, stimuli: Stimuli) -> Backbone:
-    backbone = load_backbone(study.backbone, device=pick_device(study.device))
-    attach_prefix(backbone.model, study.prefix_length, std=study.prefix_std, seed=study.world_seed)
-    return replace(backbone, name=f"{study.backbone}, random prefix (seed {study.world_seed})")
+    std = study.prefix_std if random else 0.0
+    attach_prefix(backbone.model, study.prefix_length, std=std, seed=study.world_seed)
+    kind = f"random prefix (seed {study.world_seed})" if random else "zero prefix"
+    return replace(backbone, name=f"{study.backbone}, {kind}")
 
 
 #: Control → function of (study, stimuli), which returns a code (n_stimuli, width), or a backbone to embed with.
@@ -145,6 +140,6 @@ CONTROLS: dict[str, Callable[[Study, Stimuli], np.ndarray | Backbone]] = {
     "length": length_code,
     "position": position_code,
     "random-weights": _random_weights,
-    "zero-prefix": _zero_prefix,
-    "random-prefix": _random_prefix,
+    "zero-prefix": partial(_prefix, random=False),
+    "random-prefix": partial(_prefix, random=True),
 }

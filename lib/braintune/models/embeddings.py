@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from braintune.core.base import BraintuneError, lookup
@@ -25,6 +24,7 @@ from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli, stimulus_means
 from braintune.models.backbones import Backbone, load_backbone
 from braintune.models.controls import CONTROLS, NotAvailable, user_vectors
+from braintune.models.inputs import pad_rows
 from braintune.models.tuning import load_tuned, longest_input, reproducible
 
 # --- sentences ---------------------------------------------------------------------------------------------------
@@ -37,19 +37,19 @@ class Tokens:
     Attributes
     ----------
     sequences : list of (tuple of int, tuple of int)
-        The different sentences: token ids, and 1 for special tokens, 0 for the sentence's tokens. Longest first.
-    place : int array of shape (n_sentences,)
+        The different sentences, longest first: token ids, and 1 for special tokens, 0 for the sentence's own.
+    index : int array of shape (n_sentences,)
         Each sentence's index into `sequences`.
     truncated : int
         Sentences that were cut.
-    pad : int
+    fill : int
         Padding token.
     """
 
     sequences: list[tuple[tuple[int, ...], tuple[int, ...]]]
-    place: np.ndarray
+    index: np.ndarray
     truncated: int
-    pad: int
+    fill: int
 
 
 def embed(
@@ -59,7 +59,6 @@ def embed(
     pooling: str = "mean",
     batch: int = 64,
     max_tokens: int | None = None,
-    device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Embed sentences at every layer, in one pass.
 
@@ -74,8 +73,6 @@ def embed(
         Sentences per forward pass.
     max_tokens : int, optional
         Longest input, special tokens included; by default, what the backbone can read.
-    device : str or torch.device, optional
-        By default, where the backbone is.
 
     Returns
     -------
@@ -88,8 +85,7 @@ def embed(
         For a sentence without tokens, and for `cls` where the tokeniser puts no token before a sentence.
     """
     limit = min(max_tokens or longest_input(backbone), longest_input(backbone))
-    tokens = tokenise(backbone.tokenizer, sentences, limit)
-    return embed_tokens(backbone.model.to(device or backbone.model.device), tokens, pooling, batch)
+    return embed_tokens(backbone.model, tokenise(backbone.tokenizer, sentences, limit), pooling, batch)
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_tokens: int) -> Tokens:
@@ -103,27 +99,26 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
     Raises
     ------
     BraintuneError
-        For a sentence that is empty or has none but special tokens.
+        For a sentence without any but special and unknown tokens.
     """
     encodings = tokenizer(list(sentences), truncation=True, max_length=max_tokens, verbose=False).encodings
-    for index, encoding in enumerate(encodings):
-        if all(encoding.special_tokens_mask):
+    pairs = [(tuple(encoding.ids), tuple(encoding.special_tokens_mask)) for encoding in encodings]
+    empty = {tokenizer.unk_token_id, *tokenizer.all_special_ids}
+    for index, (ids, special) in enumerate(pairs):
+        if all(masked or token in empty for token, masked in zip(ids, special, strict=True)):
             raise BraintuneError(
-                f"sentence {index} ({sentences[index]!r}) has no tokens, so it has no vector; remove it from the "
-                "stimuli, or give its text"
+                f"sentence {index} ({sentences[index]!r}) has no token that the backbone knows, so it has no "
+                "vector of its own; remove it from the stimuli, or give its text"
             )
-    cut = [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]
-    if cut:
+    if cut := [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]:
         warnings.warn(
             f"{len(cut)} of {len(sentences)} sentences have more than {max_tokens} tokens and were cut, the first is "
             f"{cut[0][:40]!r}…; raise max_tokens if the backbone can read more",
             stacklevel=2,
         )
-    pairs = [(tuple(encoding.ids), tuple(encoding.special_tokens_mask)) for encoding in encodings]
     sequences = sorted(set(pairs), key=lambda pair: (-len(pair[0]), pair))
-    number = {pair: place for place, pair in enumerate(sequences)}
-    place = np.array([number[pair] for pair in pairs], dtype=np.int64)
-    return Tokens(sequences, place, len(cut), tokenizer.pad_token_id or 0)
+    number = {pair: i for i, pair in enumerate(sequences)}
+    return Tokens(sequences, np.array([number[pair] for pair in pairs]), len(cut), tokenizer.pad_token_id or 0)
 
 
 @torch.inference_mode()
@@ -134,15 +129,13 @@ def embed_tokens(model: PreTrainedModel, tokens: Tokens, pooling: str, batch: in
     parts = []
     for start in range(0, len(tokens.sequences), batch):
         ids, special = zip(*tokens.sequences[start : start + batch], strict=True)
-        ids, real, special = (
-            pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill).to(model.device)
-            for rows, fill in ((ids, tokens.pad), ([(1,) * len(row) for row in ids], 0), (special, 1))
-        )
-        states = model(input_ids=ids, attention_mask=real, output_hidden_states=True).hidden_states
-        weights = weigh(real, special).to(states[0].dtype)[:, None]  # [b, 1, l]
+        real = pad_rows([[1] * len(row) for row in ids], 0).to(model.device)
+        inputs = pad_rows(ids, tokens.fill).to(model.device)
+        states = model(input_ids=inputs, attention_mask=real, output_hidden_states=True).hidden_states
+        weights = weigh(real, pad_rows(special, 1).to(model.device)).to(states[0].dtype)[:, None]  # [b, 1, l]
         parts.append(torch.cat([weights @ state for state in states], dim=1).float().cpu().numpy())
     vectors = np.concatenate(parts).swapaxes(0, 1)  # [layers + 1, different sentences, width]
-    return np.ascontiguousarray(vectors[:, tokens.place])
+    return np.ascontiguousarray(vectors[:, tokens.index])
 
 
 def _mean(real: Tensor, special: Tensor) -> Tensor:
@@ -175,9 +168,9 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each representation: ``representation``, ``method``, ``task``, ``seed``, ``layers`` (in the file),
-        ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned vector at
-        the last layer) and ``skipped`` (the reason, or nothing).
+        One row for each representation: ``representation``, ``kind``, ``method``, ``task``, ``seed``, ``layers`` (in
+        the file), ``width``, ``seconds``, ``truncated`` (sentences), ``cosine`` (mean over the stimuli, to the untuned
+        vector at the last layer) and ``skipped`` (the reason, or nothing).
 
     Raises
     ------
@@ -187,54 +180,53 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     for control in study.controls:
         lookup(CONTROLS, control, "control")
     device = pick_device(study.device)
-    rows, tokens, untuned = [], None, None
+    stimuli, rows, tokens, untuned = brain.stimuli, [], None, None
     with reproducible(study, study.world_seed, device):
         for representation in study.representations():
             started = time.perf_counter()
-            rows.append(row := _empty_row(representation))
+            named = {"representation": representation.name, "kind": representation.kind}
+            named |= {"method": representation.method, "task": representation.task, "seed": str(representation.seed)}
+            row: dict[str, Any] = named | {"seed": representation.seed, "layers": 0, "width": 0, "seconds": 0.0}
+            row |= {"truncated": 0, "cosine": np.nan, "skipped": ""}
+            rows.append(row)
+            file = study.embedding_file(brain.name, representation.name)
             try:
-                source = _source(study, representation, brain.stimuli, device)
+                source = _source(study, representation, stimuli, device)
             except NotAvailable as reason:
                 if save:  # a file of an older run must not be taken for one of this run
-                    study.embedding_file(brain.name, representation.name).unlink(missing_ok=True)
+                    file.unlink(missing_ok=True)
                 row["skipped"] = str(reason)
                 continue
             if isinstance(source, Backbone):
                 if tokens is None:  # all representations of a study share one tokeniser
                     limit = min(study.max_tokens, longest_input(source))
-                    tokens = tokenise(source.tokenizer, brain.stimuli.sentences, limit)
+                    tokens = tokenise(source.tokenizer, stimuli.sentences, limit)
                 vectors = embed_tokens(source.model, tokens, study.pooling, study.embedding_batch)
-                embedding = stimulus_means(vectors, brain.stimuli)
+                embedding = stimulus_means(vectors, stimuli)
                 untuned = embedding[-1] if untuned is None else untuned  # the untuned representation is the first
                 row |= {"truncated": tokens.truncated, "cosine": _cosine(embedding[-1], untuned)}
             else:
                 embedding = source[None]
-            if brain.stimuli.nuisance is not None:  # as in the responses
-                embedding = regress_out(embedding.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
-            _check_finite(brain, representation, embedding)
+            if stimuli.nuisance is not None:  # as in the responses
+                embedding = regress_out(embedding.swapaxes(0, 1), stimuli.nuisance).swapaxes(0, 1)
+            if not np.isfinite(embedding).all():
+                raise BraintuneError(
+                    f"representation {representation.name!r} of {brain.name!r} holds non-finite values; its tuning "
+                    "has diverged: lower the learning_rate and tune again"
+                )
             if save:
-                _write(study, brain, representation, source, embedding)
+                write_arrays(file, {"embedding": embedding}, _facts(study, brain, source) | named)
             row |= {"layers": len(embedding), "width": embedding.shape[2], "seconds": time.perf_counter() - started}
     return pd.DataFrame(rows)
-
-
-def _empty_row(representation: Representation) -> dict[str, Any]:
-    return {
-        "representation": representation.name,
-        "method": representation.method,
-        "task": representation.task,
-        "seed": representation.seed,
-        **{"layers": 0, "width": 0, "seconds": 0.0, "truncated": 0, "cosine": np.nan, "skipped": ""},
-    }
 
 
 def _source(
     study: Study, representation: Representation, stimuli: Stimuli, device: torch.device
 ) -> np.ndarray | Backbone:
     """Return the backbone that makes a representation, or the representation itself."""
-    if representation.method == "untuned":
+    if representation.kind == "untuned":
         return load_backbone(study.backbone, device=device)
-    if representation.method == "control":
+    if representation.kind == "control":
         file = study.vectors.get(representation.name)
         return user_vectors(file, stimuli) if file else CONTROLS[representation.name](study, stimuli)
     return load_tuned(study, representation.task, representation.method, representation.seed)
@@ -247,31 +239,9 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean(np.sum(first * second, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
 
 
-def _check_finite(brain: BrainData, representation: Representation, embedding: np.ndarray) -> None:
-    if not np.isfinite(embedding).all():
-        raise BraintuneError(
-            f"representation {representation.name!r} of {brain.name!r} holds non-finite values; its tuning has "
-            "diverged: lower the learning_rate and tune again"
-        )
-
-
-def _write(
-    study: Study,
-    brain: BrainData,
-    representation: Representation,
-    source: np.ndarray | Backbone,
-    embedding: np.ndarray,
-) -> None:
-    is_backbone = isinstance(source, Backbone)
-    facts = {
-        "backbone": source.name if is_backbone else "",
-        "fingerprint": source.fingerprint if is_backbone else "",
-        "pooling": study.pooling if is_backbone else "",
-        "brain": brain.name,
-        "simulated": str(brain.simulated).lower(),
-        "representation": representation.name,
-        "method": representation.method,
-        "task": representation.task,
-        "seed": str(representation.seed),
-    }
-    write_arrays(study.embedding_file(brain.name, representation.name), {"embedding": embedding}, facts)
+def _facts(study: Study, brain: BrainData, source: np.ndarray | Backbone) -> dict[str, str]:
+    """Return what the file of an embedding says about its source and the brain data."""
+    facts = {"backbone": "", "fingerprint": "", "pooling": ""}
+    if isinstance(source, Backbone):
+        facts = {"backbone": source.name, "fingerprint": source.fingerprint, "pooling": study.pooling}
+    return facts | {"brain": brain.name, "simulated": str(brain.simulated).lower()}

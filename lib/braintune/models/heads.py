@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from braintune.datasets.tasks import KINDS
-from braintune.models.inputs import IGNORED
+from braintune.models.inputs import IGNORED, UNKNOWN
 
 _N_SPANS = {"sentence": 1, "pair": 2, "sense": 2, "reference": 3, "tokens": 0, "roles": 1, "span": 1}
 assert set(_N_SPANS) == set(KINDS)
@@ -79,8 +79,8 @@ class TunedModel(nn.Module):
         """
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
-        place = torch.arange(hidden.shape[1], device=hidden.device)
-        inside = (place >= spans[..., :1]) & (place < spans[..., 1:])  # [b, k, l]
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        inside = (position >= spans[..., :1]) & (position < spans[..., 1:])  # [b, k, l]
         logits = self.head(self.dropout(self._features(hidden, inside))).float()
         if self.kind == "span":
             logits = logits.masked_fill(~inside[:, 0, :, None], torch.finfo(logits.dtype).min)
@@ -103,5 +103,6 @@ class TunedModel(nn.Module):
             nowhere = logits.new_zeros(len(logits), 1, 2)
             logits = torch.cat([logits, nowhere], 1).transpose(1, 2)  # [b, 2, l + 1]
             labels = torch.where(labels < 0, logits.shape[2] - 1, labels)
+        labels = labels.masked_fill(labels == UNKNOWN, IGNORED)
         total = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         return total / (labels != IGNORED).sum().clamp(min=1)

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Encoding
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
@@ -34,25 +35,29 @@ from braintune.datasets.tasks import Row, Task
 
 #: Labels that the loss ignores (torch's own convention).
 IGNORED = -100
+#: Label of a word whose tag the training data never show: nothing to learn from, but a word all the same.
+UNKNOWN = -1
 #: Longest answer that is searched for, in tokens.
 LONGEST_ANSWER = 30
 
-#: A range of characters: number of the text, first character, end character.
-Span = tuple[int, int, int]
+#: A range of characters (number of the text, first character, end character), or the number of a word.
+Span = tuple[int, int, int] | int
+#: One model input: ``input_ids`` (``token_type_ids``), ``spans`` (pairs of start and end position), ``labels``, the
+#: number of its ``row``, and what is needed to read the answer.
+Feature = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Model inputs of some rows, longest first.
+    """Model inputs of some rows.
 
     Attributes
     ----------
     task : Task
     rows : list of dict
     labels : tuple of str
-    features : list of dict
-        One for each row, or for each window of a row: ``row`` (its number), ``input_ids``, ``spans`` (pairs of start
-        and end position), ``labels``, and what is needed to read the answer.
+    features : list of Feature
+        One for each row, or for each window of a row, longest first.
     truncated : int
         Rows of which a model does not see everything.
     lost : int
@@ -62,37 +67,9 @@ class Encoded:
     task: Task
     rows: list[Row]
     labels: tuple[str, ...]
-    features: list[dict[str, Any]]
+    features: list[Feature]
     truncated: int
     lost: int
-
-
-class _Window:
-    """What the tokeniser made of one or two texts, or of a part of them.
-
-    Attributes
-    ----------
-    encoding : Encoding
-    text : int array of shape (n_tokens,)
-        Which text a token comes from; -1 for special tokens.
-    offsets : int array of shape (n_tokens, 2)
-        The range of characters of a token in its text.
-    """
-
-    def __init__(self, encoding: Encoding) -> None:
-        self.encoding = encoding
-        self.text = np.array([-1 if text is None else text for text in encoding.sequence_ids], dtype=int)
-        self.offsets = np.array(encoding.offsets, dtype=int).reshape(-1, 2)
-
-    def find(self, text: int, start: int, end: int) -> np.ndarray:
-        """Return the positions of the tokens that share a character with a range of a text."""
-        first, last = self.offsets.T
-        return np.flatnonzero((self.text == text) & (np.maximum(first, start) < np.minimum(last, end)))
-
-    def shown(self, text: int) -> tuple[int, int]:
-        """Return the range of characters that is shown of a text."""
-        offsets = self.offsets[self.text == text]
-        return (int(offsets[0, 0]), int(offsets[-1, 1])) if len(offsets) else (0, 0)
 
 
 def encode(
@@ -119,177 +96,192 @@ def encode(
         Overlap of the windows over a context that is too long, in tokens; at most a quarter of a window.
     """
     number = {label: i for i, label in enumerate(labels)}
-    with_types = "token_type_ids" in tokenizer.model_input_names
     features, truncated, lost = [], 0, 0
     for i, row in enumerate(rows):
-        texts = _texts(task, row)
-        encodings = _windows(tokenizer, task, texts, max_tokens, stride)
+        texts, spans = _texts_and_spans(task, row)
+        windows = _windows(tokenizer, task, texts, max_tokens, stride)
         if task.kind == "span":
-            made, cut, missing = _answer(row, encodings)
+            made, cut, missing = _answer_features(row, windows)
         else:
-            made, cut, missing = _feature(task, row, texts, encodings, number)
-        for window, feature in made:
-            # an empty text and a tokeniser without special tokens: one token of padding
-            inputs = {"input_ids": window.encoding.ids or [tokenizer.pad_token_id or tokenizer.eos_token_id or 0]}
-            if with_types:
-                inputs["token_type_ids"] = window.encoding.type_ids
-            features.append({"row": i, **inputs, **feature})
+            feature, missing = _feature(task, row, _best_window(task, windows, spans), spans, number)
+            made, cut = [feature], len(windows) > 1
+        features += [{"row": i, **feature} for feature in made]
         truncated += cut
         lost += missing
-    features.sort(key=lambda f: -len(f["input_ids"]))
+    features.sort(key=lambda feature: -len(feature["input_ids"]))
     return Encoded(task, rows, labels, features, truncated, lost)
 
 
-def _windows(
-    tokenizer: PreTrainedTokenizerBase, task: Task, texts: list[str], max_tokens: int, stride: int
-) -> list[Encoding]:
-    """Encode texts: whole, or in overlapping windows; of two long texts, each gets half of a window."""
-    room = max_tokens - tokenizer.num_special_tokens_to_add(pair=len(texts) == 2)
-    # where one window is chosen, they overlap much: one shows spans that lie far apart, or a span in its middle
-    many = {"reference": room - max(room // 8, 1), "roles": room // 2 - 1}
-    overlap = many.get(task.kind, min(stride, room // 4))
-    inputs = tokenizer(*texts, truncation="longest_first", max_length=max_tokens, stride=overlap, verbose=False)
-    return [inputs.encodings[0], *inputs.encodings[0].overflowing]
-
-
-def _texts(task: Task, row: Row) -> list[str]:
-    """Return the one or two texts of a row that the model reads."""
-    if task.kind in ("tokens", "roles"):
-        words = " ".join(row["tokens"])
-        return [words] if task.kind == "tokens" else [words, row["tokens"][row["predicate_index"]]]
+def _texts_and_spans(task: Task, row: Row) -> tuple[list[Any], list[Span]]:
+    """Return what the model reads of a row, one or two texts or lists of words, and the spans that its head reads."""
     if task.kind == "span":
-        return [row["question"], row["context"]]
-    fields = [field for field, kind in task.fields.items() if kind == "text" and field != "label"]
-    return [row[field] for field in fields[: 2 if task.kind in ("pair", "sense") else 1]]
-
-
-def _spans(task: Task, row: Row, texts: list[str]) -> list[Span]:
-    """Return the spans of a row."""
-    if task.kind in ("sentence", "pair"):
-        return [(k, 0, len(text)) for k, text in enumerate(texts)]
+        return [row["question"], row["context"]], []
+    if task.kind in ("tokens", "roles"):
+        words = [" " * (i > 0) + word for i, word in enumerate(row["tokens"])]  # as in a text
+        if task.kind == "tokens":
+            return [words], []
+        predicate = row["predicate_index"]
+        return [words, [row["tokens"][predicate]]], [predicate]
+    if task.kind == "reference":
+        return [row["text"]], [(0, row[f"{p}_start"], row[f"{p}_start"] + len(row[p])) for p in ("pronoun", "a", "b")]
+    texts = [row[field] for field in task.text_fields[: 1 if task.kind == "sentence" else 2]]
     if task.kind == "sense":
         places = [[word.span() for word in re.finditer(r"\S+", text)] for text in texts]
-        return [(k, *words[row[f"index{k + 1}"]]) for k, words in enumerate(places)]
-    if task.kind == "reference":
-        return [(0, row[f"{p}_start"], row[f"{p}_start"] + len(row[p])) for p in ("pronoun", "a", "b")]
-    return [_word_spans(row["tokens"])[row["predicate_index"]]] if task.kind == "roles" else []
+        return texts, [(k, *words[row[f"index{k + 1}"]]) for k, words in enumerate(places)]
+    return texts, [(k, 0, len(text)) for k, text in enumerate(texts)]
 
 
-def _word_spans(words: list[str]) -> list[Span]:
-    """Return where each word lies once the words are joined by single spaces; words may be empty."""
-    ends = np.cumsum([len(word) + 1 for word in words]) - 1
-    return [(0, int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
+# --- windows -----------------------------------------------------------------------------------------------------
 
 
-def _feature(
-    task: Task, row: Row, texts: list[str], encodings: list[Encoding], number: dict[str, int]
-) -> tuple[list[tuple[_Window, dict[str, Any]]], bool, int]:
-    """Encode a row that is one input; return it, whether it is cut, and the number of words or spans lost."""
-    spans = _spans(task, row, texts)
-    chosen = encodings if task.kind in ("sense", "reference", "roles") else encodings[:1]
-    window = _best_window([_Window(encoding) for encoding in chosen], spans)
-    found = [window.find(*span) for span in spans]
-    feature: dict[str, Any] = {"spans": [[int(at[0]), int(at[-1]) + 1] if len(at) else [0, 0] for at in found]}
-    if task.kind in ("tokens", "roles"):
-        feature["words"] = _first_tokens(window, row["tokens"])
-        feature["labels"] = [IGNORED] * len(window.text)
-        for place, tag in zip(feature["words"], row["tags"], strict=True):
-            if place >= 0:
-                feature["labels"][place] = number.get(tag, IGNORED)
-        lost = feature["words"].count(-1)
-    else:
-        feature["labels"] = number.get(row["label"], IGNORED)
-        lost = sum(len(at) == 0 for at in found)
-    return [(window, feature)], len(encodings) > 1, lost
+class _Window:
+    """One or two tokenised texts, or a part of them.
+
+    Attributes
+    ----------
+    inputs : dict of str to list of int
+        ``input_ids``, and ``token_type_ids`` for a model that takes them.
+    encoding : Encoding
+    text : int array of shape (n_tokens,)
+        Which text a token comes from; -1 for special tokens.
+    offsets : int array of shape (n_tokens, 2)
+        The range of characters of a token in its text.
+    """
+
+    def __init__(self, encoding: Encoding, tokenizer: PreTrainedTokenizerBase) -> None:
+        # an empty text and a tokeniser without special tokens: one token of padding
+        self.inputs = {"input_ids": encoding.ids or [tokenizer.pad_token_id or tokenizer.eos_token_id or 0]}
+        if "token_type_ids" in tokenizer.model_input_names:
+            self.inputs["token_type_ids"] = encoding.type_ids
+        self.encoding = encoding
+        self.text = np.array([-1 if text is None else text for text in encoding.sequence_ids], dtype=int)
+        self.offsets = np.array(encoding.offsets, dtype=int).reshape(-1, 2)
+
+    def find(self, span: Span) -> np.ndarray:
+        """Return the positions of a word's tokens, or of those that share a character with a range of a text."""
+        if isinstance(span, int):
+            return np.arange(*self.encoding.word_to_tokens(span, 0) or (0, 0))
+        (text, start, end), (first, last) = span, self.offsets.T
+        return np.flatnonzero((self.text == text) & (np.maximum(first, start) < np.minimum(last, end)))
+
+    def shown(self, text: int) -> tuple[int, int]:
+        """Return the range of characters that is shown of a text."""
+        offsets = self.offsets[self.text == text]
+        return (int(offsets[0, 0]), int(offsets[-1, 1])) if len(offsets) else (0, 0)
 
 
-def _best_window(windows: list[_Window], spans: list[Span]) -> _Window:
+def _windows(
+    tokenizer: PreTrainedTokenizerBase, task: Task, texts: list[Any], max_tokens: int, stride: int
+) -> list[_Window]:
+    """Encode texts: whole, or in overlapping windows; of two long texts, each gets half of a window."""
+    room = max_tokens - tokenizer.num_special_tokens_to_add(pair=len(texts) == 2)
+    # where one window is chosen, they overlap much: one shows spans that are far apart, or a span in its middle
+    many = {"reference": room - max(room // 8, 1), "roles": room // 2 - 1}
+    overlap = many.get(task.kind, min(stride, room // 4))
+    (encoding,) = tokenizer(
+        *texts,
+        is_split_into_words=isinstance(texts[0], list),
+        truncation="longest_first",
+        max_length=max_tokens,
+        stride=overlap,
+        verbose=False,
+    ).encodings
+    return [_Window(part, tokenizer) for part in (encoding, *encoding.overflowing)]
+
+
+def _best_window(task: Task, windows: list[_Window], spans: list[Span]) -> _Window:
     """Return the window that shows most of the first span, then of all, then with most text around them."""
+    if len(windows) == 1 or task.kind not in ("sense", "reference", "roles"):
+        return windows[0]
 
     def quality(window: _Window) -> tuple[int, int, float]:
-        found = [window.find(*span) for span in spans]
-        places = np.concatenate(found)
-        off_centre = abs(places.mean() - len(window.text) / 2) if len(places) else np.inf
-        return len(found[0]), len(places), -off_centre
+        positions = [window.find(span) for span in spans]
+        shown = np.concatenate(positions)
+        off_centre = abs(shown.mean() - len(window.text) / 2) if len(shown) else np.inf
+        return len(positions[0]), len(shown), -off_centre
 
-    return windows[0] if len(windows) == 1 else max(windows, key=quality)
-
-
-def _first_tokens(window: _Window, words: list[str]) -> list[int]:
-    """Return the first token of each word, or -1 for a word that is cut, dropped or merged into the one before."""
-    first, last = [], -1
-    for span in _word_spans(words):
-        own = window.find(*span)
-        own = own[own > last]
-        last = int(own[0]) if len(own) else last
-        first.append(last if len(own) else -1)
-    return first
+    return max(windows, key=quality)
 
 
-def _answer(row: Row, encodings: list[Encoding]) -> tuple[list[tuple[_Window, dict[str, Any]]], bool, int]:
-    """Encode a question with each window of its context; return them, whether something is never seen whole.
+def _bounds(positions: np.ndarray) -> list[int]:
+    """Return start and end of a range of positions; [0, 0] of none."""
+    return [int(positions[0]), int(positions[-1]) + 1] if len(positions) else [0, 0]
+
+
+# --- features ----------------------------------------------------------------------------------------------------
+
+
+def _feature(task: Task, row: Row, window: _Window, spans: list[Span], number: dict[str, int]) -> tuple[Feature, int]:
+    """Encode a row that is one input; return it and the number of words or spans lost."""
+    bounds = [_bounds(window.find(span)) for span in spans]
+    feature: Feature = {**window.inputs, "spans": bounds}
+    if task.kind not in ("tokens", "roles"):
+        return feature | {"labels": number.get(row["label"], IGNORED)}, bounds.count([0, 0])
+    first_tokens = [int(at[0]) if len(at := window.find(word)) else -1 for word in range(len(row["tokens"]))]
+    labels = [IGNORED] * len(window.text)
+    for position, tag in zip(first_tokens, row["tags"], strict=True):
+        if position >= 0:
+            labels[position] = number.get(tag, UNKNOWN)
+    return feature | {"words": first_tokens, "labels": labels}, first_tokens.count(-1)
+
+
+def _answer_features(row: Row, windows: list[_Window]) -> tuple[list[Feature], bool, int]:
+    """Encode a question with each window of its context; return them, and whether something is cut or lost.
 
     A window's labels are the first and last token of the (first) answer, or [-1, -1] where it does not show all of it.
     """
     answer = row["answers"][0]
     start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
-    windows = [_Window(encoding) for encoding in encodings]
-    asked = windows[0].shown(0)  # of a question that is too long, the beginning
-    cut = any(window.shown(0) != asked for window in windows)
-    windows = sorted((window for window in windows if window.shown(0) == asked), key=lambda window: window.shown(1))
-    made, seen, lost = [], False, True
-    for window in windows:
-        own, at = np.flatnonzero(window.text == 1), window.find(1, start, end)
+    question = windows[0].shown(0)  # of one that is too long, the beginning
+    context = sorted((w for w in windows if w.shown(0) == question), key=lambda window: window.shown(1))
+    features, seen, lost = [], False, True
+    for window in context:
+        own, inside = np.flatnonzero(window.text == 1), window.find((1, start, end))
         first, last = window.shown(1)
-        whole = (first <= start or window is windows[0]) and (end <= last or window is windows[-1])
-        lost &= len(at) == 0
-        held = whole and len(at) > 0
-        seen |= held
-        feature = {
-            "spans": [[int(own[0]), int(own[-1]) + 1] if len(own) else [0, 0]],
-            "labels": [int(at[0]), int(at[-1])] if held else [-1, -1],
-            "offsets": [window.encoding.offsets[i] for i in own],
-        }
-        made.append((window, feature))
-    return made, cut or not (seen or lost), int(lost)
+        whole = (first <= start or window is context[0]) and (end <= last or window is context[-1])
+        shown = whole and len(inside) > 0
+        seen, lost = seen or shown, lost and len(inside) == 0
+        labels = [int(inside[0]), int(inside[-1])] if shown else [-1, -1]
+        features.append({**window.inputs, "spans": [_bounds(own)], "labels": labels, "offsets": window.offsets[own]})
+    return features, len(context) < len(windows) or not (seen or lost), int(lost)
 
 
-# --- batches and answers -----------------------------------------------------------------------------------------
+def pad_rows(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
+    """Return rows of numbers as one tensor, each filled up to the longest."""
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill)
 
 
-@dataclass(frozen=True)
-class Collator:
+def collate(features: list[Feature], fill: int) -> dict[str, torch.Tensor]:
     """Pad features to the longest of a batch.
 
-    Attributes
+    Parameters
     ----------
-    pad : int
+    features : list of Feature
+    fill : int
         Token that fills up; it is masked.
+
+    Returns
+    -------
+    batch : dict of str to tensor
+        ``input_ids``, ``attention_mask`` (``token_type_ids``) [b, l], ``spans`` [b, k, 2] and ``labels``.
     """
+    column = {name: [feature[name] for feature in features] for name in features[0]}
+    batch = {
+        "input_ids": pad_rows(column["input_ids"], fill),
+        "attention_mask": pad_rows([[1] * len(ids) for ids in column["input_ids"]], 0),
+        "spans": torch.tensor(column["spans"]).reshape(len(features), -1, 2),
+        "labels": pad_rows(column["labels"], IGNORED) if "words" in column else torch.tensor(column["labels"]),
+    }
+    if "token_type_ids" in column:
+        batch["token_type_ids"] = pad_rows(column["token_type_ids"], 0)
+    return batch
 
-    pad: int
 
-    def __call__(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` (``token_type_ids``) [b, l], ``spans`` [b, k, 2] and ``labels``."""
-
-        def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
-            return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill)
-
-        column = {name: [f[name] for f in features] for name in features[0]}
-        by_token = "words" in column
-        batch = {
-            "input_ids": padded(column["input_ids"], self.pad),
-            "attention_mask": padded([[1] * len(ids) for ids in column["input_ids"]], 0),
-            "spans": torch.tensor(column["spans"]).reshape(len(features), -1, 2),
-            "labels": padded(column["labels"], IGNORED) if by_token else torch.tensor(column["labels"]),
-        }
-        if "token_type_ids" in column:
-            batch["token_type_ids"] = padded(column["token_type_ids"], 0)
-        return batch
+# --- answers -----------------------------------------------------------------------------------------------------
 
 
 def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
-    """Turn outputs into answers, one for each row.
+    """Turn outputs into answers.
 
     Parameters
     ----------
@@ -303,32 +295,26 @@ def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
     answers : list
         A label, a list of tags, or a text for each row.
     """
-    if encoded.task.kind == "span":
-        return _read_spans(encoded, outputs)
-    answers: list[Any] = [None] * len(encoded.rows)
+    span = encoded.task.kind == "span"
+    answers: list[Any] = ["" if span else None] * len(encoded.rows)
+    best = [-np.inf] * len(encoded.rows)
     for feature, output in zip(encoded.features, outputs, strict=True):
-        if "words" in feature:
-            answers[feature["row"]] = [encoded.labels[int(output[p])] if p >= 0 else "O" for p in feature["words"]]
+        row = feature["row"]
+        if span:
+            begin, end = feature["spans"][0]
+            first, last, points = best_span(output[begin:end, 0], output[begin:end, 1])
+            if points > best[row]:
+                (start, _), (_, stop) = feature["offsets"][[first, last]]
+                best[row], answers[row] = points, encoded.rows[row]["context"][start:stop].strip()
+        elif "words" in feature:
+            answers[row] = [encoded.labels[int(output[p])] if p >= 0 else "O" for p in feature["words"]]
         else:
-            answers[feature["row"]] = encoded.labels[int(output)]
+            answers[row] = encoded.labels[int(output)]
     return answers
 
 
-def _read_spans(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[str]:
-    best = [(-np.inf, "")] * len(encoded.rows)
-    for feature, output in zip(encoded.features, outputs, strict=True):
-        begin, end = feature["spans"][0]
-        if begin == end:
-            continue
-        first, last, points = best_span(output[begin:end, 0], output[begin:end, 1])
-        row, offsets = feature["row"], feature["offsets"]
-        if points > best[row][0]:
-            best[row] = points, encoded.rows[row]["context"][offsets[first][0] : offsets[last][1]].strip()
-    return [text for _, text in best]
-
-
 def best_span(start: np.ndarray, end: np.ndarray, longest: int = LONGEST_ANSWER) -> tuple[int, int, float]:
-    """Return first token, last token and points of the best span.
+    """Return first token, last token and points of the best span; points of minus infinity if there are no tokens.
 
     Parameters
     ----------
@@ -355,18 +341,17 @@ def best_tags(logits: torch.Tensor, labelled: torch.Tensor, labels: Sequence[str
     ----------
     logits : tensor of shape (b, l, n_tags)
     labelled : tensor of bool, shape (b, l)
-        Where a word begins; positions between words take no part.
+        True at the first token of a word; the other positions take no part.
     labels : sequence of str, length n_tags
 
     Returns
     -------
     tags : tensor of int, shape (b, l)
-        Number of the tag of every word; what stands between words means nothing.
+        Number of the tag of every word; undefined at the other positions.
     """
     batch, length, n = logits.shape
-    inside = [label[2:] if label.startswith("I-") else None for label in labels]
     allowed = [
-        [kind is None or before in (f"B-{kind}", f"I-{kind}") for kind in inside]
+        [not label.startswith("I-") or before in (f"B-{label[2:]}", label) for label in labels]
         for before in [*labels, ""]  # the last row: before the first word
     ]
     step = torch.where(torch.tensor(allowed, device=logits.device), 0.0, -1e9)  # [n + 1, n]
@@ -375,10 +360,9 @@ def best_tags(logits: torch.Tensor, labelled: torch.Tensor, labels: Sequence[str
     came_from, stay = [], torch.arange(n + 1, device=logits.device)
     for t in range(length):
         best, previous = (points[:, :, None] + step).max(1)  # [b, n]
-        reached = torch.nn.functional.pad(best + logits[:, t], (0, 1), value=-1e9)
         here = labelled[:, t, None]
-        points = torch.where(here, reached, points)
-        came_from.append(torch.where(here, torch.nn.functional.pad(previous, (0, 1)), stay))
+        points = torch.where(here, pad(best + logits[:, t], (0, 1), value=-1e9), points)
+        came_from.append(torch.where(here, pad(previous, (0, 1)), stay))
     tags = torch.zeros(batch, length, dtype=torch.long, device=logits.device)
     now = points.argmax(1)
     for t in reversed(range(length)):

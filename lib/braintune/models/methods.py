@@ -11,6 +11,7 @@ References
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -56,10 +57,6 @@ def _train_all(model: PreTrainedModel, settings: TuningSettings, seed: int) -> N
     _freeze_pooler(model)
 
 
-def _freeze(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    model.requires_grad_(False)
-
-
 def _freeze_pooler(model: PreTrainedModel) -> None:
     if isinstance(pooler := getattr(model, "pooler", None), torch.nn.Module):
         pooler.requires_grad_(False)  # the heads read the hidden states before it
@@ -77,21 +74,18 @@ def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -
         )
 
 
+def _first_vectors(settings: TuningSettings, seed: int) -> dict[str, Any]:
+    """Return how prompt vectors start, as the functions that attach them take it."""
+    return {"std": settings.prefix_std, "tokens": settings.prefix_init == "tokens", "seed": seed}
+
+
 def _add_deep_prompts(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    attach_prefix(
-        model,
-        settings.prefix_length,
-        std=settings.prefix_std,
-        tokens=settings.prefix_init == "tokens",
-        hidden=settings.prefix_hidden,
-        dropout=settings.prefix_dropout,
-        seed=seed,
-    )
+    hidden, dropout = settings.prefix_hidden, settings.prefix_dropout
+    attach_prefix(model, settings.prefix_length, hidden=hidden, dropout=dropout, **_first_vectors(settings, seed))
 
 
 def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    tokens = settings.prefix_init == "tokens"
-    attach_prompt(model, settings.prefix_length, std=settings.prefix_std, tokens=tokens, seed=seed)
+    attach_prompt(model, settings.prefix_length, **_first_vectors(settings, seed))
 
 
 def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
@@ -120,7 +114,7 @@ METHODS: dict[str, Method] = {
     "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt),
     "lora": Method("low-rank updates of the attention's projections", _add_lora),
     "bitfit": Method("the bias vectors of the encoder", _train_biases),
-    "head-only": Method("nothing but the head", _freeze),
+    "head-only": Method("nothing but the head", lambda model, settings, seed: model.requires_grad_(False)),
 }
 
 
@@ -137,9 +131,9 @@ def restore(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
     BraintuneError
         If names or shapes differ; the message names the first difference.
     """
-    saved, room = ({n: tuple(value.shape) for n, value in part.items()} for part in (state, trained_state(model)))
-    if wrong := sorted(name for name in saved | room if saved.get(name) != room.get(name)):
-        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, room)]
+    saved, wanted = ({n: tuple(value.shape) for n, value in part.items()} for part in (state, trained_state(model)))
+    if wrong := sorted(name for name in saved | wanted if saved.get(name) != wanted.get(name)):
+        shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, wanted)]
         raise BraintuneError(
             f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
             "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"

@@ -67,11 +67,8 @@ class Prefix(nn.Module):
         width = heads * head_dim
         self.shape = (length, 2, heads, head_dim)
         self.vectors = nn.Parameter(torch.randn(length, width if hidden else 2 * width) * std)
-        self.network = (
-            nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 2 * width))
-            if hidden
-            else nn.Identity()
-        )
+        layers = (nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 2 * width)) if hidden else ()
+        self.network = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self) -> Tensor:
@@ -123,13 +120,13 @@ def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
         If the model is of a family that deep prompts do not know.
     """
     family = FAMILIES.get(model.config.model_type)
-    found = [module for module in model.modules() if type(module).__name__ == family]
-    if len(found) != model.config.num_hidden_layers:
+    modules = [module for module in model.modules() if type(module).__name__ == family]
+    if len(modules) != model.config.num_hidden_layers:
         raise BraintuneError(
             f"deep prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
             "Choose one of those as backbone, or add its attention class to FAMILIES in prefix.py"
         )
-    return found
+    return modules
 
 
 def vocabulary_tokens(model: PreTrainedModel, n: int) -> Tensor:
@@ -192,30 +189,25 @@ def attach_prefix(
             "`prefix_hidden: 0` or `prefix_init: normal`"
         )
     heads, width = model.config.num_attention_heads, model.config.hidden_size
+    model.requires_grad_(False)
+    shared, own = model.config, deepcopy(model.config)  # it names the attention function, and two models may share it
+    for module in model.modules():
+        if getattr(module, "config", None) is shared:
+            module.config = own
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         words = vocabulary_tokens(model, length) if tokens else None
         prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
-    model.requires_grad_(False)
-    _copy_config(model)
     if words is not None:
         for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
             prompt.vectors.data.copy_(vectors)
     model.set_attn_implementation(ATTENTION)
     for module, prompt in zip(modules, prompts, strict=True):
-        # Without nn.Module's registration: the parameters belong to the model once, under `deep_prompts`.
+        # Not registered with nn.Module: the parameters belong to the model once, under `deep_prompts`.
         module.__dict__["deep_prompt"] = prompt
     model.deep_prompts = prompts
     return prompts
-
-
-def _copy_config(model: PreTrainedModel) -> None:
-    """Give a model a configuration of its own: it chooses the attention function, and two models may share one."""
-    shared, copy = model.config, deepcopy(model.config)
-    for module in model.modules():
-        if getattr(module, "config", None) is shared:
-            module.config = copy
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Shallow prompts: trainable vectors before the words, at the input layer only.
 
 The encoder reads P prompt vectors and then the words; the prompt's hidden states are removed again, at every layer. So
-heads, spans, tags and poolings see the words alone, as without a prompt. (PEFT's prompt tuning returns longer
-sequences instead, which shifts every position of a span or a tag by P.)
+heads, spans, tags and poolings see the words alone. (PEFT's prompt tuning returns longer sequences instead, which
+shifts every position of a span or a tag by P.)
 
 The words keep their position ids, so nothing but the prompt changes for them. With learned positions all prompt vectors
 have the position of the first word; training can absorb its constant vector. With rotary positions (ModernBERT) they
@@ -29,8 +29,7 @@ def attach_prompt(
 ) -> nn.Parameter:
     """Freeze a model and put trainable vectors before its words.
 
-    The model then takes its inputs by name, and returns only ``last_hidden_state`` and ``hidden_states``: attention
-    maps and caches would still hold the prompt.
+    The model then takes its inputs by name, and returns ``last_hidden_state`` and ``hidden_states`` alone.
 
     Parameters
     ----------
@@ -70,48 +69,48 @@ def attach_prompt(
             vectors = torch.randn(length, model.config.hidden_size) * std
     model.requires_grad_(False)
     model.shallow_prompt = nn.Parameter(vectors.to(device=model.device, dtype=model.dtype))
-    model.register_forward_pre_hook(_put_before, with_kwargs=True)
-    model.register_forward_hook(_take_off)
+    model.register_forward_pre_hook(_add_prompt, with_kwargs=True)
+    model.register_forward_hook(_remove_prompt)
     return model.shallow_prompt
 
 
-def _put_before(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple, dict]:
+def _add_prompt(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple, dict]:
     """Replace a model's inputs by the prompt and the words' embeddings, and lengthen the rest to match."""
-    ids, seen = given.pop("input_ids", None), given.pop("attention_mask", None)
-    if unnamed or ids is None or (seen is not None and seen.shape != ids.shape):
+    ids, mask = given.pop("input_ids", None), given.pop("attention_mask", None)
+    if unnamed or ids is None or (mask is not None and mask.shape != ids.shape):
         raise BraintuneError(
             "a model with a shallow prompt takes `input_ids` and `attention_mask`, both of shape (b, l), by name"
         )
     length = len(model.shallow_prompt)
     words = model.get_input_embeddings()(ids)
     prompt = model.shallow_prompt.to(words.dtype).expand(len(ids), -1, -1)
-    before, places = _positions(model, ids, length)
+    before, positions = _positions(model, ids, length)
     if (wanted := given.pop("position_ids", None)) is not None:
-        places = wanted.expand_as(ids)
+        positions = wanted.expand_as(ids)
     # Always a mask: without one the library reads positions that do not rise by one as several texts in one row.
-    seen = torch.ones_like(ids) if seen is None else seen
+    mask = torch.ones_like(ids) if mask is None else mask
     if given.get("token_type_ids") is not None:
         given["token_type_ids"] = nn.functional.pad(given["token_type_ids"], (length, 0))
     given["inputs_embeds"] = torch.cat([prompt, words], dim=1)
-    given["attention_mask"] = nn.functional.pad(seen, (length, 0), value=1)
-    given["position_ids"] = torch.cat([before.expand(len(ids), -1), places], dim=1)
+    given["attention_mask"] = nn.functional.pad(mask, (length, 0), value=1)
+    given["position_ids"] = torch.cat([before.expand(len(ids), -1), positions], dim=1)
     return (), given
 
 
 def _positions(model: PreTrainedModel, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Return the positions of the prompt, shape (length,), and of the words, shape (b, l)."""
-    places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     if model.config.model_type == "modernbert":
-        return torch.arange(-length, 0, device=ids.device), places
+        return torch.arange(-length, 0, device=ids.device), positions
     first = 0
     if model.config.model_type in ("roberta", "xlm-roberta"):  # they count the words, and begin after the padding's id
         padding = model.config.pad_token_id
         real = (ids != padding).long()
-        first, places = padding + 1, real.cumsum(1) * real + padding
-    return torch.full((length,), first, device=ids.device), places
+        first, positions = padding + 1, real.cumsum(1) * real + padding
+    return torch.full((length,), first, device=ids.device), positions
 
 
-def _take_off(model: PreTrainedModel, given: tuple[Any, ...], outputs: Any) -> BaseModelOutput:
+def _remove_prompt(model: PreTrainedModel, given: tuple[Any, ...], outputs: Any) -> BaseModelOutput:
     """Return the hidden states of the words alone."""
     length = len(model.shallow_prompt)
     states = outputs.hidden_states

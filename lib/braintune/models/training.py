@@ -1,8 +1,8 @@
 """Train one model on one task: the trainer of the transformers library, set up once for all methods.
 
-Batches group examples of similar length and are padded to their longest. After every epoch the model is scored on the
-validation part and a checkpoint is kept, so that a killed run resumes after its last epoch, with the same result. At
-the end the best epoch's weights are loaded.
+Batches group examples of similar length. After every epoch the model is scored on the validation part and a checkpoint
+is kept, so that a killed run resumes after its last epoch, with the same result. At the end the best epoch's weights
+are loaded.
 """
 
 import json
@@ -22,14 +22,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.metrics import score
 from braintune.models.heads import TunedModel
-from braintune.models.inputs import IGNORED, Collator, Encoded, best_tags, read_answers
+from braintune.models.inputs import IGNORED, Encoded, best_tags, collate, read_answers
+from braintune.models.methods import trained_state
 
 #: Columns of a learning curve.
 CURVE = ("epoch", "step", "train_loss", "validation_loss", "score", "seconds")
@@ -52,16 +60,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all trainings of one (task, method, seed) share.
-
-    Attributes
-    ----------
-    study : Study
-    seed : int
-    device : torch.device
-    validation : Encoded
-        The part that chooses the epoch and the recipe; it may be empty.
-    """
+    """What all trainings of one (task, method, seed) share; a validation part may be empty."""
 
     study: Study
     seed: int
@@ -95,7 +94,7 @@ class LengthGroupedSampler(Sampler[list[int]]):
 
 
 class _Tuner(Trainer):
-    """A trainer that groups by length, scores in the order of the features and saves only trained parameters."""
+    """A trainer that groups training examples by length and saves only trained parameters."""
 
     def get_train_dataloader(self) -> DataLoader:
         lengths = [len(feature["input_ids"]) for feature in self.train_dataset]
@@ -104,6 +103,7 @@ class _Tuner(Trainer):
         return self.accelerator.prepare(loader)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        # the trainer's own imports `datasets`, which may be any folder of that name
         features = self.eval_dataset if eval_dataset is None else eval_dataset
         loader = DataLoader(features, batch_size=self.args.eval_batch_size, collate_fn=self.data_collator)
         return self.accelerator.prepare(loader)
@@ -113,7 +113,7 @@ class _Tuner(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        trained = {n: p.detach().contiguous() for n, p in self.model.named_parameters() if p.requires_grad}
+        trained = {name: value.detach().contiguous() for name, value in trained_state(self.model).items()}
         save_file(trained, folder / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -121,7 +121,7 @@ class _Reporter(TrainerCallback):
     """Log the seconds spent on training, and print a line after each epoch."""
 
     def __init__(self, label: str, metric: str) -> None:
-        self.label, self.metric, self.line, self.begun, self.seconds = label, metric, "", 0.0, 0.0
+        self.label, self.metric, self.begun, self.seconds = label, metric, 0.0, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         self.seconds = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
@@ -136,17 +136,15 @@ class _Reporter(TrainerCallback):
         entry = state.log_history[-1]
         if "loss" in entry:
             entry["seconds"] = self.seconds
-            self.line = (
-                f"{self.label}, epoch {round(entry['epoch'])} of {args.num_train_epochs}: loss {entry['loss']:.3f}"
-            )
+            epoch = f"epoch {round(entry['epoch'])} of {args.num_train_epochs}"
+            end = "\n" if args.eval_strategy == "no" else ""
+            print(f"{self.label}, {epoch}: loss {entry['loss']:.3f}", end=end, flush=True)
         elif "eval_score" in entry:
-            self.line += f", validation {self.metric} {entry['eval_score']:.3f}"
-        if "eval_score" in entry or (args.eval_strategy == "no" and "loss" in entry):
-            print(self.line, flush=True)
+            print(f", validation {self.metric} {entry['eval_score']:.3f}", flush=True)
 
 
 def train(
-    conditions: Conditions, model: TunedModel, examples: Encoded, recipe: Recipe, folder: Path, label: str = ""
+    conditions: Conditions, model: TunedModel, examples: Encoded, recipe: Recipe, folder: Path, label: str
 ) -> tuple[Trainer, pd.DataFrame]:
     """Train a model; it ends with the weights of the best epoch.
 
@@ -177,18 +175,24 @@ def train(
     validation = conditions.validation
 
     def scored(given: EvalPrediction) -> dict[str, float]:
-        answers = read_answers(validation, _per_feature(validation, given.predictions))
+        answers = read_answers(validation, given.predictions)
         return {"score": score(validation.task, validation.rows, answers)[validation.task.metric]}
+
+    def chosen(logits: Tensor, truth: Tensor) -> Tensor:
+        """Reduce logits to what answers are read from: scores of a span's ends, numbers of labels or tags."""
+        if model.kind in ("tokens", "roles"):
+            return best_tags(logits, truth != IGNORED, validation.labels)  # words, whatever their gold tags
+        return logits if model.kind == "span" else logits.argmax(-1)
 
     trainer = _Tuner(
         model,
         _arguments(conditions, recipe, folder),
-        data_collator=Collator(pad=model.config.pad_token_id or 0),
+        data_collator=partial(collate, fill=model.config.pad_token_id or 0),
         train_dataset=examples.features,
         eval_dataset=validation.features,
         compute_metrics=scored,
-        preprocess_logits_for_metrics=partial(_chosen, model.kind, validation.labels),
-        callbacks=[_Reporter(label or validation.task.name, validation.task.metric)],
+        preprocess_logits_for_metrics=chosen,
+        callbacks=[_Reporter(label, validation.task.metric)],
     )
     trainer.remove_callback(PrinterCallback)
     if validation.rows and conditions.study.patience:
@@ -197,23 +201,17 @@ def train(
     trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
     curve = _curve(trainer.state.log_history)
     losses = curve[["train_loss", "validation_loss"] if validation.rows else ["train_loss"]]
-    weights = (parameter for parameter in model.parameters() if parameter.requires_grad)
-    if not (np.isfinite(losses).all(axis=None) and all(weight.isfinite().all() for weight in weights)):
-        raise Diverged(f"{label or validation.task.name} diverged with {recipe}; try smaller learning_rates")
+    if not (
+        np.isfinite(losses).all(axis=None) and all(value.isfinite().all() for value in trained_state(model).values())
+    ):
+        raise Diverged(f"{label} diverged with {recipe}; try smaller learning_rates")
     trainer.compute_metrics = None  # only the validation part is scored here
     return trainer, curve
 
 
-def _chosen(kind: str, labels: tuple[str, ...], logits: Tensor, truth: Tensor) -> Tensor:
-    """Reduce logits to what answers are read from: scores of a span's ends, numbers of labels or tags."""
-    if kind == "span":
-        return logits
-    return best_tags(logits, truth != IGNORED, labels) if kind in ("tokens", "roles") else logits.argmax(-1)
-
-
 def predict(trainer: Trainer, encoded: Encoded) -> list[Any]:
     """Return the trained model's answer to every row."""
-    return read_answers(encoded, _per_feature(encoded, trainer.predict(encoded.features).predictions))
+    return read_answers(encoded, trainer.predict(encoded.features).predictions)
 
 
 def half_precision(study: Study, device: torch.device) -> bool:
@@ -224,10 +222,10 @@ def half_precision(study: Study, device: torch.device) -> bool:
     BraintuneError
         If the profile asks for it on a device that cannot do it.
     """
-    can = {
-        "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
-        "cpu": lambda: bool(torch.cpu.get_capabilities().get("amx_bf16")),
-    }.get(device.type, lambda: False)()
+    if device.type == "cuda":
+        can = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        can = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
     if study.precision == "bfloat16" and not can and device.type != "cpu":
         raise BraintuneError(f"precision: {device.type} has no bfloat16 here; set float32 or auto")
     return study.precision == "bfloat16" or (study.precision == "auto" and can)
@@ -282,34 +280,22 @@ def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> Training
 
 def _last_checkpoint(folder: Path) -> str | None:
     """Return the newest complete checkpoint, and remove newer ones that a kill left half written."""
-    newest_first = sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rsplit("-", 1)[1]))
-    for checkpoint in newest_first:
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rsplit("-", 1)[1])):
         try:
             json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # it is written last
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
-            continue
-        return str(checkpoint)
+        else:
+            return str(checkpoint)
     return None
-
-
-def _per_feature(encoded: Encoded, outputs: np.ndarray) -> list[np.ndarray]:
-    """Cut the padding off the trainer's outputs."""
-    return [
-        output[: len(feature["input_ids"])] if output.ndim else output
-        for feature, output in zip(encoded.features, outputs, strict=True)
-    ]
 
 
 def _curve(log: list[dict[str, float]]) -> pd.DataFrame:
     """Return one row for each epoch from the trainer's log."""
-    epochs: dict[int, dict[str, float]] = {}
-    names = {"loss": "train_loss", "eval_loss": "validation_loss", "eval_score": "score", "seconds": "seconds"}
-    for entry in log:
-        if values := {new: float(entry[old]) for old, new in names.items() if old in entry}:
-            epoch = round(entry["epoch"])
-            epochs.setdefault(epoch, {"epoch": epoch, "step": int(entry["step"])}).update(values)
-    return pd.DataFrame(list(epochs.values()), columns=CURVE)
+    entries = pd.DataFrame(log).drop(columns="train_loss", errors="ignore")  # the mean of all epochs
+    entries = entries.rename(columns={"loss": "train_loss", "eval_loss": "validation_loss", "eval_score": "score"})
+    epochs = entries.groupby(entries.pop("epoch").round().astype(int)).first().reset_index()
+    return epochs.reindex(columns=CURVE)
 
 
 def best_epoch(curve: pd.DataFrame) -> int:

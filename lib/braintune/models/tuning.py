@@ -23,9 +23,8 @@ import torch
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.device import pick_device
-from braintune.core.settings import TaskSettings, TuningSettings
 from braintune.core.store import read_json, read_table, read_tensors, write_arrays, write_json, write_table
-from braintune.core.study import GRID, Study
+from braintune.core.study import Study
 from braintune.datasets.metrics import score
 from braintune.datasets.tasks import TASKS, TaskData, load_task
 from braintune.models.backbones import Backbone, load_backbone
@@ -76,41 +75,39 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     if is_tuned(study, task, method, seed):
         return read_json(model_folder(study, task, method, seed) / "metrics.json")
     rates = lookup(study.learning_rates, method, "key of learning_rates")
-    recipes = [Recipe(rate, epochs) for rate, epochs in product(rates, study.epochs)]
+    recipes = [Recipe(*values) for values in product(rates, study.epochs)]
     data = load_task(study, task)
     device = pick_device(study.device)
     backbone = load_backbone(study.backbone)
     parts = _encode_parts(study, data, backbone)
-    key = _key(study, data, method, seed, device, backbone.fingerprint)
+    key = [backbone.fingerprint, device.type, half_precision(study, device), torch.__version__, data.checksums]
     with reproducible(study, seed, device), _scratch(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
         recipe = recipes[_winner(trials, len(data.validation))]
         model = _fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
-        scores = score(data.task, data.test, predict(trainer, parts["test"]))
         metrics = {
-            **_facts(study, data, parts, model, scores),
+            **_data_facts(data, parts),
+            **_scores(data, predict(trainer, parts["test"])),
+            **_training_facts(conditions, recipe, trials, curve, len(data.train)),
             "method": method,
             "seed": seed,
+            "backbone": study.backbone,
+            "parameters": sum(value.numel() for value in trained_state(model).values()),
             "seconds": time.perf_counter() - started,
-            **_training_facts(conditions, recipe, trials, curve, len(data.train)),
         }
-        _write(study, model, backbone, metrics, curve)
+        _write(model_folder(study, task, method, seed), model, backbone, metrics, curve)
     return metrics
 
 
 def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
     """Encode training, validation and test rows, and the training rows of a trial."""
     limit = min(study.max_tokens, longest_input(backbone))
-    generator = np.random.default_rng([study.world_seed, *data.task.name.encode()])
-    drawn = np.sort(generator.permutation(len(data.train))[: study.search_examples])
-    rows = {
-        "train": data.train,
-        "validation": data.validation,
-        "test": data.test,
-        "search": [data.train[i] for i in drawn],
-    }
+    rng = np.random.default_rng([study.world_seed, *data.task.name.encode()])
+    drawn = np.sort(rng.permutation(len(data.train))[: study.search_examples])
+    rows = {part: getattr(data, part) for part in ("train", "validation", "test")}
+    rows["search"] = [data.train[i] for i in drawn]
     return {
         part: encode(data.task, some, data.labels, backbone.tokenizer, limit, study.stride)
         for part, some in rows.items()
@@ -148,8 +145,9 @@ def _search(
         For each recipe its values, the best validation ``score`` (None if it diverged or was not tried),
         ``examples_seen`` and ``seconds``.
     """
+    untried = {"score": None, "examples_seen": 0, "seconds": 0.0}
     if len(recipes) == 1:
-        return [asdict(recipes[0]) | {"score": None, "examples_seen": 0, "seconds": 0.0}]
+        return [asdict(recipes[0]) | untried]
     if not conditions.validation.rows:
         raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give only one recipe")
     done = scratch / "trials.json"
@@ -157,15 +155,15 @@ def _search(
     for number, recipe in enumerate(recipes[len(trials) :], start=len(trials)):
         label = f"{data.task.name} {method}, trial {number + 1} of {len(recipes)} ({recipe})"
         folder = scratch / f"trial-{number}"
-        trial = {"score": None, "examples_seen": 0, "seconds": 0.0}
+        trial = asdict(recipe) | untried
         try:
             _, curve = train(conditions, _fresh_model(conditions, data, method), examples, recipe, folder, label)
         except Diverged as fault:
             print(fault)
         else:
-            seen = len(examples.rows) * len(curve)
-            trial = {"score": curve["score"].max(), "examples_seen": seen, "seconds": curve["seconds"].iloc[-1]}
-        trials.append(asdict(recipe) | trial)
+            trial["examples_seen"] = len(examples.rows) * len(curve)
+            trial |= {"score": curve["score"].max(), "seconds": curve["seconds"].iloc[-1]}
+        trials.append(trial)
         write_json(done, trials)
         shutil.rmtree(folder, ignore_errors=True)
     return trials
@@ -183,23 +181,12 @@ def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
     return int(np.argmax(scores >= best - error))
 
 
-def _key(
-    study: Study, data: TaskData, method: str, seed: int, device: torch.device, fingerprint: str
-) -> dict[str, Any]:
-    """Return everything that a checkpoint depends on: training resumes from it only if all of it is the same."""
-    settings = study.values(TaskSettings, TuningSettings).items()
-    return {
-        "settings": {name: value for name, value in settings if name not in GRID},
-        "what": [data.task.name, method, seed],
-        "data": data.checksums,
-        "backbone": fingerprint,
-        "machine": [study.threads, device.type, half_precision(study, device), torch.__version__],
-    }
-
-
 @contextmanager
-def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
-    """Yield a folder for checkpoints that survives a kill, but neither a finished run nor a change of its key."""
+def _scratch(folder: Path, key: list[Any]) -> Iterator[Path]:
+    """Yield a folder for checkpoints that survives a kill, but neither a finished run nor a change of `key`.
+
+    The key holds what the fingerprint in the folder's path leaves out: weights of the backbone, device, versions.
+    """
     scratch = folder / "checkpoints"
     file = scratch / "key.json"
     if scratch.is_dir() and not (file.is_file() and read_json(file) == key):
@@ -216,34 +203,31 @@ def _scratch(folder: Path, key: dict[str, Any]) -> Iterator[Path]:
 # --- what is written ---------------------------------------------------------------------------------------------
 
 
-def _facts(
-    study: Study, data: TaskData, parts: dict[str, Encoded], model: TunedModel, scores: Mapping[str, float]
-) -> dict[str, Any]:
-    """Return facts about the data, the scores and the size of a run."""
-    metric = data.task.metric
-    baseline, words = (
-        score(data.task, data.test, answer(data))[metric] for answer in (trivial_answers, bag_of_words_answers)
-    )
-    once = [encoded for part, encoded in parts.items() if part != "search"]  # its rows are among the training rows
+def _data_facts(data: TaskData, parts: Mapping[str, Encoded]) -> dict[str, Any]:
+    """Return facts about the data of a run."""
+    once = [parts[part] for part in ("train", "validation", "test")]  # rows of a trial are training rows
     return {
         "task": data.task.name,
-        "metric": metric,
-        "score": scores[metric],
-        "scores": dict(scores),
-        "baseline": baseline,
-        "bag_of_words": words,
-        "beats_baseline": scores[metric] > baseline,
         "labels": list(data.labels),
         "unseen_labels": data.unseen,
         "left_out": data.left_out,
         **{f"n_{part}": len(encoded.rows) for part, encoded in parts.items()},
         "truncated": sum(encoded.truncated for encoded in once),
-        "truncated_test": parts["test"].truncated,
         "lost_words": sum(encoded.lost for encoded in once),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "total_parameters": sum(p.numel() for p in model.parameters()),
-        "backbone": study.backbone,
         "data": data.checksums,
+    }
+
+
+def _scores(data: TaskData, answers: list[Any]) -> dict[str, Any]:
+    """Return the test scores of the model's answers, and those of the baselines."""
+    metric = data.task.metric
+    scores = score(data.task, data.test, answers)
+    return {
+        "metric": metric,
+        "score": scores[metric],
+        "scores": scores,
+        "baseline": score(data.task, data.test, trivial_answers(data))[metric],
+        "bag_of_words": score(data.task, data.test, bag_of_words_answers(data))[metric],
     }
 
 
@@ -271,25 +255,21 @@ def _peak_memory(device: torch.device) -> float:
     """Return the most memory used so far, in MB: of the GPU, or of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    kilobytes = 1 if sys.platform != "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / kilobytes
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _write(study: Study, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], history: pd.DataFrame) -> None:
+def _write(folder: Path, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], curve: pd.DataFrame) -> None:
     """Write weights, history and metrics; the metrics come last and mark the run as complete."""
-    folder = model_folder(study, metrics["task"], metrics["method"], metrics["seed"])
     state = trained_state(model)  # named as in the model: backbone.…, head.…
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
     facts = {
-        "backbone": study.backbone,
         "fingerprint": backbone.fingerprint,
-        "task": metrics["task"],
-        "method": metrics["method"],
-        "seed": str(metrics["seed"]),
+        **{name: str(metrics[name]) for name in ("backbone", "task", "method", "seed")},
         "labels": json.dumps(metrics["labels"]),
     }
     write_arrays(folder / "weights.safetensors", arrays, facts)
-    write_table(folder / "history.parquet", history)
+    write_table(folder / "history.parquet", curve)
     write_json(folder / "metrics.json", metrics)
 
 
@@ -329,18 +309,15 @@ def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
 def tuning_table(study: Study) -> pd.DataFrame:
     """Return the metrics of all tuning runs of a study, one row each, in the order of its grid."""
     rows = []
-    for task, method, seed in _grid(study):
+    for task, method, seed in product(study.tasks, study.methods, study.seeds):
         metrics = read_json(model_folder(study, task, method, seed) / "metrics.json")
-        plain = {k: v for k, v in metrics.items() if not isinstance(v, dict | list)}
+        plain = {name: value for name, value in metrics.items() if not isinstance(value, dict | list)}
         rows.append({"task": task, "method": method, "seed": seed, "level": TASKS[task].level, **plain})
     return pd.DataFrame(rows)
 
 
 def history_table(study: Study) -> pd.DataFrame:
     """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    curves = [history(study, *job).assign(task=job[0], method=job[1], seed=job[2]) for job in _grid(study)]
+    jobs = product(study.tasks, study.methods, study.seeds)
+    curves = [history(study, *job).assign(task=job[0], method=job[1], seed=job[2]) for job in jobs]
     return pd.concat(curves, ignore_index=True)
-
-
-def _grid(study: Study) -> list[tuple[str, str, int]]:
-    return [(task, method, seed) for task in study.tasks for method in study.methods for seed in study.seeds]

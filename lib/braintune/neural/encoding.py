@@ -151,6 +151,7 @@ def encode_participant(study: Study, brain: BrainData, participant: str, embeddi
                         "participant": participant,
                         "region": region,
                         "representation": wanted.name,
+                        "kind": wanted.kind,
                         "folds": design,
                         "voxels": len(found),
                         "correlation": found.mean(),

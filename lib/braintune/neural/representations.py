@@ -25,7 +25,7 @@ def load_embeddings(study: Study, brain: str) -> dict[Representation, np.ndarray
         If the file of another representation is missing.
     """
     files = {wanted: study.embedding_file(brain, wanted.name) for wanted in study.representations()}
-    present = {wanted: file for wanted, file in files.items() if wanted.method != "control" or file.is_file()}
+    present = {wanted: file for wanted, file in files.items() if wanted.kind != "control" or file.is_file()}
     return {wanted: read_arrays(file)["embedding"] for wanted, file in present.items()}
 
 
@@ -45,23 +45,23 @@ def layer_grams(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[G
     -------
     Grams, in the order of the table's rows
     DataFrame
-        One row a representation and layer: representation, task, method, seed, layer, and `analysis`, whether it is
-        the analysis layer.
+        One row a representation and layer: representation, kind, task, method, seed, layer, and `analysis`, whether
+        it is the analysis layer.
     """
     rows, layers = [], []
-    for representation, embedding in embeddings.items():
+    for wanted, embedding in embeddings.items():
         if embedding.ndim != 3 or embedding.shape[1] != n_stimuli:
             raise BraintuneError(
-                f"embedding of {representation.name!r} has shape {embedding.shape}; allowed is [layers, "
+                f"embedding of {wanted.name!r} has shape {embedding.shape}; allowed is [layers, "
                 f"{n_stimuli} stimuli, width]: embed the stimuli of this brain again"
             )
         at = analysis_layer(len(embedding), study.layer)
         rows += [
-            (representation.name, representation.task, representation.method, representation.seed, layer, layer == at)
+            (wanted.name, wanted.kind, wanted.task, wanted.method, wanted.seed, layer, layer == at)
             for layer in range(len(embedding))
         ]
         layers += list(embedding)
-    table = pd.DataFrame(rows, columns=["representation", "task", "method", "seed", "layer", "analysis"])
+    table = pd.DataFrame(rows, columns=["representation", "kind", "task", "method", "seed", "layer", "analysis"])
     names = [f"{name}, layer {layer}" for name, layer in zip(table["representation"], table["layer"], strict=True)]
     device = pick_device(study.device, float64=True)
     return gram_matrices(layers, study.standardise, device, names), table

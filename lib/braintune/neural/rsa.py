@@ -302,13 +302,13 @@ def _pair_table(brain: str, items: pd.DataFrame, similarity: Mapping[str, np.nda
 def _untuned_table(
     study: Study, brain: BrainData, items: pd.DataFrame, similarity: Mapping[str, np.ndarray], rdms: np.ndarray
 ) -> pd.DataFrame:
-    untuned = items[items["method"] == "untuned"]
+    untuned = items[items["kind"] == "untuned"]
     if untuned.empty:
         raise BraintuneError("no representation 'untuned' among the embeddings; it is the reference of the analysis")
     at_layer = dict(zip(untuned["layer"], untuned.index, strict=True))
     analysed = untuned.index[untuned["analysis"]][0]
     single = items.groupby("representation")["layer"].transform("size") == 1
-    rows = items[items["method"] != "untuned"].copy()
+    rows = items[items["kind"] != "untuned"].copy()
     missing = set(rows.loc[~single, "layer"]) - set(at_layer)
     if missing:
         raise BraintuneError(f"the untuned model has no layer {min(missing)}; all must come from the same backbone")

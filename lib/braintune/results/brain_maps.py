@@ -23,20 +23,20 @@ from braintune.results.style import ACCURACY, nothing
 from braintune.results.tables import ARMS, CHANCE
 
 
-def brain_map(data: BrainData, at_layer: pd.DataFrame) -> Figure:
+def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
     """Draw the regions through a glass brain, coloured by accuracy, one row a method."""
-    if reason := _nothing_to_map(data, at_layer):
+    if reason := _nothing_to_map(data, scores):
         return nothing(reason)
-    images, top, design = _images(data, at_layer)
-    rows = {f"{method}: {ACCURACY} ({design} folds)": image for method, image in images.items()}
+    images, top, scale = _images(data, scores)
+    rows = {f"{method}: {scale}": image for method, image in images.items()}
     return _glass(rows, cmap="viridis", vmin=CHANCE, vmax=top, cbar_tick_format="%.2f")
 
 
-def brain_difference(data: BrainData, at_layer: pd.DataFrame) -> Figure:
+def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy of the regions through a glass brain."""
-    if reason := _nothing_to_map(data, at_layer):
+    if reason := _nothing_to_map(data, scores):
         return nothing(reason)
-    rows = _here(data, at_layer)
+    rows = _here(data, scores)
     difference = tables.contrast(rows, ["region"]).mean(axis=1)
     if difference.empty:
         return nothing("only one tuning method was run")
@@ -60,15 +60,15 @@ def _glass(images: Mapping[str, Any], **look: Any) -> Figure:
     return figure
 
 
-def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
+def brain_surface(data: BrainData, scores: pd.DataFrame) -> Figure:
     """Draw the regions on the surface of fsaverage, which ships with nilearn, one row a method."""
-    if reason := _nothing_to_map(data, at_layer):
+    if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     from nilearn import datasets, plotting
     from nilearn.image import resample_to_img
     from nilearn.surface import SurfaceImage
 
-    images, top, design = _images(data, at_layer)
+    images, top, scale = _images(data, scores)
     template = datasets.load_mni152_template(resolution=4)
     meshes = datasets.load_fsaverage("fsaverage5")
     look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal"), "view": "lateral"}
@@ -79,36 +79,31 @@ def brain_surface(data: BrainData, at_layer: pd.DataFrame) -> Figure:
     for row, (method, image) in zip(panels, images.items(), strict=True):
         image = resample_to_img(image, template, interpolation="nearest", force_resample=True, copy_header=True)
         surface = SurfaceImage.from_volume(meshes["pial"], image, interpolation="nearest_most_frequent")
+        look |= {"surf_mesh": meshes["inflated"], "stat_map": surface, "figure": figure}
         for axes, side in zip(row, ("left", "right"), strict=True):
-            plotting.plot_surf_stat_map(surf_mesh=meshes["inflated"], stat_map=surface, hemi=side, axes=axes,
-                                        figure=figure, **look)  # fmt: skip
+            plotting.plot_surf_stat_map(hemi=side, axes=axes, **look)
             axes.set_box_aspect(None, zoom=1.5)
-        row[0].set_title(f"{method}: {ACCURACY} ({design} folds)", fontsize=10, loc="left")
-    scale = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
-    figure.colorbar(scale, cax=figure.add_axes((0.93, 0.3, 0.015, 0.4)), format="%.2f")
+        row[0].set_title(f"{method}: {scale}", fontsize=10, loc="left")
+    colours = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
+    figure.colorbar(colours, cax=figure.add_axes((0.93, 0.3, 0.015, 0.4)), format="%.2f")
     return figure
 
 
-def brain_view(data: BrainData, at_layer: pd.DataFrame, method: str) -> HTML:
+def brain_view(data: BrainData, scores: pd.DataFrame, method: str) -> HTML:
     """Show one method's accuracy by region in slices to browse; all of it is in the page."""
-    reason = _nothing_to_map(data, at_layer)
-    images, top, design = ({}, 1.0, "") if reason else _images(data, at_layer)
+    reason = _nothing_to_map(data, scores)
+    images, top, scale = ({}, 1.0, "") if reason else _images(data, scores)
     if method not in images:
         return HTML(f"<p>Nothing to show: {escape(reason or f'{method} was not decoded')}.</p>")
     from nilearn import plotting
 
+    look = {"cmap": "viridis", "vmin": CHANCE, "vmax": top, "threshold": 1e-3, "symmetric_cmap": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'")  # within nilearn
-        view = plotting.view_img(
-            images[method], cmap="viridis", vmin=CHANCE, vmax=top, threshold=1e-3,
-            symmetric_cmap=False, resampling_interpolation="nearest", width_view=640,
-        )  # fmt: skip
-    title = escape(f"{data.name}, {method}: {ACCURACY} by region ({design} folds)")
+        view = plotting.view_img(images[method], resampling_interpolation="nearest", width_view=640, **look)
+    title = escape(f"{data.name}, {method}: {scale}, by region")
     frame = f"<iframe title='{title}' srcdoc='{escape(view.get_standalone())}' class='brain-view'></iframe>"
     return HTML(f"<p class='caption'><strong>{title}</strong></p>{frame}")
-
-
-# --- parts -------------------------------------------------------------------------------------------------------
 
 
 def region_image(data: BrainData, values: pd.Series) -> Any:
@@ -123,24 +118,24 @@ def region_image(data: BrainData, values: pd.Series) -> Any:
     return nibabel.Nifti1Image(image, affine)
 
 
-def _here(data: BrainData, at_layer: pd.DataFrame) -> pd.DataFrame:
-    return tables.in_main_design(at_layer[at_layer["brain"] == data.name])
+def _here(data: BrainData, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one brain in its main design, those of the untuned model and of the two methods."""
+    rows = tables.labelled(tables.in_main_design(scores[scores["brain"] == data.name]))
+    return rows[rows["method"].isin(["untuned", *ARMS])]
 
 
-def _images(data: BrainData, at_layer: pd.DataFrame) -> tuple[dict[str, Any], float, str]:
-    """Return the image of each method's accuracies, the largest value of the colour scale, and the design."""
-    rows = _here(data, at_layer)
+def _images(data: BrainData, scores: pd.DataFrame) -> tuple[dict[str, Any], float, str]:
+    """Return the image of each method's accuracies, the largest value of the colour scale, and its name."""
+    rows = _here(data, scores)
     scores = rows.groupby(["method", "region"])["pairwise"].mean().clip(lower=CHANCE + 1e-3)
     methods = [m for m in ("untuned", *ARMS) if m in set(rows["method"])]
     images = {method: region_image(data, scores.loc[method]) for method in methods}
     seen = max(float(image.get_fdata().max()) for image in images.values())  # parts may cover their network
-    return images, max(seen, CHANCE + 0.05), rows["folds"].iloc[0]
+    return images, max(seen, CHANCE + 0.05), f"{ACCURACY} ({rows['folds'].iloc[0]} folds)"
 
 
-def _nothing_to_map(data: BrainData, at_layer: pd.DataFrame) -> str:
+def _nothing_to_map(data: BrainData, scores: pd.DataFrame) -> str:
     """Say why there is nothing to draw; empty where there is something."""
     if data.coordinates is None:
         return f"the coordinates of the voxels of {data.name} are unknown"
-    if not _here(data, at_layer)["method"].isin(["untuned", *ARMS]).any():
-        return "neither the untuned nor a tuned representation was decoded"
-    return ""
+    return "neither the untuned nor a tuned representation was decoded" if _here(data, scores).empty else ""

@@ -10,83 +10,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
-from braintune.results.tables import ARMS
+from braintune.results.evidence import Evidence
+from braintune.results.tables import ARMS, Results
 
 #: Share of fits at an edge of the penalty grid above which the grid is in doubt.
 EDGE_SHARE = 0.25
-#: A gap is large if above this many margins, and on one task only if every other task's is less than half of it.
+#: A gap is large if above this many margins; on one task alone if every other task's is less than half of it.
 LARGE_GAP = 3
+#: Similarity to the untuned model below which a representation has moved away from it.
+AWAY = 0.2
 #: Signatures that are checked once, not in every brain.
-ONCE = {"baseline"}
-WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-_UNTESTABLE = "one participant alone, or scores that do not vary, cannot be tested against chance"
-
-
-@dataclass(frozen=True)
-class Results:
-    """The tables of a run that the signatures are checked in, as the figures notebook reads them.
-
-    Attributes
-    ----------
-    study : Study
-    tuned, decoded, at_layer, closeness : DataFrames
-    """
-
-    study: Study
-    tuned: pd.DataFrame
-    decoded: pd.DataFrame
-    at_layer: pd.DataFrame
-    closeness: pd.DataFrame
-
-    def of(self, brain: str) -> "Results":
-        """Return the results of one brain data set."""
-        here = (table[table["brain"] == brain] for table in (self.decoded, self.at_layer, self.closeness))
-        return Results(self.study, self.tuned, *here)
-
-    @property
-    def region(self) -> str:
-        """The main region of one brain data set."""
-        return tables.main_region(list(self.at_layer["region"].unique()))
+ONCE = {"learned"}
+WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("checks.yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was seen of one signature.
+    """What was seen of one signature."""
 
-    Attributes
-    ----------
-    name, title, meaning : str
-        Key of :data:`SIGNATURES`, and its words.
-    brain : str
-        Empty where the signature is about tuning.
-    found : bool or None
-        None where it cannot be checked.
-    seen : str
-    """
-
-    name: str
+    name: str  #: Key of :data:`SIGNATURES`.
     title: str
     meaning: str
-    brain: str
-    found: bool | None
+    brain: str  #: Empty where the signature is about tuning.
+    found: bool | None  #: None where it cannot be checked.
     seen: str
 
 
 def check(results: Results) -> list[CheckResult]:
     """Check every failure signature in the tables of a run."""
-    return [
-        CheckResult(
-            name, WORDS[name]["title"], WORDS[name]["meaning"], brain, *look(results.of(brain) if brain else results)
-        )
-        for name, look in SIGNATURES.items()
-        for brain in ([""] if name in ONCE else results.study.brains)
-    ]
+    signs = []
+    for name, look in SIGNATURES.items():
+        for brain in [""] if name in ONCE else results.study.brains:
+            found, seen = look(results.of(brain) if brain else results)
+            signs.append(CheckResult(name, **WORDS[name], brain=brain, found=found, seen=seen))
+    return signs
 
 
 def summary(signs: Sequence[CheckResult]) -> str:
@@ -107,66 +69,75 @@ def read_summary(study: Study) -> str:
     return f"claims: {'; '.join(parts)}\nchecks: {summary([CheckResult(**sign) for sign in kept['signatures']])}"
 
 
-# --- what to look for --------------------------------------------------------------------------------------------
+def _evidence(r: Results) -> Evidence:
+    """What the claims about one brain are judged on, at the first readout."""
+    return claims.evidence(r, r.scores["brain"].iloc[0])[0]
 
 
 def _at_chance(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_design(r.at_layer)
-    above = claims.above_chance(rows[rows["method"].isin(["untuned", *ARMS])], r.study.fdr)
-    if above is None:
-        return None, _UNTESTABLE
-    return not above, f"{len(above)} of {rows['region'].nunique()} regions above chance" + (
-        f": {', '.join(above)}" if above else ""
-    )
+    rows = tables.null_summary(tables.in_main_design(r.scores), r.null)
+    if rows.empty:
+        return None, "labels were not permuted"
+    above = rows.loc[rows["p"] < r.study.fdr, "region"]
+    named = f": {', '.join(above)}" if len(above) else ""
+    return above.empty, f"{len(above)} of {len(rows)} regions above permuted labels{named}"
+
+
+def _controls(r: Results) -> tuple[bool | None, str]:
+    e = _evidence(r)
+    if not e.content_free:
+        return None, "no control without content was decoded"
+    return e.region not in e.decoded, f"above every control in {', '.join(e.decoded) or 'no region'}"
 
 
 def _edge(r: Results) -> tuple[bool | None, str]:
-    rows = tables.at_analysis_layer(r.decoded[r.decoded["region"] == r.region], r.study)
-    share = tables.alpha_at_edge(tables.in_main_design(rows))
-    return share > EDGE_SHARE, f"{share:.0%} of the fits in {r.region} (a sign above {EDGE_SHARE:.0%})"
+    if r.decoded.empty:
+        return None, "no scores of single folds were recorded"
+    rows = tables.judged(r.decoded)
+    share, region = tables.alpha_at_edge(rows), rows["region"].iloc[0]
+    return share > EDGE_SHARE, f"{share:.0%} of the fits in {region} (a sign above {EDGE_SHARE:.0%})"
 
 
-def _no_better(r: Results) -> tuple[bool | None, str]:
-    rows = r.tuned[~(r.tuned["score"] > r.tuned["baseline"])]
-    named = ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
-    return bool(named), named or f"all {len(r.tuned)} tuning runs beat guessing"
+def _not_learned(r: Results) -> tuple[bool | None, str]:
+    named = dict.fromkeys(filter(None, (tables.not_above(r.tuned, name) for name in ("baseline", "bag_of_words"))))
+    return bool(named), "; ".join(named) or f"all {len(r.tuned)} tuning runs beat guessing and a bag of words"
 
 
-def _lonely_gap(r: Results) -> tuple[bool | None, str]:
-    rows = tables.in_main_design(r.at_layer)
-    gaps = tables.contrast(rows[rows["region"] == r.region], ["task"]).mean(axis=1).sort_values(key=lambda g: -g.abs())
-    if len(gaps) < 3:
-        return None, f"{len(gaps)} tasks were tuned by both methods, and at least 3 are needed"
-    largest, second = abs(gaps.iloc[0]), abs(gaps.iloc[1])
-    found = largest > LARGE_GAP * r.study.margin and second < largest / 2
-    return bool(found), f"largest {gaps.index[0]} {gaps.iloc[0]:+.3f}, next {gaps.index[1]} {gaps.iloc[1]:+.3f}"
+def _gap(r: Results) -> tuple[bool | None, str]:
+    e = _evidence(r)
+    if e.closed:
+        return None, e.closed
+    overall = abs(e.difference(e.region).estimate)
+    gaps = {task: e.difference(e.region, [task]).estimate for task in e.learned}
+    order = sorted(gaps, key=lambda task: -abs(gaps[task]))
+    limit = LARGE_GAP * e.loss(e.region)
+    alone = len(order) > 1 and abs(gaps[order[0]]) > limit and abs(gaps[order[1]]) < abs(gaps[order[0]]) / 2
+    return overall > limit or alone, f"overall {overall:.0%} of the signal, largest {order[0]} {gaps[order[0]]:+.0%}"
 
 
-def _negative(r: Results) -> tuple[bool | None, str]:
+def _moved_away(r: Results) -> tuple[bool | None, str]:
     rows = r.closeness[r.closeness["method"].isin(ARMS)]
     if rows.empty:
         return None, "no tuned representation"
     lowest = rows.loc[rows["spearman"].idxmin()]
-    negative = rows[rows["spearman"] < 0]
-    named = ", ".join(f"{row.representation} {row.spearman:.2f}" for row in negative.itertuples())
+    away = rows[rows["spearman"] < AWAY]
+    named = ", ".join(f"{row.representation} {row.spearman:.2f}" for row in away.itertuples())
     return bool(named), named or f"lowest {lowest['representation']} {lowest['spearman']:.2f}"
 
 
 def _leak(r: Results) -> tuple[bool | None, str]:
-    rows = r.at_layer[(r.at_layer["representation"] == "passage") & (r.at_layer["folds"] == "grouped")]
-    means = rows[rows["region"] == r.region].groupby("participant")["pairwise"].mean()
-    if means.empty:
+    e = _evidence(r)
+    if e.design != "grouped" or "passage" not in e.content_free:
         return None, "no passage code under grouped folds"
-    p = statistics.above(means, tables.CHANCE)
-    if p is None:
-        return None, _UNTESTABLE
-    return p < r.study.fdr, f"{means.mean():.3f} in {r.region} ({statistics.p_text(p)})"
+    found = e.margins.contrast(e.margins.only("passage"), e.region)
+    p = found.shown()
+    return bool(p < r.study.fdr), f"margin {found.estimate:+.3f} in {e.region} ({statistics.p_text(p)})"
 
 
 def _not_finite(r: Results) -> tuple[bool | None, str]:
-    columns = ["pairwise", "pairwise_strict", "mse", "rank"]
+    columns = ["pairwise", "margin", "pairwise_strict", "mse", "rank"]
     parts = {
-        "decoding scores": r.decoded[[c for c in columns if c in r.decoded]],
+        "decoding scores": r.decoded[[name for name in columns if name in r.decoded]],
         "similarities": r.closeness[["spearman", "cka"]],
         "task scores": r.tuned[["score"]],
     }
@@ -177,10 +148,11 @@ def _not_finite(r: Results) -> tuple[bool | None, str]:
 
 SIGNATURES: dict[str, Callable[[Results], tuple[bool | None, str]]] = {
     "chance": _at_chance,
+    "controls": _controls,
     "edge": _edge,
-    "baseline": _no_better,
-    "gap": _lonely_gap,
-    "negative": _negative,
+    "learned": _not_learned,
+    "gap": _gap,
+    "moved": _moved_away,
     "leak": _leak,
     "finite": _not_finite,
 }

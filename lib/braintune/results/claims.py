@@ -22,10 +22,10 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.datasets.tasks import TASKS
 from braintune.results import power, statistics, tables
-from braintune.results.contrasts import READOUTS, Contrast, Margins
+from braintune.results.contrasts import Contrast, Margins
 from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS, PREFIXES
+from braintune.results.tables import ARMS, PREFIXES, Results
 
 VERDICTS = SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NO_EVIDENCE = (
     "supported", "not supported", "inconclusive", "no evidence possible",
@@ -35,39 +35,22 @@ CONCEPT, FORM = ("wsd", "coreference"), "chunking"
 #: Level of a task → its place between form and the meaning of sentences.
 LEVELS = {"form": 0.0, "concept": 0.5, "sentence": 1.0}
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
-WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The verdict on one claim for one brain data set.
-
-    Attributes
-    ----------
-    claim, brain : str
-    verdict : {"supported", "not supported", "inconclusive", "no evidence possible"}
-    finding : braintune.results.statistics.Finding
-        Effect with its interval, and the test that decides.
-    measure : str
-        What the effect is, in words.
-    sentence : str
-        Why, in words.
-    power : dict of str to float, or None
-        Probability of `supported` by this rule if there is no difference, and if fine-tuning is better by the margin.
-    readout : str
-    other_readout : str
-        The verdict at the other readout; empty where the claim is not about decoding or there is no other.
-    """
+    """The verdict on one claim for one brain data set."""
 
     claim: str
     brain: str
-    verdict: str
-    finding: Finding
-    measure: str
-    sentence: str
-    power: dict[str, float] | None = None
-    readout: str = ""
-    other_readout: str = ""
+    verdict: str  #: One of :data:`VERDICTS`.
+    finding: Finding  #: The effect with its interval, and the test that decides.
+    measure: str  #: What the effect is, in words.
+    sentence: str  #: Why, in words.
+    power: dict[str, float] | None = None  #: Probability of `supported` by this rule, by what is true.
+    readout: str = ""  #: Empty where the claim is not about decoding.
+    other_readout: str = ""  #: The verdict at the other readout, where there is one.
 
 
 @dataclass(frozen=True)
@@ -87,26 +70,11 @@ class Ledger:
         return [verdict for verdict in self.verdicts if verdict.brain == brain]
 
 
-def judge(
-    study: Study, scores: pd.DataFrame, null: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
-) -> Ledger:
-    """Judge every claim for every brain data set of a run.
-
-    Parameters
-    ----------
-    study : Study
-    scores : DataFrame
-        Scores at both readouts, from :func:`braintune.results.tables.scores`.
-    null : DataFrame
-        The same with permuted labels.
-    closeness : DataFrame
-        Rows of the RSA table ``untuned`` at the analysis layer.
-    tuned : DataFrame
-        Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
-    """
+def judge(results: Results) -> Ledger:
+    """Judge every claim for every brain data set of a run."""
     found, verdicts = {}, []
-    for brain in study.brains:
-        first, *others = evidence(study, brain, scores, null, closeness, tuned)
+    for brain in results.study.brains:
+        first, *others = evidence(results.of(brain), brain)
         found[brain] = first
         for claim, rule in CLAIMS.items():
             verdict = rule(claim, first)
@@ -116,18 +84,15 @@ def judge(
     return Ledger(found, tuple(verdicts))
 
 
-def evidence(
-    study: Study, brain: str, scores: pd.DataFrame, null: pd.DataFrame, closeness: pd.DataFrame, tuned: pd.DataFrame
-) -> list[Evidence]:
-    """Select from the tables of a run what is judged for one brain data set, at each readout; see :func:`judge`."""
-    here = tables.in_main_design(scores[scores["brain"] == brain])
-    close = closeness[(closeness["brain"] == brain) & np.isfinite(closeness["spearman"])]
-    null = null[null["brain"] == brain]
+def evidence(results: Results, brain: str) -> list[Evidence]:
+    """Return what is judged for one brain data set, at each readout."""
+    here = tables.in_main_design(results.scores)
+    close = results.closeness[np.isfinite(results.closeness["spearman"])]
     found = []
-    for readout in (name for name in READOUTS if name in set(here["readout"])):
-        rows = here[here["readout"] == readout]
-        margins = Margins.read(rows, null[null["readout"] == readout])
-        found.append(Evidence(study, brain, rows["folds"].iloc[0], readout, margins, rows, close, tables.gain(tuned)))
+    for readout in (name for name in tables.READOUTS if name in set(here["readout"])):
+        rows, null = here[here["readout"] == readout], results.null[results.null["readout"] == readout]
+        design, gain = rows["folds"].iloc[0], tables.gain(results.tuned)
+        found.append(Evidence(results.study, brain, design, readout, Margins.read(rows, null), rows, close, gain))
     return found
 
 
@@ -355,10 +320,9 @@ def _verdict(
 
 
 def _cannot(claim: str, e: Evidence, why: str, verdict: str = INCONCLUSIVE, readout: bool = True) -> Verdict:
-    sentence = f"It cannot be tested: {why}."
-    found = Finding(estimate=None, n=0, sentence=sentence)
+    found = statistics.cannot(why)
     return Verdict(
-        claim=claim, brain=e.brain, verdict=verdict, finding=found, measure="", sentence=sentence,
+        claim=claim, brain=e.brain, verdict=verdict, finding=found, measure="", sentence=found.sentence,
         readout=e.readout if readout else "",
     )  # fmt: skip
 
@@ -405,7 +369,9 @@ def background(e: Evidence) -> list[str]:
     said = [
         statistics.mixed_model(tuned.groupby(keys, sort=False)["margin"].mean().reset_index(), e.study.fdr).sentence
     ]
-    contrast = tables.contrast(tuned, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
+    contrast = (
+        tables.contrast(tuned, ["region", "seed"], value="margin").dropna().sort_index()
+    )  # regions that every participant has
     regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
     if len(contrast) == len(regions) * len(seeds) > 0:
         cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))

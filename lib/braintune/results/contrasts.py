@@ -10,14 +10,14 @@ whether it needs the relation between these stimuli and their responses. A diffe
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from braintune.results.statistics import standard_error
-
-READOUTS = ("best", "analysis")
+from braintune.results.tables import REPRESENTATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,12 @@ class Contrast:
     def shown(self, sign: int = 1) -> float:
         """Return the one-sided p-value that it is above (below) zero by both tests: the larger one.
 
-        With one participant, it is that of the permutations.
+        With one participant, it is that of the permutations; where labels were not permuted, that of the t test.
         """
         t = self.above(0) if sign > 0 else 1 - self.above(0)
         permuted = self.by_permutation(sign)
+        if not len(self.null):
+            return t
         return permuted if np.isnan(t) and len(self.values) == 1 else float(np.maximum(t, permuted))
 
 
@@ -85,15 +87,17 @@ class Margins:
     regions, participants : tuple of str
     representations : DataFrame
         Columns representation, kind, task, method, seed; one row a representation.
-    observed : array of shape (n_regions, n_participants, n_representations)
-    null : array of shape (n_permutations, n_regions, n_participants, n_representations)
-        The same with permuted labels.
+    observed, expected : arrays of shape (n_regions, n_participants, n_representations)
+        Margins, and their means with permuted labels.
+    null : array of shape (n_permutations, n_regions, n_representations)
+        With permuted labels, mean over participants.
     """
 
     regions: tuple[str, ...]
     participants: tuple[str, ...]
     representations: pd.DataFrame
     observed: np.ndarray
+    expected: np.ndarray
     null: np.ndarray
 
     @classmethod
@@ -105,21 +109,25 @@ class Margins:
         scores : DataFrame
             One row a participant, region and representation, with a column `margin`.
         null : DataFrame
-            The same by `permutation`.
+            With permuted labels, from :func:`braintune.results.tables.null_means`.
         """
-        columns = ["representation", "kind", "task", "method", "seed"]
-        representations = scores[columns].drop_duplicates("representation").reset_index(drop=True)
+        representations = scores[REPRESENTATION].drop_duplicates("representation").reset_index(drop=True)
         names = representations["representation"].to_list()
         regions, people = list(scores["region"].unique()), list(scores["participant"].unique())
-        index = pd.MultiIndex.from_product([regions, people], names=["region", "participant"])
-        wide = scores.pivot(index=index.names, columns="representation", values="margin")
-        observed = wide.reindex(index=index, columns=names).to_numpy()
-        orders = range(null["permutation"].max() + 1 if len(null) else 0)
-        index = pd.MultiIndex.from_product([orders, regions, people], names=["permutation", "region", "participant"])
-        wide = null.pivot(index=index.names, columns="representation", values="margin")
-        drawn = wide.reindex(index=index, columns=names).to_numpy()
-        shape = (len(regions), len(people), len(names))
-        return cls(tuple(regions), tuple(people), representations, observed.reshape(shape), drawn.reshape(-1, *shape))
+        orders = sorted(set(null["permutation"]) - {-1})
+
+        def cube(rows: pd.DataFrame, by: list[Any], column: str) -> np.ndarray:
+            index = pd.MultiIndex.from_product([regions, by], names=["region", column])
+            wide = rows.pivot(index=index.names, columns="representation", values="margin")
+            return wide.reindex(index=index, columns=names).to_numpy().reshape(len(regions), len(by), len(names))
+
+        means = null[null["permutation"] == -1]
+        expected = (
+            cube(means, people, "participant") if len(means) else np.zeros((len(regions), len(people), len(names)))
+        )
+        drawn = cube(null[null["permutation"] >= 0], orders, "permutation").swapaxes(0, 1)
+        observed = cube(scores, people, "participant")
+        return cls(tuple(regions), tuple(people), representations, observed, expected, drawn)
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -152,9 +160,8 @@ class Margins:
         regions = [region] if isinstance(region, str) else list(region)
         at = [self.regions.index(name) for name in regions]
         used = (weights != 0).any(0) | np.isnan(weights).any(0)
-        values = self.observed[at][..., used].mean(0) @ weights[:, used].T
-        drawn = self.null[:, at][..., used].mean(1) @ weights[:, used].T  # [permutation, participant, seed]
-        if not len(drawn):
-            return Contrast(values=values, null=np.empty(0), null_mean=np.nan)
-        null = drawn.mean((1, 2))
-        return Contrast(values=values - drawn.mean(0), null=null - null.mean(), null_mean=float(null.mean()))
+        values, expected = (
+            table[at][..., used].mean(0) @ weights[:, used].T for table in (self.observed, self.expected)
+        )
+        null = (self.null[:, at][..., used].mean(1) @ weights[:, used].T).mean(1)
+        return Contrast(values=values - expected, null=null - expected.mean(), null_mean=float(expected.mean()))

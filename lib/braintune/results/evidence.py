@@ -19,31 +19,16 @@ from braintune.results.tables import ARMS, PREFIXES
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results of one brain data set at one readout.
-
-    Attributes
-    ----------
-    study : Study
-    brain, design, readout : str
-        Scores are those of this fold design, at this readout.
-    margins : Margins
-    scores : DataFrame
-        The same scores, one row a participant, region and representation.
-    closeness : DataFrame
-        Finite rows of the RSA table ``untuned`` at the analysis layer.
-    tuned : DataFrame
-        Metrics of the tuning runs, with the task score as a part of the way from the trivial baseline to a perfect
-        score, `gain`.
-    """
+    """The results of one brain data set at one readout."""
 
     study: Study
     brain: str
-    design: str
+    design: str  #: The main fold design.
     readout: str
-    margins: Margins
-    scores: pd.DataFrame
-    closeness: pd.DataFrame
-    tuned: pd.DataFrame
+    margins: Margins  #: Of all representations in that design.
+    scores: pd.DataFrame  #: The same scores, one row a participant, region and representation.
+    closeness: pd.DataFrame  #: Finite rows of the RSA table ``untuned`` at the analysis layer.
+    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.results.tables.gain`.
 
     # --- what counts -----------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """Figures of the book, each from tidy tables: one function a figure, one colour a method.
 
-Functions return a matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`. Error
-bars are 95 % t intervals over participants (of each participant's mean over tasks and seeds) unless a caption says
-otherwise; with one participant there are none.
+Functions take `scores`, from :func:`braintune.results.tables.scores`, or the table that they name, and return a
+matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`. Error bars are 95 % t
+intervals over participants (of each participant's mean over tasks and seeds) unless a caption says otherwise; with one
+participant there are none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,60 +22,25 @@ from braintune.core import store
 from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import tables
+from braintune.results import style, tables
 from braintune.results.statistics import POWER
-from braintune.results.style import (
-    ACCURACY,
-    COLOURS,
-    MARKERS,
-    NETWORKS,
-    chance_line,
-    curves,
-    dots,
-    grid_of_panels,
-    name_rows,
-    nothing,
-    one_legend,
-    over_participants,
-    t_interval,
-    untuned_line,
-    why_nothing,
-)
+from braintune.results.style import ACCURACY, COLOURS, MARKERS, NETWORKS, nothing, panels, with_legend
 from braintune.results.tables import ARMS, CHANCE
 
 #: Controls that are drawn by layer, and their lines.
 CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
 
-# --- writing -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Caption:
-    """What a figure shows: its caption, one line for a screen reader, and whether it shows brain data of the run."""
-
-    text: str
-    alt: str
-    brain: bool = True
-
-
-CAPTIONS: dict[str, Caption] = {
-    name: Caption(**words)
-    for name, words in yaml.safe_load(Path(__file__).with_name("captions.yml").read_text(encoding="utf-8")).items()
-}
+#: Figure → its words: `text` (the caption), `alt` (one line for a screen reader), `brain` (false: no brain data in it).
+CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("captions.yml").read_text(encoding="utf-8")
+)
 
 
 def draw(study: Study, name: str, figure: Figure) -> None:
-    """Write a figure of the book as SVG (text as text) and PNG, and its caption as JSON.
+    """Write a figure of the book, a key of :data:`CAPTIONS`, as SVG (text as text) and PNG, and its caption as JSON.
 
     A simulated brain is named in a corner. Where there was nothing to draw, the reason is kept and stale pictures are
     removed.
-
-    Parameters
-    ----------
-    study : Study
-    name : str
-        Key of :data:`CAPTIONS`, and name of the files.
-    figure : Figure
 
     Raises
     ------
@@ -83,8 +48,13 @@ def draw(study: Study, name: str, figure: Figure) -> None:
         If the figure has no caption, or a file cannot be written.
     """
     caption = lookup(CAPTIONS, name, "figure")
-    simulated = caption.brain and any(is_simulated(brain) for brain in study.brains)
-    facts = {"caption": caption.text, "alt": caption.alt, "nothing": why_nothing(figure), "simulated": simulated}
+    simulated = caption.get("brain", True) and any(is_simulated(brain) for brain in study.brains)
+    facts = {
+        "caption": caption["text"],
+        "alt": caption["alt"],
+        "nothing": style.why_nothing(figure),
+        "simulated": simulated,
+    }
     if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
         tag: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
         figure.text(1, 0, "simulated brain", **tag)  # below the figure, where it covers nothing
@@ -103,9 +73,9 @@ def draw(study: Study, name: str, figure: Figure) -> None:
 
 def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     """Draw training loss and validation score of one tuning run, epoch by epoch."""
-    figure, panels = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
+    figure, both = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
     names = {"train_loss": "training loss", "score": f"validation {metrics['metric']}"}
-    for axes, (column, name) in zip(panels, names.items(), strict=True):
+    for axes, (column, name) in zip(both, names.items(), strict=True):
         axes.plot(history["epoch"], history[column], marker="o", color=COLOURS.get(metrics["method"], "black"))
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -115,18 +85,16 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
 
 def learning_curves(history: pd.DataFrame) -> Figure:
     """Draw validation score by epoch (mean over seeds), one small panel a task."""
-    tasks = list(history["task"].unique())
+    tasks = dict(list(history.groupby("task", sort=False)))
     if not tasks:
         return nothing("no model was tuned")
-    figure, panels = grid_of_panels(len(tasks), columns=5, size=(1.8, 1.7))
-    for axes, task in zip(panels, tasks, strict=True):
-        curves(axes, history[history["task"] == task], "epoch", "score")
-        axes.set_title(task, fontsize=9)
+    figure, parts = panels(tasks, columns=5, size=(1.8, 1.7), fontsize=9)
+    for axes, rows in parts:
+        style.curves(axes, rows, "epoch", "score")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
 def tuning_scores(table: pd.DataFrame) -> Figure:
@@ -139,21 +107,20 @@ def tuning_scores(table: pd.DataFrame) -> Figure:
     rows = np.arange(len(tasks))
     axes.barh(rows, base["baseline"], height=0.7, color=COLOURS["baseline"], label="trivial baseline")
     axes.vlines(base["bag_of_words"], rows - 0.35, rows + 0.35, color="#888888", label="bag of words")
-    dots(axes, table, "task", tasks, x="score", errorbar="sd")
+    style.dots(axes, table, "task", tasks, x="score", errorbar="sd")
     axes.set(xlabel="test score (each task's own metric)", xlim=(min(0.0, table["score"].min()), 1.02))
-    one_legend(figure, axes)
-    return figure
+    return with_legend(figure)
 
 
 def movement(table: pd.DataFrame) -> Figure:
     """Draw the cosine of each representation to the untuned one, by method."""
-    rows = table[table["cosine"].notna() & (table["representation"] != "untuned")]
-    rows = rows.assign(what=np.where(rows["method"] == "control", rows["representation"], rows["method"]))
-    order = list(rows["what"].unique())
+    rows = tables.labelled(table[table["cosine"].notna() & (table["kind"] != "untuned")])
+    rows["colour"] = rows["method"].where(rows["kind"] == "tuned", "control")
+    order = list(rows["method"].unique())
     figure, axes = plt.subplots(figsize=(7, 0.4 * len(order) + 1.0), layout="constrained")
-    palette = {method: COLOURS.get(method, "black") for method in rows["method"].unique()}
+    palette = {name: COLOURS.get(name, "black") for name in rows["colour"].unique()}
     look = {"jitter": False, "alpha": 0.7, "size": 6, "legend": False}
-    sns.stripplot(rows, x="cosine", y="what", hue="method", palette=palette, order=order, ax=axes, **look)
+    sns.stripplot(rows, x="cosine", y="method", hue="colour", palette=palette, order=order, ax=axes, **look)
     axes.set(xlabel="mean cosine to the untuned vector, last layer", ylabel="", xlim=(None, 1.02))
     return figure
 
@@ -161,62 +128,59 @@ def movement(table: pd.DataFrame) -> Figure:
 # --- decoding ----------------------------------------------------------------------------------------------------
 
 
-def decoding_by_region(at_layer: pd.DataFrame) -> Figure:
+def decoding_by_region(scores: pd.DataFrame) -> Figure:
     """Draw accuracy by region and method, one panel a brain data set, in its main fold design."""
-    brains = {brain: tables.in_main_design(rows) for brain, rows in at_layer.groupby("brain", sort=False)}
+    brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
     heights = [rows["region"].nunique() for rows in brains.values()]
-    figure, panels = plt.subplots(
+    figure, column = plt.subplots(
         len(brains), 1, figsize=(7, 0.36 * sum(heights) + 1.1 * len(brains) + 0.3), squeeze=False, sharex=True,
         height_ratios=[h + 1 for h in heights], layout="constrained",
     )  # fmt: skip
-    for axes, (brain, rows) in zip(panels[:, 0], brains.items(), strict=True):
-        chance_line(axes, CHANCE)
-        means = over_participants(rows[rows["method"] != "control"], "method", "region")
-        dots(axes, means, "region", list(rows["region"].unique()))
+    for axes, (brain, rows) in zip(column.flat, brains.items(), strict=True):
+        style.chance_line(axes)
+        means = style.over_participants(tables.labelled(rows[rows["kind"] != "control"]), "method", "region")
+        style.dots(axes, means, "region", list(rows["region"].unique()))
         axes.set_title(f"{brain} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
-    panels[-1, 0].set_xlabel(ACCURACY)
-    one_legend(figure, *panels[:, 0])
-    return figure
+    column[-1, 0].set_xlabel(ACCURACY)
+    return with_legend(figure)
 
 
-def decoding_by_task(at_layer: pd.DataFrame) -> Figure:
+def decoding_by_task(scores: pd.DataFrame) -> Figure:
     """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
-    parts = []
-    for _, rows in at_layer.groupby("brain", sort=False):
-        regions, rows = list(rows["region"].unique()), tables.in_main_design(rows)
-        parts += [rows[rows["region"] == r] for r in [r for r in regions if r in NETWORKS] or regions]
-    tasks = list(at_layer.loc[at_layer["method"].isin(ARMS), "task"].unique())
+    tasks = list(scores.loc[scores["method"].isin(ARMS), "task"].unique())
     if not tasks:
         return nothing("no tuned representation was decoded")
+    networks = {}
+    for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
+        regions, design = list(rows["region"].unique()), rows["folds"].iloc[0]
+        for region in [r for r in regions if r in NETWORKS] or regions:
+            networks[f"{region}\n{brain}, {design}"] = rows[rows["region"] == region]
     size = (2.1, 0.3 * len(tasks) + 0.9)
-    figure, panels = grid_of_panels(len(parts), columns=4, size=size, sharex=True, sharey=True)
-    for axes, rows in zip(panels, parts, strict=True):
-        untuned_line(axes, rows)
-        chance_line(axes, CHANCE)
-        dots(axes, over_participants(rows[rows["method"].isin(ARMS)], "method", "task"), "task", tasks)
-        region, brain, design = rows[["region", "brain", "folds"]].iloc[0]
-        axes.set_title(f"{region}\n{brain}, {design}", fontsize=9, loc="left")
+    figure, parts = panels(networks, columns=4, size=size, fontsize=9, sharex=True, sharey=True)
+    for axes, rows in parts:
+        style.untuned_line(axes, rows)
+        style.chance_line(axes)
+        style.dots(axes, style.over_participants(rows[rows["method"].isin(ARMS)], "method", "task"), "task", tasks)
     figure.supxlabel(ACCURACY, fontsize=10)
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
-def difference_map(at_layer: pd.DataFrame) -> Figure:
+def difference_map(scores: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
     differences = {}
-    for brain, rows in at_layer.groupby("brain", sort=False):
-        contrast = tables.contrast(tables.in_main_design(rows), ["region", "task"])
+    for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
+        contrast = tables.contrast(rows, ["region", "task"])
         if len(contrast):
             differences[brain] = 100 * contrast.mean(axis=1).unstack("task", sort=False)
     if not differences:
         return nothing("only one tuning method was run")
     limit = max(float(t.abs().max().max()) for t in differences.values()) or 1.0
     heights = [len(t) for t in differences.values()]
-    figure, panels = plt.subplots(
+    figure, column = plt.subplots(
         len(differences), 1, figsize=(7.4, 0.34 * sum(heights) + 1.4 * len(differences)), squeeze=False,
         height_ratios=heights, layout="constrained",
     )  # fmt: skip
-    for axes, (brain, table) in zip(panels[:, 0], differences.items(), strict=True):
+    for axes, (brain, table) in zip(column.flat, differences.items(), strict=True):
         sns.heatmap(
             table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.1f",
             annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
@@ -231,92 +195,73 @@ def difference_map(at_layer: pd.DataFrame) -> Figure:
 def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy with its interval, task by task, one panel a brain data set.
 
-    Parameters
-    ----------
-    tests : DataFrame
-        Columns brain, task, difference, low, high, from :func:`braintune.results.claims.task_table`.
-    margin : float
-        Drawn as a band.
+    For `tests` see :func:`braintune.results.claims.task_table`; the margin is drawn as a band.
     """
-    brains = list(tests["brain"].unique())
+    brains = dict(list(tests.groupby("brain", sort=False)))
     if not brains:
         return nothing("only one tuning method was run")
-    most = int(tests.groupby("brain").size().max())
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
-    for axes, brain in zip(panels, brains, strict=True):
-        rows = tests[tests["brain"] == brain]
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7))
+    for axes, rows in parts:
         spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
         look = {"fmt": "o", "color": "black", "markersize": 5, "capsize": 2, "label": "prompt-tuned minus fine-tuned"}
         axes.errorbar(rows["difference"], range(len(rows)), xerr=np.nan_to_num(spread), **look)
-        name_rows(axes, rows["task"].tolist())
+        style.name_rows(axes, rows["task"].tolist())
         axes.set(xlabel=f"difference in {ACCURACY}")
-        axes.set_title(brain, fontsize=10, loc="left")
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
-def task_ranking(at_layer: pd.DataFrame) -> Figure:
+def task_ranking(scores: pd.DataFrame) -> Figure:
     """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
-    brains = {brain: tables.judged(at_layer, brain) for brain in at_layer["brain"].unique()}
-    tuned = {brain: rows[rows["method"].isin(ARMS)] for brain, rows in brains.items()}
-    most = max(rows["task"].nunique() for rows in tuned.values())
+    brains = _by_brain(tables.judged(scores))
+    most = max(rows.loc[rows["method"].isin(ARMS), "task"].nunique() for rows in brains.values())
     if not most:
         return nothing("no tuned representation was decoded")
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.32 * most + 0.7))
-    for axes, (brain, rows) in zip(panels, brains.items(), strict=True):
-        untuned_line(axes, rows)
-        order = tuned[brain].groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
-        dots(axes, over_participants(tuned[brain], "method", "task"), "task", order)
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * most + 0.7))
+    for axes, rows in parts:
+        style.untuned_line(axes, rows)
+        tuned = rows[rows["method"].isin(ARMS)]
+        order = tuned.groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
+        style.dots(axes, style.over_participants(tuned, "method", "task"), "task", order)
         axes.set(xlabel=ACCURACY)
-        axes.set_title(_where(rows), fontsize=10, loc="left")
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
+
+
+def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each brain, region and fold design, by these three."""
+    groups = rows.groupby(["brain", "region", "folds"], sort=False)
+    return {f"{brain}: {region}, {design} folds": of for (brain, region, design), of in groups}
 
 
 def layer_curves(decoding: pd.DataFrame) -> Figure:
     """Draw accuracy by layer and method in each brain's main region, one panel a brain and fold design."""
-    rows = decoding[decoding["method"] != "control"]
-    regions = rows.groupby("brain", sort=False)["region"].unique().map(lambda r: tables.main_region(list(r)))
-    rows = rows[rows["region"] == rows["brain"].map(regions)]
-    parts = [part for _, part in rows.groupby(["brain", "folds"], sort=False)]
-    figure, panels = grid_of_panels(len(parts), columns=2, size=(3.4, 2.3), sharey=True)
-    for axes, part in zip(panels, parts, strict=True):
-        means = over_participants(part, "method", "layer")
+    rows = tables.in_main_region(tables.labelled(decoding[decoding["kind"] != "control"]))
+    figure, parts = panels(_by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
+    for axes, part in parts:
+        means = style.over_participants(part, "method", "layer")
         aside = {method: 0.08 * place for place, method in enumerate(means["method"].unique())}
         means["layer"] += means["method"].map(aside)  # so that equal curves are seen
-        curves(axes, means, "layer", "pairwise", errorbar=t_interval)
+        style.curves(axes, means, "layer", "pairwise", errorbar=style.t_interval)
         axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         axes.set(xlabel="layer")
-        axes.set_title(_where(part), fontsize=9, loc="left")
     figure.supylabel(ACCURACY, fontsize=10)
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
-def leakage(at_layer: pd.DataFrame) -> Figure:
+def leakage(scores: pd.DataFrame) -> Figure:
     """Draw the controls and the untuned model under each fold design, main region of each brain."""
-    rows = at_layer[at_layer["method"].isin(["untuned", "control"])]
-    brains = list(rows["brain"].unique())
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
-    for axes, brain in zip(panels, brains, strict=True):
-        here = rows[rows["brain"] == brain]
-        here = here[here["region"] == tables.main_region(list(here["region"].unique()))]
-        here = here.assign(folds=here["folds"] + " folds")
-        chance_line(axes, CHANCE)
-        means = over_participants(here, "folds", "representation")
-        dots(axes, means, "representation", list(here["representation"].unique()), hue="folds")
+    rows = tables.in_main_region(scores[scores["kind"] != "tuned"])
+    rows = rows.assign(folds=rows["folds"] + " folds")
+    brains = {f"{brain}: {region}": of for (brain, region), of in rows.groupby(["brain", "region"], sort=False)}
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
+    for axes, here in parts:
+        style.chance_line(axes)
+        means = style.over_participants(here, "folds", "representation")
+        style.dots(axes, means, "representation", list(here["representation"].unique()), hue="folds")
         axes.set(xlabel=ACCURACY)
-        axes.set_title(f"{brain}: {here['region'].iloc[0]}", fontsize=10, loc="left")
-    one_legend(figure, *panels)
-    return figure
-
-
-def _where(rows: pd.DataFrame) -> str:
-    brain, region, design = rows[["brain", "region", "folds"]].iloc[0]
-    return f"{brain}: {region}, {design} folds"
+    return with_legend(figure)
 
 
 # --- similarity --------------------------------------------------------------------------------------------------
@@ -335,40 +280,32 @@ def similarity_matrix(table: pd.DataFrame) -> Figure:
 
 
 def closeness(table: pd.DataFrame) -> Figure:
-    """Draw similarity to the untuned model by task and method at one layer, one panel a brain data set.
+    """Draw similarity to the untuned model by task and method, one panel a brain data set.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
+    `table` is the RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
     """
     rows = table[table["method"].isin(ARMS)]
-    tasks, brains = list(rows["task"].unique()), list(rows["brain"].unique())
+    tasks, brains = list(rows["task"].unique()), dict(list(rows.groupby("brain", sort=False)))
     if not tasks:
         return nothing("no model was tuned")
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)
-    for axes, brain in zip(panels, brains, strict=True):
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)
+    for axes, here in parts:
         for place, method in enumerate(rows["method"].unique()):
-            here = rows[(rows["brain"] == brain) & (rows["method"] == method)]
-            here = here.groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
-            spread = np.abs(here[["low", "high"]].to_numpy().T - here["spearman"].to_numpy())
-            look = {"fmt": MARKERS[method], "color": COLOURS[method], "capsize": 2, "markersize": 5}
-            axes.errorbar(
-                here["spearman"], np.arange(len(tasks)) + 0.2 * place - 0.1, xerr=spread, label=method, **look
-            )
-        name_rows(axes, tasks)
+            means = here[here["method"] == method].groupby("task")[["spearman", "low", "high"]].mean().reindex(tasks)
+            spread = np.abs(means[["low", "high"]].to_numpy().T - means["spearman"].to_numpy())
+            look = {"fmt": MARKERS[method], "color": COLOURS[method], "capsize": 2, "markersize": 5, "label": method}
+            axes.errorbar(means["spearman"], np.arange(len(tasks)) + 0.2 * place - 0.1, xerr=spread, **look)
+        style.name_rows(axes, tasks)
         axes.set(xlabel="Spearman RSA to the untuned model", xlim=(None, 1.02))
-        axes.set_title(brain, fontsize=10, loc="left")
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
 def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
     """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls."""
     looks = {method: {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 5} for method in ARMS}
     looks |= {name: {"color": COLOURS["control"], "linestyle": line} for name, line in CONTROL_LINES.items()}
-    named = untuned.assign(name=untuned["method"].where(untuned["method"].isin(ARMS), untuned["representation"]))
-    means = named[named["name"].isin(looks)].groupby(["name", "layer"])["spearman"].mean()
+    means = tables.labelled(untuned).groupby(["method", "layer"])["spearman"].mean()
+    means = means[means.index.get_level_values("method").isin(looks)]
     if means.empty:
         return nothing("no model was tuned")
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
@@ -377,49 +314,31 @@ def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     axes.grid(axis="y")
     axes.set(xlabel="layer", ylabel="Spearman RSA to the untuned model", ylim=(None, 1.02))
-    one_legend(figure, axes)
-    return figure
+    return with_legend(figure)
 
 
-# --- what goes with what -----------------------------------------------------------------------------------------
+# --- relations -----------------------------------------------------------------------------------------
 
 
-def closeness_and_decoding(at_layer: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
-    """Draw decoding accuracy against similarity to the untuned model, one point a task and method.
-
-    Parameters
-    ----------
-    at_layer : DataFrame
-        From :func:`braintune.results.tables.scores`.
-    untuned : DataFrame
-        The RSA table ``untuned`` at the analysis layer.
-    """
+def closeness_and_decoding(scores: pd.DataFrame, untuned: pd.DataFrame) -> Figure:
+    """Draw decoding accuracy against similarity to the untuned model (RSA table ``untuned`` at the analysis layer)."""
     close = untuned.groupby(["brain", "task", "method"])["spearman"].mean().rename("x").reset_index()
-    return _against(at_layer, close, "Spearman RSA to the untuned model", untuned_at=1.0)
+    return _against(scores, close, "Spearman RSA to the untuned model", untuned_at=1.0)
 
 
-def score_and_decoding(at_layer: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
-    """Draw decoding accuracy against the task score, one point a task and method.
-
-    Parameters
-    ----------
-    at_layer : DataFrame
-        From :func:`braintune.results.tables.scores`.
-    tuned : DataFrame
-        From :func:`braintune.models.tuning.tuning_table`.
-    """
+def score_and_decoding(scores: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
+    """Draw decoding accuracy against the task score, one point a task and method."""
     gain = tables.gain(tuned).groupby(["task", "method"])["gain"].mean().rename("x").reset_index()
-    return _against(at_layer, gain, "task score, from trivial (0) to perfect (1)")
+    return _against(scores, gain, "task score, from trivial (0) to perfect (1)")
 
 
-def _against(at_layer: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: float | None = None) -> Figure:
+def _against(scores: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: float | None = None) -> Figure:
     """Draw accuracy against column ``x`` of a table by task and method (and brain, if it has one)."""
-    brains = list(at_layer["brain"].unique())
-    if not at_layer["method"].isin(ARMS).any():
+    if not scores["method"].isin(ARMS).any():
         return nothing("no tuned representation was decoded")
-    figure, panels = grid_of_panels(len(brains), columns=2, size=(3.7, 2.8))
-    for axes, brain in zip(panels, brains, strict=True):
-        rows = tables.judged(at_layer, brain)
+    judged = tables.labelled(tables.judged(scores))
+    figure, parts = panels(_by_brain(judged), columns=2, size=(3.7, 2.8))
+    for axes, rows in parts:
         means = rows.groupby(["brain", "task", "method"], sort=False)["pairwise"].mean().reset_index()
         points = means.merge(x).dropna()
         points = points[points["method"].isin(ARMS)].set_index("task")
@@ -433,11 +352,9 @@ def _against(at_layer: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: fl
             axes.scatter(group["x"], group["pairwise"], label=method if len(group) else None, **look)
         axes.grid(axis="y")
         axes.set(xlabel=label, ylabel=ACCURACY)
-        axes.set_title(_where(rows), fontsize=10, loc="left")
         axes.margins(0.1)
         _label_tasks(axes, points)
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)
 
 
 def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
@@ -455,15 +372,14 @@ def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
 def power_curves(power: pd.DataFrame) -> Figure:
     """Draw how often each verdict is reached (the recorded table ``power``), one line a number of participants."""
     shown = [name for name in power if name not in ("participants", "difference", "studies", "equivalent")]
-    figure, panels = grid_of_panels(len(shown), columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
+    titles = {"difference found" if name == "found" else name: name for name in shown}
+    figure, parts = panels(titles, columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
     palette = sns.color_palette("colorblind", power["participants"].nunique())
-    for axes, name in zip(panels, shown, strict=True):
+    for axes, name in parts:
         axes.axhline(POWER, color="black", linewidth=0.8, linestyle="--")
         for colour, (people, rows) in zip(palette, power.groupby("participants"), strict=True):
             label = f"{people} participants"
             axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
-        axes.set_title("difference found" if name == "found" else name, fontsize=10, loc="left")
         axes.set(xlabel="planted difference", ylabel="share of studies", ylim=(-0.03, 1.03))
         axes.label_outer()
-    one_legend(figure, *panels)
-    return figure
+    return with_legend(figure)

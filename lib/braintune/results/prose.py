@@ -1,7 +1,7 @@
 """Sentences and tables for notebooks and pages, taken from the results.
 
-The figures notebook collects what the pages quote in `results.json`: name → Markdown, in which all text from data is
-escaped, or the HTML of a table. A page asks for it by ``{{ name }}``.
+Their words are in `prose.yml`. The figures notebook collects what the pages quote in `results.json`: name → Markdown,
+in which all text from data is escaped, or the HTML of a table. A page asks for it by ``{{ name }}``.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from IPython.display import HTML, Markdown
 
 from braintune.core import store
@@ -19,12 +20,13 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
-from braintune.results import checks, claims, recorded, statistics, tables
-from braintune.results.checks import CheckResult, Results
+from braintune.results import checks, claims, recorded, tables
+from braintune.results.checks import CheckResult
 from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
-from braintune.results.recorded import Recorded
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS, CHANCE, PREFIXES
+from braintune.results.tables import ARMS, CHANCE, PREFIXES, Results
+
+SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("prose.yml").read_text(encoding="utf-8"))
 
 # --- display -----------------------------------------------------------------------------------------------------
 
@@ -74,37 +76,20 @@ def example(data: TaskData, row: int = 0) -> HTML:
     return facts({k: " ".join(map(str, v)) if k in ("tokens", "tags") else v for k, v in data.train[row].items()})
 
 
-def tuning_facts(metrics: Mapping[str, Any]) -> HTML:
+def tuning_facts(metrics: dict[str, Any]) -> HTML:
     """Show what one tuning run cost and reached."""
-    left_out = metrics["left_out"]
-    return facts(
-        {
-            f"score ({metrics['metric']}, test)": metrics["score"],
-            "trivial baseline": metrics["baseline"],
-            "bag of words": metrics["bag_of_words"],
-            "trained parameters": metrics["parameters"],
-            "examples (train / validation / test)": [metrics["n_train"], metrics["n_validation"], metrics["n_test"]],
-            **({"left out of the source (train / test)": list(left_out.values())} if left_out else {}),
-            "truncated examples": metrics["truncated"],
-            "learning rate": metrics["learning_rate"],
-            "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
-            "trials in the search": metrics["n_trials"] if metrics["search_examples_seen"] else "none",
-            "examples seen (search / training)": [metrics["search_examples_seen"], metrics["examples_seen"]],
-            "examples per second": round(metrics["examples_per_s"], 1),
-            "precision": metrics["precision"],
-            "seconds": round(metrics["seconds"], 1),
-        }
-    )
+    given = metrics | {
+        "left_out": _value(list(metrics["left_out"].values())),
+        "n_trials": metrics["n_trials"] if metrics["search_examples_seen"] else "none",
+    }
+    rows = {name.format(**given): value.format(**given) for name, value in SENTENCES["tuning"].items()}
+    return facts({name: value for name, value in rows.items() if value})
 
 
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
     """Say whether a tuned model has learned its task."""
     learned = metrics["score"] > metrics["baseline"]
-    verdict = "it has learned" if learned else "it does not beat guessing, so it says little about the task"
-    return (
-        f"The {metrics['method']} model reaches {metrics['score']:.3f} ({metrics['metric']}) on {metrics['task']}; "
-        f"the trivial baseline gets {metrics['baseline']:.3f}: {verdict}."
-    )
+    return SENTENCES["learned" if learned else "not learned"].format(**metrics)
 
 
 def brain_facts(data: BrainData) -> HTML:
@@ -124,31 +109,24 @@ def brain_facts(data: BrainData) -> HTML:
 def movement_answer(table: pd.DataFrame) -> str:
     """Say how far each method moved the last layer, by its mean cosine to the untuned vectors."""
     means = table.groupby("method")["cosine"].mean()
+    sentences = [SENTENCES["movement"].format(means=_by_method(means, *ARMS))]
     zero = table.loc[table["representation"] == "zero-prefix", "cosine"]
-    price = f" A prefix of zeros alone moves it to {zero.iloc[0]:.3f}." if len(zero) else ""
-    return f"Mean cosine to the untuned representation at the last layer: {_by_method(means, *ARMS)}.{price}"
+    return " ".join(sentences + [SENTENCES["zero prefix"].format(cosine=cosine) for cosine in zero])
 
 
-def participant_answer(decoding: pd.DataFrame, at_layer: pd.DataFrame) -> str:
+def participant_answer(decoding: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Say how well one participant's brain is decoded, and whether the penalties stayed inside their grid."""
-    rows = tables.judged(at_layer, at_layer["brain"].iloc[0])
-    return (
-        f"In region {rows['region'].iloc[0]} under {rows['folds'].iloc[0]} folds, mean pairwise accuracy is "
-        f"{_by_method(rows.groupby('method')['pairwise'].mean())}; chance is {CHANCE}. "
-        f"In {tables.alpha_at_edge(decoding):.0%} of the fits the penalty is at an edge of its grid."
-    )
+    rows = tables.labelled(tables.judged(scores))
+    means, edge = _by_method(rows.groupby("method")["pairwise"].mean()), tables.alpha_at_edge(decoding)
+    return SENTENCES["participant"].format(**rows.iloc[0], means=means, chance=CHANCE, edge=edge)
 
 
 def closeness_answer(untuned: pd.DataFrame) -> str:
     """Say which method stays closer to the untuned model, from the rows at the analysis layer."""
     means = untuned[untuned["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
     if not set(ARMS) <= set(means.index):
-        return "Only one tuning method was run, so there is nothing to compare."
-    spearman, cka = means["spearman"], means["cka"]
-    return (
-        f"At the analysis layer the {spearman.idxmax()} representations stay closer to the untuned model: Spearman RSA "
-        f"{_by_method(spearman)}; CKA {_by_method(cka)}, mean over tasks."
-    )
+        return SENTENCES["one method"]
+    return SENTENCES["closeness"].format(closer=means["spearman"].idxmax(), **means.apply(_by_method))
 
 
 def _by_method(means: pd.Series, *methods: str) -> str:
@@ -158,33 +136,28 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 # --- claims ------------------------------------------------------------------------------------------------------
 
 
-def headline(at_layer: pd.DataFrame, e: Evidence) -> str:
+def headline(scores: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
-    means = tables.judged(at_layer, e.brain).groupby("method")["pairwise"].mean()
-    answered, difference = _methods(e)
-    told = f"{_where(e)}: {answered}. Mean pairwise accuracy: {_by_method(means)}; chance is {CHANCE}."
-    return told + (f" Prompt-tuned minus fine-tuned: {difference.sentence}" if difference else "")
+    rows = tables.judged(scores[scores["brain"] == e.brain])
+    means = tables.labelled(rows).groupby("method")["pairwise"].mean()
+    answer, difference = _methods(e)
+    sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means), chance=CHANCE)]
+    sentences += [SENTENCES["difference"].format(result=difference.sentence)] if difference else []
+    return " ".join(sentences)
 
 
 def _methods(e: Evidence) -> tuple[str, Finding | None]:
     """Compare the two methods in the main region of one brain: the answer in words, and the difference."""
-    contrast = tables.contrast(e.main, ["region"])
+    contrast, words = tables.contrast(e.main, ["region"]), SENTENCES["methods"]
     if contrast.empty:
-        return "only one tuning method was run", None
-    found, margin = statistics.paired_difference(contrast.to_numpy()[0], e.study.fdr), f"{e.study.margin:g}"
-    equivalent = claims.comparisons(e.main, ["region"], e.study)["p_equivalent"][0] < e.study.fdr
-    if found.p is not None and found.p < e.study.fdr:
-        direction, but = (
-            "better" if (found.estimate or 0) > 0 else "worse",
-            f", but by less than {margin}" if equivalent else "",
-        )
-        return f"prompt-tuned representations are decoded {direction} than fine-tuned ones{but}", found
-    if equivalent:
-        return f"prompt-tuned and fine-tuned representations are decoded equally well, to within {margin}", found
-    return (
-        "neither a difference between prompt-tuned and fine-tuned representations nor their equivalence is shown",
-        found,
-    )
+        return words["one"], None
+    found, test = claims.paired_test(contrast, e)
+    differs, equivalent = (test[p] < e.study.fdr for p in ("p", "p_equivalent"))
+    if differs:
+        answer = words["better" if test["difference"] > 0 else "worse"] + (words["little"] if equivalent else "")
+    else:
+        answer = words["equal" if equivalent else "open"]
+    return answer.format(margin=e.study.margin), found
 
 
 def _people(e: Evidence) -> str:
@@ -197,38 +170,39 @@ def _where(e: Evidence) -> str:
 
 def verdicts(ledger: Ledger) -> str:
     """Say which claims are supported, one sentence a brain data set."""
-    said = []
+    sentences = []
     for brain, e in ledger.evidence.items():
-        named = {word: [v.claim for v in ledger.of(brain) if v.verdict == word] for word in VERDICTS}
-        said.append(f"{_where(e)}: " + "; ".join(f"{word}: {', '.join(of)}" for word, of in named.items() if of) + ".")
-    return " ".join(said)
+        named = {word: ", ".join(v.claim for v in ledger.of(brain) if v.verdict == word) for word in VERDICTS}
+        sentences.append(f"{_where(e)}: " + "; ".join(f"{word}: {of}" for word, of in named.items() if of) + ".")
+    return " ".join(sentences)
 
 
 def brief(ledger: Ledger) -> dict[str, str]:
-    """Say in one sentence each which method is decoded better, and how C3, C4 and C5 fare, over all brains.
+    """Say in one sentence each which method is decoded better, and the verdicts on C3, C4 and C5, over all brains.
 
     Returns
     -------
     dict of str to str
         ``methods``, ``C3``, ``C4``, ``C5`` → sentence. Brains with the same answer share its clause.
     """
-    said = {"methods": _one_sentence([(e, *_methods(e)) for e in ledger.evidence.values()])}
-    for claim in (name for name, words in WORDS.items() if "brief" in words):
-        words = WORDS[claim]["brief"]
-        parts = [(ledger.evidence[v.brain], words[v.verdict], v.finding) for v in ledger.verdicts if v.claim == claim]
-        said[claim] = _one_sentence(parts, WORDS[claim]["about"])
-    return said
+    sentences = {"methods": _one_sentence([(e, *_methods(e)) for e in ledger.evidence.values()])}
+    for claim, words in WORDS.items():
+        if brief := words.get("brief"):
+            of_claim = [v for v in ledger.verdicts if v.claim == claim]
+            parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
+            sentences[claim] = _one_sentence(parts, words["about"])
+    return sentences
 
 
 def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "") -> str:
     """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
-    said: dict[str, list[str]] = {}
-    for e, answered, found in parts:
-        numbers = f"{_effect(found)} in {_people(e)}" if found and found.estimate is not None else _people(e)
-        said.setdefault(answered, []).append(numbers)
-    told = f"{subject} " + "; and ".join(f"{answer}: {', '.join(of)}" for answer, of in said.items())
-    told = told.strip()
-    return f"{told[:1].upper()}{told[1:]}."
+    by_answer: dict[str, list[str]] = {}
+    for e, answer, found in parts:
+        effect = f"{_effect(found)} in " if found and found.estimate is not None else ""
+        by_answer.setdefault(answer, []).append(effect + _people(e))
+    sentence = "; and ".join(f"{answer}: {', '.join(numbers)}" for answer, numbers in by_answer.items())
+    sentence = f"{subject} {sentence}.".strip()
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _effect(found: Finding) -> str:
@@ -248,12 +222,12 @@ def ledger_list(ledger: Ledger) -> HTML:
 
 def _entry(v: Verdict) -> str:
     """Return one claim of a ledger: what the paper says, the verdict, why, and the numbers behind it."""
-    numbers = ["effect –" if v.finding.estimate is None else f"effect {_effect(v.finding)}, {v.measure}"]
-    numbers += [f"smallest detectable {v.detectable:.3f}"] if v.detectable is not None else []
-    numbers += [f"power at the margin {v.power:.0%}"] if v.power is not None else []
+    numbers = "effect –" if v.finding.estimate is None else f"effect {_effect(v.finding)}, {v.measure}"
+    numbers += f"; smallest detectable {v.detectable:.3f}" if v.detectable is not None else ""
+    numbers += f"; power at the margin {v.power:.0%}" if v.power is not None else ""
     mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
-    said = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
-    return f"{said}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape('; '.join(numbers))}</p></dd>"
+    claim = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
+    return f"{claim}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape(numbers)}</p></dd>"
 
 
 def rule_table() -> pd.DataFrame:
@@ -264,7 +238,7 @@ def rule_table() -> pd.DataFrame:
 
 def background_table(ledger: Ledger) -> pd.DataFrame:
     """Return further results on the evidence, sentence by sentence."""
-    rows = [(brain, said) for brain, e in ledger.evidence.items() for said in claims.background(e)]
+    rows = [(brain, sentence) for brain, e in ledger.evidence.items() for sentence in claims.background(e)]
     return pd.DataFrame(rows, columns=["brain", "also"])
 
 
@@ -283,14 +257,12 @@ def answering(own: Ledger, real: Ledger) -> Ledger:
 # --- what is recorded --------------------------------------------------------------------------------------------
 
 
-def recorded_standing(real: Recorded) -> str:
+def recorded_standing(real: Results) -> str:
     """Say what the recorded real run is, and what it is not."""
-    people = real.at_layer.groupby("brain", sort=False)["participant"].nunique()
-    told = " and ".join(f"{count} {participants_label(brain)} ({brain})" for brain, count in people.items())
-    return (
-        f"The recorded real run: {real.study.backbone}, {real.tuned['task'].nunique()} real tasks, "
-        f"{real.tuned['seed'].nunique()} seeds for each, real fMRI of {told}. These are not the paper's own data."
-    )
+    people = real.primary.groupby("brain", sort=False)["participant"].nunique()
+    brains = " and ".join(f"{count} {participants_label(brain)} ({brain})" for brain, count in people.items())
+    tasks, seeds = (real.tuned[name].nunique() for name in ("task", "seed"))
+    return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
 def calibration_answer(rates: pd.DataFrame) -> str:
@@ -298,16 +270,15 @@ def calibration_answer(rates: pd.DataFrame) -> str:
     limited = rates[rates["allowed"].notna()]
     over = limited[limited["rate"] - 2 * limited["error"] > limited["allowed"]]
     named = "; ".join(f"{r.claim} {r.verdict} under {r.scenario!r}: {r.rate:.3f}" for r in over.itertuples())
-    told = f"Of {len(limited)} error rates with a limit, {len(over)} are above it by more than two standard errors"
-    return f"{told}{f' ({named})' if named else ''}."
+    named = f" ({named})" if named else ""
+    return SENTENCES["calibration"].format(limited=len(limited), over=len(over), named=named)
 
 
 def calibration_tables() -> dict[str, pd.DataFrame]:
     """Return the recorded calibration as tables for a page: wrong verdicts, power, coverage of intervals."""
     found = recorded.read_tables("calibration")
     coverage = found["coverage"].rename(columns={"error": "± (simulation)"})
-    people = coverage["participants"]
-    coverage["participants"] = people.astype("Int64").where(people > 0)
+    coverage["participants"] = coverage["participants"].astype("Int64").where(lambda people: people > 0)
     return {"rates": wrong_verdicts(found["rates"]), "power": found["power"], "coverage": coverage}
 
 
@@ -322,12 +293,6 @@ def wrong_verdicts(rates: pd.DataFrame) -> pd.DataFrame:
 
 
 # --- what the pages quote ----------------------------------------------------------------------------------------
-
-SIMULATED = (
-    "The brain of this run is simulated: its voxels were given a known code, so these results check the method and say "
-    "nothing about people."
-)
-REAL = "The brains of this run are real fMRI; the data sets are named above and described on the data page."
 
 
 def results_file(study: Study) -> Path:
@@ -350,10 +315,10 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
 
 def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
     """Return what the pages quote of a run: name → sentence, number or table."""
-    study, tuned, at_layer = results.study, results.tuned, results.at_layer
-    above = tables.null_summary(at_layer, null)
-    quoted = {
-        "standing": SIMULATED if any(map(is_simulated, study.brains)) else REAL,
+    study, tuned, scores = results.study, results.tuned, results.primary
+    above = tables.null_summary(scores, null)
+    quoted: dict[str, Any] = {
+        "standing": SENTENCES["simulated" if any(map(is_simulated, study.brains)) else "real"],
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(int((tuned["score"] > tuned["baseline"]).sum())),
         "tuning_warnings": tuning_warnings(tuned),
@@ -369,78 +334,76 @@ def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence
         "margin": f"{study.margin:g}",
         "null": above,
         "permutations": str(null["permutation"].nunique()),
-        "topics": _topics(at_layer),
-        "headline": " ".join(headline(at_layer, e) for e in ledger.evidence.values()),
-        "verdicts": verdicts(ledger),
+        "topics": _topics(scores),
+        "headline": " ".join(headline(scores, e) for e in ledger.evidence.values()),
         "signs": f"{checks.summary(signs)}.",
-        "ledger": ledger_list(ledger),
         "rules": rule_table(),
-        "by_region": claims.task_table(ledger, regions=True),
-        "background": background_table(ledger),
         "signs_table": sign_table(signs),
     }
-    quoted |= {f"brief_{name}": said for name, said in brief(ledger).items()}
-    return quoted | {f"passage_{design}": _passage(at_layer, design) for design in ("shuffled", "grouped")}
+    quoted |= {f"brief_{name}": sentence for name, sentence in brief(ledger).items()}
+    quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
+    return quoted | _of_ledger(ledger)
 
 
-def of_recorded(real: Recorded, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
-    quoted = {
-        "recorded_standing": recorded_standing(real),
-        "recorded_verdicts": verdicts(ledger),
-        "recorded_ledger": ledger_list(ledger),
-        "recorded_by_region": claims.task_table(ledger, regions=True),
-        "recorded_background": background_table(ledger),
-        "recorded_tuning": tables.tuning_summary(real.tuned),
-        "calibration_answer": calibration_answer(recorded.read_tables("calibration")["rates"]),
+def _of_ledger(ledger: Ledger) -> dict[str, Any]:
+    return {
+        "verdicts": verdicts(ledger),
+        "ledger": ledger_list(ledger),
+        "by_region": claims.task_table(ledger, regions=True),
+        "background": background_table(ledger),
     }
-    return quoted | {f"calibration_{name}": table for name, table in calibration_tables().items()}
 
 
-def of_answer(own: Ledger, real: Recorded, ledger: Ledger) -> dict[str, str]:
+def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
+    found = {"standing": recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)} | _of_ledger(ledger)
+    calibration = {"answer": calibration_answer(recorded.read_tables("calibration")["rates"])} | calibration_tables()
+    quoted = {f"recorded_{name}": value for name, value in found.items()}
+    return quoted | {f"calibration_{name}": value for name, value in calibration.items()}
+
+
+def of_answer(own: Ledger, real: Results, ledger: Ledger) -> dict[str, str]:
     """Return the answer to the book's question, and whose data give it."""
-    people = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
-    study, answer = own.study, answering(own, ledger)
-    source = f"The answer is that of this run, {study.profile}: {study.backbone}, real fMRI of {people}."
-    said = {f"answer_{name}": sentence for name, sentence in brief(answer).items()}
-    return said | {"answer_source": source if answer is own else recorded_standing(real)}
+    answer, source = answering(own, ledger), recorded_standing(real)
+    if answer is own:
+        brains = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
+        source = SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
+    return {f"answer_{name}": sentence for name, sentence in brief(answer).items()} | {"answer_source": source}
 
 
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
     """Return what the jobs took in this run: a table, and for each step in words."""
     table = tables.cost_table(costs)
-    said: dict[str, str | HTML] = {}
+    quoted: dict[str, str | HTML] = {"costs": show(table, digits=1)}
     for row in table.itertuples(index=False):
-        said[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
-    return said | {"costs": show(table, digits=1)}
+        quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
+    return quoted
 
 
 def tuning_warnings(table: pd.DataFrame) -> str:
     """Say which runs do not beat the baselines of their task: guessing, and a bag of words."""
-    said = []
+    sentences = []
     for column, name in (("baseline", "guessing"), ("bag_of_words", "a bag of words")):
-        losers = table[table["score"] <= table[column]]
-        named = ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in losers.itertuples()))
-        said.append(f"Not better than {name}: {named}." if named else f"Every run beats {name}.")
-    return " ".join(said)
+        named = tables.not_above(table, column)
+        sentences.append(f"Not better than {name}: {named}." if named else f"Every run beats {name}.")
+    return " ".join(sentences)
 
 
 def _distance(untuned: pd.DataFrame) -> str:
     """Similarity to the untuned model of each method and each untrained prefix, at the analysis layer."""
-    named = {method: untuned["method"] == method for method in ARMS}
-    named |= {f"a {name.replace('-', ' ')}": untuned["representation"] == name for name in PREFIXES}
-    means = {name: untuned.loc[rows, "spearman"].mean() for name, rows in named.items() if rows.any()}
-    return _by_method(pd.Series(means, dtype=float), *means) or "nothing but the untuned model was embedded"
+    names = {method: method for method in ARMS} | {name: f"a {name.replace('-', ' ')}" for name in PREFIXES}
+    means = tables.labelled(untuned).groupby("method")["spearman"].mean().rename(names)
+    return _by_method(means, *names.values()) or "nothing but the untuned model was embedded"
 
 
-def _topics(at_layer: pd.DataFrame) -> pd.DataFrame:
+def _topics(scores: pd.DataFrame) -> pd.DataFrame:
     """Untuned accuracy on pairs of sentences of the same topic and of different topics, in each main region."""
-    rows = pd.concat([tables.judged(at_layer, brain) for brain in at_layer["brain"].unique()])
-    return tables.by_group(rows[rows["method"] == "untuned"])
+    rows = scores[scores["kind"] == "untuned"]
+    return tables.by_group(tables.judged(rows))
 
 
-def _passage(at_layer: pd.DataFrame, design: str) -> str:
+def _passage(scores: pd.DataFrame, design: str) -> str:
     """Accuracy of the content-free passage code under one fold design."""
-    rows = at_layer[(at_layer["representation"] == "passage") & (at_layer["folds"] == design)]
+    rows = scores[(scores["representation"] == "passage") & (scores["folds"] == design)]
     mean = rows.loc[rows["region"].isin(["language", "whole-brain"]), "pairwise"].mean()
     return f"{mean:.3f}" if np.isfinite(mean) else "(not computed in this run)"

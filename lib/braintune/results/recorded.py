@@ -6,7 +6,6 @@ verdicts where the truth is known. The tables hold numbers that this project com
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
+from braintune.results.tables import Results
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
@@ -24,15 +24,7 @@ MADE_BY = {"real": "make reference", "calibration": "make calibrate"}
 
 
 def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> Path:
-    """Write the tables of a set and its provenance: the facts, the code, and a checksum of every table.
-
-    Parameters
-    ----------
-    name : str
-        A key of :data:`MADE_BY`.
-    tables : mapping of str to DataFrame
-    facts : mapping
-        What made them; JSON values.
+    """Write the tables of a set (a key of :data:`MADE_BY`) and its provenance: `facts`, and a checksum of every table.
 
     Returns
     -------
@@ -45,15 +37,14 @@ def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]
         If the set is larger than :data:`LIMIT_BYTES`.
     """
     folder = FOLDER / name
-    for table, rows in tables.items():
-        store.write_table(folder / f"{table}.parquet", rows)
-    files = {f"{table}.parquet": store.checksum(folder / f"{table}.parquet") for table in tables}
-    size = sum((folder / file).stat().st_size for file in files)
-    if size > LIMIT_BYTES:
-        raise BraintuneError(
-            f"{folder}: {size / 2**20:.1f} MiB, allowed are {LIMIT_BYTES / 2**20:.0f}; keep fewer rows"
-        )
-    store.write_json(folder / "provenance.json", dict(facts) | {"tables": files})
+    files = {folder / f"{table}.parquet": rows for table, rows in tables.items()}
+    for file, rows in files.items():
+        store.write_table(file, rows)
+    size = sum(file.stat().st_size for file in files) / 2**20
+    if size > LIMIT_BYTES / 2**20:
+        raise BraintuneError(f"{folder}: {size:.1f} MiB, allowed are {LIMIT_BYTES / 2**20:.0f}; keep fewer rows")
+    checksums = {file.name: store.checksum(file) for file in files}
+    store.write_json(folder / "provenance.json", dict(facts) | {"tables": checksums})
     return folder
 
 
@@ -82,35 +73,8 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-# --- the real run ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The recorded real run.
-
-    Attributes
-    ----------
-    study : Study
-    at_layer, closeness, tuned : DataFrames
-        What the claims are judged on, as :func:`braintune.results.claims.judge` takes it.
-    null : DataFrame
-        The untuned model beside its permutation null, from :func:`braintune.results.tables.null_summary`.
-    layers : DataFrame
-        Accuracy at every layer, mean over participants.
-    ceiling : DataFrame
-        Noise ceilings of the similarity to the brain.
-    """
-
-    study: Study
-    at_layer: pd.DataFrame
-    closeness: pd.DataFrame
-    tuned: pd.DataFrame
-    null: pd.DataFrame
-    layers: pd.DataFrame
-    ceiling: pd.DataFrame
-
-
-def recorded() -> Recorded:
+def recorded() -> Results:
     """Read the recorded real run; for the faults see :func:`read_tables`."""
-    return Recorded(study=Study.make(facts_of("real")["profile"]), **read_tables("real"))
+    found = read_tables("real")
+    scores, null = (found.get(name, pd.DataFrame()) for name in ("scores", "null"))
+    return Results(Study.make(facts_of("real")["profile"]), scores, null, found["closeness"], found["tuned"])

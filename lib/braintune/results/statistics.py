@@ -23,28 +23,19 @@ LEAST_TASKS, LEAST_FOR_INTERVAL = 4, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of one test.
+    """The result of one test."""
 
-    Attributes
-    ----------
-    estimate : float or None
-        None only where nothing could be computed.
-    low, high : float or None
-        Interval of the estimate.
-    p : float or None
-        Two-sided p-value.
-    n : int
-        Units: participants, or tasks.
-    sentence : str
-        The result in words, or why a test is impossible.
-    """
+    estimate: float | None  #: None only where nothing could be computed.
+    low: float | None = None  #: Lower end of the interval of the estimate,
+    high: float | None = None  #: and its upper end.
+    p: float | None = None  #: Two-sided p-value.
+    n: int  #: Units: participants, or tasks.
+    sentence: str  #: The result in words, or why a test is impossible.
 
-    estimate: float | None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    n: int
-    sentence: str
+
+def cannot(why: str, n: int = 0) -> Finding:
+    """Return a test that is impossible, for a reason."""
+    return Finding(estimate=None, n=n, sentence=f"It cannot be tested: {why}.")
 
 
 # --- paired differences ------------------------------------------------------------------------------------------
@@ -114,8 +105,10 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     n = len(estimates)
     if n < 2:
         return Finding(estimate=None, n=n, sentence="cannot be combined: it takes two brain data sets.")
-    found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
-    row = found.summary_frame().loc["random effect wls"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of intervals of the single sets, which are not used
+        found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
+        row = found.summary_frame().loc["random effect wls"]
     estimate, low, high = (float(row[name]) for name in ("eff", "ci_low", "ci_upp"))
     spread = float(stats.t.ppf(1 - alpha / 2, n - 1) * np.sqrt(found.tau2 + row["sd_eff"] ** 2))
     sentence = (
@@ -214,11 +207,13 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
 
     n = table["participant"].nunique()
     sizes = table.groupby(["task", "method"]).size().unstack()
-    few = [name for name in ("participant", "method") if table[name].nunique() < 2]
-    if few or sizes.isna().to_numpy().any() or table["margin"].std() == 0:
-        why = f"there is only one {few[0]}" if few else "cells are missing" if sizes.isna().any(axis=None) else ""
-        sentence = f"The mixed model cannot be fitted: {why or 'the scores do not vary'}."
-        return Finding(estimate=None, n=n, sentence=sentence)
+    reasons = {f"there is only one {name}": table[name].nunique() < 2 for name in ("participant", "method")}
+    reasons |= {
+        "cells are missing": sizes.isna().any(axis=None),
+        "the scores do not vary": table["margin"].std() == 0,
+    }
+    if why := [reason for reason, holds in reasons.items() if holds]:
+        return Finding(estimate=None, n=n, sentence=f"The mixed model cannot be fitted: {why[0]}.")
     parts = {"participant": "0 + C(participant)", "region": "0 + C(region)"}
     parts = {name: formula for name, formula in parts.items() if table[name].nunique() > 1}
     parts |= {"participant × method": "0 + C(participant):effect"}

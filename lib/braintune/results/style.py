@@ -1,10 +1,7 @@
-"""What the figures share: colours, style, and the pieces that they are drawn with.
+"""What the figures share: colours, style, and the pieces that they are drawn with."""
 
-One colour and one marker a method, everywhere. Error bars are 95 % confidence intervals over participants.
-"""
-
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +10,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy import stats
 
-#: Colour (blind-safe: Okabe & Ito) and marker of each method, and of each fold design, everywhere.
+from braintune.results.tables import CHANCE
+
+#: Colour (blind-safe: Okabe & Ito) and marker of each method and each fold design.
 LOOKS = {
     "untuned": ("#6e6e6e", "D"),
     "fine-tuned": ("#d55e00", "s"),
@@ -33,8 +32,9 @@ MARKERS = {name: marker for name, (_, marker) in LOOKS.items()}
 NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
 _NOTHING = "nothing to draw: "
+T = TypeVar("T")
 
-STYLE = {
+plt.rcParams |= {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",  # not transparent: black letters must stay legible on a dark page
     "axes.spines.top": False,
@@ -49,7 +49,6 @@ STYLE = {
     "text.parse_math": False,  # names come from data, and a dollar in one is a dollar
     "svg.hashsalt": "braintune",
 }
-plt.rcParams.update(STYLE)
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -95,30 +94,35 @@ def curves(axes: plt.Axes, rows: pd.DataFrame, x: str, y: str, errorbar: Any = N
     axes.grid(axis="y")
 
 
-def chance_line(axes: plt.Axes, chance: float) -> None:
+def chance_line(axes: plt.Axes) -> None:
     """Draw the chance level of a dot plot."""
-    axes.axvline(chance, color="black", linestyle="--", linewidth=1, label="chance")
+    axes.axvline(CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
 
 
 def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
     """Draw the untuned model as a line with its interval over participants as a band."""
-    values = over_participants(rows[rows["method"] == "untuned"])["pairwise"]
+    values = over_participants(rows[rows["kind"] == "untuned"])["pairwise"]
     if len(values):
         axes.axvspan(*t_interval(values), color=COLOURS["untuned"], alpha=0.15, linewidth=0)
         axes.axvline(values.mean(), color=COLOURS["untuned"], label="untuned")
 
 
-def grid_of_panels(
-    count: int, columns: int, size: tuple[float, float], **shared: bool
-) -> tuple[Figure, list[plt.Axes]]:
-    """Return a figure with `count` panels in rows of `columns`."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
+def panels(
+    parts: Mapping[str, T], columns: int, size: tuple[float, float], fontsize: int = 10, **shared: bool
+) -> tuple[Figure, list[tuple[plt.Axes, T]]]:
+    """Return a figure with a panel for each of `parts` (title → what it shows), and each panel's axes with its part.
+
+    There are `columns` panels in a row, of `size` (width, height, in inches); `shared` are `sharex` and `sharey`.
+    """
+    columns = min(columns, len(parts))
+    rows = -(-len(parts) // columns)
     shape = (max(columns * size[0] + 0.8, 4.5), rows * size[1] + 0.8)
     figure, grid = plt.subplots(rows, columns, figsize=shape, squeeze=False, layout="constrained", **shared)
-    for axes in grid.flat[count:]:
+    for axes in grid.flat[len(parts) :]:
         axes.set_axis_off()
-    return figure, list(grid.flat[:count])
+    for axes, title in zip(grid.flat, parts, strict=False):
+        axes.set_title(title, fontsize=fontsize, loc="left")
+    return figure, list(zip(grid.flat, parts.values(), strict=False))
 
 
 def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
@@ -127,15 +131,16 @@ def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def one_legend(figure: Figure, *panels: plt.Axes) -> None:
-    """Put one legend above the panels, each entry once."""
+def with_legend(figure: Figure) -> Figure:
+    """Return a figure with one legend above its panels, each entry once."""
     entries: dict[str, Any] = {}
-    for axes in panels:
+    for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
         columns = min(len(entries), int(figure.get_figwidth() / 1.3))
         figure.legend(entries.values(), entries, loc="outside upper center", ncols=columns)
+    return figure
 
 
 def nothing(reason: str) -> Figure:

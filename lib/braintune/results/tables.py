@@ -1,6 +1,7 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,44 @@ import pandas as pd
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
-from braintune.neural.representations import analysis_layer
 from braintune.neural.folds import main_design
 from braintune.neural.matching import GROUP_SCORES, SCORES
+from braintune.neural.representations import analysis_layer
 
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
+#: Layer at which scores are read out: the one that fits best inside each training fold, and the analysis layer.
+READOUTS = ("best", "analysis")
 #: Functional networks; what else a brain has beside `language` is a region of the language network.
 NETWORKS = ("language", "DMN", "task-positive", "visual")
-MEAN_OVER_FOLDS = ["brain", "participant", "region", "representation", "task", "method", "seed", "layer", "folds"]
+#: What names a representation, in every table.
+REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
+MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "folds"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run that claims are judged and signs of failure are looked for in."""
+
+    study: Study
+    scores: pd.DataFrame  #: Scores at both readouts, from :func:`scores`.
+    null: pd.DataFrame  #: The same with permuted labels, from :func:`null_means`.
+    closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
+    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    decoded: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Scores of every fold and layer; only checks read it.
+
+    @property
+    def primary(self) -> pd.DataFrame:
+        """The scores at the first readout that there is."""
+        return first_readout(self.scores)
+
+    def of(self, brain: str) -> "Results":
+        """Return the results of one brain data set."""
+        names = ("scores", "null", "closeness", "decoded")
+        found = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: table[table["brain"] == brain] for name, table in found.items() if len(table)})
+
 
 # --- tuning ------------------------------------------------------------------------------------------------------
 
@@ -66,6 +95,12 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
     return found[np.isfinite(found["gain"].astype(float))]
 
 
+def not_above(table: pd.DataFrame, column: str) -> str:
+    """Name the runs, method on task, whose score is not above the baseline in `column`; empty if there are none."""
+    rows = table[~(table["score"] > table[column])]
+    return ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
+
+
 def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
     """Return the recipe that the search chose for each task and method: peak learning rate and epochs."""
     recipes = table.apply(lambda row: f"{row['learning_rate']:g}, {row['epochs']} epochs", axis=1)
@@ -79,14 +114,54 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 
 def collect(study: Study, what: str) -> pd.DataFrame:
     """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
-    per_participant = {"decoding": study.decoding_file, "null": study.null_file}
-    files = []
-    for brain in study.brains:
-        if what in per_participant:
-            files += [per_participant[what](brain, name) for name in load_brain(study, brain).participants]
-        else:
-            files.append(study.rsa_file(brain, what))
-    return pd.concat([store.read_table(file) for file in files], ignore_index=True)
+    of_participant = {"decoding": study.decoding_file, "null": study.null_file}.get(what)
+    if of_participant:
+        files = [
+            of_participant(brain, name) for brain in study.brains for name in load_brain(study, brain).participants
+        ]
+    else:
+        files = [study.rsa_file(brain, what) for brain in study.brains]
+    return pd.concat(map(store.read_table, files), ignore_index=True)
+
+
+def collect_null(study: Study) -> pd.DataFrame:
+    """Read the scores with permuted labels over the run's brains; for the columns see :func:`null_means`."""
+    return pd.concat(
+        [
+            null_means(
+                [store.read_table(study.null_file(brain, name)) for name in load_brain(study, brain).participants]
+            )
+            for brain in study.brains
+        ],
+        ignore_index=True,
+    )
+
+
+def null_means(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Average scores with permuted labels over participants, and over permutations.
+
+    Parameters
+    ----------
+    tables : iterable of DataFrame
+        One a participant, from :func:`braintune.neural.decoding.decode_participant`.
+
+    Returns
+    -------
+    DataFrame
+        One row a brain, region, design, representation, readout and `permutation`: the mean over participants, with an
+        empty `participant`. Then one row a participant in place of a permutation: the mean over permutations, with -1
+        for the `permutation`.
+    """
+    keys, values = ["brain", "region", "folds", "representation", "readout"], ["pairwise", "margin"]
+    total, people, count = None, [], 0
+    for table in tables:
+        people.append(table.groupby([*keys, "participant"], sort=False)[values].mean().reset_index())
+        rows = table.set_index([*keys, "permutation"])[values]
+        total, count = rows if total is None else total.add(rows), count + 1
+    if total is None:
+        return pd.DataFrame(columns=[*keys, "permutation", "participant", *values])
+    orders = (total / count).reset_index().assign(participant="")
+    return pd.concat([orders, pd.concat(people).assign(permutation=-1)], ignore_index=True)
 
 
 def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -101,36 +176,44 @@ def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a participant, region, representation, design and `readout`: ``best``, the layer that fits best inside
-        each training fold, and ``analysis``, the analysis layer. `layer` is the mean of the layers read out.
+        One row a participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
+        the layers read out.
     """
-    keys = [name for name in MEAN_OVER_FOLDS if name != "layer"]
-    best = decoding.loc[decoding.groupby([*keys, "fold"], sort=False, dropna=False)["fit"].idxmax()]
+    best = decoding.loc[decoding.groupby([*MEAN_OVER_FOLDS, "fold"], sort=False, dropna=False)["fit"].idxmax()]
     rows = pd.concat([best.assign(readout="best"), at_analysis_layer(decoding, study).assign(readout="analysis")])
-    means = rows.groupby([*keys, "readout"], sort=False, dropna=False)[["layer", *SCORES, *GROUP_SCORES]]
-    return means.mean().reset_index()
+    columns = ["layer", *SCORES, *GROUP_SCORES]
+    return rows.groupby([*MEAN_OVER_FOLDS, "readout"], sort=False, dropna=False)[columns].mean().reset_index()
 
 
-def is_union(region: str, regions: Collection[str]) -> bool:
+def first_readout(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows at the first readout that there is."""
+    return rows[rows["readout"] == next((name for name in READOUTS if name in set(rows["readout"])), "")]
+
+
+def is_union(region: str, regions: Iterable[str]) -> bool:
     """Return whether a region is a union of others in the list: the language network beside its own regions."""
-    return region == "language" and any(name not in NETWORKS for name in regions if name != region)
+    return region == "language" and any(name not in NETWORKS for name in regions)
 
 
-def main_region(regions: Sequence[str]) -> str:
-    """Return the region a brain's headline is about: the language network where there is one."""
-    return "language" if "language" in regions else regions[0]
+def main_region(regions: Iterable[str]) -> str:
+    """Return the region that claims are judged in: the language network where there is one, else the first."""
+    names = list(dict.fromkeys(regions))
+    return "language" if "language" in names else names[0]
 
 
 def in_main_design(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the design that claims are judged on."""
-    return rows[rows["folds"] == main_design(set(rows["folds"]))]
+    """Return the rows in the main fold design of their brain."""
+    return rows[rows["folds"] == rows.groupby("brain")["folds"].transform(lambda folds: main_design(set(folds)))]
 
 
-def judged(at_layer: pd.DataFrame, brain: str) -> pd.DataFrame:
-    """Return one brain's scores in its main region and main design."""
-    rows = at_layer[at_layer["brain"] == brain]
-    rows = rows[rows["region"] == main_region(list(rows["region"].unique()))]
-    return in_main_design(rows)
+def in_main_region(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in the main region of their brain."""
+    return rows[rows["region"] == rows.groupby("brain")["region"].transform(main_region)]
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that claims are judged on: the main region and the main design of each brain."""
+    return in_main_region(in_main_design(rows))
 
 
 def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -139,76 +222,88 @@ def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[[method for method in ARMS if method in table]].dropna()
 
 
-def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned accuracy: groups × participants, mean over the tasks with both methods.
+def contrast(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    levels: tuple[Sequence[str], Sequence[str]] = (ARMS[1:], ARMS[:1]),
+    of: str = "method",
+    over: str = "participant",
+    value: str = "pairwise",
+) -> pd.DataFrame:
+    """Return a difference between methods (by default prompt-tuned minus fine-tuned) or between tasks.
 
     Parameters
     ----------
     rows : DataFrame
-        Scores by participant, task, method and the columns of `by`.
+        Column `value` by task, method, and the columns of `by` and `over`.
     by : sequence of str
-        What makes a group: ``region``, ``task``, ``seed``, or several.
+        What makes a group: ``region``, ``task``, ``seed``, ``brain``, or several.
+    levels : (sequence of str, sequence of str)
+        The mean over the first minus the mean over the second, only where there are values of all.
+    of : {"method", "task"}
+        Column of the levels; the difference is averaged over the other one.
+    over : {"participant", "task"}
+        Column of the units.
+
+    Returns
+    -------
+    DataFrame of groups × units
     """
-    keys = list(dict.fromkeys([*by, "participant", "task"]))
-    both = rows.pivot_table(index=keys, columns="method", values="pairwise", sort=False).reindex(columns=list(ARMS))
-    both = both.dropna()
-    difference = (both["prompt-tuned"] - both["fine-tuned"]).groupby([*by, "participant"], sort=False).mean()
-    return difference.unstack("participant", sort=False)
+    plus, minus = map(list, levels)
+    keys = list(dict.fromkeys([*by, over, "task" if of == "method" else "method"]))
+    wide = rows.pivot_table(index=keys, columns=of, values=value, sort=False).reindex(columns=plus + minus).dropna()
+    difference = wide[plus].mean(axis=1) - wide[minus].mean(axis=1)
+    return difference.groupby([*by, over], sort=False).mean().unstack(over, sort=False)
 
 
 def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
-    table = _controls_named(at_layer).pivot_table(
-        index=["brain", "region", "folds"], columns="method", values="pairwise", sort=False
-    )
+    where = ["brain", "region", "folds"]
+    table = labelled(at_layer).pivot_table(index=where, columns="method", values="pairwise", sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 
 
-def _controls_named(at_layer: pd.DataFrame) -> pd.DataFrame:
-    control = at_layer["method"] == "control"
-    return at_layer.assign(method=at_layer["representation"].where(control, at_layer["method"]))
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in which ``method`` names the untuned model and the controls too, for a figure or a table."""
+    return rows.assign(method=rows["method"].where(rows["kind"] == "tuned", rows["representation"]))
 
 
 def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     """Return pairwise accuracy within and across topics (or passages) for each brain, region, design and method.
 
-    Telling topics apart is easier than telling apart sentences of one topic, which takes more than the topic.
-    Empty where the stimuli have neither topics nor passages.
+    Empty where the stimuli have neither.
     """
-    known = _controls_named(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
+    known = labelled(at_layer[at_layer[list(GROUP_SCORES)].notna().any(axis=1)])
     means = known.groupby(["brain", "region", "folds", "method"], sort=False)[["pairwise", *GROUP_SCORES]].mean()
-    names = {
-        "pairwise": "all pairs",
-        "pairwise_same_group": "same topic",
-        "pairwise_different_group": "different topic",
-    }
-    return means.reset_index().rename(columns=names)
+    return means.set_axis(["all pairs", "same topic", "different topic"], axis=1).reset_index()
 
 
-def null_summary(at_layer: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    """Compare the untuned representation with its permutation null, region by region.
+def null_summary(scores: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    """Compare the untuned representation with its permuted labels, region by region, at the first readout.
 
     Returns
     -------
     DataFrame
-        Per brain, region and design: observed mean over participants, mean and 95th percentile of the null (each
-        permutation averaged over participants), and the permutation p-value.
+        Per brain, region and design: observed accuracy, mean over participants; mean and 95th percentile with permuted
+        labels (each permutation a mean over participants); and the permutation p-value of the matching margin.
     """
     keys = ["brain", "region", "folds"]
-    observed = at_layer[at_layer["method"] == "untuned"].groupby(keys, sort=False)["pairwise"].mean()
-    drawn = null.groupby([*keys, "permutation"], sort=False)["pairwise"].mean().reset_index()
-    rows = []
-    for key, value in observed.items():
-        sample = drawn[(drawn[keys] == pd.Series(dict(zip(keys, key, strict=True)))).all(axis=1)]["pairwise"]
-        p = (1 + (sample >= value).sum()) / (1 + len(sample))
-        rows.append((*key, value, sample.mean(), sample.quantile(0.95), p))
-    return pd.DataFrame(rows, columns=[*keys, "observed", "null mean", "null 95 %", "p"])
+    untuned = first_readout(scores[scores["kind"] == "untuned"])
+    null = first_readout(null[null["representation"].isin(untuned["representation"]) & (null["permutation"] >= 0)])
+    found = untuned.groupby(keys, sort=False)[["pairwise", "margin"]].mean()
+    permuted = null.set_index([*keys, "permutation"])[["pairwise", "margin"]].unstack("permutation")
+    accuracy, margin = (permuted[name].reindex(found.index) for name in ("pairwise", "margin"))
+    found = found[accuracy.notna().any(axis=1)]
+    accuracy, margin = accuracy.loc[found.index], margin.loc[found.index]
+    p = (1 + margin.ge(found["margin"], axis=0).sum(axis=1)) / (1 + margin.notna().sum(axis=1))
+    summary = {"null mean": accuracy.mean(axis=1), "null 95 %": accuracy.quantile(0.95, axis=1), "p": p}
+    return pd.DataFrame({"observed": found["pairwise"], **summary}).reset_index()
 
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:
     """Return the share of folds whose penalty lies at an edge of the grid (untuned and tuned representations)."""
-    return float(decoding.loc[decoding["method"] != "control", "alpha_edge"].mean())
+    return float(decoding.loc[decoding["kind"] != "control", "alpha_edge"].mean())
 
 
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -216,7 +311,7 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
     Columns that end in `, partial` are without what length and passage explain.
     """
-    rows = at_analysis_layer(table, study)
+    rows = labelled(at_analysis_layer(table[table["kind"] != "control"], study))
     means, partial = (
         rows.pivot_table(index="region", columns="method", values=name, sort=False) for name in ("spearman", "partial")
     )
@@ -225,19 +320,12 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each step took: jobs, minutes of all its jobs together, seconds of a typical one, most memory.
-
-    Parameters
-    ----------
-    costs : DataFrame
-        From :func:`braintune.workflow.provenance.job_costs`.
-    """
+    """Return what each step took, from :func:`braintune.workflow.provenance.job_costs`."""
     by_step = costs.groupby("step", sort=False)
-    return pd.DataFrame(
-        {
-            "jobs": by_step["seconds"].size(),
-            "minutes, all jobs": by_step["seconds"].sum() / 60,
-            "seconds, median job": by_step["seconds"].median(),
-            "memory, largest job (MB)": by_step["memory_mb"].max(),
-        }
-    ).reset_index()
+    table = {
+        "jobs": by_step["seconds"].size(),
+        "minutes, all jobs": by_step["seconds"].sum() / 60,
+        "seconds, median job": by_step["seconds"].median(),
+        "memory, largest job (MB)": by_step["memory_mb"].max(),
+    }
+    return pd.DataFrame(table).reset_index()

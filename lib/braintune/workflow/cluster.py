@@ -1,7 +1,7 @@
-"""Where jobs run: an engine's file gives Snakemake its executor and what to ask of a cluster for each job.
+"""Where jobs run: an engine's file names Snakemake's executor and the resources of each job.
 
-Such a file is a profile in Snakemake's sense, a list of its options, which lies beside the profiles of this project in
-`notebooks/profiles`, or anywhere else. What a job asks for by default is in the Snakefile; the rest is up to Snakemake.
+Such a file is a profile of Snakemake, a list of its options, in `notebooks/profiles` or anywhere else. The Snakefile
+holds the default resources of each job.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,6 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import PROFILES, is_engine, read_settings
 
 
-def known() -> list[str]:
-    """Return the names of the engines that have a file in `notebooks/profiles`."""
-    return sorted(path.stem for path in PROFILES.glob("*.yml") if is_engine(path))
-
-
 def engine_path(engine: str) -> Path:
     """Return the file of an engine given by name or by path.
 
@@ -27,7 +22,8 @@ def engine_path(engine: str) -> Path:
         If there is none, or it names no executor.
     """
     path = Path(engine) if engine.endswith((".yml", ".yaml")) else PROFILES / f"{engine}.yml"
-    remedy = f"known: {', '.join(known())}, or give the path of a .yml file made from one of them"
+    known = sorted(path.stem for path in PROFILES.glob("*.yml") if is_engine(path))
+    remedy = f"known: {', '.join(known)}, or give the path of a .yml file made from one of them"
     if not path.is_file():
         raise BraintuneError(f"no engine {engine!r}; {remedy}")
     if not is_engine(path):
@@ -36,12 +32,9 @@ def engine_path(engine: str) -> Path:
 
 
 def installed(executor: str) -> bool:
-    """Return whether Snakemake has an executor: of itself, or by its plugin."""
-    return executor in ("local", "dryrun", "touch") or find_spec(_plugin(executor)) is not None
-
-
-def _plugin(executor: str) -> str:
-    return f"snakemake_executor_plugin_{executor.replace('-', '_')}"
+    """Return whether Snakemake has an executor, built in or as a plugin."""
+    plugin = f"snakemake_executor_plugin_{executor.replace('-', '_')}"
+    return executor in ("local", "dryrun", "touch") or find_spec(plugin) is not None
 
 
 def read_engine(path: Path) -> dict[str, Any]:
@@ -50,22 +43,18 @@ def read_engine(path: Path) -> dict[str, Any]:
     Raises
     ------
     BraintuneError
-        If it is not valid YAML, or Snakemake's plugin for its executor is not installed.
+        If it is not valid YAML, Snakemake's plugin for its executor is not installed, or a block of resources has lost
+        its lines (Snakemake's message would not name it).
     """
     options = read_settings(path)
     executor = str(options["executor"])
     if not installed(executor):
+        plugin = f"snakemake-executor-plugin-{executor.replace('_', '-')}"
         raise BraintuneError(
-            f"{path.name}: executor: {executor!r} needs {_plugin(executor).replace('_', '-')}, which is not installed; "
-            f"install it: .venv/bin/pip install {_plugin(executor).replace('_', '-')}"
+            f"{path.name}: executor: {executor!r} needs {plugin}, which is not installed; install it: "
+            f".venv/bin/pip install {plugin}"
         )
-    _require_resources(path, options)
-    return options
-
-
-def _require_resources(path: Path, options: Mapping[str, Any]) -> None:
-    """Refuse a block of resources that has lost its lines: Snakemake's message would not name it."""
-    blocks = {key: options[key] for key in ("default-resources", "set-resources") if key in options}
+    blocks: dict[str, Any] = {key: options[key] for key in ("default-resources", "set-resources") if key in options}
     blocks |= {f"set-resources: {rule}": lines for rule, lines in (options.get("set-resources") or {}).items()}
     for name, lines in blocks.items():
         if not isinstance(lines, Mapping) or not lines:
@@ -73,10 +62,11 @@ def _require_resources(path: Path, options: Mapping[str, Any]) -> None:
                 f"{path.name}: {name}: {lines!r} must hold `name: value` lines; where there are none left, remove "
                 f"`{name.split(': ')[-1]}:` as well"
             )
+    return options
 
 
 def options_for(engine: str) -> list[str]:
     """Return what an engine adds to the command line of Snakemake."""
     path = engine_path(engine)
-    # The executor once more: Snakemake would take a folder of that name beside the file for what is meant.
+    # The executor is repeated: Snakemake might take a folder of the same name for the profile.
     return ["--profile", str(path), "--executor", str(read_engine(path)["executor"])]

@@ -61,7 +61,7 @@ def check(study: Study) -> None:
 
 
 def execute(profile: str, job: Job) -> Path:
-    """Execute one notebook with papermill, and keep it; a failed one is kept beside with its traceback.
+    """Execute one notebook with papermill, and keep it; a failed one is kept with its traceback, as `….failed.ipynb`.
 
     Parameters
     ----------
@@ -92,19 +92,20 @@ def execute(profile: str, job: Job) -> Path:
 
 
 def _sweep(study: Study, job: Job) -> None:
-    """Remove what a killed process had begun to write of a job's files, under temporary names."""
+    """Remove temporary files that a killed process of this job left behind."""
     for place in (executed_notebook(study, job), *artefacts(study, job)):
         for begun in place.parent.glob(f".{glob.escape(place.name)}.*"):
             begun.unlink()
 
 
 def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, Any]:
-    """Return the notebook of a job with what came out; as long as it is not whole it is kept as `failed`."""
+    """Return the executed notebook of a job; until it is complete its cells are saved as `failed`."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     source = NOTEBOOKS / f"{job.step}.ipynb"
-    os.environ.update(_thread_limits(study.threads))
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    os.environ.update(dict.fromkeys(threads, str(study.threads)) | {"TOKENIZERS_PARALLELISM": "false"})
     try:
         return papermill.execute_notebook(
             str(source),
@@ -128,13 +129,13 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
         if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
             raise
         raise BraintuneError(
-            f"{job.label}: its process was killed from outside, as a system does that runs out of memory; close "
+            f"{job.label}: its process was killed from outside, probably because memory ran out; close "
             "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
         ) from None
 
 
 def _given(profile: str, job: Job, declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what papermill gives a notebook: the profile and the job's own parameters, and that results are kept."""
+    """Return the parameters of a notebook: the profile, those of the job, and `save` where it is declared."""
     path = profile_path(profile).resolve()
     named = path.stem if path.parent == PROFILES else os.path.relpath(path, base.REPOSITORY)
     given = {"profile": named, **dict(job.parameters)} | ({"save": True} if "save" in declared else {})
@@ -151,7 +152,7 @@ def keep(study: Study, job: Job, notebook: dict[str, Any], stamp: str | None, se
     target = executed_notebook(study, job)
     for cell in notebook["cells"]:
         for output in cell.get("outputs", ()):
-            if output.get("name") == "stderr":  # a warning without the place of a file on this machine
+            if output.get("name") == "stderr":  # drop paths of this machine from warnings
                 output["text"] = _WARNING.sub(r"\1\n", output["text"])
     notebook["metadata"]["braintune"] = {
         "fingerprint": stamp,
@@ -171,7 +172,7 @@ _WARNING = re.compile(r"^\S[^\n]*?:\d+: (\w+: [^\n]*)\n(?:  [^\n]*\n)?", re.M)
 
 
 class _Progress:
-    """What a notebook prints, on the terminal: its newest line, where the last one was a while ago."""
+    """Prints the newest line of a notebook's output on the terminal, at most every half minute."""
 
     every = 30.0  # seconds
 
@@ -186,12 +187,6 @@ class _Progress:
 
     def flush(self) -> None:
         """Do nothing: every line is printed at once."""
-
-
-def _thread_limits(threads: int) -> dict[str, str]:
-    """Environment that holds the numerical libraries of a kernel to `threads` threads, and off the net."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def main(words: list[str]) -> None:

@@ -29,9 +29,9 @@ from braintune.workflow.jobs import (
     stamp_of,
 )
 
-#: Modules that only draw and word results. Their changes make the figures step stale, which draws for the whole book.
+#: Modules that only draw and word results: a change in them makes only the figures step stale.
 DRAWING = {"results.figures", "results.prose", "results.brain_maps"}
-#: Its imports are the readers of all brain data; a job depends on those of its own.
+#: It imports the readers of all brain data; a job depends only on those of its brains.
 _REGISTRY = "datasets.brains.registry"
 
 
@@ -87,8 +87,8 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
 def fingerprints(study: Study) -> dict[Job, str]:
     """Return, for every job of a run, 16 hex digits over everything that its results depend on.
 
-    A job is stale when its notebook, its library files, its parameters, its own data or a job upstream changed: a
-    task, a brain data set or a participant that joins the run leaves the others' results alone.
+    A job is stale when its notebook, library files, parameters, data or a job upstream changed. Adding a task, a brain
+    data set or a participant to the run leaves the results of the others valid.
     """
     found: dict[Job, str] = {}
     for job in all_jobs(study):  # in the order of the chain, so what is upstream is there

@@ -7,19 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from braintune.core import base, store
+from braintune.core import base, settings, store
 from braintune.core.base import BraintuneError, lookup
-from braintune.core.settings import (
-    AnalysisSettings,
-    BrainSettings,
-    DecodingSettings,
-    EmbeddingSettings,
-    Settings,
-    SimulationSettings,
-    TaskSettings,
-    TuningSettings,
-    WorldSettings,
-)
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
 from braintune.models.checkpoints import FILES, model_folder
@@ -42,19 +31,20 @@ class Step:
     """
 
     own: tuple[str, ...]
-    groups: tuple[type[Settings], ...]
+    groups: tuple[type[settings.Settings], ...]
     after: tuple[str, ...] = ()
 
 
-_TUNING = (WorldSettings, TaskSettings, TuningSettings)
-_BRAINS = (WorldSettings, BrainSettings, SimulationSettings)
+_TUNING = (settings.WorldSettings, settings.TaskSettings, settings.TuningSettings)
+_BRAINS = (settings.WorldSettings, settings.BrainSettings, settings.SimulationSettings)
+_DECODING, _ANALYSIS = settings.DecodingSettings, settings.AnalysisSettings
 
 STEPS: dict[str, Step] = {
     "tuning": Step(("task", "method", "seed"), _TUNING),
-    "embeddings": Step(("brain",), (*_BRAINS, EmbeddingSettings), ("tuning",)),
-    "decoding": Step(("brain", "participant"), (*_BRAINS, DecodingSettings), ("embeddings",)),
-    "rsa": Step(("brain",), (*_BRAINS, DecodingSettings, AnalysisSettings), ("embeddings",)),
-    "figures": Step((), (DecodingSettings, AnalysisSettings), ("decoding", "rsa")),
+    "embeddings": Step(("brain",), (*_BRAINS, settings.EmbeddingSettings), ("tuning",)),
+    "decoding": Step(("brain", "participant"), (*_BRAINS, _DECODING), ("embeddings",)),
+    "rsa": Step(("brain",), (*_BRAINS, _DECODING, _ANALYSIS), ("embeddings",)),
+    "figures": Step((), (_DECODING, _ANALYSIS), ("decoding", "rsa")),
 }
 
 
@@ -95,7 +85,7 @@ def parse_job(step: str, words: Mapping[str, str]) -> Job:
         fault = "missing" if differing[0] in own else "unknown"
         raise BraintuneError(f"parameter {differing[0]!r} is {fault}; {step} takes {wanted}")
     if not words.get("seed", "0").isdecimal():
-        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number from 0")
+        raise BraintuneError(f"seed: {words['seed']!r} must be a whole number, at least 0")
     return make_job(step, **{k: int(words[k]) if k == "seed" else words[k] for k in own})
 
 
@@ -112,8 +102,7 @@ def all_jobs(study: Study) -> list[Job]:
         for name in study.brains
         for participant in participants(study, name)
     ]
-    embeddings = [make_job("embeddings", brain=name) for name in study.brains]
-    rsa = [make_job("rsa", brain=name) for name in study.brains]
+    embeddings, rsa = ([make_job(step, brain=name) for name in study.brains] for step in ("embeddings", "rsa"))
     return [*tuning, *embeddings, *decoding, *rsa, make_job("figures")]
 
 
@@ -132,13 +121,17 @@ def executed_notebook(study: Study, job: Job) -> Path:
 
 def benchmark_file(study: Study, job: Job) -> Path:
     """Return the path of the table in which Snakemake records the seconds and the memory of a job."""
-    notebook = executed_notebook(study, job)
-    return notebook.with_suffix(".benchmark.tsv")
+    return executed_notebook(study, job).with_suffix(".benchmark.tsv")
+
+
+def note_of(path: Path) -> dict[str, Any]:
+    """Return what was stamped into an executed notebook; nothing where it has no stamp or is not there."""
+    return read_notebook(path)["metadata"].get("braintune", {}) if path.is_file() else {}
 
 
 def stamp_of(path: Path) -> str | None:
     """Return the fingerprint stamped into an executed notebook; None where it has none or is not there."""
-    return read_notebook(path)["metadata"].get("braintune", {}).get("fingerprint") if path.is_file() else None
+    return note_of(path).get("fingerprint")
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
@@ -176,7 +169,7 @@ def artefacts(study: Study, job: Job) -> list[Path]:
 
 
 def outputs(study: Study, job: Job) -> dict[str, str]:
-    """Return path (relative to the folder of all runs) → SHA-256 of the files that are there of a job's artefacts."""
+    """Return path (relative to the folder of all runs) → SHA-256 of the existing files of a job's artefacts."""
     found: dict[str, str] = {}
     for place in artefacts(study, job):
         files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]

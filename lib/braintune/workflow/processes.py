@@ -1,4 +1,4 @@
-"""Commands, and what holds the processes of a run together: one writer for each job, and none that outlives the run."""
+"""Processes of a run: one writer for each job, and no process that outlives the run."""
 
 import fcntl
 import os
@@ -34,15 +34,14 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def alone(target: Path) -> Iterator[int]:
-    """Hold the lock of what one job makes: no two processes ever write the same files.
+    """Hold the lock of what one job makes, so that no two processes write the same files.
 
-    Another process may still be running, where Snakemake was killed and what it had started was not, or where two
-    profiles share a model; then this one waits.
+    If another process holds it (two profiles share a model, or a killed Snakemake left a job running), this one waits.
 
     Yields
     ------
     lock : int
-        A file descriptor. A process that inherits it keeps the lock for as long as it lasts.
+        A file descriptor. A process that inherits it holds the lock until it ends.
     """
     folder = target.parent / ".locks"
     make_folder(folder)
@@ -53,7 +52,7 @@ def alone(target: Path) -> Iterator[int]:
         except BlockingIOError:
             print(f"          {target.name}: another process is still making it; waiting for its end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # some shared file systems know no locks; the run has said so
+        except OSError:  # some shared file systems have no locks; the run has warned of it
             pass
         yield lock
     finally:
@@ -61,10 +60,9 @@ def alone(target: Path) -> Iterator[int]:
 
 
 def end_with_parent(every: float = 1.0) -> None:
-    """End this process soon after the one whose id stands in ``BRAINTUNE_PARENT``, as Ctrl-C would.
+    """End this process, as Ctrl-C would, soon after the process whose id is in ``BRAINTUNE_PARENT``.
 
-    Snakemake ends nothing that it has started where it is killed itself, and a job that went on would compute beside
-    the same job of the next run.
+    A killed Snakemake leaves its jobs running, and they would compute the same as the jobs of the next run.
     """
     if not (parent := os.environ.pop("BRAINTUNE_PARENT", "")):
         return  # started by hand
@@ -72,7 +70,7 @@ def end_with_parent(every: float = 1.0) -> None:
     def watch() -> None:
         while str(os.getppid()) == parent:
             time.sleep(every)
-        os.kill(os.getpid(), signal.SIGINT)  # a kernel or a build is ended with it
+        os.kill(os.getpid(), signal.SIGINT)  # ends a kernel or a build as well
         time.sleep(10 * every)
         os._exit(1)
 

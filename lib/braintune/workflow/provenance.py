@@ -10,7 +10,7 @@ import pandas as pd
 from braintune.core.study import Study
 from braintune.core.versions import code_and_versions
 from braintune.workflow.fingerprints import book_fingerprint, data_of, fingerprints
-from braintune.workflow.jobs import Job, all_jobs, benchmark_file, executed_notebook, read_notebook
+from braintune.workflow.jobs import all_jobs, benchmark_file, executed_notebook, note_of
 
 
 def provenance(study: Study) -> dict[str, Any]:
@@ -22,15 +22,9 @@ def provenance(study: Study) -> dict[str, Any]:
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         "data": {file: sha for job in stamps for file, sha in data_of(study, job).items()},
         "fingerprints": {job.label: stamp for job, stamp in stamps.items()},
-        "seconds": {job.label: _note(study, job).get("seconds") for job in stamps},
+        "seconds": {job.label: note_of(executed_notebook(study, job)).get("seconds") for job in stamps},
         "book": book_fingerprint(study),
     }
-
-
-def _note(study: Study, job: Job) -> dict[str, Any]:
-    """What was stamped into a job's executed notebook; nothing where there is none."""
-    path = executed_notebook(study, job)
-    return read_notebook(path)["metadata"].get("braintune", {}) if path.is_file() else {}
 
 
 def job_costs(study: Study) -> pd.DataFrame:
@@ -40,7 +34,7 @@ def job_costs(study: Study) -> pd.DataFrame:
     """
     rows = []
     for job in all_jobs(study):
-        seconds = _note(study, job).get("seconds")
+        seconds = note_of(executed_notebook(study, job)).get("seconds")
         file = benchmark_file(study, job)
         memory = pd.read_csv(file, sep="\t")["max_rss"].max() if file.is_file() else np.nan
         if seconds is not None:

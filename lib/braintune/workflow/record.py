@@ -31,7 +31,7 @@ def keep_run(study: Study) -> Path:
             raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
     decoded = tables.collect(study, "decoding")
     at_layer = tables.scores(decoded, study)
-    where = ["brain", "region", "representation", "task", "method", "seed", "layer", "folds"]
+    where = ["brain", "region", *tables.REPRESENTATION, "layer", "folds"]
     layers = decoded.groupby(where, sort=False, dropna=False)["pairwise"].mean().reset_index()
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
@@ -49,7 +49,7 @@ def keep_run(study: Study) -> Path:
 def draw_picture() -> Path:
     """Draw the difference between the methods in the recorded real run, for whoever reads the README."""
     real = recorded()
-    tests = claims.task_table(claims.judge(real.study, real.at_layer, real.closeness, real.tuned))
+    tests = claims.task_table(claims.judge(real))
     path = FOLDER / "real" / "difference.svg"
     with store.atomic(path) as temporary:
         figures.difference_by_task(tests, real.study.margin).savefig(temporary, format="svg", metadata={"Date": None})

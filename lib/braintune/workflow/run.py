@@ -17,11 +17,11 @@ from braintune.workflow.processes import make_folder
 
 
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
-    """Check a profile where something is to be done, then become Snakemake and run every job that is not up to date.
+    """Check a profile, then become Snakemake and run every job that is not up to date.
 
-    The stamped fingerprints alone decide what is not up to date, and Snakemake gets the list: its own records of a
-    run are left behind when a folder is copied or moved. The lock of a run's folder lasts exactly as long as Snakemake
-    does, also where that is killed. (Snakemake's own lock would remain, and have to be removed by hand.)
+    The stamped fingerprints alone decide which jobs are stale, and Snakemake gets the list: its own records are lost
+    when a folder is copied or moved. The lock of a run's folder lasts exactly as long as Snakemake, even if that is
+    killed; Snakemake's own lock would remain and have to be removed by hand.
 
     Parameters
     ----------
@@ -30,8 +30,7 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     options : iterable of str
         Further options of Snakemake, such as ``--cores 2`` or ``--dry-run``.
     engine : str
-        Where jobs run: name or path of an engine's file, see :mod:`braintune.workflow.cluster`; nothing for this
-        machine.
+        Where jobs run: name or path of an engine's file, see :mod:`braintune.workflow.cluster`; empty for this machine.
 
     Raises
     ------
@@ -63,15 +62,15 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
 
 
 def stale_file(study: Study) -> Path:
-    """Return the file that lists the executed notebooks which are to be made again; the Snakefile reads it."""
+    """Return the path of the list of pages to be made again, which the Snakefile reads."""
     return study.folder / ".stale.json"
 
 
 def book_is_current(study: Study) -> bool:
-    """Return whether the built book is there and was built from the present state of everything it shows."""
+    """Return whether the book is built and up to date with everything it shows."""
     try:
         built = store.read_json(study.folder / "provenance.json")["book"]
-    except (BraintuneError, KeyError, TypeError):  # missing, damaged or incomplete: the book writes it again
+    except (BraintuneError, KeyError, TypeError):  # missing or damaged: the book writes it again
         return False
     return study.book_page.is_file() and built == book_fingerprint(study)
 

@@ -1,8 +1,7 @@
 """Is a run still what was computed? Every job's fingerprint and every file's checksum, compared with what was recorded.
 
-A job stamps its fingerprint, the SHA-256 of what it made and that of its page into its executed notebook (see
-:mod:`braintune.workflow.jobs`). ``python -m braintune verify PROFILE`` (``make verify PROFILE=…``) computes both
-again, and changes nothing.
+A job stamps its fingerprint, the SHA-256 of what it made and that of its page into its executed notebook.
+``make verify PROFILE=…`` computes both again, and changes nothing.
 """
 
 from collections.abc import Iterator
@@ -12,24 +11,16 @@ from braintune.core import store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import (
-    Job,
-    all_jobs,
-    artefacts,
-    executed_notebook,
-    outputs,
-    page_checksum,
-    read_notebook,
-)
+from braintune.workflow.jobs import Job, all_jobs, executed_notebook, outputs, page_checksum, read_notebook
 
-#: What a file may be, the good first; the last three make a run unfit to be trusted.
+#: States of a file; with any of the last three a run cannot be trusted.
 STATES = ("as made", "not recorded", "stale", "altered", "missing")
 FAULTS = STATES[2:]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one file.
+    """The state of one file.
 
     Attributes
     ----------
@@ -55,10 +46,6 @@ class Finding:
 def verify(study: Study) -> list[Finding]:
     """Compare every executed notebook, table, array and figure of a run with what was recorded of it.
 
-    Parameters
-    ----------
-    study : Study
-
     Returns
     -------
     list of Finding
@@ -67,7 +54,7 @@ def verify(study: Study) -> list[Finding]:
     Raises
     ------
     BraintuneError
-        If the data are not there that the fingerprints are made of.
+        If data are missing that the fingerprints are made of.
     """
     stamps = fingerprints(study)
     found = [finding for job, stamp in stamps.items() for finding in _job(study, job, stamp)]
@@ -75,54 +62,36 @@ def verify(study: Study) -> list[Finding]:
 
 
 def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
-    """Yield what is found of one job: its page first, then its files."""
+    """Yield the state of one job's page, then of its files; a page that is altered and stale is called altered."""
     path = executed_notebook(study, job)
     page = path.relative_to(study.root).as_posix()
-    note = {}
-    if not path.is_file():
-        yield Finding("missing", job.label, page)
+    recorded: dict[str, str] = {}
+    try:
+        notebook = read_notebook(path)
+    except BraintuneError:
+        damaged = "it is not a whole notebook"
+        yield Finding("altered", job.label, page, damaged) if path.is_file() else Finding("missing", job.label, page)
     else:
-        try:
-            notebook = read_notebook(path)
-        except BraintuneError:
-            yield Finding("altered", job.label, page, "it is not a whole notebook")
-        else:
-            note = notebook["metadata"].get("braintune", {})
-            yield _page(job, page, note, stamp, page_checksum(notebook))
-    yield from _files(study, job, note.get("outputs"))
-
-
-def _page(job: Job, page: str, note: dict, stamp: str, checksum: str) -> Finding:
-    """Return what is found of an executed notebook; one that is altered and stale is called altered."""
-    if note.get("page", checksum) != checksum:
-        return Finding("altered", job.label, page, "its cells are not those that were executed")
-    if note.get("fingerprint") != stamp:
+        note = notebook["metadata"].get("braintune", {})
+        recorded = note.get("outputs", {})
         had = note.get("fingerprint") or "none"
-        return Finding("stale", job.label, page, f"fingerprint {had}; profile, data and code now give {stamp}")
-    return Finding("as made" if "page" in note else "not recorded", job.label, page)
-
-
-def _files(study: Study, job: Job, recorded: dict[str, str] | None) -> Iterator[Finding]:
-    """Yield what is found of the files of one job; `recorded` is path → SHA-256, None where there is no record."""
+        if note.get("page") != page_checksum(notebook):
+            yield Finding("altered", job.label, page, "its cells are not those that were executed")
+        elif had != stamp:
+            yield Finding("stale", job.label, page, f"fingerprint {had}; profile, data and code now give {stamp}")
+        else:
+            yield Finding("as made", job.label, page)
     there = outputs(study, job)
-    for file in sorted(there.keys() | (recorded or {}).keys()):
-        wanted = (recorded or {}).get(file)
-        state = "missing" if file not in there else "as made" if there[file] == wanted else "altered"
-        yield Finding(state if wanted else "not recorded", job.label, file)
-    if recorded is None:  # what the job makes in any case
-        for place in artefacts(study, job):
-            if not place.exists():
-                yield Finding("missing", job.label, place.relative_to(study.root).as_posix())
+    for file in sorted(there.keys() | recorded.keys()):
+        state = "missing" if file not in there else "as made" if there[file] == recorded.get(file) else "altered"
+        yield Finding(state if file in recorded else "not recorded", job.label, file)
 
 
 def _book(study: Study, stamps: dict[Job, str]) -> Finding:
-    """Return whether the built book is there and was built from notebooks of the present state."""
-    page = study.book_page
-    name = page.relative_to(study.root).as_posix()
-    facts = study.folder / "provenance.json"
-    if not page.is_file() or not facts.is_file():
-        gone = name if not page.is_file() else facts.name
-        return Finding("missing", "book", gone)
+    """Return the state of the built book: whether it exists and shows the present state of every job."""
+    name, facts = study.book_page.relative_to(study.root).as_posix(), study.folder / "provenance.json"
+    if not study.book_page.is_file() or not facts.is_file():
+        return Finding("missing", "book", facts.name if study.book_page.is_file() else name)
     try:
         built = store.read_json(facts)["fingerprints"]
     except (ValueError, KeyError, TypeError, BraintuneError):
@@ -147,7 +116,7 @@ def report(study: Study, found: list[Finding]) -> str:
 
 
 def main(words: list[str]) -> int:
-    """Verify one profile's run and print what was found; return 1 where anything is stale, altered or missing."""
+    """Verify one profile's run and print the result; return 1 where anything is stale, altered or missing."""
     if len(words) != 1:
         raise BraintuneError("which run? give one profile: make verify PROFILE=quick")
     study = Study.load(words[0])

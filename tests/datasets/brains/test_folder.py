@@ -240,20 +240,10 @@ class TestFaults:
         ("arrays", "message"),
         [
             ({"IFG": np.ones((N, 2))}, r"P02\.npz has no region 'AngG', which participant P01 has; it has IFG"),
-            ({"IFG": np.ones((N + 1, 2)), "AngG": np.ones((N, 1))}, r"shape \(7, 2\) do not go with 6 stimuli"),
             ({"IFG": np.eye(N), "AngG": np.ones((N, 0))}, "region AngG: no voxels"),
-            ({"IFG": np.full((N, 2), np.nan), "AngG": np.eye(N)}, "region IFG: 12 of 12 values are NaN or infinite"),
-            ({"IFG": np.eye(N), "AngG": np.ones((N, 2))}, "region AngG: every voxel is constant"),
-            ({"IFG": np.ones(N), "AngG": np.ones((N, 2))}, "IFG has shape .*two numeric axes are needed"),
         ],
     )
     def test_arrays_that_do_not_fit(self, folder, arrays, message):
         np.savez(folder / "P02.npz", **arrays)
         with pytest.raises(BraintuneError, match=message):
             load_brain(study(), "folder").load("P02")
-
-    def test_files_cut_short(self, folder):
-        path = folder / "P01.npz"
-        path.write_bytes(path.read_bytes()[:-30])
-        with pytest.raises(BraintuneError, match=r"P01\.npz is not a readable \.npz file"):
-            load_brain(study(), "folder")

@@ -39,18 +39,19 @@ def folder(tmp_path, monkeypatch):
     for name in ("M01", "M02"):
         np.savez(concepts / f"{name}.npz", responses=rng.standard_normal((3, 5)).astype(np.float32))
     (story / "regions.txt").write_text("\n".join(PARTS) + "\n")
-    words = [
-        ("They", 1, 0, 1),
-        ("ve", 1, 1, 2),
-        ("gone", 1, 2, 3),
-        ("Is", 2, 30, 31),
-        ("it", 2, 31, 40),
-        ("TRUE", 2, 40, 41),
-    ]
+    words = [("They", 1, 0, 1), ("ve", 1, 1, 2), ("gone", 1, 2, 3)]
+    words += [("Is", 2, 30, 31), ("it", 2, 31, 40), ("TRUE", 2, 40, 41)]
     pd.DataFrame(words, columns=["word", "sentence", "onset_s", "offset_s"]).to_csv(story / "words.csv", index=False)
     np.savez(story / "s07.npz", timecourses=rng.standard_normal((SCANS, 2)).astype(np.float32))
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     return tmp_path / "brain"
+
+
+def write_eight_sentences(folder):
+    """Write another story: sentence s has 1 + s * s % 5 words."""
+    rows = [("yes", s, 10 * s + k, 10 * s + k + 0.3 * s) for s in range(8) for k in range(1 + s * s % 5)]
+    table = pd.DataFrame(rows, columns=["word", "sentence", "onset_s", "offset_s"])
+    table.to_csv(folder / "alice2016" / "words.csv", index=False)
 
 
 class TestConcepts:
@@ -140,11 +141,7 @@ class TestStory:
         assert data.stimuli.sentences[0].startswith("Alice was beginning to get very tired of sitting by her sister")
 
     def test_nuisance_is_regressed_out_of_the_responses(self, folder):
-        story_file = folder / "alice2016" / "words.csv"
-        rows = [
-            (w, s, 10 * s + k, 10 * s + k + 0.3 * s) for s in range(8) for k, w in enumerate(["yes"] * (1 + s * s % 5))
-        ]
-        pd.DataFrame(rows, columns=["word", "sentence", "onset_s", "offset_s"]).to_csv(story_file, index=False)
+        write_eight_sentences(folder)
         wanted = ["length", "log-length", "duration"]
         plain = load_brain(study(), "alice2016")
         clean = load_brain(study(nuisance=wanted), "alice2016")
@@ -158,11 +155,7 @@ class TestStory:
         np.testing.assert_allclose(design.T @ left, 0, atol=1e-4)
 
     def test_nuisance_is_regressed_out_of_the_embeddings_too(self, folder, tmp_path):
-        words = [
-            (word, s, 10 * s + k, 10 * s + k + 1) for s in range(8) for k, word in enumerate(["yes"] * (1 + s * s % 5))
-        ]
-        table = pd.DataFrame(words, columns=["word", "sentence", "onset_s", "offset_s"])
-        table.to_csv(folder / "alice2016" / "words.csv", index=False)
+        write_eight_sentences(folder)
         run = study(
             nuisance=["length"], methods=["head-only"], scored_only=["head-only"], controls=["position"],
             runs=str(tmp_path / "runs"), learning_rates={"head-only": [0.1]},
@@ -238,12 +231,6 @@ class TestFaults:
     def test_a_corrupt_file(self, folder, content):
         (folder / "pereira2018_exp1" / "M01.npz").write_bytes(content)
         with pytest.raises(BraintuneError, match=r"M01\.npz is not a readable"):
-            load_brain(study(), "pereira2018-exp1").load("M01")
-
-    def test_a_file_cut_short(self, folder):
-        path = folder / "pereira2018_exp1" / "M01.npz"
-        path.write_bytes(path.read_bytes()[:-40])
-        with pytest.raises(BraintuneError, match="not a readable"):
             load_brain(study(), "pereira2018-exp1").load("M01")
 
     def test_stimulus_files_that_do_not_fit(self, folder):

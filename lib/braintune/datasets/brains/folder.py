@@ -3,27 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.brains import nifti, story
-from braintune.datasets.brains.base import (
-    BrainData,
-    BrainSource,
-    LazyCoordinates,
-    Stimuli,
-    data_set_folder,
-    participant_files,
-    read_array,
-    read_csv,
-    read_keys,
-    require_distinct,
-)
+from braintune.datasets.brains import base, nifti, story
+from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
 
-Load = Callable[[str], dict[str, np.ndarray]]
+
+class Responses(NamedTuple):
+    """How responses are read: files by participant (the responses first), regions, arrays of a participant."""
+
+    files: dict[str, dict[str, Path]]
+    regions_of: Callable[[str], tuple[str, ...]]
+    read: Callable[[str, Sequence[str]], dict[str, np.ndarray]]
+    coordinates: Mapping[str, np.ndarray] | None = None
 
 
 def own_study(study: Study) -> BrainData:
@@ -41,37 +38,42 @@ def own_study(study: Study) -> BrainData:
     BraintuneError
         If the folder holds neither table or no participant, or a file does not fit.
     """
-    folder = data_set_folder(SOURCE, study.own_study)
+    folder = base.data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
     timed = story.read_story(table, study) if table.name == "words.csv" else None
-    coordinates = None
-    if not any(folder.glob("*_beta.nii*")):
-        files, regions, load = _from_arrays(folder, study.regions)
-    elif timed:
+    images = any(folder.glob("*_beta.nii*"))
+    if images and timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
-    else:
-        files, regions, load, coordinates = _from_images(folder, study.regions)
+    responses = _images(folder) if images else _arrays(folder)
+    first = next(iter(responses.files))
+    regions = responses.regions_of(first)
 
-    def load_timed(participant: str) -> dict[str, np.ndarray]:
-        assert timed is not None  # the only case in which it is used
-        responses = {}
-        for region, scans in load(participant).items():
-            where = f"{folder / participant}.npz: {region}"
-            lagged = story.respond(timed, scans, study, study.seconds_per_scan, where)
-            responses[region] = lagged.reshape(len(timed.times), -1)
-        return responses
+    def load(participant: str) -> dict[str, np.ndarray]:
+        wanted = [region for region in regions if study.regions is None or region in study.regions]
+        present = responses.regions_of(participant)
+        path = next(iter(responses.files[participant].values()))
+        if absent := [region for region in wanted if region not in present]:
+            raise BraintuneError(
+                f"{path} has no region {absent[0]!r}, which participant {first} has; it has {', '.join(present)}; "
+                "leave one of the two out (`regions`, `participants`)"
+            )
+        found = responses.read(participant, wanted)
+        if timed is None:
+            return found
+        lagged = {r: story.respond(timed, x, study, study.seconds_per_scan, f"{path}: {r}") for r, x in found.items()}
+        return {region: values.reshape(len(values), -1) for region, values in lagged.items()}
 
     return BrainData(
         name=SOURCE.name,
-        participants=tuple(files),
+        participants=tuple(responses.files),
         regions=regions,
         networks={region: region for region in regions},
         stimuli=timed.stimuli if timed else stimuli_of(table),
         simulated=False,
-        load=load_timed if timed else load,
-        coordinates=coordinates,
+        load=load,
+        coordinates=responses.coordinates,
         texts={table.name: table},
-        files=files,
+        files=responses.files,
     )
 
 
@@ -105,7 +107,7 @@ def stimuli_of(path: Path) -> Stimuli:
     BraintuneError
         For an empty table, an empty or repeated sentence, or a group that differs within a stimulus.
     """
-    table = read_csv(path, ("sentence",))
+    table = base.read_csv(path, ("sentence",))
     sentences = [str(sentence).strip() for sentence in table["sentence"]]
     several = "stimulus" in table
     names = table["stimulus"].astype(str) if several else pd.Series([f"sentence {i + 1}" for i in range(len(table))])
@@ -115,22 +117,14 @@ def stimuli_of(path: Path) -> Stimuli:
     if several and "" in set(sentences):
         raise BraintuneError(f"{path}: sentence of row {sentences.index('') + 1} is empty; write it there")
     if not several:
-        require_distinct(sentences, str(path), "average the responses to it, and list it once")
-    groups = {}
-    for column in ("passage", "topic", "position"):
-        if column in table:
-            groups[column] = _by_stimulus(path, table[column], number)
+        base.require_distinct(sentences, str(path), "average the responses to it, and list it once")
+    columns = [column for column in ("passage", "topic", "position") if column in table]
+    groups = {column: _by_stimulus(path, table[column], number) for column in columns}
     if "position" in groups and not pd.api.types.is_integer_dtype(groups["position"].dtype):
         raise BraintuneError(f"{path}: column 'position' must hold whole numbers from 0; leave it out, or mend it")
     coded = {column: pd.factorize(groups[column])[0] for column in ("passage", "topic") if column in groups}
-    return Stimuli(
-        [str(name) for name in unique],
-        sentences,
-        number,
-        **coded,
-        position=groups.get("position"),
-        contiguous="position" in groups and "passage" not in groups,
-    )
+    position, one_story = groups.get("position"), "position" in groups and "passage" not in groups
+    return Stimuli([str(name) for name in unique], sentences, number, **coded, position=position, contiguous=one_story)
 
 
 def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarray:
@@ -148,58 +142,37 @@ def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarra
 # --- responses ---------------------------------------------------------------------------------------------------
 
 
-def _from_arrays(folder: Path, asked: Sequence[str] | None) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load]:
-    """Return participants, regions and loader of a folder with an .npz file for each participant.
-
-    The loader reads the regions that are asked for (None asks for all).
-    """
-    files = participant_files(folder, "*.npz")
-    first = next(iter(files))
-    regions = read_keys(folder / f"{first}.npz")
-
-    def load(participant: str) -> dict[str, np.ndarray]:
-        path = folder / f"{participant}.npz"
-        wanted = _wanted(regions, asked)
-        _must_have(path, read_keys(path), wanted, first)
-        return {region: read_array(path, region, finite=False) for region in wanted}
-
-    return files, regions, load
+def _arrays(folder: Path) -> Responses:
+    """Read a folder with an .npz file for each participant, one array a region."""
+    files = base.participant_files(folder, "*.npz")
+    return Responses(
+        files,
+        regions_of=lambda participant: base.read_keys(folder / f"{participant}.npz"),
+        read=lambda participant, regions: {
+            region: base.read_array(folder / f"{participant}.npz", region, finite=False) for region in regions
+        },
+    )
 
 
-def _from_images(
-    folder: Path, asked: Sequence[str] | None
-) -> tuple[dict[str, dict[str, Path]], tuple[str, ...], Load, Mapping[str, np.ndarray] | None]:
-    """Return participants, regions, loader and coordinates of a folder with NIfTI images; see :func:`_from_arrays`."""
+def _images(folder: Path) -> Responses:
+    """Read a folder with a NIfTI image for each participant, and masks of all participants or of each."""
     betas = {file.name.split("_beta.nii")[0]: file for file in sorted(folder.glob("*_beta.nii*"))}
     masks = {who: nifti.masks(folder, who) for who in betas}
-    first = next(iter(betas))
-    regions = tuple(masks[first])
-    if not regions:
+    first = next(iter(masks))
+    if not masks[first]:
         raise BraintuneError(
             f"{folder}: no mask for participant {first}; a region's mask is mask-<region>.nii.gz (of all "
             f"participants) or {first}_mask-<region>.nii.gz"
         )
-
-    def load(participant: str) -> dict[str, np.ndarray]:
-        wanted = _wanted(regions, asked)
-        _must_have(betas[participant], masks[participant], wanted, first)
-        return nifti.read_masked(betas[participant], {region: masks[participant][region] for region in wanted})
-
-    files = {who: {f.name: f for f in (betas[who], *masks[who].values())} for who in betas}
-    shared = all(paths.get(r, masks[first][r]) == masks[first][r] for paths in masks.values() for r in regions)
-    return files, regions, load, LazyCoordinates(cache(lambda: nifti.coordinates(masks[first]))) if shared else None
-
-
-def _wanted(regions: tuple[str, ...], asked: Sequence[str] | None) -> tuple[str, ...]:
-    return tuple(region for region in regions if asked is None or region in asked)
-
-
-def _must_have(path: Path, present: Mapping | tuple[str, ...], regions: tuple[str, ...], first: str) -> None:
-    if absent := [region for region in regions if region not in present]:
-        raise BraintuneError(
-            f"{path} has no region {absent[0]!r}, which participant {first} has; it has {', '.join(present)}; "
-            "leave one of the two out (`regions`, `participants`)"
-        )
+    shared = all(own.get(region, mask) == mask for own in masks.values() for region, mask in masks[first].items())
+    return Responses(
+        {who: {file.name: file for file in (betas[who], *masks[who].values())} for who in betas},
+        regions_of=lambda participant: tuple(masks[participant]),
+        read=lambda participant, regions: nifti.read_masked(
+            betas[participant], {region: masks[participant][region] for region in regions}
+        ),
+        coordinates=LazyCoordinates(cache(lambda: nifti.coordinates(masks[first]))) if shared else None,
+    )
 
 
 SOURCE = BrainSource(

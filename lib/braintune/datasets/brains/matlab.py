@@ -2,7 +2,8 @@
 
 A cell array becomes a list (column by column, as MATLAB counts), a text a str, a struct a dict, numbers an array of the
 shape they have in MATLAB. Nothing in a file is executed, and a separate process reads it: a damaged file may crash
-scipy, or claim more memory than there is.
+scipy, or claim more memory than there is. Every function raises BraintuneError for such a file, and for one that is cut
+short or is no MATLAB file.
 """
 
 import json
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,7 @@ from braintune.datasets.brains import matlab_subprocess
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the variables of a file and their shapes in MATLAB; no values are read.
-
-    Raises
-    ------
-    BraintuneError
-        If the file is cut short, damaged, or no MATLAB file.
-    """
+    """Return the variables of a file and their shapes in MATLAB; no values are read."""
     return {name: tuple(shape) for name, shape in _ask(path, "shapes").items()}
 
 
@@ -42,11 +36,6 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None = No
     names : collection of str
     fields : collection of str, optional
         Of a struct, only these fields.
-
-    Raises
-    ------
-    BraintuneError
-        If the file is cut short, damaged, or no MATLAB file.
     """
     return _ask(path, "read", list(names), None if fields is None else list(fields))
 
@@ -64,16 +53,10 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
     Returns
     -------
     float32 array of shape (n_rows, n_columns)
-
-    Raises
-    ------
-    BraintuneError
-        If the file is cut short, damaged, or no MATLAB file.
     """
     return _ask(path, "read_columns", name, np.asarray(columns).tolist())
 
 
-_lock = threading.Lock()
 _processes: list[subprocess.Popen] = []  # the one that reads, once it is started
 
 
@@ -81,22 +64,15 @@ def _reader() -> subprocess.Popen:
     """Return the process that reads; it is started when first needed, and again after a crash."""
     if not _processes or _processes[0].poll() is not None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # each thread claims memory
-        _processes[:] = [
-            subprocess.Popen(
-                [sys.executable, "-P", matlab_subprocess.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=environment,
-            )
-        ]
+        words, pipe = [sys.executable, "-P", matlab_subprocess.__file__], subprocess.PIPE
+        child = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment)
+        _processes[:] = [child]
     return _processes[0]
 
 
 def _ask(path: Path, *request: Any) -> Any:
     """Let the other process read the file; its crash, or a lack of memory, is an error like any other damage."""
-    with _lock, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         try:
             child = _reader()
             child.stdin.write(json.dumps([str(path), folder, *request]) + "\n")

@@ -108,18 +108,13 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     try:
         image: Any = nibabel.load(path)
-        _require_stored(path, image)
+        kind = image.get_data_dtype()
+        if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
+            raise ValueError(f"its values are of type {kind}; real numbers are needed")
+        claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
+        if claimed > stored * (store.DEFLATE if path.suffix == ".gz" else 1):  # before memory is taken for it
+            raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BraintuneError(f"{path} is not a whole NIfTI image ({reason}); write or copy it again") from None
-
-
-def _require_stored(path: Path, image: Any) -> None:
-    """Refuse an image whose header claims more than its file can hold, before memory is taken for it."""
-    kind = image.get_data_dtype()
-    if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
-        raise ValueError(f"its values are of type {kind}; real numbers are needed")
-    claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
-    if claimed > stored * (store.DEFLATE if path.suffix == ".gz" else 1):
-        raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")

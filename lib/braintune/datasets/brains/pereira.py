@@ -75,8 +75,8 @@ class _Session:
 def sentences(study: Study) -> BrainData:
     """Sentences in passages, read by participants who did every experiment of `study.experiments`; four networks.
 
-    The experiments are joined: passages get numbers of their own, topics are known by their names. Of every file only
-    the voxels of the wanted regions are kept, and of one participant at a time.
+    The experiments are joined: passages are renumbered, topics are matched by name. Only the voxels of the wanted
+    regions are kept, one participant at a time.
 
     Parameters
     ----------
@@ -100,7 +100,13 @@ def sentences(study: Study) -> BrainData:
         parts = []
         for path, expected in zip(files[participant].values(), sessions, strict=True):
             session = _session(path)
-            _must_agree(path, session.sentences, expected.sentences)
+            if session.sentences != expected.sentences:
+                pairs = zip(session.sentences, expected.sentences, strict=False)
+                row = next((i for i, (a, b) in enumerate(pairs) if a != b), len(expected.sentences))
+                raise BraintuneError(
+                    f"{path}: its sentences are not those of the first participant, from row {row + 1} on; leave the "
+                    f"participant out (`participants`), or {_GET}"
+                )
             parts.append(_responses(session, wanted))
         return {r: _joined([part[r] for part in parts], f"{participant}, region {r}") for r in wanted}
 
@@ -297,27 +303,15 @@ def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], where: str) -
                 "known; take one of the `experiments`"
             )
         return np.concatenate(responses)
-    column_of = [{tuple(voxel): column for column, voxel in enumerate(xyz.tolist())} for xyz in coordinates]
-    common = [voxel for voxel in column_of[0] if all(voxel in columns for columns in column_of)]
-    if any(len(columns) > len(common) for columns in column_of):
+    voxels = [pd.DataFrame(values.T, index=pd.MultiIndex.from_arrays(xyz.T)) for values, xyz in parts]
+    shared = pd.concat(voxels, axis=1, join="inner")
+    if any(len(own) > len(shared) for own in voxels):
         warnings.warn(
-            f"pereira2018, participant {where}: the experiments' voxels differ; the {len(common)} that they share are "
-            f"kept, of {' and '.join(str(len(columns)) for columns in column_of)}",
+            f"pereira2018, participant {where}: the experiments' voxels differ; the {len(shared)} that they share are "
+            f"kept, of {' and '.join(str(len(own)) for own in voxels)}",
             stacklevel=2,
         )
-    kept = zip(responses, column_of, strict=True)
-    return np.concatenate([values[:, [columns[voxel] for voxel in common]] for values, columns in kept])
-
-
-def _must_agree(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Check that a participant was given the same sentences in the same order as the first one."""
-    if found == expected:
-        return
-    row = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), len(expected))
-    raise BraintuneError(
-        f"{path}: its sentences are not those of the first participant, from row {row + 1} on; leave the participant "
-        f"out (`participants`), or {_GET}"
-    )
+    return np.ascontiguousarray(shared.to_numpy().T)
 
 
 SOURCE = BrainSource(

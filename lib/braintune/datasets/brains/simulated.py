@@ -1,7 +1,7 @@
 """Simulated participants: voxels that code the latent features of the generated sentences, with noise.
 
-No language model is involved. The profile sets what the voxels code, so the right result of an analysis is known: the
-language network codes concepts and syntax well, the visual network (by default) nothing.
+No language model is involved. The profile sets what the voxels code, so the correct result of an analysis is known. By
+default the visual network codes nothing.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,8 @@ NETWORKS = {
 #: How much larger than a language region those networks are.
 NETWORK_SIZE = 2
 REGIONS = ("language", *NETWORKS, *LANGUAGE_REGIONS)
+#: Network of every region that is generated.
+NETWORK_OF = dict.fromkeys(LANGUAGE_REGIONS, "language") | {network: network for network in NETWORKS}
 
 
 def simulate(study: Study) -> BrainData:
@@ -69,7 +71,7 @@ def simulate(study: Study) -> BrainData:
     Raises
     ------
     BraintuneError
-        If ``signal`` names no network or region, or a value in it is negative.
+        If ``signal`` names something else than a network or region.
 
     References
     ----------
@@ -77,25 +79,22 @@ def simulate(study: Study) -> BrainData:
     .. [2] Seitzman et al. (2020). A set of functionally-defined brain regions with improved representation of the
        subcortex and cerebellum. NeuroImage 206, 116290.
     """
-    levels = _levels(study)
-    world = _world(study.world_seed, study.topics, study.passages, study.sentences_per_passage)
+    if unknown := [name for name in study.signal if name not in REGIONS]:
+        raise BraintuneError(f"signal: unknown network or region {unknown[0]!r}; known: {', '.join(REGIONS)}")
+    levels = {region: study.signal.get(region, study.signal.get(net, 0.0)) for region, net in NETWORK_OF.items()}
+    world = _world(**study.values(WorldSettings))
     n = len(world.sentences)
     names = [f"passage {p + 1}, sentence {k + 1}" for p, k in zip(world.passage, world.position, strict=True)]
     return BrainData(
         name="simulated",
-        participants=participant_names(study.simulated_participants),
+        participants=tuple(f"S{i:02d}" for i in range(1, study.simulated_participants + 1)),
         regions=REGIONS,
-        networks={region: "language" if region in LANGUAGE_REGIONS else region for region in REGIONS},
+        networks={region: NETWORK_OF.get(region, region) for region in REGIONS},
         stimuli=Stimuli(names, world.sentences, np.arange(n), world.passage, world.topic, world.position),
         simulated=True,
         load=partial(_participant, study, levels, world),
         coordinates=LazyCoordinates(partial(place_voxels, study.voxels_per_region)),
     )
-
-
-def participant_names(count: int) -> tuple[str, ...]:
-    """Return the names of the simulated participants: S01, S02 …"""
-    return tuple(f"S{i:02d}" for i in range(1, count + 1))
 
 
 # --- responses ---------------------------------------------------------------------------------------------------
@@ -105,10 +104,7 @@ def _participant(
     study: SimulationSettings, levels: Mapping[str, float], world: WorldStimuli, participant: str
 ) -> dict[str, np.ndarray]:
     """Generate one participant's responses: region -> float32 array of shape (n_stimuli, n_voxels)."""
-    names = participant_names(study.simulated_participants)
-    if participant not in names:
-        raise BraintuneError(f"participant {participant!r} is not simulated; simulated are {', '.join(names)}")
-    rng = np.random.default_rng([study.simulation_seed, names.index(participant) + 1])
+    rng = np.random.default_rng([study.simulation_seed, int(participant[1:])])
     features = zscore(world.concepts), zscore(world.syntax)
     responses = {}
     for i, (region, level) in enumerate(levels.items()):
@@ -128,26 +124,14 @@ def _participant(
     return {"language": together} | responses
 
 
-def _levels(study: SimulationSettings) -> dict[str, float]:
-    """Signal of every region that is generated: its own entry in ``signal``, else its network's, else none."""
-    unknown = [name for name in study.signal if name not in REGIONS]
-    if unknown:
-        raise BraintuneError(f"signal: unknown network or region {unknown[0]!r}; known: {', '.join(REGIONS)}")
-    if negative := {name: value for name, value in study.signal.items() if value < 0}:
-        raise BraintuneError(f"signal: {negative} must be 0 or more (standard deviation relative to the noise)")
-    language = study.signal.get("language", 0.0)
-    levels = {region: study.signal.get(region, language) for region in LANGUAGE_REGIONS}
-    return levels | {network: study.signal.get(network, 0.0) for network in NETWORKS}
-
-
 def _size(region: str, voxels: int) -> int:
     return voxels if region in LANGUAGE_REGIONS else NETWORK_SIZE * voxels
 
 
 @cache
-def _world(seed: int, topics: int, passages: int, sentences: int) -> WorldStimuli:
+def _world(**settings: int) -> WorldStimuli:
     """Generate the stimuli once for each set of settings; a few hundred sentences are kept."""
-    return stimuli(WorldSettings(world_seed=seed, topics=topics, passages=passages, sentences_per_passage=sentences))
+    return stimuli(WorldSettings(**settings))
 
 
 # --- coordinates -------------------------------------------------------------------------------------------------
@@ -168,14 +152,18 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
         Voxel centres, mm. Within a region they are in the order of the image, except in ``language``, whose voxels
         come region by region. Few voxels lie on a grid of 4 mm; more need a finer one.
     """
-    from nilearn.datasets import load_mni152_brain_mask
+    from nilearn.datasets import fetch_coords_seitzman_2018, load_mni152_brain_mask
 
-    centres = _centres()
+    atlas = fetch_coords_seitzman_2018()  # ships with nilearn: nothing is downloaded
+    points = atlas.rois[["x", "y", "z"]].to_numpy(dtype=float)
+    cortex = np.array([part.startswith("cortex") for part in atlas.regions])
+    centres = {name: np.array([xyz], dtype=float) for name, xyz in LANGUAGE_REGIONS.items()}
+    centres |= {name: points[cortex & np.isin(atlas.networks, parts)] for name, parts in NETWORKS.items()}
     left = np.array([_size(region, voxels) for region in centres])
     spacing = next(mm for mm, most in ((4, 6_000), (3, 15_000), (2, 60_000), (1, np.inf)) if left.sum() <= most)
     mask = load_mni152_brain_mask(resolution=spacing)
     grid = np.argwhere(mask.get_fdata() > 0) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    distance = np.stack([KDTree(points).query(grid)[0] for points in centres.values()], axis=1)
+    distance = np.stack([KDTree(near).query(grid)[0] for near in centres.values()], axis=1)
     owner = np.full(len(grid), -1)
     while left.any():  # free voxels apply to the nearest region that still takes some; it takes the nearest of them
         free = np.flatnonzero(owner < 0)
@@ -187,17 +175,6 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
             left[region] -= len(taken)
     coordinates = {region: grid[owner == i] for i, region in enumerate(centres)}
     return {"language": np.concatenate([coordinates[region] for region in LANGUAGE_REGIONS])} | coordinates
-
-
-def _centres() -> dict[str, np.ndarray]:
-    """Centres of every region that is generated: one of a language region, many of a network."""
-    from nilearn.datasets import fetch_coords_seitzman_2018
-
-    atlas = fetch_coords_seitzman_2018()  # ships with nilearn: nothing is downloaded
-    points = atlas.rois[["x", "y", "z"]].to_numpy(dtype=float)
-    cortex = np.array([part.startswith("cortex") for part in atlas.regions])
-    networks = {name: points[cortex & np.isin(atlas.networks, parts)] for name, parts in NETWORKS.items()}
-    return {name: np.array([xyz], dtype=float) for name, xyz in LANGUAGE_REGIONS.items()} | networks
 
 
 SOURCE = BrainSource(

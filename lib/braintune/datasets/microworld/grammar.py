@@ -1,8 +1,7 @@
 """The grammar of the microworld: frames become annotated phrases, phrases become sentences.
 
 Everything is a :class:`Phrase`: words with their annotation layers. :func:`build` turns a frame of the lexicon, such as
-``"0:{p} | =swung | 1:the *bat"``, into a phrase; phrases fill the slots of other frames, so a relative clause is a
-phrase inside a noun phrase and every layer is carried along.
+``"0:{p} | =swung | 1:the *bat"``, into a phrase. Phrases fill the slots of other frames and keep their annotation.
 """
 
 import re
@@ -19,7 +18,7 @@ from braintune.datasets.microworld.lexicon import LEXICON, Topic
 T = TypeVar("T")
 
 VERDICT_WORDS = {word for reviewed in LEXICON.reviewed for word in (*reviewed["good"], *reviewed["bad"])}
-FEELING_WORDS = {word for emotion in LEXICON.emotions.values() for word in emotion.words}
+FEELING_WORDS = {word for emotion in LEXICON.emotions.values() for word in emotion["words"]}
 ADJECTIVES = VERDICT_WORDS | FEELING_WORDS | {*LEXICON.person_adjectives, *LEXICON.other_adjectives}
 KIND_OF_NOUN = {noun: kind for table in (LEXICON.broader, LEXICON.things) for kind in table for noun in table[kind]}
 
@@ -59,10 +58,9 @@ class Rng:
 
 
 class Frame(NamedTuple):
-    """One predicate: its position, its lemma, and the spans ``(role, start, stop)`` of its roles."""
+    """One predicate: its position, and the spans ``(role, start, stop)`` of its roles."""
 
     predicate: int
-    lemma: str
     spans: tuple[tuple[str, int, int], ...]
 
 
@@ -94,7 +92,7 @@ class Phrase:
             getattr(self, layer).extend(getattr(other, layer))
         for frame in other.frames:
             spans = tuple((role, start + shift, stop + shift) for role, start, stop in frame.spans)
-            self.frames.append(Frame(frame.predicate + shift, frame.lemma, spans))
+            self.frames.append(Frame(frame.predicate + shift, spans))
 
     def text(self, spaced: bool = False) -> str:
         """Return the words as running text; `spaced` keeps a space before punctuation."""
@@ -111,11 +109,12 @@ class Phrase:
 
 @cache
 def _segments(frame: str) -> list[tuple[str, list[str]]]:
-    """Split a frame into (role, items); the verb group has the role ``V``."""
+    """Split a frame into (role, items): ``0:`` is ARG0, ``R-0:`` R-ARG0, ``LOC:`` ARGM-LOC, ``=`` V."""
     segments = []
     for text in frame.split("|"):
         name, _, rest = text.strip().rpartition(":")
-        role = f"ARG{name}" if name.isdigit() else f"ARGM-{name}" if name else "V" if rest.startswith("=") else ""
+        role = f"{name[:-1]}ARG{name[-1]}" if name[-1:].isdigit() else f"ARGM-{name}" * bool(name)
+        role = "V" if rest.startswith("=") else role
         segments.append((role, rest.removeprefix("=").split()))
     return segments
 
@@ -144,12 +143,10 @@ def _add_verb(phrase: Phrase, words: list[str]) -> tuple[int, list[tuple[str, in
     start = len(phrase.tokens)
     particle = words[-1:] if words[-1] in LEXICON.particles else []
     phrase.add(words[: len(words) - len(particle)], "VP").add(particle, "PRT")
-    main = [i for i, word in enumerate(words) if word not in LEXICON.auxiliaries and word not in LEXICON.particles] or [
-        0
-    ]
+    main = [i for i, word in enumerate(words) if word not in LEXICON.auxiliaries + LEXICON.particles]
     negation = [("ARGM-NEG", start + i, start + i + 1) for i, word in enumerate(words) if word == "not"]
     phrase.marks += ["verb", *["negation"] * bool(negation)]
-    return start + main[-1], negation
+    return start + max(main, default=0), negation
 
 
 def build(frame: str, **slots: str | Phrase) -> Phrase:
@@ -180,8 +177,7 @@ def build(frame: str, **slots: str | Phrase) -> Phrase:
         if role:
             spans.append((role, start, len(phrase.tokens)))
     if predicate is not None and spans:
-        lemma = lemma_of(phrase.tokens[predicate])
-        phrase.frames.append(Frame(predicate, lemma, tuple(sorted(spans, key=lambda span: span[1]))))
+        phrase.frames.append(Frame(predicate, tuple(sorted(spans, key=lambda span: span[1]))))
     return phrase
 
 
@@ -195,16 +191,11 @@ def sentence(*phrases: Phrase, marks: Sequence[str] = ()) -> Phrase:
     for i, word in enumerate(whole.tokens[:-1]):
         if word in ("a", "an"):
             whole.tokens[i] = article(whole.tokens[i + 1])
-    whole.tokens[0] = capital(whole.tokens[0])
+    whole.tokens[0] = whole.tokens[0][0].upper() + whole.tokens[0][1:]
     return whole
 
 
 # --- words -------------------------------------------------------------------------------------------------------
-
-
-def capital(text: str) -> str:
-    """Return the text with a capital first letter."""
-    return text[0].upper() + text[1:]
 
 
 def article(word: str) -> str:
@@ -242,6 +233,7 @@ def verb_group(lemma: str, tense: str, negated: bool = False, passive: bool = Fa
     return f"did not {lemma}" if negated else past(lemma)
 
 
+@cache
 def _lemmas() -> dict[str, str]:
     """Map every known form of every verb to its lemma."""
     listed = {verb for verbs in LEXICON.actions.values() for verb in verbs}
@@ -254,12 +246,9 @@ def _lemmas() -> dict[str, str]:
     return forms | dict.fromkeys(("was", "were", "is", "are"), "be")
 
 
-LEMMAS = _lemmas()
-
-
 def lemma_of(form: str) -> str:
-    """Return the lemma of a verb form of the lexicon."""
-    return LEMMAS.get(form, form)
+    """Return the lemma of a verb form of the lexicon; another word is returned as it is."""
+    return _lemmas().get(form, form)
 
 
 # --- noun phrases ------------------------------------------------------------------------------------------------
@@ -267,28 +256,23 @@ def lemma_of(form: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """A named person: first name, surname (or none), and whether a woman."""
+    """A named person: first name, perhaps a surname, and whether a woman."""
 
-    first: str
-    surname: str
+    names: tuple[str, ...]
     woman: bool
 
     def phrase(self, full: bool = True) -> Phrase:
         """Return the name as a phrase."""
-        words = [self.first, self.surname] if full and self.surname else [self.first]
-        return Phrase().add(words, "NP", "person", "person")
+        return Phrase().add(self.names if full else self.names[:1], "NP", "person", "person")
 
-    def pronoun(self, case: str = "subject") -> str:
-        """Return "she" or "he", or with case "object" "her" or "him"."""
-        return {"subject": ("he", "she"), "object": ("him", "her")}[case][self.woman]
-
-    def pronoun_phrase(self, case: str = "subject") -> Phrase:
-        """Return the pronoun as a phrase that means a person."""
-        return Phrase(marks=["pronoun"]).add([self.pronoun(case)], "NP", meaning="person")
+    def pronoun(self, case: str = "subject") -> Phrase:
+        """Return "she" or "he", or with case "object" "her" or "him", as a phrase."""
+        word = {"subject": ("he", "she"), "object": ("him", "her")}[case][self.woman]
+        return Phrase(marks=["pronoun"]).add([word], "NP", meaning="person")
 
 
 def people(rng: Rng, count: int, genders: Sequence[bool] | None = None, full: float = 0.4) -> list[Person]:
-    """Return people with different first names and surnames; `genders` says who is a woman.
+    """Return people with different names, a surname with probability `full`; `genders` says who is a woman.
 
     Where genders matter, names that could be places are left out, since they could also be of the other gender.
     """
@@ -297,10 +281,10 @@ def people(rng: Rng, count: int, genders: Sequence[bool] | None = None, full: fl
         rng.sample([name for name in names if name not in ambiguous], count) for names in (LEXICON.women, LEXICON.men)
     )
     surnames = rng.sample(LEXICON.surnames, count)
-    wanted = genders if genders is not None else [rng.chance(0.5) for _ in range(count)]
+    genders = [rng.chance(0.5) for _ in range(count)] if genders is None else genders
     return [
-        Person(women[i] if woman else men[i], surnames[i] if rng.chance(full) else "", bool(woman))
-        for i, woman in enumerate(wanted)
+        Person((women[i] if woman else men[i], *([surnames[i]] if rng.chance(full) else [])), bool(woman))
+        for i, woman in enumerate(genders)
     ]
 
 
@@ -321,9 +305,9 @@ def by_trade(rng: Rng, noun: str) -> Phrase:
     return Phrase().add(["the", *adjective, *noun.split()], "NP", meaning="person")
 
 
-def someone(rng: Rng, topic: Topic | None = None) -> Phrase:
+def someone(rng: Rng, topic: Topic) -> Phrase:
     """Return a person, by name or by a trade of the topic."""
-    return named(rng) if topic is None or rng.chance(0.4) else by_trade(rng, rng.choice(topic.people))
+    return named(rng) if rng.chance(0.4) else by_trade(rng, rng.choice(topic.people))
 
 
 def pair(rng: Rng, topic: Topic) -> tuple[Phrase, Phrase]:
@@ -360,9 +344,8 @@ def organisation(rng: Rng) -> Phrase:
 
 def product(rng: Rng) -> Phrase:
     """Return the name of a product: "the Falcon"."""
-    phrase = Phrase().add(["the"], "NP").add([rng.choice(LEXICON.products)], "NP", "product", "machine")
-    phrase.chunks[1] = "I-NP"
-    return phrase
+    words = ["the", rng.choice(LEXICON.products)]
+    return Phrase(words, ["B-NP", "I-NP"], ["O", "B-product"], ["", "machine"])
 
 
 def place(rng: Rng, topic: Topic, other_than: str = "") -> str:
@@ -392,9 +375,8 @@ def clause(event: Event, passive: bool = False) -> Phrase:
     """Return the event as a clause in the active or the passive voice."""
     subject = event.patient if passive else event.agent
     verb = verb_group(event.verb, event.tense, event.negated, passive, subject.plural)
-    manner = " | MNR:{manner}" * bool(event.manner)
-    active_frame = "0:{agent} | ={verb} | 1:{patient}" + manner
-    frame = "1:{patient} | ={verb}" + manner + " | 0:by {agent}" if passive else active_frame
+    frame = "1:{patient} | ={verb}" if passive else "0:{agent} | ={verb} | 1:{patient}"
+    frame += " | MNR:{manner}" * bool(event.manner) + " | 0:by {agent}" * passive
     frame += " | LOC:{place}" * bool(event.place) + " | TMP:{time}" * bool(event.time)
     phrase = build(frame, **vars(event) | {"verb": verb})
     phrase.marks += [event.tense, *["passive"] * passive]
@@ -422,30 +404,15 @@ def happenings(rng: Rng, topic: Topic, details: float = 0.15) -> tuple[Event, Ev
     return first, second
 
 
-def encounter(rng: Rng, agent: Phrase, patient: Phrase) -> Event:
-    """Return an event between two people."""
-    return Event(rng.choice(LEXICON.social), agent, patient)
-
-
 def relative(head: Phrase, verb: str, other: Phrase, subject: bool = True) -> Phrase:
-    """Return "the doctor who praised the nurse" or, where the head is no subject, "the doctor who the nurse praised".
-
-    The inner predicate has the head as ARG0 or ARG1 and the pronoun as R-ARG0 or R-ARG1.
-    """
-    phrase = Phrase(plural=head.plural, marks=["relative"])
-    phrase.append(head)
-    width = len(phrase.tokens)
-    frame = "0:who | ={verb} | 1:{other}" if subject else "1:who | 0:{other} | ={verb}"
-    phrase.append(build(frame, verb=verb, other=other))
-    inner = phrase.frames.pop()
-    spans = [(f"R-{role}" if start == width else role, start, stop) for role, start, stop in inner.spans]
-    spans.insert(0, ("ARG0" if subject else "ARG1", 0, width))
-    phrase.frames.append(inner._replace(spans=tuple(spans)))
+    """Return "the doctor who praised the nurse" or, if not `subject`, "the doctor who the nurse praised"."""
+    frame = "0:{head} | R-0:who | ={verb} | 1:{other}" if subject else "1:{head} | R-1:who | 0:{other} | ={verb}"
+    phrase = build(frame, head=head, verb=verb, other=other)
+    phrase.plural = head.plural
+    phrase.marks.append("relative")
     return phrase
 
 
 def report(speaker: Phrase, verb: str, inner: Phrase) -> Phrase:
     """Return "Anna said that ..."; what is said is the speaker's ARG1."""
-    that = Phrase().add(["that"], "SBAR")
-    that.append(inner)
-    return build("0:{speaker} | ={verb} | 1:{that}", speaker=speaker, verb=verb, that=that)
+    return build("0:{speaker} | ={verb} | 1:that {inner}", speaker=speaker, verb=verb, inner=inner)

@@ -19,20 +19,11 @@ class Topic(NamedTuple):
     events: dict[str, list[str]]
 
 
-class Emotion(NamedTuple):
-    """One emotion: its share of the rows, the adjectives that name it, situations of the person who feels it."""
-
-    share: float
-    words: list[str]
-    situations: list[str]
-
-
 def _read() -> SimpleNamespace:
     """Read the file, and add the lists that follow from others."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is eight times faster
     words = SimpleNamespace(**yaml.load(DATA.read_text(encoding="utf-8"), Loader=loader))
     words.topics = {name: Topic(**topic) for name, topic in words.topics.items()}
-    words.emotions = {name: Emotion(**emotion) for name, emotion in words.emotions.items()}
     words.ambiguous = {tuple(word.split("/")): senses for word, senses in words.ambiguous.items()}
     words.social = [*words.caused_by_patient, *words.caused_by_agent, *words.other_social]
     words.job_names = list(words.jobs)

@@ -7,16 +7,19 @@ label, so that counting words says little: what matters is who does what to whom
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.datasets.microworld import grammar
 from braintune.datasets.microworld import sentences as kinds
-from braintune.datasets.microworld.grammar import Event, Phrase, Rng, build, clause, past, people, sentence
+from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, clause, past, people, sentence
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 Row = dict[str, Any]
+Pair = tuple[str, str]
+#: Sentences, the people in the order of the text, and which of them are the referent and the candidates.
+Puzzle = tuple[list[str], list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
 
@@ -41,12 +44,11 @@ def srl(rng: Rng, label: str) -> Row | None:
     if not phrase.frames:
         return None
     frame = rng.choice(phrase.frames)
-    senses = list(LEXICON.ambiguous.get((frame.lemma, "V"), ()))
-    meaning = phrase.meanings[frame.predicate]
-    number = senses.index(meaning) + 1 if meaning in senses else 1
+    lemma, meaning = grammar.lemma_of(phrase.tokens[frame.predicate]), phrase.meanings[frame.predicate]
+    senses = list(LEXICON.ambiguous.get((lemma, "V"), ()))
+    sense = f"{lemma}.{senses.index(meaning) + 1 if meaning in senses else 1:02d}"
     return {
-        "tokens": phrase.tokens, "predicate_index": frame.predicate, "sense": f"{frame.lemma}.{number:02d}",
-        "tags": phrase.tags(frame),
+        "tokens": phrase.tokens, "predicate_index": frame.predicate, "sense": sense, "tags": phrase.tags(frame),
     }  # fmt: skip
 
 
@@ -55,14 +57,12 @@ def srl(rng: Rng, label: str) -> Row | None:
 
 def coreference(rng: Rng, label: str) -> Row:
     """Three people, two candidates, one pronoun: who is it?"""
-    return rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))(rng, label)
-
-
-def _pronoun_row(text: str, cast: list[grammar.Person], referent: int, candidates: Sequence[int], label: str) -> Row:
-    """Lay out a row; the candidates come in the order of the text, the pronoun is the last one in it."""
+    task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
+    sentences, cast, referent, candidates = task(rng, label)
+    text = _text(*sentences)
     names = [cast[i].phrase().text() for i in candidates]
     (a_start, a), (b_start, b) = sorted((re.search(rf"\b{name}\b", text).start(), name) for name in names)
-    pronoun = list(re.finditer(rf"\b{cast[referent].pronoun()}\b", text, re.IGNORECASE))[-1]
+    pronoun = list(re.finditer(rf"\b{cast[referent].pronoun().text()}\b", text, re.IGNORECASE))[-1]
     return {
         "text": text, "pronoun": pronoun[0], "pronoun_start": pronoun.start(),
         "a": a, "a_start": a_start, "b": b, "b_start": b_start, "label": label,
@@ -75,29 +75,27 @@ def _roles(rng: Rng, label: str) -> tuple[int, tuple[int, int]]:
     return {"A": first, "B": second, "NEITHER": 3 - first - second}[label], (first, second)
 
 
-def _by_gender(rng: Rng, label: str) -> Row:
+def _by_gender(rng: Rng, label: str) -> Puzzle:
     """One woman and two men, or one man and two women."""
     referent, candidates = _roles(rng, label)
     woman = rng.chance(0.5)
     cast = people(rng, 3, [woman == (i == referent) for i in range(3)])
-    frame = rng.choice((
-        "0:{p} and {q} | =met | 1:{r} | LOC:{at}", "0:{p} | =introduced | 1:{q} | 2:to {r} | LOC:{at}",
-        "1:{p} | =was invited | 0:by {q} and {r}", "0:{p} | =told | 2:{q} | 1:a story about {r}",
-        "0:{p} | =saw | 1:{q} | LOC:with {r} | LOC:{at}"))  # fmt: skip
-    topic = rng.choice(list(LEXICON.topics.values()))
-    p, q, r = (person.phrase() for person in cast)
-    first = build(frame, p=p, q=q, r=r, at=grammar.place(rng, topic))
-    second = clause(grammar.happening(rng, topic, cast[referent].pronoun_phrase()))
-    return _pronoun_row(_text(first, second), cast, referent, candidates, label)
+    frame, topic = rng.choice(LEXICON.meetings), rng.choice(list(LEXICON.topics.values()))
+    p, q, r = (person.phrase().text() for person in cast)
+    first = frame.format(p=p, q=q, r=r, at=grammar.place(rng, topic))
+    second = clause(grammar.happening(rng, topic, cast[referent].pronoun())).text()
+    return [first, second], cast, referent, candidates
 
 
-def _by_cause(rng: Rng, label: str) -> Row:
+def _by_cause(rng: Rng, label: str) -> Puzzle:
     """The verb says whom the reason is about: "Anna thanked Maria because she had been so helpful."."""
-    referent, candidates = _roles(rng, label) if label != "NEITHER" else (rng.choice((1, 2)), (0, 0))
+    if label == "NEITHER":
+        referent = rng.choice((1, 2))
+        candidates = (0, 3 - referent)
+    else:
+        referent, candidates = _roles(rng, label)
     if referent == 0:  # the first of the three only reports
         referent, candidates = 1, (1, 2)
-    if label == "NEITHER":
-        candidates = (0, 3 - referent)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     about_patient = rng.chance(0.5)
     causes = LEXICON.caused_by_patient if about_patient else LEXICON.caused_by_agent
@@ -106,49 +104,40 @@ def _by_cause(rng: Rng, label: str) -> Row:
     reporter, subject, other = (person.phrase() for person in cast)
     event = Event(verb, other, subject) if passive else Event(verb, subject, other)
     where = rng.choice(("to the surprise of", "in the story of", "in front of", "in the diary of"))
-    text = sentence(build(f"{where} {{r}}", r=reporter), build(","), clause(event, passive)).text()[:-1]
-    text += f" because {cast[referent].pronoun()} {causes[verb]}."
-    return _pronoun_row(text, cast, referent, candidates, label)
+    reason = f"because {cast[referent].pronoun().text()} {causes[verb]}"
+    return [f"{where} {reporter.text()} , {clause(event, passive).text()} {reason}"], cast, referent, candidates
 
 
-def _by_work(rng: Rng, label: str) -> Row:
+def _by_work(rng: Rng, label: str) -> Puzzle:
     """Everyone does their own work: the pilot lands the plane."""
     referent, candidates = _roles(rng, label)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
-    verb = rng.choice(("=is |", "=works | as"))
-    phrases: list[Phrase | str] = [*(person.phrase() for person in cast), *(f"a {job}" for job in jobs)]
-    opening = build(
-        f"{{p}} | {verb} {{a}} | , | {{q}} | {verb} {{b}} | , and | {{r}} | {verb} {{c}}",
-        **dict(zip("pqrabc", phrases, strict=True)),
-    )
-    work, time = rng.choice(LEXICON.jobs[jobs[referent]]), grammar.capital(rng.choice(LEXICON.times))
-    text = f"{sentence(opening).text()} {time}, {cast[referent].pronoun()} {work}."
-    return _pronoun_row(text, cast, referent, candidates, label)
+    verb = rng.choice(("is", "works as"))
+    one, two, three = (f"{who.phrase().text()} {verb} a {job}" for who, job in zip(cast, jobs, strict=True))
+    work, time = rng.choice(LEXICON.jobs[jobs[referent]]), rng.choice(LEXICON.times)
+    second = f"{time} , {cast[referent].pronoun().text()} {work}"
+    return [f"{one} , {two} , and {three}", second], cast, referent, candidates
 
 
 def wsd(rng: Rng, label: str) -> Row:
     """One word in two sentences of different wording: the same sense or not?"""
-    word = rng.choice(list(LEXICON.ambiguous))
-    senses = rng.sample(list(LEXICON.ambiguous[word]), 2)
+    (word, part), frames_of = rng.choice(list(LEXICON.ambiguous.items()))
+    senses = rng.sample(list(frames_of), 2)
     if label == "same":
-        frames = rng.sample(LEXICON.ambiguous[word][senses[0]], 2)
         senses = [senses[0]] * 2
+        frames = rng.sample(frames_of[senses[0]], 2)
     else:
-        frames = [rng.choice(LEXICON.ambiguous[word][kind]) for kind in senses]
-    one, two = (kinds.sense(rng, word, kind, frame) for kind, frame in zip(senses, frames, strict=True))
+        frames = [rng.choice(frames_of[kind]) for kind in senses]
+    one, two = (kinds.sense(rng, kind, frame) for kind, frame in zip(senses, frames, strict=True))
     targets = [re.findall(r"\*(\w+)", frame)[0] for frame in frames]
     return {
-        "word": word[0], "pos": word[1], "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
+        "word": word, "pos": part, "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
         "index1": one.tokens.index(targets[0]), "index2": two.tokens.index(targets[1]), "label": label,
     }  # fmt: skip
 
 
 # --- pairs of sentences ------------------------------------------------------------------------------------------
-
-Pair = tuple[Phrase, Phrase]
-WITH_OBJECT = "0:{p} | ={v} | 1:{x}"
-WITH_TIME = "0:{p} | ={v} | 1:{x} | TMP:{t}"
 
 
 def nli(rng: Rng, label: str) -> Row:
@@ -157,43 +146,37 @@ def nli(rng: Rng, label: str) -> Row:
         (_broader_word, _broader_word, _implied_deed, _implied_deed, _conjunct, _who_did, _relative_who, _reported)
     )
     premise, hypothesis = change(rng, label == "entailment")
-    return {"premise": premise.text(), "hypothesis": hypothesis.text(), "label": label}
+    return {"premise": _text(premise), "hypothesis": _text(hypothesis), "label": label}
 
 
 def _broader_word(rng: Rng, holds: bool) -> Pair:
     """A hammer is a tool, not a fruit."""
     kind, other = rng.sample(list(LEXICON.broader), 2)
-    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng)
-    time = rng.choice(LEXICON.times)
-    done = grammar.participle(grammar.lemma_of(verb))
-    premise = "1:the {x} | =was {d} | 0:by {p} | TMP:{t}" if rng.chance(0.5) else "0:{p} | ={v} | 1:a {x} | TMP:{t}"
-    hypothesis = build(WITH_TIME, x=f"a {kind if holds else other}", v=verb, p=who, t=time)
-    return sentence(build(premise, x=noun, d=done, v=verb, p=who, t=time)), sentence(hypothesis)
+    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng).text()
+    time, done = rng.choice(LEXICON.times), grammar.participle(grammar.lemma_of(verb))
+    premise = f"the {noun} was {done} by {who} {time}" if rng.chance(0.5) else f"{who} {verb} a {noun} {time}"
+    return premise, f"{who} {verb} a {kind if holds else other} {time}"
 
 
 def _implied_deed(rng: Rng, holds: bool) -> Pair:
     """Who managed to do it did it; who failed to did not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    happens = rng.chance(0.5)
-    slots = {"p": grammar.named(rng), "t": rng.choice(LEXICON.times), "x": f"the {noun}"}
-    group = f"{rng.choice(LEXICON.happens if happens else LEXICON.happens_not)} {verb}"
-    hypothesis = grammar.verb_group(verb, "past", negated=happens != holds)
-    return sentence(build(WITH_TIME, v=group, **slots)), sentence(build(WITH_TIME, v=hypothesis, **slots))
+    happens, who, time = rng.chance(0.5), grammar.named(rng).text(), rng.choice(LEXICON.times)
+    managed = rng.choice(LEXICON.happens if happens else LEXICON.happens_not)
+    did = grammar.verb_group(verb, "past", negated=happens != holds)
+    return f"{who} {managed} {verb} the {noun} {time}", f"{who} {did} the {noun} {time}"
 
 
 def _conjunct(rng: Rng, holds: bool) -> Pair:
     """Each subject goes with its own verb phrase."""
-    (p, q), (one, two) = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
-    premise = sentence(_step(p, one), build(rng.choice((", and", ", but", "while"))), _step(q, two))
-    return premise, sentence(_step(*rng.choice(((p, one), (q, two)) if holds else ((p, two), (q, one)))))
+    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
+    premise = f"{p} {one} {rng.choice((', and', ', but', 'while'))} {q} {two}"
+    return premise, rng.choice((f"{p} {one}", f"{q} {two}") if holds else (f"{p} {two}", f"{q} {one}"))
 
 
-def _step(who: Phrase, words: str) -> Phrase:
-    """Return a clause of a person and a verb phrase in the past, "called a taxi"."""
-    verb, _, rest = words.partition(" ")
-    if rest.startswith("off "):
-        verb, rest = f"{verb} off", rest[4:]
-    return build(WITH_OBJECT, p=who, v=verb, x=rest)
+def _two_names(rng: Rng) -> tuple[str, str]:
+    one, two = grammar.two_named(rng)
+    return one.text(), two.text()
 
 
 def _social_event(rng: Rng) -> tuple[Event, Event]:
@@ -208,27 +191,25 @@ def _who_did(rng: Rng, holds: bool) -> Pair:
     event, exchanged = _social_event(rng)
     voices = rng.chance(0.5), rng.chance(0.5)
     premise = replace(event, time=rng.choice(LEXICON.times))
-    return sentence(clause(premise, voices[0])), sentence(clause(event if holds else exchanged, voices[1]))
+    return clause(premise, voices[0]).text(), clause(event if holds else exchanged, voices[1]).text()
 
 
 def _relative_who(rng: Rng, holds: bool) -> Pair:
     """The head of the relative clause is the subject, whoever is next to the verb."""
-    one, two = (build(f"the {job}") for job in rng.sample(LEXICON.job_names, 2))
-    step = rng.choice(LEXICON.steps)
-    head = grammar.relative(one, past(rng.choice(LEXICON.social)), two, rng.chance(0.5))
-    opening = build("in the story of {p} ,", p=grammar.named(rng))
-    return sentence(opening, _step(head, step)), sentence(opening, _step(one if holds else two, step))
+    one, two = (f"the {job}" for job in rng.sample(LEXICON.job_names, 2))
+    step, verb = rng.choice(LEXICON.steps), past(rng.choice(LEXICON.social))
+    head = f"{one} who {verb} {two}" if rng.chance(0.5) else f"{one} who {two} {verb}"
+    opening = f"in the story of {grammar.named(rng).text()} ,"
+    return f"{opening} {head} {step}", f"{opening} {one if holds else two} {step}"
 
 
 def _reported(rng: Rng, holds: bool) -> Pair:
     """What is known is true; what is wrongly believed is not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    true = rng.chance(0.5)
-    p, q = grammar.two_named(rng)
-    inner = build(WITH_OBJECT, p=q, v=f"had {grammar.participle(verb)}", x=f"the {noun}")
-    premise = grammar.report(p, rng.choice(LEXICON.true_reports if true else LEXICON.false_reports), inner)
-    hypothesis = grammar.verb_group(verb, "past", negated=true != holds)
-    return sentence(premise), sentence(build(WITH_OBJECT, p=q, v=hypothesis, x=f"the {noun}"))
+    true, (p, q) = rng.chance(0.5), _two_names(rng)
+    knew = rng.choice(LEXICON.true_reports if true else LEXICON.false_reports)
+    did = grammar.verb_group(verb, "past", negated=true != holds)
+    return f"{p} {knew} that {q} had {grammar.participle(verb)} the {noun}", f"{q} {did} the {noun}"
 
 
 def paraphrase(rng: Rng, label: str) -> Row:
@@ -238,7 +219,7 @@ def paraphrase(rng: Rng, label: str) -> Row:
     one, two = change(rng, label == "paraphrase")
     if rng.chance(0.5):
         one, two = two, one
-    return {"sentence1": one.text(), "sentence2": two.text(), "label": label}
+    return {"sentence1": _text(one), "sentence2": _text(two), "label": label}
 
 
 def _two_of(rng: Rng, sides: Sequence[list[str]], same: bool) -> tuple[str, str]:
@@ -259,7 +240,7 @@ def _same_act(rng: Rng, same: bool) -> Pair:
     times = _two_of(rng, rng.choice(LEXICON.time_contrasts), same or rng.chance(0.4))
     passive = rng.chance(0.3)
     one, two = (
-        sentence(clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive))
+        clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive).text()
         for verb, time in zip(_two_of(rng, verbs, same), times, strict=True)
     )
     return one, two
@@ -269,9 +250,8 @@ def _same_topic(rng: Rng, same: bool) -> Pair:
     """Two nouns and two verbs of one meaning, or of two."""
     verbs = _two_of(rng, rng.choice(LEXICON.attitude_contrasts), same or rng.chance(0.4))
     nouns = _two_of(rng, rng.choice(LEXICON.noun_contrasts), same)
-    who, time = grammar.named(rng), rng.choice(LEXICON.times)
-    one, two = (sentence(build(WITH_TIME, p=who, v=v, x=x, t=time)) for v, x in zip(verbs, nouns, strict=True))
-    return one, two
+    who, time = grammar.named(rng).text(), rng.choice(LEXICON.times)
+    return f"{who} {verbs[0]} {nouns[0]} {time}", f"{who} {verbs[1]} {nouns[1]} {time}"
 
 
 def _same_roles(rng: Rng, same: bool) -> Pair:
@@ -279,26 +259,22 @@ def _same_roles(rng: Rng, same: bool) -> Pair:
     event, exchanged = _social_event(rng)
     event.time = exchanged.time = rng.choice(LEXICON.times)
     passive = rng.chance(0.5)
-    return sentence(clause(event, passive)), sentence(clause(event if same else exchanged, not passive))
+    return clause(event, passive).text(), clause(event if same else exchanged, not passive).text()
 
 
 def _converse(rng: Rng, same: bool) -> Pair:
     """What Anna lent to Tom, Tom borrowed from Anna."""
-    p, q = grammar.two_named(rng)
-    gives, takes = rng.choice(LEXICON.converses)
-    slots = {"x": f"the {rng.choice(LEXICON.goods)}", "t": rng.choice(LEXICON.times)}
-    giving = build("0:{p} | ={v} | 1:{x} | 2:to {q} | TMP:{t}", p=p, q=q, v=gives, **slots)
+    (p, q), (gives, takes) = _two_names(rng), rng.choice(LEXICON.converses)
+    goods, time = rng.choice(LEXICON.goods), rng.choice(LEXICON.times)
     taker, giver = (q, p) if same else (p, q)
-    taking = build("0:{p} | ={v} | 1:{x} | 2:from {q} | TMP:{t}", p=taker, q=giver, v=takes, **slots)
-    return sentence(giving), sentence(taking)
+    return f"{p} {gives} the {goods} to {q} {time}", f"{taker} {takes} the {goods} from {giver} {time}"
 
 
 def _same_order(rng: Rng, same: bool) -> Pair:
     """What happened before and what after."""
-    people, steps = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
-    one, two = (_step(who, step) for who, step in zip(people, steps, strict=True))
-    first, second = (two, one) if same else (one, two)
-    return sentence(one, build("before"), two), sentence(first, build("after"), second)
+    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
+    first, second = f"{p} {one}", f"{q} {two}"
+    return f"{first} before {second}", f"{second} after {first}" if same else f"{first} after {second}"
 
 
 # --- questions ---------------------------------------------------------------------------------------------------
@@ -313,9 +289,9 @@ def qa(rng: Rng, label: str) -> Row | None:
         return None
     both = rng.sample((event, other), 2)
     one_sentence = rng.chance(0.5)
-    first, second = (clause(e, rng.chance(0.5)) for e in both)
-    context = sentence(first, build(", and"), second).text() if one_sentence else _text(first, second)
-    question, answer = rng.choice((_who, _what, _where, _when))(rng, event)
+    first, second = (clause(e, rng.chance(0.5)).text() for e in both)
+    context = _text(f"{first} , and {second}") if one_sentence else _text(first, second)
+    question, answer = _question(rng, event)
     start = context.lower().find(answer.lower())
     if context.lower().count(answer.lower()) != 1:
         return None
@@ -334,45 +310,27 @@ def _event_to_ask(rng: Rng, topic: Topic) -> Event:
     return event
 
 
-def _who(rng: Rng, event: Event) -> tuple[str, str]:
-    detail = rng.choice((event.time, event.place))
-    return f"Who {past(event.verb)} {event.patient.text()} {detail}?", event.agent.text()
-
-
-def _what(rng: Rng, event: Event) -> tuple[str, str]:
-    thing = event.patient.entities[0] == "O" and event.patient.meanings[0] != "person"
-    detail = rng.choice((event.time, event.place))
+def _question(rng: Rng, event: Event) -> tuple[str, str]:
+    """Return a question about one part of an event, and its answer."""
     agent, patient = event.agent.text(), event.patient.text()
+    asked = rng.choice(("agent", "patient", "place", "time"))
+    if asked == "place":
+        return f"Where did {agent} {event.verb} {patient} {event.time}?", event.place
+    if asked == "time":
+        return f"When did {agent} {event.verb} {patient} {event.place}?", event.time
+    detail = rng.choice((event.time, event.place))
+    if asked == "agent":
+        return f"Who {past(event.verb)} {patient} {detail}?", agent
+    is_thing = event.patient.entities[0] == "O" and event.patient.meanings[0] != "person"
     if rng.chance(0.5):
         group = grammar.verb_group(event.verb, "past", passive=True)
-        return f"{'What' if thing else 'Who'} {group} by {agent} {detail}?", patient
-    return f"{'What' if thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
+        return f"{'What' if is_thing else 'Who'} {group} by {agent} {detail}?", patient
+    return f"{'What' if is_thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
 
 
-def _where(rng: Rng, event: Event) -> tuple[str, str]:
-    return f"Where did {event.agent.text()} {event.verb} {event.patient.text()} {event.time}?", event.place
-
-
-def _when(rng: Rng, event: Event) -> tuple[str, str]:
-    return f"When did {event.agent.text()} {event.verb} {event.patient.text()} {event.place}?", event.time
-
-
-def _text(*phrases: Phrase) -> str:
-    """Return the running text of several phrases, each of which becomes a sentence."""
-    return " ".join(sentence(phrase).text() for phrase in phrases)
-
-
-# --- verdicts and feelings ---------------------------------------------------------------------------------------
-
-
-def sentiment(rng: Rng, label: str) -> Row:
-    """Is the verdict good or bad on the whole?"""
-    return {"sentence": kinds.verdict(rng, label == "positive").text(), "label": label}
-
-
-def emotion(rng: Rng, label: str) -> Row:
-    """What does the person feel?"""
-    return {"sentence": kinds.feeling(rng, label).text(), "label": label}
+def _text(*sentences: str) -> str:
+    """Return running text: each sentence gets a capital letter, a full stop, and "an" before a vowel."""
+    return " ".join(sentence(Phrase().add(words.split(), "")).text() for words in sentences)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -394,8 +352,14 @@ READERS = {
     "nli": Reader(nli, {"entailment": 0.5, "not_entailment": 0.5}),
     "paraphrase": Reader(paraphrase, {"paraphrase": 0.5, "not_paraphrase": 0.5}),
     "qa": Reader(qa, {"": 1}),
-    "sentiment": Reader(sentiment, {"positive": 0.5, "negative": 0.5}),
-    "emotion": Reader(emotion, {name: emotion.share for name, emotion in LEXICON.emotions.items()}),
+    "sentiment": Reader(
+        lambda rng, label: {"sentence": kinds.verdict(rng, label == "positive").text(), "label": label},
+        {"positive": 0.5, "negative": 0.5},
+    ),
+    "emotion": Reader(
+        lambda rng, label: {"sentence": kinds.feeling(rng, label).text(), "label": label},
+        {name: emotion["share"] for name, emotion in LEXICON.emotions.items()},
+    ),
 }
 #: Fields of a row that hold text.
 TEXTS = ("text", "sentence", "sentence1", "sentence2", "premise", "hypothesis", "context", "question")
@@ -458,7 +422,7 @@ def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str) -> I
 
 def _labels(shares: dict[str, float], n: int, rng: Rng) -> list[str]:
     """Return `n` labels with the given shares, in random order."""
-    bounds = [round(n * total) for total in accumulate(shares.values(), initial=0.0)]
-    counts = [stop - start for start, stop in pairwise(bounds)]
-    labels = [label for label, count in zip(shares, counts, strict=True) for _ in range(count)]
+    labels: list[str] = []
+    for label, total in zip(shares, accumulate(shares.values()), strict=True):
+        labels += [label] * (round(n * total) - len(labels))
     return [labels[i] for i in rng.permutation(n)]

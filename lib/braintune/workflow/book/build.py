@@ -1,7 +1,6 @@
-"""Build the book of one run: stage its pages and executed notebooks, refuse a mixture of runs, render them.
+"""Build the book of one run: stage its pages and executed notebooks, and render them.
 
-Each run has its book under `runs/<profile>/book`, staged from the repository's pages and the executed notebooks of that
-run alone, so two profiles can never mix on a page.
+Each run has its book under `runs/<profile>/book`. It is refused if a notebook belongs to another state of the run.
 """
 
 import json
@@ -54,7 +53,7 @@ def build(profile: str) -> Path:
         shutil.rmtree(html, ignore_errors=True)
         shutil.move(folder / "_build" / "html", html)
         shutil.rmtree(folder / "_build")
-        store.write_json(study.folder / "provenance.json", facts)  # last: it says of which state the pages are
+        store.write_json(study.folder / "provenance.json", facts)  # last: it describes the state of the pages
     return study.book_page
 
 
@@ -97,18 +96,14 @@ def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, executed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(study)
-    configuration["parse"]["myst_substitutions"] = quoted(study)
+    # What the pages quote of a run, each as `{{ name }}`; the figures notebook writes it.
+    configuration["parse"]["myst_substitutions"] = store.read_json(study.folder / "results.json")
     pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
     for place, text in pages.items():
         (source / place).parent.mkdir(parents=True, exist_ok=True)
         (source / place).write_text(text, encoding="utf-8")
     # Not in `_static` of the root: Jupyter Book would add every script there to every page.
     shutil.copyfile(_mathjax(), source / "book" / "_static" / "tex-svg.js")
-
-
-def quoted(study: Study) -> dict[str, str]:
-    """Return what the pages quote of a run, each as `{{ name }}`; the figures notebook writes it to `results.json`."""
-    return store.read_json(study.folder / "results.json")
 
 
 def _page(job: Job) -> str:
@@ -142,7 +137,7 @@ def _as_page(job: Job, notebook: dict[str, Any]) -> str:
 
 
 def pictures(code: str) -> str:
-    """Return what the pictures show that a cell draws: the docstrings of the functions of `results` that draw them."""
+    """Describe the pictures that a cell draws, by the docstrings of the functions of `results` that it calls."""
     words = []
     for module, name in _CALL.findall(code):
         if find_spec(f"braintune.results.{module}"):
@@ -174,7 +169,7 @@ def banner(study: Study) -> str:
 
 
 def _mathjax() -> Path:
-    """Return MathJax as it comes with its package, so that formulas need no other host."""
+    """Return the MathJax file of the installed package, so that formulas need no network."""
     for file in distribution("sphinx-mathjax-offline").files or []:
         if file.name == "tex-svg.js":
             return Path(str(file.locate()))
@@ -209,7 +204,7 @@ def render(source: Path, folder: Path, builder: str = "html", lock: int | None =
 
 
 def main(words: list[str]) -> None:
-    """Build the book of one profile; print which claims hold, what looks like a failure, and where the book is."""
+    """Build the book of one profile; print the verdicts, failed checks, and the path of the book."""
     from braintune.results import checks  # here, since Snakemake imports this module for every job
 
     processes.end_with_parent()

@@ -1,7 +1,7 @@
 """The book of one run as a PDF: one page of all chapters, rendered by Jupyter Book, printed by Chromium.
 
-A run has dozens of executed notebooks; the PDF holds one of each step, and its cover says so. Chapters are in the
-outline of the PDF. What is printed and what is not, such as menus and buttons, is decided by `print.css`.
+A run has dozens of executed notebooks; the PDF holds one of each step, and its cover says so. `print.css` hides menus
+and buttons.
 """
 
 import shutil
