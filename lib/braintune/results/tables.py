@@ -9,8 +9,8 @@ import pandas as pd
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
+from braintune.neural.matching import GROUP_SCORES, SCORES
 from braintune.neural.representations import analysis_layer
-from braintune.neural.ridge import GROUP_SCORES, SCORES
 
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
