@@ -4,9 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import ortho_group
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 from small_brains import ALPHAS, decode_one, make_brain, make_stimuli, make_study, noisy_pair, shuffled
@@ -57,29 +54,6 @@ def test_equals_the_slow_version(n, v, d, standardise):
 # --- what must not matter, and what must -------------------------------------------------------------------------
 
 
-@given(st.sampled_from([4, 12, 40]), st.integers(0, 999))
-@settings(max_examples=10, deadline=None)
-def test_rotating_dimensions_changes_nothing(d, seed):
-    """Correlation takes the mean over dimensions away, so for it a rotation must leave the mean's direction."""
-    rng = np.random.default_rng(seed)
-    voxels, embedding = noisy_pair(40, 15, d, seed=seed)
-    basis = np.linalg.qr(np.column_stack([np.ones(d), rng.normal(size=(d, d - 1))]))[0]
-    turn = np.eye(d)
-    turn[1:, 1:] = ortho_group.rvs(d - 1, random_state=rng)
-    plain = decode_one(voxels, embedding, shuffled(40), standardise=False)
-    turned = decode_one(voxels, embedding @ basis @ turn @ basis.T, shuffled(40), standardise=False)
-    assert_same(turned, plain)
-
-
-@given(st.sampled_from([1, 6, 70]), st.integers(0, 999))
-@settings(max_examples=10, deadline=None)
-def test_the_order_of_stimuli_does_not_matter(v, seed):
-    voxels, embedding = noisy_pair(40, v, 12, seed=seed)
-    order, folds = np.random.default_rng(seed).permutation(40), shuffled(40)
-    moved = [fold._replace(train=np.argsort(order)[fold.train], test=np.argsort(order)[fold.test]) for fold in folds]
-    assert_same(decode_one(voxels, embedding, folds), decode_one(voxels[order], embedding[order], moved))
-
-
 def test_offsets_of_an_embedding_do_not_matter():
     voxels, embedding = noisy_pair(40, 20, 12)
     embedding = np.round(embedding * 256) / 256  # exact in float32 with the offset, too
@@ -91,12 +65,7 @@ def test_offsets_of_an_embedding_do_not_matter():
 def test_constant_voxels_change_nothing():
     voxels, embedding = noisy_pair(40, 30, 12)
     padded = np.concatenate([voxels, np.full((40, 5), 0.1, np.float32)], 1)
-    assert_same(
-        decode_one(voxels, embedding, shuffled(40)), decode_one(padded, embedding, shuffled(40)), tolerance=1e-4
-    )
-    dead = decode_one(np.ones((40, 5), np.float32), embedding, shuffled(40))
-    assert all(np.isfinite(dead[name]).all() for name in SCORES)
-    np.testing.assert_allclose(dead["pairwise"], 0.5)
+    assert_same(decode_one(voxels, embedding, shuffled(40)), decode_one(padded, embedding, shuffled(40)))
 
 
 @pytest.mark.parametrize("standardise", [True, False])
@@ -106,19 +75,6 @@ def test_rows_without_variance_are_no_fault(standardise):
     found = decode_one(voxels, embedding, shuffled(40), standardise)
     assert all(np.isfinite(found[name]).all() for name in SCORES)
     assert found["pairwise"].mean() > 0.7
-
-
-@given(st.integers(0, 999))
-@settings(max_examples=10, deadline=None)
-def test_a_perfect_code_is_decoded_perfectly_and_noise_is_not(seed):
-    rng = np.random.default_rng(seed)
-    embedding = rng.normal(size=(60, 10)).astype(np.float32)
-    perfect = decode_one(embedding @ rng.normal(size=(10, 80)).astype(np.float32), embedding, shuffled(60))
-    np.testing.assert_array_equal(perfect["pairwise"], 1)
-    np.testing.assert_array_equal(perfect["rank"], 0)
-    codes = gram_matrices([rng.normal(size=(60, 10)) for _ in range(30)])
-    noise, _ = decode(codes, {"a": rng.normal(size=(60, 80)).astype(np.float32)}, shuffled(60), ALPHAS)
-    assert noise["pairwise"].mean() == pytest.approx(0.5, abs=0.06)
 
 
 def test_chunks_and_companions_do_not_matter(monkeypatch):
@@ -259,23 +215,14 @@ def test_design_without_groups_is_skipped_with_a_reason():
         decoding.decode_participant(make_study(designs=["grouped"]), brain, "P1", embeddings)
 
 
-@pytest.mark.parametrize(
-    ("embedding", "message"),
-    [
+def test_faulty_embeddings():
+    brain, embeddings = drift_only()
+    for values, message in (
         (np.ones((2, 95, 8), np.float32), "'untuned' has shape .*96 stimuli"),
         (np.full((1, 96, 8), np.nan, np.float32), "untuned, layer 0.*finite"),
-        (np.arange(96, dtype=np.float32).reshape(1, 96, 1), "untuned, layer 0 has 1 dimensions.*basis code"),
-        (np.zeros((1, 96, 8), np.float32), "0 dimensions"),
-    ],
-)
-def test_faulty_embeddings(embedding, message):
-    brain, _ = drift_only()
-    with pytest.raises(BraintuneError, match=message):
-        decoding.decode_participant(make_study(), brain, "P1", {UNTUNED: embedding})
-
-
-def test_the_analysis_layer_must_exist():
-    brain, embeddings = drift_only()
+    ):
+        with pytest.raises(BraintuneError, match=message):
+            decoding.decode_participant(make_study(), brain, "P1", {UNTUNED: values})
     with pytest.raises(BraintuneError, match=r"layer: 9 is not among 0 … 2"):
         decoding.decode_participant(make_study(layer=9), brain, "P1", embeddings)
     assert analysis_layer(7, -1) == 6 and analysis_layer(1, 5) == 0
@@ -295,26 +242,16 @@ def test_word_vectors_decode_as_an_independent_script_found(shared_data, monkeyp
     assert len(means) == 10 and np.mean(means) == pytest.approx(accuracy, abs=0.015)
 
 
-def write_embeddings(study, *left_out):
-    for place, representation in enumerate(study.representations()):
-        if representation.name not in left_out:
-            values = np.full((2, 5, 3), place, np.float32)
-            write_arrays(study.embedding_file("small", representation.name), {"embedding": values})
-
-
 def test_embeddings_are_read_from_the_run(tmp_path):
-    study = make_study(runs=str(tmp_path), tasks=["wsd"], controls=[])
-    write_embeddings(study)
+    """A control without a file is left out, since the stimuli may not allow it; any other is missed."""
+    study = make_study(runs=str(tmp_path), tasks=["wsd"], controls=["passage"])
+    for place, representation in enumerate(study.representations()):
+        file = study.embedding_file("small", representation.name)
+        write_arrays(file, {"embedding": np.full((2, 5, 3), place, np.float32)})
+    study.embedding_file("small", "passage").unlink()
     found = load_embeddings(study, "small")
     assert [r.name for r in found] == ["untuned", "wsd_fine-tuned_seed-0", "wsd_prompt-tuned_seed-0"]
     assert [float(values.mean()) for values in found.values()] == [0, 1, 2]
     study.embedding_file("small", "wsd_fine-tuned_seed-0").unlink()
     with pytest.raises(BraintuneError, match="wsd_fine-tuned_seed-0"):
         load_embeddings(study, "small")
-
-
-def test_a_control_that_the_stimuli_do_not_allow_is_left_out(tmp_path):
-    study = make_study(runs=str(tmp_path), tasks=["wsd"], controls=["passage", "length"])
-    write_embeddings(study, "passage")
-    names = [r.name for r in load_embeddings(study, "small")]
-    assert "passage" not in names and "length" in names
