@@ -27,7 +27,7 @@ from sklearn.model_selection import PredefinedSplit
 from threadpoolctl import threadpool_limits
 
 from braintune.core.base import REPOSITORY
-from braintune.core.preprocess import regress_out, zscore, zscore_varying
+from braintune.core.preprocess import regress_out, zscore_varying
 from braintune.core.store import write_json
 from braintune.core.study import Study
 from braintune.datasets.brains.base import Stimuli
@@ -44,7 +44,9 @@ FEW, LAYERS, PARTICIPANTS = 21, 13, 5
 STUDY = Study.make({"profile": "bench", "n_folds": 5, "inner_folds": 4})
 
 
-# --- data --------------------------------------------------------------------------------------------------------
+def peak_memory() -> float:
+    """Return the largest memory this process has held so far, in GiB (Linux counts in KiB, macOS in bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
 def make_voxels(options: argparse.Namespace, participant: int = 0) -> dict[str, np.ndarray]:
@@ -66,9 +68,6 @@ def draw_folds(options: argparse.Namespace, seed: int = 0) -> list[Fold]:
     names = [str(i) for i in range(options.stimuli)]
     stimuli = Stimuli(names, names, np.arange(len(names)))
     return make_folds(stimuli, "shuffled", STUDY.model_copy(update={"fold_seed": seed}))
-
-
-# --- the others --------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -178,15 +177,10 @@ def decode_with(
         known = targets[train] - centre
         problem = Problem(*np.split(scaled, [len(train)]), known, inner, ALPHAS * (spread > 0).sum())
         predicted = solve(problem).reshape(len(test), *centre.shape) + centre
-        first, second = (
-            zscore(part.reshape(-1, part.shape[2]).T).T.reshape(part.shape) for part in (predicted, targets[test])
-        )
-        correlation = np.einsum("ird,jrd->rij", first, second, optimize=True) / targets.shape[2]
+        pairs = zip(predicted.swapaxes(0, 1), targets[test].swapaxes(0, 1), strict=True)
+        correlation = np.stack([np.corrcoef(*pair)[: len(test), len(test) :] for pair in pairs])
         found.append(scores(torch.from_numpy(correlation))["pairwise"].numpy())
     return np.mean(found, 0)
-
-
-# --- measuring ---------------------------------------------------------------------------------------------------
 
 
 def speed(options: argparse.Namespace, show: Callable[..., None]) -> None:
@@ -241,11 +235,6 @@ def accuracy(show: Callable[..., None]) -> None:
         show(f"{name}, pairwise accuracy at layers 0, 3, 6", found.round(3).tolist())
 
 
-def peak_memory() -> float:
-    """Return the largest memory this process has held so far, in GiB (Linux counts in KiB, macOS in bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20)
-
-
 def main() -> None:
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -261,9 +250,9 @@ def main() -> None:
     options = parser.parse_args()
     found = {name: value for name, value in vars(options).items() if name not in ("out", "data")}
 
-    def show(name: str, value: float | list[float]) -> None:
+    def show(name: str, value: float | str | list[float]) -> None:
         found[name] = value
-        print(f"{name:84s}{value:>12.4g}" if isinstance(value, float) else f"{name:84s}{value}", flush=True)
+        print(f"{name:84s} {f'{value:>12.4g}' if isinstance(value, float) else value}", flush=True)
 
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):

@@ -137,7 +137,7 @@ def _match(
     """Predict the test stimuli with the chosen penalties, and match predictions with truths."""
     hat = ridge.hat[choice]
     inner = hat @ block.cross  # predictions with truths
-    power = _squared_norms(hat, block.train)
+    power = ((hat @ block.train) * hat).sum(2)  # squared norms of predictions
     error = power.sum(1) - 2 * inner.diagonal(dim1=1, dim2=2).sum(1) + block.truth.sum(1)
     # Centring over dimensions is a rank-one correction, so the products above serve correlations as well.
     mean = (hat @ block.mean_train[:, :, None])[:, :, 0]
@@ -147,15 +147,6 @@ def _match(
     correlation = covariance * scale[:, :, None] * truth_scale[:, None, :]
     group = None if group is None else group.expand(len(hat), -1)
     return scores(correlation, group) | {"mse": error / (block.width[:, 0] * block.truth.shape[1])}
-
-
-def _squared_norms(hat: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
-    """Return the squared norms of predictions, diag(H G Hᵀ), with three quarters of its products: G is symmetric."""
-    half = hat.shape[2] // 2
-    left, right = hat[:, :, :half], hat[:, :, half:]
-    first = (left @ gram[:, :half, :half]) * left
-    rest = torch.cat([2 * left, right], 2) @ gram[:, :, half:]
-    return first.sum(2) + (rest * right).sum(2)
 
 
 def _inverse_norm(square: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
