@@ -51,7 +51,7 @@ help:
 	@echo "make lint                    check style, types, and that folders import only folders above them"
 	@echo "make audit                   ask PyPI for known vulnerabilities of the pinned packages"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
-	@echo "make bench-decoding          measure the decoder beside scikit-learn and himalaya"
+	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 30 minutes)"
 	@echo "make reference               run real tasks and brains with two seeds, and record the tables (about 2 hours)"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
@@ -142,8 +142,8 @@ setup: .venv/.ready
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install -qq --disable-pip-version-check pip-audit
 
 .venv/.bench: .venv/.ready
-	@echo "installing himalaya, which the decoder is compared with, into .venv …"
-	@$(PIP) --no-deps himalaya==0.4.11
+	@echo "installing himalaya and fracridge, which the decoder is compared with, into .venv …"
+	@$(PIP) --no-deps himalaya==0.4.11 fracridge==2.0
 	@touch $@
 
 Makefile: ;

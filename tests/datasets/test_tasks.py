@@ -115,7 +115,7 @@ def test_the_validation_part_shares_no_text_with_the_rest(folder_study):
         train, validation = ({row[f] for row in part for f in fields} for part in (data.train, data.validation))
         assert len(data.validation) in range(3, 13) and not train & validation
     write_rows(folder, "qa", rows[:6] * 5, rows[:5])
-    with pytest.raises(BraintuneError, match="validation_fraction: 0.1 of the 30 training rows of qa"):
+    with pytest.raises(BraintuneError, match=r"validation_fraction: 0\.1 of the 30 training rows of qa"):
         load_task(make(), "qa")
 
 

@@ -4,23 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
+from small_brains import ALPHAS, make_stimuli
+from test_ridge import slow_scale_free
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Representation, Study
-from braintune.datasets.brains.base import BrainData, Stimuli
+from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import load_brain
 from braintune.neural import encoding
 from braintune.neural.folds import make_folds
 
-ALPHAS = np.logspace(-1, 4, 9)
 STUDY = Study.make({"device": "cpu", "n_folds": 4, "n_alphas": 5, "blocks": 4, "gap": 1})
-
-
-def make_stimuli(n, contiguous=False):
-    names = [f"s{i}" for i in range(n)]
-    return Stimuli(names, names, np.arange(n), contiguous=contiguous)
 
 
 def story(n_participants=4, n=60, voxels=6, contiguous=True, seed=0):
@@ -32,24 +28,36 @@ def story(n_participants=4, n=60, voxels=6, contiguous=True, seed=0):
     for one in responses.values():
         one["a"][:, 0] = 3
     brain = BrainData(
-        "story", tuple(responses), ("a",), {"a": "a"}, make_stimuli(n, contiguous), True, responses.__getitem__
+        "story",
+        tuple(responses),
+        ("a",),
+        {"a": "a"},
+        make_stimuli(n, contiguous=contiguous),
+        True,
+        responses.__getitem__,
     )
     return brain, embedding
 
 
+@pytest.mark.parametrize("select", ["scale-free", "squared-error"])
 @pytest.mark.parametrize(("d", "v"), [(5, 7), (90, 7), (12, 1), (3, 200)])
-def test_equals_scikit_learn(d, v):
+def test_equals_scikit_learn(d, v, select):
     rng = np.random.default_rng(0)
     embedding = rng.normal(size=(50, d)) + 2
     responses = embedding @ rng.normal(size=(d, v)) + 3 * rng.normal(size=(50, v))
     folds = make_folds(make_stimuli(50), "shuffled", STUDY)
     expected, target = np.zeros(v), StandardScaler().fit_transform(responses)
-    for train, test in folds:
+    for train, test, inner in folds:
         scaler = StandardScaler().fit(embedding[train])
-        ridge = RidgeCV(ALPHAS).fit(scaler.transform(embedding[train]), target[train])
+        known = scaler.transform(embedding[train])
+        if select == "squared-error":
+            alpha = RidgeCV(ALPHAS * d).fit(known, target[train]).alpha_
+        else:
+            alpha = ALPHAS[slow_scale_free(known, target[train], inner, ALPHAS * d).argmax()] * d
+        ridge = Ridge(alpha).fit(known, target[train])
         predicted = ridge.predict(scaler.transform(embedding[test])).reshape(len(test), v)
         expected += [np.corrcoef(predicted[:, i], target[test, i])[0, 1] / len(folds) for i in range(v)]
-    found = encoding.encode(embedding, {"a": responses, "b": responses[:, ::-1]}, folds, ALPHAS)
+    found = encoding.encode(embedding, {"a": responses, "b": responses[:, ::-1]}, folds, ALPHAS, select)
     np.testing.assert_allclose(found["a"], expected, atol=1e-4)
     np.testing.assert_allclose(found["b"], expected[::-1], atol=1e-4)
 
@@ -64,14 +72,14 @@ def test_noise_is_not_predicted_and_dead_voxels_are_zero():
 
 
 def test_faults():
-    folds = make_folds(make_stimuli(12), "shuffled", STUDY)
-    with pytest.raises(BraintuneError, match=r"region of shape \(11, 4\): allowed are finite values, 12 stimuli"):
-        encoding.encode(np.ones((12, 3)), {"region": np.ones((11, 4))}, folds, ALPHAS)
+    folds = make_folds(make_stimuli(16), "shuffled", STUDY)
+    with pytest.raises(BraintuneError, match=r"region of shape \(11, 4\): allowed are finite values, 16 stimuli"):
+        encoding.encode(np.ones((16, 3)), {"region": np.ones((11, 4))}, folds, ALPHAS)
     with pytest.raises(BraintuneError, match=r"embedding of shape .*finite"):
-        encoding.encode(np.full((12, 3), np.nan), {"a": np.ones((12, 4))}, folds, ALPHAS)
-    small = make_folds(make_stimuli(9), "shuffled", STUDY)
+        encoding.encode(np.full((16, 3), np.nan), {"a": np.ones((16, 4))}, folds, ALPHAS)
+    small = make_folds(make_stimuli(11), "shuffled", STUDY)
     with pytest.raises(BraintuneError, match="a fold tests 2 stimuli; correlating needs 3"):
-        encoding.encode(np.ones((9, 3)), {"a": np.ones((9, 4))}, small, ALPHAS)
+        encoding.encode(np.ones((11, 3)), {"a": np.ones((11, 4))}, small, ALPHAS)
 
 
 @given(st.integers(2, 6), st.integers(0, 99))

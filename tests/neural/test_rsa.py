@@ -11,7 +11,7 @@ from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli
 from braintune.neural import rsa
-from braintune.neural.ridge import gram_matrices
+from braintune.neural.grams import gram_matrices
 
 UNTUNED = Representation("untuned", "untuned")
 TUNED = Representation("wsd_fine-tuned_seed-0", "tuned", "fine-tuned", "wsd", 0)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -216,7 +217,7 @@ def test_each_brain_is_judged_alone_and_their_effects_are_combined():
 class TestCalibration:
     """With 200 studies and a true rate of 5 % or less, the observed one is below 9.6 % (99.9 %)."""
 
-    FEW = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6}  # noqa: RUF012
+    FEW: ClassVar = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6}  # noqa: RUF012
 
     def rate(self, claim, verdict, **values):
         evidence = [claims.evidence(made_up(**self.FEW | values, seed=1000 + i), "simulated")[0] for i in range(200)]

@@ -1,9 +1,11 @@
-"""Speed of the decoding engine beside scikit-learn's and himalaya's: `make bench-decoding`, or with sizes of your own:
+"""Speed and accuracy of the decoder beside other libraries: `make bench-decoding`, or with other sizes:
 
-python tests/studies/bench_decoding.py --stimuli 200 --voxels 500 --width 96 --seconds 2 --permutations 20
+python tests/studies/bench_decoding.py --stimuli 200 --voxels 500 --width 96 --regions 2 --permutations 5
 
-It prints a table and writes `runs/bench/decoding.json`. All that is compared decodes the same data in the same run on
-the same threads; scikit-learn and himalaya are timed on as many representations as `--seconds` allow, and scaled.
+All choose a penalty in the same folds among the same penalties, in every mode of each library that could serve it best,
+the others on principal components of the voxels, which makes them faster and changes no result.
+himalaya and fracridge are left out where they are not installed. `--data` (default BRAINTUNE_DATA) is the folder of real
+data, to compare accuracy on ten readers of 180 concepts. It prints a table and writes `runs/bench/decoding.json`.
 """
 
 import argparse
@@ -12,281 +14,257 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from itertools import count
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import PredefinedSplit
 from threadpoolctl import threadpool_limits
 
 from braintune.core.base import REPOSITORY
-from braintune.core.preprocess import zscore_varying
+from braintune.core.preprocess import regress_out, zscore_varying
 from braintune.core.store import write_json
-from braintune.neural.ridge import decode, gram_matrices, scores
+from braintune.core.study import Study
+from braintune.datasets.brains.base import Stimuli
+from braintune.datasets.brains.registry import load_brain
+from braintune.models.backbones import load_backbone
+from braintune.models.embeddings import embed, stimulus_means
+from braintune.neural.decoding import decode
+from braintune.neural.folds import Fold, make_folds
+from braintune.neural.grams import gram_matrices
+from braintune.neural.matching import scores
 
-ALPHAS = np.logspace(0, 6, 20)
-FOLDS = 5
-FEW, MANY = 21, 273
-REGIONS, PARTICIPANTS, DESIGNS = 12, 5, 2
-
-Folds = list[tuple[np.ndarray, np.ndarray]]
-#: (train voxels, train targets, test voxels) -> predictions
-Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Size:
-    """Size of a problem."""
-
-    stimuli: int
-    voxels: int
-    width: int
-    representations: int
-
-    def but(self, **changes: int) -> "Size":
-        return Size(**(vars(self) | changes))
+ALPHAS = np.logspace(-3, 3, 20)  # relative to the mean eigenvalue of the kernel
+FEW, LAYERS, PARTICIPANTS = 21, 13, 5
+STUDY = Study.make({"profile": "bench", "n_folds": 5, "inner_folds": 4})
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Pairwise accuracy and mean squared error of some representations, mean over folds."""
-
-    pairwise: np.ndarray
-    mse: np.ndarray
-
-
-# --- data --------------------------------------------------------------------------------------------------------
-
-
-def make_voxels(size: Size, seed: int = 0) -> np.ndarray:
-    """Voxels that carry forty latent features in much noise, as real ones do."""
-    rng = np.random.default_rng([1, seed])
-    weights = rng.standard_normal((40, size.voxels), np.float32)
-    return latent(size) @ weights + 60 * rng.standard_normal((size.stimuli, size.voxels), np.float32)
-
-
-def make_embeddings(size: Size) -> Iterator[np.ndarray]:
-    """Representations that carry the same features in other mixtures, made one at a time."""
-    for seed in range(size.representations):
-        rng = np.random.default_rng([2, seed])
-        weights = rng.standard_normal((40, size.width), np.float32)
-        yield latent(size) @ weights + 3 * rng.standard_normal((size.stimuli, size.width), np.float32)
-
-
-def latent(size: Size) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((size.stimuli, 40), np.float32)
-
-
-def make_folds(n: int, seed: int = 0) -> Folds:
-    tests = np.array_split(np.random.default_rng([3, seed]).permutation(n), FOLDS)
-    return [(np.setdiff1d(np.arange(n), test), np.sort(test)) for test in tests]
-
-
-# --- the engines -------------------------------------------------------------------------------------------------
-
-
-def braintune(voxels: np.ndarray, embeddings: Iterable[np.ndarray], folds: Folds, device: str) -> Scores:
-    found = decode(gram_matrices(list(embeddings), device=device), {"all": voxels}, folds, ALPHAS)
-    return Scores(found["pairwise"][:, 0].mean(0), found["mse"][:, 0].mean(0))
-
-
-def one_by_one(fit: Fit, voxels: np.ndarray, embeddings: Iterable[np.ndarray], folds: Folds) -> Scores:
-    """Decode with a regression of another library, a representation and a fold at a time."""
-    pairwise, mse = [], []
-    for embedding in embeddings:
-        target, found = zscore_varying(embedding).astype(np.float32), []
-        for train, test in folds:
-            scaler = StandardScaler().fit(voxels[train])
-            predicted = fit(scaler.transform(voxels[train]), target[train], scaler.transform(voxels[test]))
-            correlation = np.corrcoef(predicted, target[test])[: len(test), len(test) :]
-            accuracy = scores(torch.from_numpy(correlation)[None])["pairwise"]
-            found.append((float(accuracy[0]), ((predicted - target[test]) ** 2).mean()))
-        pairwise.append(np.mean([accuracy for accuracy, _ in found]))
-        mse.append(np.mean([error for _, error in found]))
-    return Scores(np.array(pairwise), np.array(mse))
-
-
-def scikit_learn(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarray:
-    return RidgeCV(ALPHAS).fit(train, target).predict(test)
-
-
-def himalaya(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Choose one penalty for all dimensions, as scikit-learn does, but by five inner folds: it has no leave-one-out."""
-    from himalaya.kernel_ridge import KernelRidgeCV
-
-    mean = target.mean(0)
-    model = KernelRidgeCV(ALPHAS, cv=5, solver_params={"local_alpha": False}, warn=False)
-    return np.asarray(model.fit(train, target - mean).predict(test)) + mean
-
-
-# --- measuring ---------------------------------------------------------------------------------------------------
-
-
-def seconds(job: Callable[[], object], clock: Callable[[], float]) -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = clock()
-    job()
-    return clock() - start
-
-
-def seconds_each(job: Callable[[int], object], clock: Callable[[], float], budget: float) -> tuple[float, int]:
-    """Time ``job(0)``, ``job(1)``, … until `budget` seconds are spent; return seconds each and how many there were."""
-    start = clock()
-    for done in count(1):
-        job(done - 1)
-        if clock() - start > budget * done / (done + 1) or done == MANY:  # another one would go over
-            return (clock() - start) / done, done
-    raise AssertionError
-
-
-def agreement(size: Size, device: str) -> dict[str, float]:
-    """Assert that scikit-learn finds the same accuracy and error for three representations."""
-    three = size.but(representations=3)
-    data = make_voxels(size), make_folds(size.stimuli)
-    ours = braintune(data[0], make_embeddings(three), data[1], device)
-    theirs = one_by_one(scikit_learn, data[0], make_embeddings(three), data[1])
-    accuracy = float(np.abs(ours.pairwise - theirs.pairwise).max())
-    error = float(np.abs(ours.mse / theirs.mse - 1).max())
-    assert accuracy < 1e-4, f"pairwise accuracy differs from scikit-learn's by {accuracy:.1e}"
-    assert error < 1e-4, f"MSE differs from scikit-learn's by {error:.1e} of it"
-    return {"max_abs_accuracy_difference": accuracy, "max_rel_mse_difference": error}
-
-
-def engine_seconds(size: Size, device: str, clock: Callable[[], float]) -> float:
-    voxels, embeddings, folds = make_voxels(size), list(make_embeddings(size)), make_folds(size.stimuli)
-    return seconds(lambda: braintune(voxels, embeddings, folds, device), clock)
-
-
-def other_seconds(fit: Fit, size: Size, clock: Callable[[], float], budget: float) -> tuple[float, int]:
-    voxels, folds, embeddings = make_voxels(size), make_folds(size.stimuli), list(make_embeddings(size))
-    return seconds_each(lambda i: one_by_one(fit, voxels, [embeddings[i % len(embeddings)]], folds), clock, budget)
-
-
-def himalaya_seconds(size: Size, clock: Callable[[], float], budget: float) -> tuple[float, int, str]:
-    """Time himalaya with each backend that works here on one representation, and with the fastest on many."""
-    from himalaya.backend import set_backend
-
-    tried = {}
-    for backend in ("numpy", "torch", *(["torch_cuda"] if torch.cuda.is_available() else [])):
-        set_backend(backend)
-        tried[backend] = other_seconds(himalaya, size, clock, 0)[0]
-    fastest = min(tried, key=tried.get)
-    set_backend(fastest)
-    return *other_seconds(himalaya, size, clock, budget), fastest
-
-
-def exponents(size: Size, device: str, clock: Callable[[], float]) -> dict[str, float]:
-    """Fit time ~ size to the power of … over three sizes of each axis, the others as they are."""
-    found = {}
-    for axis in ("stimuli", "voxels", "width", "representations"):
-        sizes = [getattr(size, axis) // part for part in (4, 2, 1)]
-        times = [engine_seconds(size.but(**{axis: at}), device, clock) for at in sizes]
-        found[f"exponent_{axis}"] = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
-    return found
-
-
-def permutation_seconds(size: Size, permutations: int, device: str, clock: Callable[[], float]) -> float:
-    """Time permuted labels for all representations, every one refitted with its penalty chosen anew."""
-    rng = np.random.default_rng(4)
-    orders = np.array([rng.permutation(size.stimuli) for _ in range(permutations)])
-    source, order = np.tile(np.arange(size.representations), permutations), orders.repeat(size.representations, 0)
-    grams, voxels = gram_matrices(list(make_embeddings(size)), device=device), make_voxels(size)
-    folds = make_folds(size.stimuli)
-    return seconds(lambda: decode(grams, {"all": voxels}, folds, ALPHAS, source, order), clock)
-
-
-def paper_grid_seconds(size: Size, device: str, clock: Callable[[], float]) -> float:
-    """Time participants x regions x representations x fold designs, one participant's voxels in memory at a time."""
-    embeddings, total = list(make_embeddings(size)), 0.0
-    for participant in range(PARTICIPANTS):
-        regions = {str(r): make_voxels(size, REGIONS * participant + r) for r in range(REGIONS)}
-
-        def decode(regions: dict[str, np.ndarray] = regions) -> None:
-            grams = gram_matrices(embeddings, device=device)
-            for design in range(DESIGNS):
-                decode(grams, regions, make_folds(size.stimuli, design), ALPHAS)
-
-        total += seconds(decode, clock)
-    return total
-
-
-def peak_memory_gib() -> float:
-    """Largest memory this process has held so far, in GiB (Linux counts in KiB, macOS in bytes)."""
+def peak_memory() -> float:
+    """Return the largest memory this process has held so far, in GiB (Linux counts in KiB, macOS in bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
-# --- the table ---------------------------------------------------------------------------------------------------
+def make_voxels(options: argparse.Namespace, participant: int = 0) -> dict[str, np.ndarray]:
+    return {str(r): draw([1, participant, r], options.stimuli, options.voxels, 60) for r in range(options.regions)}
 
 
-def measure(options: argparse.Namespace) -> dict[str, float | int | str]:
-    """Measure everything; peak memory is read before other libraries have run at full size."""
+def make_embeddings(options: argparse.Namespace, count: int) -> list[np.ndarray]:
+    return [draw([2, seed], options.stimuli, options.width, 3) for seed in range(count)]
+
+
+def draw(seed: list[int], stimuli: int, columns: int, noise: float) -> np.ndarray:
+    """Mix forty features that voxels and embeddings share, and add noise."""
+    rng, shared = np.random.default_rng(seed), np.random.default_rng(0).standard_normal((stimuli, 40), np.float32)
+    mixed = shared @ rng.standard_normal((40, columns), np.float32)
+    return mixed + noise * rng.standard_normal(mixed.shape, np.float32)
+
+
+def draw_folds(options: argparse.Namespace, seed: int = 0) -> list[Fold]:
+    names = [str(i) for i in range(options.stimuli)]
+    stimuli = Stimuli(names, names, np.arange(len(names)))
+    return make_folds(stimuli, "shuffled", STUDY.model_copy(update={"fold_seed": seed}))
+
+
+@dataclass
+class Problem:
+    """One fold: z-scored voxels, centred targets [stimuli, representations, dimensions], inner folds, penalties."""
+
+    train: np.ndarray
+    test: np.ndarray
+    targets: np.ndarray
+    inner: list
+    alphas: np.ndarray
+
+    def flat(self) -> np.ndarray:
+        return self.targets.reshape(len(self.targets), -1)
+
+
+def each(solve: Callable[[Problem], np.ndarray], problem: Problem) -> np.ndarray:
+    """Solve for one representation at a time."""
+    targets = np.split(problem.targets, problem.targets.shape[1], 1)
+    return np.concatenate([solve(replace(problem, targets=target)) for target in targets], 1)
+
+
+def scikit_learn(problem: Problem, dtype: type, **mode: object) -> np.ndarray:
+    train, test, target = (part.astype(dtype) for part in (problem.train, problem.test, problem.flat()))
+    return RidgeCV(problem.alphas, **mode).fit(train, target).predict(test)
+
+
+def numpy_loop(problem: Problem) -> np.ndarray:
+    """Choose the penalty of each representation by leave-one-out error, with one decomposition per fold."""
+    values, vectors = np.linalg.eigh((problem.train @ problem.train.T).astype(np.float64))
+    values, vectors = np.maximum(values[1:], 0).astype(np.float32), vectors[:, 1:].astype(np.float32)  # centred
+    rotated, left = vectors.T @ problem.flat(), problem.test @ problem.train.T @ vectors
+    best, predicted = np.full(problem.targets.shape[1], np.inf), np.empty((len(left), *problem.targets.shape[1:]))
+    for alpha in problem.alphas.astype(np.float32):
+        kept = alpha / (values + alpha)
+        residual = (vectors * kept) @ rotated / ((vectors**2) @ kept)[:, None]
+        error = (residual.reshape(problem.targets.shape) ** 2).sum((0, 2))
+        better = np.flatnonzero(error < best)
+        guess = (left / (values + alpha)) @ rotated
+        predicted[:, better] = guess.reshape(predicted.shape)[:, better]
+        best = np.minimum(error, best)
+    return predicted
+
+
+def himalaya(problem: Problem, local_alpha: bool, score: str) -> np.ndarray:
+    from himalaya import scoring
+    from himalaya.backend import set_backend
+    from himalaya.kernel_ridge import solve_kernel_ridge_cv_eigenvalues
+
+    set_backend("torch")
+    train, test, target = (torch.from_numpy(part).float() for part in (problem.train, problem.test, problem.flat()))
+    tested_in = np.empty(len(train), dtype=int)
+    for number, (_, tested) in enumerate(problem.inner):
+        tested_in[tested] = number
+    _, weights, _ = solve_kernel_ridge_cv_eigenvalues(
+        train @ train.T,
+        target,
+        torch.from_numpy(problem.alphas).float(),
+        getattr(scoring, score),
+        PredefinedSplit(tested_in),
+        local_alpha=local_alpha,
+    )
+    return (test @ train.T @ weights).numpy()
+
+
+def fraction_ridge(problem: Problem) -> np.ndarray:
+    """Choose among as many fractions as there are penalties elsewhere, in the inner folds."""
+    from fracridge import fracridge
+
+    fractions = np.linspace(0, 1, len(ALPHAS) + 1)[1:]
+    train, target = problem.train, problem.flat()
+    error = np.zeros(len(fractions))
+    for kept, tested in problem.inner:
+        weights, _ = fracridge(train[kept], target[kept], fractions)
+        predicted = np.einsum("nv,vfd->fnd", train[tested], weights, optimize=True)
+        error += ((predicted - target[tested]) ** 2).sum((1, 2))
+    return problem.test @ fracridge(train, target, fractions[error.argmin()])[0].reshape(train.shape[1], -1)
+
+
+def rivals() -> dict[str, tuple[Callable[[Problem], np.ndarray], int]]:
+    """Return solvers by name, and how many representations they solve at a time."""
+    found = {}
+    for local in (False, True):
+        name = ", penalty per dimension" if local else ""
+        for mode, dtype in product(("eigen", "svd"), (np.float32, np.float64)):
+            solve = partial(scikit_learn, dtype=dtype, gcv_mode=mode, alpha_per_target=local)
+            found[f"scikit-learn {mode} {dtype.__name__}{name}"] = (solve if local else partial(each, solve)), 3
+        for score in ("l2_neg_loss", "correlation_score") if find_spec("himalaya") else ():
+            solve = partial(himalaya, local_alpha=local, score=score)
+            found[f"himalaya {score}{name}"] = (solve if local else partial(each, solve)), 7
+    if find_spec("fracridge"):
+        found["fracridge"] = partial(each, fraction_ridge), 3
+    return found | {"NumPy, one eigh per fold": (numpy_loop, FEW)}
+
+
+def decode_with(
+    solve: Callable[[Problem], np.ndarray], voxels: np.ndarray, embeddings: list, folds: list
+) -> np.ndarray:
+    """Return the pairwise accuracy of each representation, mean over folds."""
+    targets = np.stack([zscore_varying(embedding) for embedding in embeddings], 1).astype(np.float32)
+    found = []
+    for train, test, inner in folds:
+        mean, spread = voxels[train].mean(0), voxels[train].std(0)
+        scaled = (voxels[np.concatenate([train, test])] - mean) / np.where(spread > 0, spread, np.inf)
+        centre = targets[train].mean(0)
+        known = targets[train] - centre
+        values, axes = np.linalg.eigh((scaled[: len(train)] @ scaled[: len(train)].T).astype(np.float64))
+        axes = (axes / np.sqrt(values.clip(1e-30)))[:, values > 1e-6 * values.max()].astype(np.float32)
+        components = scaled @ (scaled[: len(train)].T @ axes)  # the same kernel with fewer columns: faster for all
+        problem = Problem(*np.split(components, [len(train)]), known, inner, ALPHAS * (spread > 0).sum())
+        predicted = solve(problem).reshape(len(test), *centre.shape) + centre
+        pairs = zip(predicted.swapaxes(0, 1), targets[test].swapaxes(0, 1), strict=True)
+        correlation = np.stack([np.corrcoef(*pair)[: len(test), len(test) :] for pair in pairs])
+        found.append(scores(torch.from_numpy(correlation))["pairwise"].numpy())
+    return np.mean(found, 0)
+
+
+def speed(options: argparse.Namespace, show: Callable[..., None]) -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
-    size, device = Size(options.stimuli, options.voxels, options.width, FEW), options.device
-    found: dict[str, float | int | str] = {
-        "stimuli": size.stimuli, "voxels": size.voxels, "width": size.width, "penalties": len(ALPHAS), "folds": FOLDS,
-        "threads": options.threads, "device": device, "clock": "cpu" if options.cpu_time else "wall",
-    }  # fmt: skip
-    tell = partial(show, found)
-    engine_seconds(size.but(representations=2, voxels=100), device, clock)  # the first use of a library loads it
-    tell(s_per_representation_273=engine_seconds(size.but(representations=MANY), device, clock) / MANY)
-    tell(peak_memory_gib=peak_memory_gib())
-    tell(**agreement(size, device))
-    tell(s_per_representation_21=engine_seconds(size, device, clock) / FEW)
-    each, timed = other_seconds(scikit_learn, size, clock, options.seconds)
-    tell(sklearn_s_per_representation=each, sklearn_representations_timed=timed)
-    compare(tell, found, "sklearn")
-    if find_spec("himalaya"):
-        each, timed, backend = himalaya_seconds(size, clock, options.seconds)
-        tell(himalaya_s_per_representation=each, himalaya_representations_timed=timed, himalaya_backend=backend)
-        compare(tell, found, "himalaya")
-    else:
-        print("himalaya is not installed; `pip install himalaya` adds its lines")
-    tell(**{f"permutation_{options.permutations}_s": permutation_seconds(size, options.permutations, device, clock)})
-    tell(**exponents(size, device, clock))
-    tell(paper_grid_s=paper_grid_seconds(size, device, clock))
-    return found
+
+    def seconds(job: Callable[..., object], *arguments: object) -> float:
+        start = clock()
+        job(*arguments)
+        return clock() - start
+
+    def engine(embeddings: list[np.ndarray], regions: dict[str, np.ndarray], designs: int = 1, *more: object) -> None:
+        grams = gram_matrices(embeddings, device=options.device)
+        for design in range(designs):
+            decode(grams, regions, draw_folds(options, design), ALPHAS, "scale-free", None, *more)
+
+    regions, embeddings = make_voxels(options), make_embeddings(options, FEW * LAYERS)
+    one = {"0": regions["0"]}
+    engine(embeddings[:2], one)  # the first use of a library loads it
+    ours = {count: seconds(engine, embeddings[:count], one) / count for count in (FEW, FEW * LAYERS)}
+    for count, took in ours.items():
+        show(f"braintune, seconds per representation of {count}", took)
+    show("braintune, peak memory in GiB, one region", peak_memory())
+    others = {}
+    for name, (solve, batch) in rivals().items():
+        took = others[name] = seconds(decode_with, solve, one["0"], embeddings[:batch], draw_folds(options)) / batch
+        show(f"{name}, seconds per representation", took)
+        show(f"{name}, times braintune's with 21 and 273", [round(took / our, 1) for our in ours.values()])
+    show("the fastest of the others", min(others, key=others.__getitem__))
+    total = sum(seconds(engine, embeddings, make_voxels(options, p), 2) for p in range(options.participants))
+    show(f"grid of {options.participants} participants, {options.regions} regions, two designs, seconds", total)
+    rng, layers = np.random.default_rng(3), np.arange(FEW * LAYERS).reshape(FEW, LAYERS)
+    orders = np.array([rng.permutation(options.stimuli) for _ in range(options.permutations)])
+    null = seconds(engine, embeddings, regions, 1, orders, [*layers, *layers[:, -1:]])
+    show(f"one participant, one design, {options.permutations} permutations at both readouts, seconds", null)
 
 
-def compare(tell: Callable[..., None], found: dict[str, float | int | str], other: str) -> None:
-    for n in (FEW, MANY):
-        tell(**{f"speedup_{other}_{n}": found[f"{other}_s_per_representation"] / found[f"s_per_representation_{n}"]})
-
-
-def show(found: dict[str, float | int | str], **values: float | int | str) -> None:
-    """Print new values as soon as they are known, and keep them."""
-    found |= values
-    for name, value in values.items():
-        print(f"{name:36s}{value:>14.4g}" if isinstance(value, float) else f"{name:36s}{value:>14}", flush=True)
+def accuracy(show: Callable[..., None]) -> None:
+    """Decode layers 0, 3 and 6 of untuned MiniLM from ten readers of 180 concepts."""
+    study = Study.load("real")
+    brain = load_brain(study, "pereira2018-exp1")
+    layers = stimulus_means(embed(load_backbone(study.backbone), brain.stimuli.sentences), brain.stimuli)
+    if brain.stimuli.nuisance is not None:
+        layers = regress_out(layers.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
+    layers, folds = list(layers[[0, 3, 6]]), make_folds(brain.stimuli, "shuffled", STUDY)
+    regions = {name: next(iter(brain.load(name).values())) for name in brain.participants}
+    for select in ("scale-free", "squared-error"):
+        found = decode(gram_matrices(layers), regions, folds, ALPHAS, select)[0]["pairwise"]
+        show(f"braintune {select}, pairwise accuracy at layers 0, 3, 6", found.mean((0, 1)).round(3).tolist())
+    for name, (solve, _) in rivals().items():
+        found = np.mean([decode_with(solve, voxels, layers, folds) for voxels in regions.values()], 0)
+        show(f"{name}, pairwise accuracy at layers 0, 3, 6", found.round(3).tolist())
 
 
 def main() -> None:
-    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stimuli", type=int, default=627)
-    parser.add_argument("--voxels", type=int, default=5000, help="in every region")
-    parser.add_argument("--width", type=int, default=768, help="dimensions of a representation")
-    parser.add_argument("--seconds", type=float, default=60, help="for scikit-learn, and for himalaya")
-    parser.add_argument("--permutations", type=int, default=1000)
+    for name, default in (("stimuli", 627), ("voxels", 5000), ("width", 768), ("regions", 12)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--participants", type=int, default=PARTICIPANTS)
+    parser.add_argument("--permutations", type=int, default=100)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every library (default: all cores)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; the other libraries use the CPU")
     parser.add_argument("--cpu-time", action="store_true", help="count processor time: for a machine that is busy")
+    parser.add_argument("--data", default=os.environ.get("BRAINTUNE_DATA"), help="folder of real data")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "bench" / "decoding.json")
     options = parser.parse_args()
+    found = {name: value for name, value in vars(options).items() if name not in ("out", "data")}
+
+    def show(name: str, value: float | str | list[float]) -> None:
+        found[name] = value
+        print(f"{name:84s} {f'{value:>12.4g}' if isinstance(value, float) else value}", flush=True)
+
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):
-        found = measure(options)
-    print(
-        f"{found['stimuli']} stimuli, {found['voxels']} voxels, {found['width']} dimensions, {len(ALPHAS)} penalties, "
-        f"{FOLDS} folds, {found['threads']} threads, {found['clock']} time. The other libraries' seconds are the mean "
-        "of the representations timed."
-    )
+        speed(options, show)
+        show("peak memory in GiB, of the other libraries too", peak_memory())
+        if options.data and Path(options.data).is_dir():
+            os.environ["BRAINTUNE_DATA"] = options.data
+            accuracy(show)
+        else:
+            print("no folder of real data (--data, BRAINTUNE_DATA): accuracy is left out")
     write_json(options.out, found)
     print(f"written: {options.out}")
 

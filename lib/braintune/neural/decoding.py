@@ -17,7 +17,7 @@ from braintune.neural.matching import GROUP_SCORES, SCORES, scores
 from braintune.neural.representations import Embeddings, layer_grams
 from braintune.neural.ridge import Ridge, Select, fit_fold
 
-#: Bytes of inner products worked on at a time: enough for products to be large, few enough for a cache; a GPU wants more.
+#: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 #: Scores that are computed with permuted labels too.
 NULL_SCORES = ("pairwise", "margin")
@@ -87,21 +87,24 @@ def decode(
     result = {name: np.full((len(folds), len(regions), len(grams.inner)), np.nan) for name in names}
     null = {name: np.zeros((len(orders), len(regions), len(readouts))) for name in NULL_SCORES}
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
+    sets = [torch.tensor(members, device=device) for members in readouts]
     member = None if groups is None else torch.as_tensor(groups, device=device)
     for f, fold in enumerate(folds):
         ridges = [fit_fold(values, fold[:2], fold.inner, relative, select) for values in regions.values()]
+        terms = torch.cat([ridge.terms for ridge in ridges])
+        fits = _fits(ridges, grams.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
         for items in _chunks(len(grams.inner), 4 * len(fold.train) * (len(fold.train) + len(fold.test)), device):
             block = grams.block(fold.train, fold.test, items)
             for g, ridge in enumerate(ridges):
-                fit, choice = ridge.fit(block.train).max(1)
+                fit, choice = fits[g][items].max(1)
                 found = _match(ridge, choice, block, here) | {"choice": choice, "fit": fit}
                 for name, values in found.items():
                     result[name][f, g, items] = values.cpu().numpy()
         for p, order in enumerate(orders):
-            block = grams.block(order[fold.train], order[fold.test])
-            for g, ridge in enumerate(ridges):
-                found = _match_readouts(ridge, block, readouts)
+            train, test = order[fold.train], order[fold.test]
+            for g, fit in enumerate(_fits(ridges, grams.products(train, terms))):
+                found = _match_readouts(ridges[g], fit, grams, train, test, sets)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
     return result, null
@@ -112,12 +115,20 @@ def _chunks(n: int, bytes_each: int, device: torch.device) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def _match_readouts(ridge: Ridge, block: Block, readouts: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-    """Score, of each readout, the Gram matrix that fits best."""
-    fit, choice = ridge.fit(block.train).max(1)
-    chosen = torch.stack([members[fit[members].argmax()] for members in map(torch.tensor, readouts)])
+def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]:
+    """Return the fit [n_grams, n_alphas] in every region."""
+    return [ridge.fit(part) for ridge, part in zip(ridges, products.chunk(len(ridges), 1), strict=True)]
+
+
+def _match_readouts(
+    ridge: Ridge, fit: torch.Tensor, grams: Grams, train: np.ndarray, test: np.ndarray, sets: Sequence[torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Score, of each set of Gram matrices, the one that fits best."""
+    fit, choice = fit.max(1)
+    chosen = torch.stack([members[fit[members].argmax()] for members in sets])
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
-    return {name: values[place] for name, values in _match(ridge, choice[unique], block.take(unique)).items()}
+    found = _match(ridge, choice[unique], grams.block(train, test, unique))
+    return {name: values[place] for name, values in found.items()}
 
 
 def _match(
@@ -169,8 +180,9 @@ def decode_participant(
         those of :func:`braintune.neural.folds.topics`; without any, their two scores are NaN.
     null : DataFrame
         Of the design that claims are judged on (:func:`braintune.neural.folds.main_design`): one row per region,
-        permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (best, analysis: the layer that fits best in each fold, and the analysis layer): the scores with
-        permuted labels, with penalty and layer chosen anew, mean over folds.
+        permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (`best` is the layer
+        that fits best in each fold, `analysis` the analysis layer): the scores with permuted labels, with penalty and
+        layer chosen anew, mean over folds.
 
     Raises
     ------

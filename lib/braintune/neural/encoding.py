@@ -18,7 +18,7 @@ from braintune.datasets.brains.base import BrainData
 from braintune.neural.decoding import alphas
 from braintune.neural.folds import Fold, make_folds
 from braintune.neural.representations import Embeddings, analysis_layer
-from braintune.neural.ridge import Select, fit_fold
+from braintune.neural.ridge import Select, fit_fold, lower_triangle
 
 
 def encode(
@@ -70,7 +70,8 @@ def encode(
         ridge = fit_fold(embedding, fold[:2], fold.inner, alpha, select)
         for name, target in targets.items():
             known = target[fold.train]
-            choice = int(ridge.fit((known @ known.T)[None])[0].argmax())
+            gram = (known @ known.T).view(-1)[lower_triangle(torch.arange(len(known), device=device), len(known))]
+            choice = int(ridge.fit((ridge.terms @ gram)[None])[0].argmax())
             predicted = ridge.hat[choice] @ known
             total[name] += correlate_columns(predicted.cpu().numpy(), target[fold.test].cpu().numpy())
     return {name: values / len(folds) for name, values in total.items()}

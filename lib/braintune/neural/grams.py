@@ -9,6 +9,10 @@ import torch
 
 from braintune.core.base import BraintuneError
 from braintune.core.preprocess import zscore_varying
+from braintune.neural.ridge import lower_triangle
+
+#: Bytes of lower triangles multiplied at a time: the larger, the faster.
+PRODUCT_BYTES = {"cpu": 2**27, "cuda": 2**31}
 
 
 class Block(NamedTuple):
@@ -31,10 +35,6 @@ class Block(NamedTuple):
     mean_test: torch.Tensor
     width: torch.Tensor
 
-    def take(self, items: torch.Tensor | slice) -> "Block":
-        """Return the block of some representations."""
-        return Block(*(part[items] for part in self))
-
 
 @dataclass(frozen=True)
 class Grams:
@@ -54,7 +54,7 @@ class Grams:
     mean: torch.Tensor
     width: torch.Tensor
 
-    def block(self, train: np.ndarray, test: np.ndarray, items: slice = slice(None)) -> Block:
+    def block(self, train: np.ndarray, test: np.ndarray, items: slice | torch.Tensor = slice(None)) -> Block:
         """Return the inner products between `train` and `test` stimuli."""
         train, test = (torch.as_tensor(part, device=self.inner.device) for part in (train, test))
         inner, mean = self.inner[items], self.mean[items]
@@ -65,6 +65,22 @@ class Grams:
             torch.index_select(rows, 1, train, out=square[item])
             torch.index_select(rows, 1, test, out=cross[item])
         return Block(square, cross, inner[:, test, test], mean[:, train], mean[:, test], self.width[items][:, None])
+
+    def products(self, places: np.ndarray, terms: torch.Tensor) -> torch.Tensor:
+        """Return the products [n_representations, n_terms] of Gram matrices of the stimuli `places` with ridge terms.
+
+        The terms are those of :class:`braintune.neural.ridge.Ridge`, of one region or several.
+        """
+        device, n = self.inner.device, self.inner.shape[1]
+        triangle = lower_triangle(torch.as_tensor(places, device=device), n)
+        step = max(1, PRODUCT_BYTES[device.type] // (4 * len(triangle)))
+        products = []
+        for grams in self.inner.view(len(self.inner), n * n).split(step):
+            packed = torch.empty(len(grams), len(triangle), device=device)
+            for item, gram in enumerate(grams):
+                torch.index_select(gram, 0, triangle, out=packed[item])
+            products.append(packed @ terms.T)
+        return torch.cat(products)
 
 
 def gram_matrices(

@@ -1,8 +1,8 @@
 """Ridge regression of one region in one fold, for every penalty, before any representation is seen.
 
-A ridge regression predicts a representation Y [n, d] from predictors X [n, v]. Its predictions are H Y with a hat matrix
-H that depends on X alone, and whatever measures how well a penalty predicts inside the training fold depends on Y only
-through inner products between stimuli, G = Y Yᵀ. So the predictors become, per penalty, a hat matrix and one or two
+A ridge regression predicts a representation Y [n, d] from predictors X [n, v]. Its predictions are H Y, where the hat
+matrix H depends on X alone, and how well a penalty predicts inside the training fold depends on Y only through inner
+products between stimuli, G = Y Yᵀ. So the predictors become, per penalty, a hat matrix and one or two
 matrices [n_train, n_train] whose Frobenius products with G give that measure. All representations share them, and
 nothing grows with the number of their dimensions.
 
@@ -14,13 +14,14 @@ The measures of fit, both comparable between layers:
 - ``squared-error``: 1 minus the exact leave-one-out error over that of the mean. Squared error punishes the length of
   predictions; with noisy responses it prefers penalties so strong that the direction of predictions suffers.
 
-Inner folds need no decomposition of their own. With the residual map R of all training stimuli, R Y = Y - fitted Y,
-leaving out the stimuli c leaves them the residuals R_cc⁻¹ R_c Y, exactly.
+Every inner fold has its own eigendecomposition, since deriving it from that of all training stimuli divides by numbers
+that small penalties make tiny. Matrices are symmetric on both sides of a Frobenius product, so lower triangles do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -40,8 +41,8 @@ class Ridge:
     ----------
     hat : tensor of shape (n_alphas, n_test, n_train)
         Predictions are ``hat @ Y[train]``; it includes the intercept, so rows sum to 1.
-    terms : tensor of shape (n_terms, n_train · n_train)
-        What :meth:`fit` multiplies Gram matrices with.
+    terms : tensor of shape (n_terms, n_train · (n_train + 1) / 2)
+        What :meth:`fit` multiplies Gram matrices with: lower triangles, what is off the diagonal counted twice.
     select : {"scale-free", "squared-error"}
         The measure of fit.
     """
@@ -50,25 +51,31 @@ class Ridge:
     terms: torch.Tensor
     select: Select
 
-    def fit(self, inner: torch.Tensor) -> torch.Tensor:
+    def fit(self, products: torch.Tensor) -> torch.Tensor:
         """Measure how well every penalty predicts inside the training fold; larger is better.
 
         Parameters
         ----------
-        inner : tensor of shape (n_items, n_train, n_train)
-            Gram matrices of the training stimuli.
+        products : tensor of shape (n_items, n_terms)
+            ``triangles @ terms.T``, with the lower triangles of the training stimuli's Gram matrices (of
+            :func:`lower_triangle`).
 
         Returns
         -------
         tensor of shape (n_items, n_alphas)
             At most 1; 0 where predictions do not vary.
         """
-        products = inner.flatten(1) @ self.terms.T
         n, truth = len(self.hat), products[:, -1:]
         if self.select == "squared-error":
             return 1 - products[:, :n] / truth
         shared, power = products[:, :n], products[:, n : 2 * n]
         return torch.where(power > FLAT * truth, shared * (power * truth).clamp(min=1e-30).rsqrt(), 0)
+
+
+def lower_triangle(places: torch.Tensor, width: int) -> torch.Tensor:
+    """Return where, in a flattened matrix of `width` columns, the lower triangle between `places` is."""
+    row, column = torch.tril_indices(len(places), len(places), device=places.device)
+    return places[row] * width + places[column]
 
 
 def fit_fold(
@@ -104,7 +111,7 @@ def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor
 
 
 def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: torch.Tensor, select: Select) -> Ridge:
-    """Solve one region and fold for all penalties with one eigendecomposition, in float64.
+    """Solve one region and fold for all penalties, decomposing in float64.
 
     Parameters
     ----------
@@ -119,61 +126,107 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: tor
 
     Notes
     -----
-    With few voxels (fewer than half the training stimuli) the covariance is decomposed; otherwise the kernel, and the
-    residual map Q diag(α / (λ + α)) Qᵀ is formed without cancellation. The eigenvectors are centred in float64, which
-    takes out the constant direction: its residual is zero, and its rounding error would drown small penalties.
+    With few voxels (fewer than half the training stimuli) covariances are decomposed, otherwise kernels.
     """
-    n, device = len(train), train.device
-    few = 2 * train.shape[1] < n
-    values, vectors = torch.linalg.eigh(train.T @ train if few else train @ train.T)
-    values = values.clamp(min=0)
-    alphas = alphas * (values.sum() / n if values.any() else 1)
-    shrink = 1 / (values + alphas[:, None])  # [n_alphas, rank]
-    right = train @ vectors if few else vectors - vectors.mean(0)
-    left = test @ vectors if few else (test @ train.T) @ vectors
-    kept = (-shrink if few else alphas[:, None] * shrink).float()
-    hat = (left.float() * shrink[:, None].float()) @ right.float().T + 1 / n
-    base = torch.eye(n, device=device) - 1 / n if few else torch.zeros(1, 1, device=device)
-    residual = torch.empty(len(alphas), n, n, device=device)
-    right = right.float()
-    for a in range(len(alphas)):
-        _symmetric_product(right * kept[a], right.T, residual[a])
-    residual += base
-    terms = _scale_free_terms if select == "scale-free" else _squared_error_terms
-    return Ridge(hat, terms(residual, inner).flatten(1), select)
+    few = 2 * train.shape[1] < len(train)
+    if few:
+        outer = _from_voxels(train, test)
+    else:
+        kernel = torch.empty(len(train), len(train), dtype=train.dtype, device=train.device)
+        for rows, columns in _lower_blocks(len(train)):
+            torch.mm(train[rows], train[columns].T, out=kernel[rows, columns])
+            kernel[columns, rows] = kernel[rows, columns].T
+        outer = _from_kernel(kernel, test @ train.T)
+    scale = outer.values.sum() / len(train)
+    alphas = alphas * torch.where(scale > 0, scale, 1)
+    hat = _hat(outer, alphas) + 1 / len(train)
+    if select == "squared-error":
+        return Ridge(hat, _squared_error_terms(outer, few, alphas), select)
+    places = [tuple(torch.as_tensor(part, device=train.device) for part in fold) for fold in inner]
+    parts = (
+        _from_voxels(train[k], train[t]) if few else _from_kernel(kernel[k][:, k], kernel[t][:, k]) for k, t in places
+    )
+    return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train)), select)
 
 
-def _scale_free_terms(residual: torch.Tensor, inner: Folds) -> torch.Tensor:
+class _Parts(NamedTuple):
+    """Predictions with the penalty α are left diag(1 / (values + α)) rightᵀ Y + the mean of Y."""
+
+    left: torch.Tensor
+    right: torch.Tensor
+    values: torch.Tensor
+
+
+def _from_voxels(train: torch.Tensor, test: torch.Tensor) -> _Parts:
+    mean = train.mean(0)
+    train, test = train - mean, test - mean
+    values, vectors = torch.linalg.eigh(train.T @ train)
+    return _Parts(test @ vectors, train @ vectors, values.clamp(min=0))
+
+
+def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> _Parts:
+    """Centre on the training stimuli; of the eigenvectors too, since rounding would drown small penalties."""
+    mean = kernel.mean(0)
+    cross = cross - cross.mean(1, keepdim=True) - mean + mean.mean()
+    values, vectors = torch.linalg.eigh(kernel - mean - mean[:, None] + mean.mean())
+    return _Parts(cross @ vectors, vectors - vectors.mean(0), values.clamp(min=0))
+
+
+def _hat(parts: _Parts, alphas: torch.Tensor) -> torch.Tensor:
+    """Return the hat matrix of every penalty, without the mean, float32."""
+    left = parts.left / (parts.values + alphas[:, None])[:, None]
+    return left.float() @ parts.right.T.float()
+
+
+def _scale_free_terms(folds: Iterable[_Parts], places: Sequence[tuple], alphas: torch.Tensor, n: int) -> torch.Tensor:
     """Return per penalty the centred hat C H of held-out predictions, then per penalty Hᵀ C H, then C."""
-    n_alphas, n, _ = residual.shape
-    terms = torch.zeros(2 * n_alphas + 1, n, n, device=residual.device)
-    for kept, tested in inner:
-        out = np.setdiff1d(np.arange(n), kept)  # what is tested, and what is too near to it
-        inverse = torch.linalg.inv(residual[:, out[:, None], out].double()).float()
-        rows = inverse[:, np.searchsorted(out, tested)]
-        held_out = -rows @ residual[:, out[:, None], kept]
-        terms[:n_alphas, tested[:, None], kept] = held_out - held_out.mean(1, keepdim=True)
-        terms[-1, tested[:, None], tested] = -1 / len(tested)
-        terms[-1, tested, tested] += 1
+    device, n_alphas = alphas.device, len(alphas)
+    centred = torch.zeros(n_alphas + 1, n, n, device=device)
+    for (left, right, values), (kept, tested) in zip(folds, places, strict=True):
+        padded = right.new_zeros(n, right.shape[1]).index_copy_(0, kept, right)
+        centred[:-1].index_copy_(1, tested, _hat(_Parts(left - left.mean(0), padded, values), alphas))
+        centred[-1, tested[:, None], tested] = torch.eye(len(tested), device=device) - 1 / len(tested)
+    triangle = lower_triangle(torch.arange(n, device=device), n)
+    terms = torch.empty(2 * n_alphas + 1, len(triangle), device=device)
     for a in range(n_alphas):
-        _symmetric_product(terms[a].T, terms[a], terms[n_alphas + a])
+        terms[a] = _count_twice(centred[a] + centred[a].T, triangle)
+        terms[n_alphas + a] = _count_twice(2 * _square(centred[a]), triangle)
+    terms[-1] = _count_twice(2 * centred[-1], triangle)
     return terms
 
 
-def _squared_error_terms(residual: torch.Tensor, inner: Folds) -> torch.Tensor:
-    """Return per penalty W, such that ⟨W, G⟩ is the leave-one-out error, then the same of the mean."""
-    n_alphas, n, _ = residual.shape
-    terms = torch.empty(n_alphas + 1, n, n, device=residual.device)
-    for a in range(n_alphas):
-        left_out = residual[a] / residual[a].diagonal().clamp(min=1e-30)[:, None]
-        _symmetric_product(left_out.T, left_out, terms[a])
-    terms[-1] = (torch.eye(n, device=residual.device) - 1 / n) * (n / (n - 1)) ** 2
+def _squared_error_terms(parts: _Parts, few: bool, alphas: torch.Tensor) -> torch.Tensor:
+    """Return per penalty W, such that ⟨W, G⟩ is the leave-one-out error, then the same of the mean.
+
+    The residuals are Q diag(α / (λ + α)) Qᵀ Y of a kernel's eigenvectors Q: formed so, nothing cancels.
+    """
+    right, n, device = parts.right.float(), len(parts.right), parts.right.device
+    base = torch.eye(n, device=device) - 1 / n
+    triangle = lower_triangle(torch.arange(n, device=device), n)
+    terms = torch.empty(len(alphas) + 1, len(triangle), device=device)
+    for a, alpha in enumerate(alphas):
+        shrink = 1 / (parts.values + alpha)
+        residual = (right * (-shrink if few else alpha * shrink).float()) @ right.T + (base if few else 0)
+        terms[a] = _count_twice(2 * _square(residual / residual.diagonal().clamp(min=1e-30)[:, None]), triangle)
+    terms[-1] = _count_twice(2 * base * (n / (n - 1)) ** 2, triangle)
     return terms
 
 
-def _symmetric_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor, blocks: int = 4) -> None:
-    """Write `left` @ `right`, known to be symmetric: blocks below the diagonal are copied from above."""
-    for rows in torch.arange(len(left)).chunk(blocks):
-        start, stop = int(rows[0]), int(rows[-1]) + 1
-        torch.mm(left[start:stop], right[:, start:], out=out[start:stop, start:])
-        out[stop:, start:stop] = out[start:stop, stop:].T
+def _square(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the lower triangle of ``matrix.T @ matrix``."""
+    product = torch.empty(matrix.shape[1], matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    for rows, columns in _lower_blocks(matrix.shape[1]):
+        torch.mm(matrix[:, rows].T, matrix[:, columns], out=product[rows, columns])
+    return product
+
+
+def _count_twice(matrix: torch.Tensor, triangle: torch.Tensor) -> torch.Tensor:
+    """Return the lower triangle of a doubled matrix, which its diagonal must not be."""
+    matrix.diagonal().mul_(0.5)
+    return matrix.view(-1)[triangle]
+
+
+def _lower_blocks(n: int, blocks: int = 3) -> list[tuple[slice, slice]]:
+    """Divide the lower triangle of a matrix into blocks of rows, each with the columns up to its diagonal."""
+    edges = [n * block // blocks for block in range(blocks + 1)]
+    return [(slice(start, stop), slice(stop)) for start, stop in pairwise(edges)]

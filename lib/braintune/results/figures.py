@@ -16,14 +16,13 @@ import pandas as pd
 import seaborn as sns
 import yaml
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from braintune.core import store
 from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import style, tables
-from braintune.results.statistics import POWER
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, NETWORKS, nothing, panels, with_legend
 from braintune.results.tables import ARMS, CHANCE
 
@@ -193,13 +192,13 @@ def difference_map(scores: pd.DataFrame) -> Figure:
 
 
 def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy with its interval, task by task, one panel a brain data set.
+    """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel a brain data set.
 
-    For `tests` see :func:`braintune.results.claims.task_table`; the margin is drawn as a band.
+    For `tests` see :func:`braintune.results.claims.task_table`; the margin, a part of the signal, is drawn as a band.
     """
     brains = dict(list(tests.groupby("brain", sort=False)))
     if not brains:
-        return nothing("only one tuning method was run")
+        return nothing("nothing is decoded beyond codes without content, or no task was learned by both methods")
     figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7))
     for axes, rows in parts:
         spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
@@ -208,7 +207,8 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
         look = {"fmt": "o", "color": "black", "markersize": 5, "capsize": 2, "label": "prompt-tuned minus fine-tuned"}
         axes.errorbar(rows["difference"], range(len(rows)), xerr=np.nan_to_num(spread), **look)
         style.name_rows(axes, rows["task"].tolist())
-        axes.set(xlabel=f"difference in {ACCURACY}")
+        axes.set(xlabel="difference, part of the untuned signal")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
     return with_legend(figure)
 
 
@@ -243,7 +243,7 @@ def layer_curves(decoding: pd.DataFrame) -> Figure:
         aside = {method: 0.08 * place for place, method in enumerate(means["method"].unique())}
         means["layer"] += means["method"].map(aside)  # so that equal curves are seen
         style.curves(axes, means, "layer", "pairwise", errorbar=style.t_interval)
-        axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+        axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         axes.set(xlabel="layer")
     figure.supylabel(ACCURACY, fontsize=10)
@@ -371,15 +371,14 @@ def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
 
 def power_curves(power: pd.DataFrame) -> Figure:
     """Draw how often each verdict is reached (the recorded table ``power``), one line a number of participants."""
-    shown = [name for name in power if name not in ("participants", "difference", "studies", "equivalent")]
-    titles = {"difference found" if name == "found" else name: name for name in shown}
-    figure, parts = panels(titles, columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
+    shown = {name: name for name in power if name not in ("participants", "difference", "studies")}
+    figure, parts = panels(shown, columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
     palette = sns.color_palette("colorblind", power["participants"].nunique())
     for axes, name in parts:
-        axes.axhline(POWER, color="black", linewidth=0.8, linestyle="--")
+        axes.axhline(0.8, color="black", linewidth=0.8, linestyle="--")
         for colour, (people, rows) in zip(palette, power.groupby("participants"), strict=True):
             label = f"{people} participants"
             axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
-        axes.set(xlabel="planted difference", ylabel="share of studies", ylim=(-0.03, 1.03))
+        axes.set(xlabel="planted part of the signal", ylabel="share of studies", ylim=(-0.03, 1.03))
         axes.label_outer()
     return with_legend(figure)

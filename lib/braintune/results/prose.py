@@ -24,7 +24,7 @@ from braintune.results import checks, claims, recorded, tables
 from braintune.results.checks import CheckResult
 from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS, CHANCE, PREFIXES, Results
+from braintune.results.tables import ARMS, PREFIXES, Results
 
 SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("prose.yml").read_text(encoding="utf-8"))
 
@@ -118,7 +118,7 @@ def participant_answer(decoding: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Say how well one participant's brain is decoded, and whether the penalties stayed inside their grid."""
     rows = tables.labelled(tables.judged(scores))
     means, edge = _by_method(rows.groupby("method")["pairwise"].mean()), tables.alpha_at_edge(decoding)
-    return SENTENCES["participant"].format(**rows.iloc[0], means=means, chance=CHANCE, edge=edge)
+    return SENTENCES["participant"].format(**rows.iloc[0], means=means, edge=edge)
 
 
 def closeness_answer(untuned: pd.DataFrame) -> str:
@@ -135,33 +135,38 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 # --- claims ------------------------------------------------------------------------------------------------------
 
+#: How the effect of a claim is written, where it is no part of the signal.
+UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
+READOUT_NAMES = {"best": "layer that fits best in the training fold", "analysis": "analysis layer"}
+
 
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
     rows = tables.judged(scores[scores["brain"] == e.brain])
     means = tables.labelled(rows).groupby("method")["pairwise"].mean()
     answer, difference = _methods(e)
-    sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means), chance=CHANCE)]
+    sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means))]
     sentences += [SENTENCES["difference"].format(result=difference.sentence)] if difference else []
     return " ".join(sentences)
 
 
 def _methods(e: Evidence) -> tuple[str, Finding | None]:
     """Compare the two methods in the main region of one brain: the answer in words, and the difference."""
-    contrast, words = tables.contrast(e.main, ["region"]), SENTENCES["methods"]
-    if contrast.empty:
-        return words["one"], None
-    found, test = claims.paired_test(contrast, e)
-    differs, equivalent = (test[p] < e.study.fdr for p in ("p", "p_equivalent"))
-    if differs:
-        answer = words["better" if test["difference"] > 0 else "worse"] + (words["little"] if equivalent else "")
+    words = SENTENCES["methods"]
+    if e.closed:
+        return words["closed"].format(why=e.closed), None
+    effect = e.difference(e.region)
+    found, margin = claims.finding(effect, e.study), e.loss(e.region)
+    within = max(effect.above(-margin), 1 - effect.above(margin)) < e.study.fdr
+    if found.p is not None and found.p < e.study.fdr:
+        answer = words["better" if effect.estimate > 0 else "worse"] + (words["little"] if within else "")
     else:
-        answer = words["equal" if equivalent else "open"]
-    return answer.format(margin=e.study.margin), found
+        answer = words["equal" if within else "open"]
+    return answer.format(margin=margin), found
 
 
 def _people(e: Evidence) -> str:
-    return f"{e.scores['participant'].nunique()} {participants_label(e.brain)}"
+    return f"{len(e.margins.participants)} {participants_label(e.brain)}"
 
 
 def _where(e: Evidence) -> str:
@@ -178,35 +183,36 @@ def verdicts(ledger: Ledger) -> str:
 
 
 def brief(ledger: Ledger) -> dict[str, str]:
-    """Say in one sentence each which method is decoded better, and the verdicts on C3, C4 and C5, over all brains.
+    """Say in one sentence each which method is decoded better, and some verdicts, over all brains.
 
     Returns
     -------
     dict of str to str
-        ``methods``, ``C3``, ``C4``, ``C5`` → sentence. Brains with the same answer share its clause.
+        ``methods``, and each claim with a `brief` → sentence. Brains with the same answer share its clause.
     """
     sentences = {"methods": _one_sentence([(e, *_methods(e)) for e in ledger.evidence.values()])}
     for claim, words in WORDS.items():
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            sentences[claim] = _one_sentence(parts, words["about"])
+            sentences[claim] = _one_sentence(parts, words["about"], UNITS.get(claim, "+.1%"))
     return sentences
 
 
-def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "") -> str:
+def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+.1%") -> str:
     """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, answer, found in parts:
-        effect = f"{_effect(found)} in " if found and found.estimate is not None else ""
+        effect = f"{_effect(found, unit)} in " if found and found.estimate is not None else ""
         by_answer.setdefault(answer, []).append(effect + _people(e))
     sentence = "; and ".join(f"{answer}: {', '.join(numbers)}" for answer, numbers in by_answer.items())
     sentence = f"{subject} {sentence}.".strip()
     return sentence[:1].upper() + sentence[1:]
 
 
-def _effect(found: Finding) -> str:
-    return f"{found.estimate:+.3f}" + ("" if found.low is None else f" ({found.low:+.3f} to {found.high:+.3f})")
+def _effect(found: Finding, unit: str = "+.1%") -> str:
+    interval = "" if found.low is None else f" ({found.low:{unit}} to {found.high:{unit}})"
+    return f"{found.estimate:{unit}}{interval}"
 
 
 def ledger_list(ledger: Ledger) -> HTML:
@@ -222,12 +228,18 @@ def ledger_list(ledger: Ledger) -> HTML:
 
 def _entry(v: Verdict) -> str:
     """Return one claim of a ledger: what the paper says, the verdict, why, and the numbers behind it."""
-    numbers = "effect –" if v.finding.estimate is None else f"effect {_effect(v.finding)}, {v.measure}"
-    numbers += f"; smallest detectable {v.detectable:.3f}" if v.detectable is not None else ""
-    numbers += f"; power at the margin {v.power:.0%}" if v.power is not None else ""
+    numbers = (
+        [] if v.finding.estimate is None else [f"effect {_effect(v.finding, UNITS.get(v.claim, '+.1%'))}, {v.measure}"]
+    )
+    if v.power:
+        chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
+        numbers.append(f"probability of this rule to say supported: {chances}")
+    if v.readout:
+        other = f"; at the analysis layer: {v.other_readout}" if v.readout == "best" and v.other_readout else ""
+        numbers.append(f"read out at the {READOUT_NAMES[v.readout]}{other}")
     mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
     claim = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
-    return f"{claim}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape(numbers)}</p></dd>"
+    return f"{claim}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape('; '.join(numbers))}</p></dd>"
 
 
 def rule_table() -> pd.DataFrame:
@@ -313,10 +325,10 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
     return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
 
 
-def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
+def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
     """Return what the pages quote of a run: name → sentence, number or table."""
     study, tuned, scores = results.study, results.tuned, results.primary
-    above = tables.null_summary(scores, null)
+    above = tables.null_summary(results.scores, results.null)
     quoted: dict[str, Any] = {
         "standing": SENTENCES["simulated" if any(map(is_simulated, study.brains)) else "real"],
         "tuning_runs": str(len(tuned)),
@@ -331,9 +343,9 @@ def of_run(results: Results, null: pd.DataFrame, ledger: Ledger, signs: Sequence
         "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
         "above_null": f"{int((above['p'] < study.fdr).sum())} of {len(above)}",
         "level": f"{study.fdr:g}",
-        "margin": f"{study.margin:g}",
+        "margin": f"{study.margin:.0%}",
         "null": above,
-        "permutations": str(null["permutation"].nunique()),
+        "permutations": str(int(results.null["permutation"].max()) + 1 if len(results.null) else 0),
         "topics": _topics(scores),
         "headline": " ".join(headline(scores, e) for e in ledger.evidence.values()),
         "signs": f"{checks.summary(signs)}.",
@@ -351,6 +363,7 @@ def _of_ledger(ledger: Ledger) -> dict[str, Any]:
         "ledger": ledger_list(ledger),
         "by_region": claims.task_table(ledger, regions=True),
         "background": background_table(ledger),
+        "over_brains": claims.over_brains(ledger).sentence,
     }
 
 

@@ -95,8 +95,8 @@ def curves(axes: plt.Axes, rows: pd.DataFrame, x: str, y: str, errorbar: Any = N
 
 
 def chance_line(axes: plt.Axes) -> None:
-    """Draw the chance level of a dot plot."""
-    axes.axvline(CHANCE, color="black", linestyle="--", linewidth=1, label="chance")
+    """Draw one half in a dot plot: about what permuted labels give, but for slow responses."""
+    axes.axvline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
 
 
 def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
