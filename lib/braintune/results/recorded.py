@@ -14,7 +14,7 @@ import pandas as pd
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.results.tables import Results
+from braintune.results.tables import Results, null_means
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
@@ -74,7 +74,10 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
 
 
 def recorded() -> Results:
-    """Read the recorded real run; for the faults see :func:`read_tables`."""
+    """Read the recorded real run, with an empty null where labels were not permuted.
+
+    For the faults see :func:`read_tables`.
+    """
     found = read_tables("real")
-    scores, null = (found.get(name, pd.DataFrame()) for name in ("scores", "null"))
-    return Results(Study.make(facts_of("real")["profile"]), scores, null, found["closeness"], found["tuned"])
+    null = found.get("null", null_means([]))
+    return Results(Study.make(facts_of("real")["profile"]), found["scores"], null, found["closeness"], found["tuned"])

@@ -289,6 +289,8 @@ def null_summary(scores: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
         labels (each permutation a mean over participants); and the permutation p-value of the matching margin.
     """
     keys = ["brain", "region", "folds"]
+    if null.empty:
+        return pd.DataFrame(columns=[*keys, "observed", "null mean", "null 95 %", "p"])
     untuned = first_readout(scores[scores["kind"] == "untuned"])
     null = first_readout(null[null["representation"].isin(untuned["representation"]) & (null["permutation"] >= 0)])
     found = untuned.groupby(keys, sort=False)[["pairwise", "margin"]].mean()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from braintune.core import store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
@@ -12,6 +14,9 @@ from braintune.results.recorded import FOLDER, keep, recorded
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import executed_notebook, stamp_of
 from braintune.workflow.provenance import provenance
+
+#: Permutations that are recorded.
+PERMUTATIONS = 200
 
 
 def keep_run(study: Study) -> Path:
@@ -30,20 +35,26 @@ def keep_run(study: Study) -> Path:
         if job.step != "figures" and stamp_of(executed_notebook(study, job)) != stamp:
             raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
     decoded = tables.collect(study, "decoding")
-    at_layer = tables.scores(decoded, study)
     where = ["brain", "region", *tables.REPRESENTATION, "layer", "folds"]
     layers = decoded.groupby(where, sort=False, dropna=False)["pairwise"].mean().reset_index()
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
     found = {
-        "at_layer": at_layer,
+        "scores": tables.scores(decoded, study),
+        "null": small_null(study),
         "closeness": tables.at_analysis_layer(tables.collect(study, "untuned"), study),
         "tuned": tuning.tuning_table(study)[metrics],
-        "null": tables.null_summary(at_layer, tables.collect(study, "null")),
         "layers": layers,
         "ceiling": tables.collect(study, "ceiling"),
     }
     return keep("real", found, provenance(study))
+
+
+def small_null(study: Study) -> pd.DataFrame:
+    """Return the scores with permuted labels, small enough to be kept: fewer permutations, rounded numbers."""
+    null = tables.collect_null(study)
+    null = null[null["permutation"] < PERMUTATIONS]
+    return null.assign(**{name: null[name].astype("float32").round(4) for name in ("pairwise", "margin")})
 
 
 def draw_picture() -> Path:
