@@ -139,7 +139,7 @@ class Evidence:
                     low,
                     high,
                     2 * one_sided,
-                    min(1.0, permuted),
+                    min(permuted, 1.0),  # NaN stays NaN
                     found.above(-self.loss(region)),
                 )
             )
