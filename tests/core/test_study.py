@@ -23,7 +23,7 @@ def test_every_profile_is_valid_and_named_after_its_file(path):
 def test_quick_lists_every_parameter_with_its_default_but_for_two_that_keep_it_fast():
     quick = yaml.safe_load((base.REPOSITORY / "notebooks" / "profiles" / "quick.yml").read_text(encoding="utf-8"))
     assert set(quick) == set(Study.model_fields)
-    assert Study.make(quick) == Study.make({"n_alphas": 9, "permutations": 40})
+    assert Study.make(quick) == Study.make({"n_alphas": 9, "passages": 72, "permutations": 40})
 
 
 def test_every_parameter_says_what_it_means():
