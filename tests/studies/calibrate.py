@@ -292,7 +292,7 @@ def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, wi
     other = one + rng.standard_normal(one.shape)
     rdms = rsa.rdm(one), rsa.rdm(other)
     drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, Study().bootstrap, number)
-    return float(rsa.spearman_rsa(rdms[0], rdms[1])[0, 0]), *np.quantile(drawn, [0.025, 0.975])
+    return float(np.dot(*rsa.ranks(np.stack(rdms)))), *np.quantile(drawn, [0.025, 0.975])
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------
