@@ -249,7 +249,7 @@ class TestCalibration:
 def test_the_verdicts_are_written_and_read_back(tmp_path):
     study = Study.make({"runs": str(tmp_path)})
     claims.write(study, claims.judge(made_up(noise=0.03)))
-    kept = json.loads(claims.ledger_file(study).read_text(encoding="utf-8"))
+    kept = json.loads(claims.ledger_file(study).read_text(encoding="utf-8"), parse_constant=pytest.fail)  # no NaN
     brain = kept["brains"]["simulated"]
     assert kept["margin"] == study.margin and brain["simulated"] and list(brain["claims"]) == list(claims.CLAIMS)
     assert brain["claims"]["C2"]["verdict"] == SUPPORTED and brain["decoded"] == ["language", "visual"]

@@ -45,8 +45,9 @@ class Evidence:
         if not set(ARMS) <= set(above):
             return []
         both = above[list(ARMS)].eq(True).all(axis=1)
-        decoded = set(self.margins.representations["task"])
-        return [task for task in both.index[both] if task in decoded]
+        rows = self.margins.representations
+        tuned = rows[rows["method"].isin(ARMS)].groupby("task").size()  # decoded of both methods and all seeds
+        return [task for task in both.index[both] if tuned.get(task) == len(ARMS) * len(self.margins.seeds)]
 
     @cached_property
     def not_learned(self) -> list[str]:
