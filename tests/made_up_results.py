@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
-from braintune.results.tables import ARMS, READOUTS, Results, null_means
+from braintune.results.tables import ARMS, READOUTS, REPRESENTATION, Results, null_means
 
 TASKS = ("chunking", "wsd", "coreference", "ner", "nli", "qa")
 CONTROLS = ("passage", "length", "position", "random-weights", "zero-prefix", "random-prefix")
@@ -54,7 +54,7 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
         for table in (scores, null.assign(pairwise=0.5 + null["margin"]))
     )
     null = null_means([rows for _, rows in null.groupby("participant", sort=False)])
-    models = scores.loc[scores["kind"] == "tuned", ["brain", "representation", "task", "method", "seed", "layer"]]
+    models = scores.loc[scores["kind"] == "tuned", ["brain", *REPRESENTATION, "layer"]]
     models = models.drop_duplicates()
     closeness = models.assign(spearman=rng.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)
     tuned = models[["task", "method", "seed"]].assign(

@@ -49,12 +49,19 @@ class TestRun:
     def test_decoding_tables_are_tidy_and_complete(self, built):
         table = store.read_table(built.run.decoding_file("simulated", "S01"))
         assert {"brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds",
-                "fold", "alpha", "pairwise", "pairwise_strict", "mse", "rank"} <= set(table.columns)  # fmt: skip
+                "fold", "alpha", "fit", "pairwise", "margin", "pairwise_strict", "mse", "rank"} <= set(table.columns)  # fmt: skip
         assert set(table["representation"]) == {r.name for r in built.run.representations()}
         assert set(table["folds"]) == {"shuffled", "grouped"}
         assert set(table.loc[table["representation"] == "untuned", "layer"]) == set(range(7))
         assert not table.duplicated(["region", "representation", "layer", "folds", "fold"]).any()
-        assert table[["pairwise", "mse"]].notna().all().all()
+        assert table[["fit", "pairwise", "margin", "mse"]].notna().all().all()
+
+    def test_labels_are_permuted_for_every_representation_in_the_main_design(self, built):
+        null = store.read_table(built.run.null_file("simulated", "S01"))
+        keys = ["brain", "participant", "region", "folds", "representation", "readout", "permutation"]
+        assert list(null) == [*keys, "pairwise", "margin"] and not null.duplicated(keys).any()
+        assert set(null["representation"]) == {r.name for r in built.run.representations()}
+        assert set(null["folds"]) == {"grouped"} and set(null["permutation"]) == set(range(5))
 
     def test_the_verdicts_are_stored_and_printed(self, built):
         stored = store.read_json(built.run.folder / "claims.json")

@@ -80,6 +80,15 @@ class TestGates:
         assert f"not shown to be decoded better than {control}" in ledger.verdicts[0].sentence
         assert claims.task_table(ledger).empty
 
+    def test_above_a_control_that_is_below_permuted_labels_there_may_be_no_signal(self):
+        levels = dict.fromkeys(("passage", "length", "position", "random-weights"), -1.0)
+        found = made_up(controls=levels, tuning=0)
+        margin = found.scores["margin"] - np.where(found.scores["kind"] == "control", 0, 0.1)
+        assert (
+            "not shown to be decoded better than permuted labels"
+            in judged("C1", changed(found, "scores", margin=margin)).sentence
+        )
+
     def test_a_prefix_is_no_code_without_content(self):
         assert judged("C1", made_up(noise=0.03, controls={"zero-prefix": 1.0})).verdict == SUPPORTED
 
@@ -108,6 +117,8 @@ class TestGates:
     def test_without_permuted_labels_the_t_test_stands_alone_and_is_said_to(self):
         found = made_up(tuning=0.5, permutations=0)
         assert judged("C7", found).verdict == SUPPORTED and "labels not permuted" in judged("C7", found).sentence
+        lost = made_up({("ner", None): -0.5}, noise=0.03, permutations=0)
+        assert judged("C1", lost).verdict == NOT_SUPPORTED
 
     def test_one_participant_is_judged_by_permutations_alone_and_never_no_worse(self):
         ledger = claims.judge(made_up(participants=1, signal=0.5))
@@ -115,7 +126,7 @@ class TestGates:
 
 
 class TestMeaningOverForm:
-    LEVEL = {"chunking": 0, "wsd": 0.5, "coreference": 0.5, "ner": 0.5, "nli": 1, "qa": 1}
+    LEVEL: ClassVar = {"chunking": 0, "wsd": 0.5, "coreference": 0.5, "ner": 0.5, "nli": 1, "qa": 1}
 
     @pytest.mark.parametrize(("slope", "verdict"), [(0.6, SUPPORTED), (-0.6, NOT_SUPPORTED), (0.0, NOT_SUPPORTED)])
     def test_verdicts(self, slope, verdict):
@@ -217,7 +228,7 @@ def test_each_brain_is_judged_alone_and_their_effects_are_combined():
 class TestCalibration:
     """With 200 studies and a true rate of 5 % or less, the observed one is below 9.6 % (99.9 %)."""
 
-    FEW: ClassVar = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6}  # noqa: RUF012
+    FEW: ClassVar = {"tasks": TASKS[:4], "regions": ("language",), "participants": 6}
 
     def rate(self, claim, verdict, **values):
         evidence = [claims.evidence(made_up(**self.FEW | values, seed=1000 + i), "simulated")[0] for i in range(200)]
@@ -238,7 +249,7 @@ class TestCalibration:
 def test_the_verdicts_are_written_and_read_back(tmp_path):
     study = Study.make({"runs": str(tmp_path)})
     claims.write(study, claims.judge(made_up(noise=0.03)))
-    kept = json.loads(claims.ledger_file(study).read_text(encoding="utf-8"))
+    kept = json.loads(claims.ledger_file(study).read_text(encoding="utf-8"), parse_constant=pytest.fail)  # no NaN
     brain = kept["brains"]["simulated"]
     assert kept["margin"] == study.margin and brain["simulated"] and list(brain["claims"]) == list(claims.CLAIMS)
     assert brain["claims"]["C2"]["verdict"] == SUPPORTED and brain["decoded"] == ["language", "visual"]

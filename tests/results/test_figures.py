@@ -16,8 +16,8 @@ from braintune.core.store import read_json
 from braintune.core.study import Study
 from braintune.datasets.brains import simulated
 from braintune.results import brain_maps, claims, figures, style, tables
-from braintune.results.tables import Results
 from braintune.workflow.book import build
+from made_up_results import made_up
 
 SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
 TASKS = ("ner", "wsd", "sentiment")
@@ -31,7 +31,7 @@ def decoding_table(
     tuned = [(f"{t}_{m}_seed-0", "tuned", t, m, 0) for t in tasks for m in methods]
     everything = [("untuned", "untuned", "", "", -1), *tuned, ("passage", "control", "", "", -1)]
     rows = [
-        (brain, f"S{p}", region, *representation, layer, design, fold, 10.0)
+        (brain, f"S{p}", region, *representation, design, layer, fold, 10.0)
         for brain, regions in (brains or {"simulated": ("language", "visual", "IFG")}).items()
         for p in range(participants)
         for region in regions
@@ -40,19 +40,12 @@ def decoding_table(
         for design in designs
         for fold in range(2)
     ]
-    columns = [*tables.MEAN_OVER_FOLDS, "fold", "alpha"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=[*tables.MEAN_OVER_FOLDS, "layer", "fold", "alpha"])
     levels = {"untuned": 0.61, "fine-tuned": 0.60, "prompt-tuned": 0.62, "passage": 0.5}
     level = tables.labelled(table)["method"].map(levels)
     level = level + table["participant"].str[1:].astype(int) * 0.01 + rng.normal(0, 1e-6, len(table))
-    return table.assign(
-        pairwise=level,
-        pairwise_strict=level - 0.2,
-        mse=1.0,
-        rank=0.3,
-        pairwise_same_group=level,
-        pairwise_different_group=level,
-    )
+    values = {"pairwise": level, "margin": level - 0.5, "pairwise_strict": level - 0.2, "mse": 1.0, "rank": 0.3}
+    return table.assign(**values, pairwise_same_group=level, pairwise_different_group=level, fit=0.0)
 
 
 def closeness_table(at_layer):
@@ -72,10 +65,9 @@ def tuning_tables(tasks=TASKS, methods=tables.ARMS):
     return table, pd.DataFrame(epochs, columns=["task", "method", "seed", "epoch", "train_loss", "score"])
 
 
-def differences_of(at_layer):
-    judging = Study.make({"brains": list(at_layer["brain"].unique())})
-    scores = tuning_tables()[0]
-    return claims.task_table(claims.judge(Results(judging, at_layer, closeness_table(at_layer), scores)))
+def differences():
+    """Differences by task where prompt-tuned is better by a fifth of the signal."""
+    return claims.task_table(claims.judge(made_up({(None, None): 0.2}, noise=0.01, tasks=TASKS)))
 
 
 def texts(figure):
@@ -97,14 +89,14 @@ def run(tmp_path):
 
 
 def every_figure(table, run, tuned):
-    at_layer = tables.scores(table, run)
+    at_layer = tables.first_readout(tables.scores(table, run))
     scores, history = tuned
     yield figures.tuning_scores(scores)
     yield figures.learning_curves(history)
     yield figures.decoding_by_region(at_layer)
     yield figures.decoding_by_task(at_layer)
     yield figures.difference_map(at_layer)
-    yield figures.difference_by_task(differences_of(at_layer), run.margin)
+    yield figures.difference_by_task(differences(), run.margin)
     yield figures.task_ranking(at_layer)
     yield figures.layer_curves(table)
     yield figures.leakage(at_layer)
@@ -140,11 +132,11 @@ def test_every_figure_copes_with_what_there_is_in_one_colour_a_method(some, run)
 class TestContent:
     @pytest.fixture
     def at_layer(self, run):
-        return tables.scores(decoding_table(), run)
+        return tables.first_readout(tables.scores(decoding_table(), run))
 
     def test_networks_tasks_and_methods_are_named(self, at_layer):
         words = texts(figures.decoding_by_task(at_layer))
-        assert {*TASKS, *tables.ARMS, "untuned", "chance", "pairwise accuracy"} <= words
+        assert {*TASKS, *tables.ARMS, "untuned", "one half", "pairwise accuracy"} <= words
         titles = {word.split("\n")[0] for word in words}
         assert {"language", "visual"} <= titles
         assert "IFG" not in titles, "a part of a network is no network"
@@ -153,11 +145,12 @@ class TestContent:
         words = texts(figures.difference_map(at_layer))
         assert {"+2.0", "language", "IFG", *TASKS} <= words
 
-    def test_differences_stand_beside_the_margin(self, at_layer):
-        axes = figures.difference_by_task(differences_of(at_layer), 0.01).axes[0]
+    def test_differences_stand_beside_the_margin(self):
+        axes = figures.difference_by_task(differences(), 0.1).axes[0]
         assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
-        assert axes.lines[1].get_xdata() == pytest.approx([0.02] * len(TASKS), abs=1e-5)
+        assert axes.lines[1].get_xdata() == pytest.approx([0.2] * len(TASKS), abs=0.03)
         assert "within the margin" in axes.get_legend_handles_labels()[1]
+        assert "10.0%" in {label.get_text() for label in axes.get_xticklabels()}
 
     def test_closeness_is_drawn_task_by_task_with_its_bootstrap_interval(self, at_layer):
         axes = figures.closeness(closeness_table(at_layer)).axes[0]
@@ -198,22 +191,20 @@ class TestContent:
 
     def test_a_figure_that_cannot_be_says_why(self, run):
         at_layer = tables.scores(decoding_table(methods=("prompt-tuned",)), run)
-        for figure in (figures.difference_map(at_layer), figures.difference_by_task(differences_of(at_layer), 0.01)):
-            assert "nothing to draw: only one tuning method was run" in texts(figure)
+        assert "nothing to draw: only one tuning method was run" in texts(figures.difference_map(at_layer))
+        nothing = claims.task_table(claims.judge(made_up(signal=0.0)))
+        reason = style.why_nothing(figures.difference_by_task(nothing, 0.1))
+        assert reason.startswith("nothing is decoded beyond codes without content")
 
 
 def test_power_curves_show_every_verdict_and_number_of_participants():
-    power = pd.DataFrame(
-        {
-            "participants": [5, 5, 20, 20], "difference": [0.0, 0.02] * 2, "found": [0.05, 0.3, 0.05, 0.9],
-            "equivalent": [0.0] * 4, "C1 supported": [0.0, 0.1, 0.2, 0.6], "studies": [100] * 4,
-        }
-    )  # fmt: skip
-    figure = figures.power_curves(power)
-    words = texts(figure)
-    assert {"difference found", "C1 supported"} <= set(words) and "equivalent" not in words
+    power = pd.DataFrame({"participants": [5, 5, 20, 20], "difference": [0.0, 0.1] * 2})
+    figure = figures.power_curves(
+        power.assign(**{"C1 supported": [0.0, 0.1, 0.2, 0.6], "C7 supported": 0, "studies": 9})
+    )
+    assert {"C1 supported", "C7 supported"} <= texts(figure) and "studies" not in texts(figure)
     lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
-    assert lines["20 participants"] == [0.05, 0.9] and lines["5 participants"] == [0.05, 0.3]
+    assert lines["20 participants"] == [0.2, 0.6] and lines["5 participants"] == [0.0, 0.1]
 
 
 @pytest.mark.slow

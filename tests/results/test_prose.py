@@ -4,17 +4,17 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html import escape, unescape
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_claims import RUN, made_up_tables
 
 from braintune.core import base
 from braintune.core.study import Study
-from braintune.results import checks, claims, prose, recorded, tables
-from braintune.results.tables import Results
+from braintune.results import checks, claims, prose, tables
+from made_up_results import made_up
 
 # --- display -----------------------------------------------------------------------------------------------------
 
@@ -51,13 +51,12 @@ def test_a_run_no_better_than_guessing_is_named_once():
 
 
 def ledger_of(gain, brain="alice2016", **more):
-    return claims.judge(
-        Results(Study.make({"brains": [brain]}), *made_up_tables({(None, None): gain}, brain=brain, **more))
-    )
+    study = Study.make({"brains": [brain]})
+    return claims.judge(made_up({(None, None): gain}, brain=brain, study=study, **{"noise": 0.02} | more))
 
 
 def test_the_verdicts_name_a_simulated_brain():
-    ledger = claims.judge(Results(RUN, *made_up_tables()))
+    ledger = claims.judge(made_up())
     assert prose.verdicts(ledger).startswith("simulated (8 simulated participants, region language, grouped folds)")
     html = prose.ledger_list(ledger).data
     assert "a check of the method, not a finding" in html and html.count("<dt>") == len(claims.CLAIMS)
@@ -68,62 +67,65 @@ def test_the_verdicts_name_a_simulated_brain():
     assert prose.rule_table().map(bool).all(axis=None) and len(prose.rule_table()) == len(claims.CLAIMS)
 
 
+def test_a_verdict_has_its_power_its_readout_and_its_effect_in_its_own_unit():
+    entries = dict(zip(claims.CLAIMS, prose.ledger_list(ledger_of(0.5)).data.split("<dt>")[1:], strict=True))
+    assert "probability of this rule to say supported: " in entries["C1"] and "% if no difference" in entries["C1"]
+    assert re.search(r"effect \+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), prompt-tuned minus", entries["C2"])
+    assert "layer that fits best in the training fold; at the analysis layer: supported" in entries["C2"]
+    assert re.search(r"effect [+-]0\.\d{3} \(", entries["C4"]) and "read out at" not in entries["C4"]
+    closed = prose.ledger_list(ledger_of(0.5, controls={"length": 1.0})).data
+    assert closed.count("no-evidence-possible") == 7 and "nan" not in closed.replace("inan", "")
+
+
 class TestBrief:
     def test_every_sentence_says_what_its_verdict_is(self):
-        ledger = ledger_of(0.05)
+        ledger = ledger_of(0.5)
         said = prose.brief(ledger)
-        assert said["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: +0.05")
+        assert said["methods"].startswith("Prompt-tuned representations are decoded better than fine-tuned ones: +")
         for verdict in (v for v in ledger.verdicts if v.claim in said):
             words = claims.WORDS[verdict.claim]
             assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
-            assert f"{verdict.finding.estimate:+.3f} (" in said[verdict.claim]
+            unit = prose.UNITS.get(verdict.claim, "+.1%")
+            assert f"{verdict.finding.estimate:{unit}} (" in said[verdict.claim]
             assert said[verdict.claim].endswith(" in 8 listeners to a story.")
 
-    @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.05, 1, 1), (0.06, 1, 0)])
+    @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.5, 1, 1), (0.6, 1, 0)])
     def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self, gain, better, worse):
-        one, two = ledger_of(0.05), ledger_of(gain, brain="pereira2018-exp1")
+        one, two = ledger_of(0.5), ledger_of(gain, brain="pereira2018-exp1")
         both = claims.Ledger(one.evidence | two.evidence, (*one.verdicts, *two.verdicts))
         said = prose.brief(both)["methods"]
         assert (said.count("decoded better"), said.count("decoded worse")) == (better, worse)
-        assert said.count(" in 8 ") + said.count(" in 9 ") == 2
+        assert said.count(" in 8 ") == 2
 
-    def test_one_method_and_one_participant_are_named(self):
-        few = claims.judge(Results(RUN, *(t[t["method"] == "prompt-tuned"] for t in made_up_tables())))
-        assert prose.brief(few)["methods"] == "Only one tuning method was run: 8 simulated participants."
-        alone = claims.judge(Results(RUN, *made_up_tables(participants=1)))
-        assert "neither a difference" in prose.brief(alone)["methods"].lower()
+    def test_a_closed_gate_and_one_participant_are_named(self):
+        closed = prose.brief(ledger_of(0.5, controls={"length": 1.0}))
+        assert closed["methods"].startswith("Nothing can be concluded about the tuning methods, since in language the")
+        assert closed["C3"] == "Tasks about meaning cannot be compared with tasks about form: 8 listeners to a story."
+        alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
+        assert "neither a difference" in alone.lower() and "nan" not in alone
 
     def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
-        own, real = claims.judge(Results(RUN, *made_up_tables())), ledger_of(0.05, brain="pereira2018-exp1")
+        own, real = claims.judge(made_up()), ledger_of(0.5, brain="pereira2018-exp1")
         assert prose.answering(own, real) is real
         assert prose.answering(ledger_of(0.0), real) is not real
-
-
-def headline_of(found):
-    return prose.headline(found[0], claims.judge(Results(RUN, *found)).evidence["simulated"])
 
 
 @pytest.mark.parametrize(
     ("gain", "noise", "words"),
     [
-        (0.05, 0.004, "prompt-tuned representations are decoded better"),
-        (-0.05, 0.004, "prompt-tuned representations are decoded worse"),
-        (0.0, 0.004, "decoded equally well, to within 0.01"),
-        (0.003, 0.001, "decoded better than fine-tuned ones, but by less than 0.01"),
-        (0.0, 0.1, "neither a difference"),
+        (0.5, 0.05, "prompt-tuned representations are decoded better than fine-tuned ones."),
+        (-0.5, 0.05, "prompt-tuned representations are decoded worse"),
+        (0.0, 0.02, "decoded equally well, to within 10% of the signal"),
+        (0.07, 0.01, "decoded better than fine-tuned ones, but by less than 10% of the signal"),
+        (0.0, 0.6, "neither a difference"),
     ],
 )
 def test_the_headline_says_what_was_planted(gain, noise, words):
-    found = made_up_tables({(None, None): gain}, noise=noise)
-    said, means = headline_of(found), tables.in_main_region(found[0]).groupby("method")["pairwise"].mean()
+    found = made_up({(None, None): gain}, noise=noise, permutations=99)
+    said = prose.headline(found.primary, claims.judge(found).evidence["simulated"])
+    means = tables.in_main_region(found.primary).groupby("method")["pairwise"].mean()
     assert words in said and "8 simulated participants, region language, grouped folds" in said
-    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said
-
-
-def test_one_participant_and_one_method_are_in_the_headline():
-    one_method = tuple(t[t["method"] == "prompt-tuned"] for t in made_up_tables())
-    assert "only one tuning method was run" in headline_of(one_method)
-    assert "cannot be tested" in headline_of(made_up_tables(participants=1))
+    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said and "part of the untuned signal" in said
 
 
 # --- what the pages quote ----------------------------------------------------------------------------------------
@@ -134,32 +136,23 @@ NAME = re.compile(r"{{ (\w+) }}")
 
 @pytest.fixture(scope="module")
 def quoted():
-    """Everything that the pages may quote, of a made-up run without controls."""
-    at_layer, closeness, tuned = made_up_tables()
-    untuned = at_layer[at_layer["method"] == "fine-tuned"].assign(
-        kind="untuned", method="", representation="untuned", task=""
+    """Everything that the pages may quote, of a made-up run; the recorded one is made up too."""
+    run, real = (
+        made_up(
+            {(None, None): 0.5}, brain=brain, study=Study.make({"brains": [brain]}), tasks=("ner", "wsd", "nli", "qa")
+        )
+        for brain in ("simulated", "alice2016")
     )
-    scores = {
-        "pairwise_same_group": 0.6,
-        "pairwise_different_group": 0.7,
-        "pairwise_strict": 0.3,
-        "mse": 1.0,
-        "rank": 0.3,
-    }
-    at_layer = pd.concat([at_layer, untuned], ignore_index=True).assign(alpha_edge=0.0, **scores)
-    null = at_layer[["brain", "region", "folds"]].drop_duplicates().assign(permutation=0, pairwise=0.5)
     costs = {"metric": "accuracy", "learning_rate": 0.1, "epochs": 2, "n_trials": 1, "search_examples_seen": 0}
     costs |= dict.fromkeys(["parameters", "examples_seen", "examples_per_s", "seconds", "peak_memory_mb"], 1.0)
-    results = Results(RUN, at_layer, closeness, tuned.assign(**costs), at_layer)
-    ledger, real_run = claims.judge(Results(RUN, at_layer, closeness, tuned)), recorded.recorded()
-    real = claims.judge(real_run)
-    found = prose.of_run(results, null, ledger, checks.check(results)) | prose.of_answer(ledger, real_run, real)
+    groups = {"pairwise_same_group": 0.6, "pairwise_different_group": 0.7}
+    run, real = (replace(r, scores=r.scores.assign(**groups), tuned=r.tuned.assign(**costs)) for r in (run, real))
+    run = replace(run, decoded=run.primary.assign(alpha_edge=False))
+    own, other = claims.judge(run), claims.judge(real)
+    found = prose.of_run(run, own, checks.check(run)) | prose.of_answer(own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "rsa", "figures")}
-    return (
-        found
-        | prose.of_recorded(real_run, real)
-        | prose.of_costs(pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0}))
-    )
+    costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
+    return found | prose.of_recorded(real, other) | prose.of_costs(costs)
 
 
 def test_every_name_on_a_page_is_quoted(quoted):
@@ -173,8 +166,8 @@ def test_what_is_quoted_is_one_json_of_texts_and_tables(quoted, tmp_path):
     prose.write(run, quoted)
     kept = json.loads(prose.results_file(run).read_text(encoding="utf-8"))
     assert set(kept) == set(quoted) and not [name for name, value in kept.items() if not value or "\n" in value]
-    assert kept["tuning_table"].startswith("<table") and kept["tuning_runs"] == "12"
-    assert kept["passage_grouped"] == "(not computed in this run)"
+    assert kept["tuning_table"].startswith("<table") and kept["tuning_runs"] == "8"
+    assert kept["passage_shuffled"] == "(not computed in this run)" != kept["passage_grouped"]
     assert kept["answer_methods"] != kept["brief_methods"], "a simulated run leaves the answer to the recorded one"
 
 

@@ -17,7 +17,7 @@ def table(methods=("", "fine-tuned", "prompt-tuned"), brains=("simulated",), gai
             "kind": "tuned" if method else "untuned", "task": task, "method": method, "seed": 0, "layer": layer, "folds": folds, "fold": fold,
             "alpha": 1.0, "alpha_edge": fold == 0,
             "pairwise": 0.6 + gain * (method == "prompt-tuned") + 0.01 * layer + 0.002 * rng.standard_normal(),
-            "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3,
+            "pairwise_strict": 0.2, "mse": 1.0, "rank": 0.3, "fit": float(layer == 1 - fold),
             "pairwise_same_group": 0.55 if brain == "simulated" else np.nan,
             "pairwise_different_group": 0.65 if brain == "simulated" else np.nan,
         }
@@ -30,7 +30,7 @@ def table(methods=("", "fine-tuned", "prompt-tuned"), brains=("simulated",), gai
         for folds in ("shuffled", "grouped")
         for fold in range(2)
     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(margin=lambda t: t["pairwise"] - 0.5)
 
 
 @pytest.mark.parametrize(("layer", "expected"), [(-1, 2), (0, 0), (1, 1), (-3, 0)])
@@ -39,21 +39,73 @@ def test_the_analysis_layer_counts_from_either_end(layer, expected):
     assert set(rows["layer"]) == {expected}
 
 
-def test_a_control_with_one_layer_keeps_it():
+def test_a_control_with_one_layer_keeps_it_at_both_readouts():
     control = table(methods=("",)).query("layer == 0").assign(kind="control", representation="length")
-    rows = tables.at_analysis_layer(pd.concat([table(), control]), Study())
-    assert set(rows.loc[rows["kind"] == "control", "layer"]) == {0}
-    assert set(rows.loc[rows["kind"] != "control", "layer"]) == {2}
+    found = tables.scores(pd.concat([table(), control]), Study())
+    layers = found.groupby(["kind", "readout"])["layer"].unique().map(list).to_dict()
+    assert layers == {
+        ("control", "analysis"): [0], ("control", "best"): [0], ("untuned", "analysis"): [2],
+        ("untuned", "best"): [0.5], ("tuned", "analysis"): [2], ("tuned", "best"): [0.5],
+    }  # fmt: skip
 
 
-def test_scores_average_over_folds_and_nothing_else():
+@pytest.mark.parametrize(("readout", "kept"), [("analysis", "layer == 2"), ("best", "layer == 1 - fold")])
+def test_scores_average_over_folds_at_the_layer_read_out_and_nothing_else(readout, kept):
     full = table()
-    at_layer = tables.scores(full, Study())
-    one = full.query("layer == 2 and participant == 'S01' and region == 'visual' and folds == 'grouped'")
-    one = one[one["representation"] == "ner_prompt-tuned"]
-    found = at_layer.query("participant == 'S01' and region == 'visual' and folds == 'grouped'")
-    found = found[found["representation"] == "ner_prompt-tuned"]
-    assert found["pairwise"].item() == pytest.approx(one["pairwise"].mean())
+    found = tables.scores(full, Study()).query("readout == @readout")
+    keys = tables.MEAN_OVER_FOLDS
+    assert len(found) == len(full[keys].drop_duplicates()) and not found.duplicated(keys).any()
+    expected = full.query(kept).groupby(keys)[["pairwise", "margin"]].mean()
+    np.testing.assert_allclose(found.set_index(keys)[["pairwise", "margin"]].loc[expected.index], expected)
+
+
+def test_the_first_readout_is_the_best_layer_where_there_is_one():
+    found = tables.scores(table(), Study())
+    assert set(tables.first_readout(found)["readout"]) == {"best"}
+    assert set(tables.first_readout(found[found["readout"] == "analysis"])["readout"]) == {"analysis"}
+    assert tables.first_readout(found[:0]).empty
+
+
+def test_a_union_is_the_network_beside_its_own_regions():
+    assert tables.is_union("language", ["language", "LIFG", "visual"])
+    assert not tables.is_union("language", ["language", "DMN", "visual"])
+    assert not tables.is_union("LIFG", ["language", "LIFG"])
+
+
+def null_of(participants=3, permutations=4):
+    """Scores with permuted labels, a table a participant."""
+    rng = np.random.default_rng(0)
+    rows = [
+        ("simulated", f"S{p}", region, "grouped", name, readout, order, *rng.random(2))
+        for p in range(participants)
+        for region in ("language", "visual")
+        for name in ("untuned", "length")
+        for readout in tables.READOUTS
+        for order in range(permutations)
+    ]
+    columns = ["brain", "participant", "region", "folds", "representation", "readout", "permutation"]
+    whole = pd.DataFrame(rows, columns=[*columns, "pairwise", "margin"])
+    return whole, [rows for _, rows in whole.groupby("participant")]
+
+
+def test_permuted_labels_are_averaged_over_participants_and_over_permutations():
+    whole, parts = null_of()
+    found = tables.null_means(parts)
+    keys, values = ["brain", "region", "folds", "representation", "readout"], ["pairwise", "margin"]
+    assert len(found) == 2 * 2 * 2 * (4 + 3) and (found["participant"] == "").eq(found["permutation"] >= 0).all()
+    for rows, unit in (
+        (found[found["permutation"] >= 0], "permutation"),
+        (found[found["permutation"] < 0], "participant"),
+    ):
+        expected = whole.groupby([*keys, unit])[values].mean()
+        pd.testing.assert_frame_equal(rows.set_index([*keys, unit])[values].sort_index(), expected.sort_index())
+
+
+@pytest.mark.parametrize("parts", [[], null_of(permutations=0)[1], [null_of()[0][:0]]])
+def test_without_permutations_there_are_no_means(parts):
+    found = tables.null_means(parts)
+    assert tables.null_summary(tables.scores(table(), Study()), found).empty
+    assert found.empty and {"region", "readout", "permutation", "participant", "margin"} <= set(found)
 
 
 def test_pairs_within_and_across_topics_are_separated():
@@ -65,12 +117,16 @@ def test_pairs_within_and_across_topics_are_separated():
 
 
 def test_the_null_summary_counts_as_permutation_tests_do():
-    at_layer = tables.scores(table(methods=("",)), Study())
-    keys = at_layer[["brain", "participant", "region", "folds"]].drop_duplicates()
-    null = pd.concat([keys.assign(permutation=i, pairwise=0.5 + 0.0001 * i) for i in range(19)])
-    summary = tables.null_summary(at_layer, null)
-    assert len(summary) == 4
-    assert summary["p"].tolist() == [1 / 20] * 4
+    found = tables.scores(table(methods=("",)), Study())
+    null = null_of(permutations=19)[0].assign(margin=lambda t: np.where(t["region"] == "visual", 1.0, 0.0))
+    null["pairwise"] = 0.5 + 0.0001 * null["permutation"]
+    summary = tables.null_summary(found, tables.null_means([rows for _, rows in null.groupby("participant")]))
+    assert set(summary["folds"]) == {"grouped"}, "labels are permuted in the design that is judged"
+    assert summary.set_index("region")["p"].to_dict() == {"language": 1 / 20, "visual": 1}
+    here = tables.first_readout(found)
+    expected = here[here["folds"] == "grouped"].groupby("region")["pairwise"].mean()
+    assert summary.set_index("region")["observed"].to_dict() == pytest.approx(expected.to_dict())
+    assert summary[["null mean", "null 95 %"]].to_numpy() == pytest.approx(np.array([[0.5009, 0.50171]] * 2))
 
 
 def test_the_contrast_is_the_mean_over_tasks_that_both_methods_have():

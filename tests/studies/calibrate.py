@@ -96,7 +96,7 @@ SCENARIOS = (
 
 def participants(
     number: int, level: str, signal: float = 0.4, syntax_share: float = 0.2, anew: bool = False, content: float = 0.0
-) -> tuple[pd.DataFrame, ...]:
+) -> tables.Results:
     """Simulate participants and tuned representations, decode them, and compare them with the untuned model.
 
     Parameters
@@ -113,10 +113,6 @@ def participants(
     content : float
         How much concept-level tasks gain of the concept features, and chunking of the syntax features.
 
-    Returns
-    -------
-    scores, null, closeness, tuned : DataFrames
-        As :func:`braintune.results.claims.judge` takes them.
     """
     study = small_study(number, signal, syntax_share)
     brain = simulated.simulate(study) if level == "brain" else story(number, signal)
@@ -127,21 +123,22 @@ def participants(
     for place, participant in enumerate(brain.participants):
         rng = np.random.default_rng([number, place if anew else 0])
         made = {Representation("untuned", "untuned"): base[None]}
-        made |= {
-            Representation(name, "", kind="control"): code[None] for name, code in codes(study, brain.stimuli).items()
-        }
+        made |= {Representation(name, "control"): code[None] for name, code in codes(study, brain.stimuli).items()}
         for task in TASKS:
             for method in ARMS:
                 mixed = base + base @ rng.standard_normal((base.shape[1],) * 2) / np.sqrt(base.shape[1])
                 if content and task in known:
                     mixed += content * known[task] @ rng.standard_normal((known[task].shape[1], base.shape[1]))
-                made[Representation(f"{task}_{method}_seed-0", method, task, 0)] = mixed[None].astype(np.float32)
+                name = f"{task}_{method}_seed-0"
+                made[Representation(name, "tuned", method, task, 0)] = mixed[None].astype(np.float32)
         scored.append(decoding.decode_participant(study, brain, participant, made))
-    decoded, null = (pd.concat(parts, ignore_index=True) for parts in zip(*scored, strict=True))
+    decoded, null = zip(*scored, strict=True)
     closeness = rsa.rsa_tables(study, brain, made)["untuned"]
     models = closeness.loc[closeness["kind"] == "tuned", ["task", "method", "seed"]]
     score = 0.75 + 0.05 * np.random.default_rng([number, 1]).standard_normal(len(models))
-    return tables.scores(decoded, study), null, closeness, models.assign(score=score, baseline=0.5, bag_of_words=0.5)
+    tuned = models.assign(score=score, baseline=0.5, bag_of_words=0.5)
+    scores = tables.scores(pd.concat(decoded, ignore_index=True), study)
+    return tables.Results(study, scores, tables.null_means(null), closeness, tuned)
 
 
 def small_study(number: int, signal: float = 0.4, syntax_share: float = 0.2) -> Study:
@@ -199,7 +196,7 @@ def verdicts(scenario: Scenario, number: int) -> dict[str, str]:
         found = made_up(tasks=TASKS, seed=number, **scenario.truth)
     else:
         found = participants(number, scenario.level, **scenario.truth)
-    e = claims.evidence(Study(), "simulated", *found)[0]
+    e = claims.evidence(found, "simulated")[0]
     return {claim: rule(claim, e).verdict for claim, rule in claims.CLAIMS.items()}
 
 
@@ -281,7 +278,7 @@ def coverage(each: "Each") -> pd.DataFrame:
 
 def _covered(people: int, luck: float, seeds: int, number: int) -> bool:
     planted = {"participants": people, "effect": {(None, None): 0.1}, "luck": luck, "seeds": seeds}
-    e = claims.evidence(Study(), "simulated", *made_up(tasks=TASKS, seed=number, **planted))[0]
+    e = claims.evidence(made_up(tasks=TASKS, seed=number, **planted), "simulated")[0]
     contrast = e.margins.contrast(e.margins.arm("prompt-tuned", TASKS) - e.margins.arm("fine-tuned", TASKS), e.region)
     low, high = contrast.interval(0.05)
     return bool(low <= 0.1 * 0.1 <= high)  # a tenth of the signal, which is 0.1
@@ -295,7 +292,7 @@ def _similarity_interval(number: int, passages: int = 48, sentences: int = 4, wi
     other = one + rng.standard_normal(one.shape)
     rdms = rsa.rdm(one), rsa.rdm(other)
     drawn = rsa.bootstrap_spearman(rdms[0][None], rdms[1], groups, Study().bootstrap, number)
-    return float(rsa.spearman_rsa(rdms[0], rdms[1])[0, 0]), *np.quantile(drawn, [0.025, 0.975])
+    return float(np.dot(*rsa.ranks(np.stack(rdms)))), *np.quantile(drawn, [0.025, 0.975])
 
 
 # --- all of it ---------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Pictures of the brain: regions coloured by accuracy, through glass, on the surface, and in slices to browse.
 
-Each takes a brain data set and scores at the analysis layer, from :func:`braintune.results.tables.scores`, and draws
-means over participants and tasks in the main design. Below chance is drawn as chance; a region within a network covers
-that network. Where the coordinates of the voxels are unknown, the figure says so.
+Each takes a brain data set and scores at one readout, from :func:`braintune.results.tables.scores`, and draws means
+over participants and tasks in the main design. Below chance is drawn as chance; a region within a network covers that
+network. Where the coordinates of the voxels are unknown, the figure says so.
 """
 
 import warnings

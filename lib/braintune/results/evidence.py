@@ -45,8 +45,9 @@ class Evidence:
         if not set(ARMS) <= set(above):
             return []
         both = above[list(ARMS)].eq(True).all(axis=1)
-        decoded = set(self.margins.representations["task"])
-        return [task for task in both.index[both] if task in decoded]
+        rows = self.margins.representations
+        tuned = rows[rows["method"].isin(ARMS)].groupby("task").size()  # decoded of both methods and all seeds
+        return [task for task in both.index[both] if tuned.get(task) == len(ARMS) * len(self.margins.seeds)]
 
     @cached_property
     def not_learned(self) -> list[str]:
@@ -61,18 +62,23 @@ class Evidence:
 
     @cached_property
     def gates(self) -> pd.DataFrame:
-        """The untuned model minus each control without content: region, control, estimate, p (one-sided)."""
+        """The untuned model minus each control without content: region, control, estimate, p (one-sided).
+
+        And above permuted labels: beside a control that is decoded below them, no signal would look like one.
+        """
         m = self.margins
+        plain = m.only("untuned")
+        against = {"permuted labels": plain} | {control: plain - m.only(control) for control in self.content_free}
         rows = []
         for region in m.regions:
-            for control in self.content_free:
-                found = m.contrast(m.only("untuned") - m.only(control), region)
+            for control, weights in against.items():
+                found = m.contrast(weights, region)
                 rows.append((region, control, found.estimate, found.shown()))
         return pd.DataFrame(rows, columns=["region", "control", "estimate", "p"])
 
     @cached_property
     def decoded(self) -> list[str]:
-        """Regions in which the untuned model is shown to be decoded better than every control without content."""
+        """Regions in which the untuned model is shown to be above every control without content and permuted labels."""
         worst = self.gates.fillna({"p": 1.0}).groupby("region", sort=False)["p"].max()
         return list(worst.index[worst < self.study.fdr])
 
@@ -131,18 +137,8 @@ class Evidence:
             low, high = found.interval(self.study.fdr)
             one_sided = min(found.above(0), 1 - found.above(0))
             permuted = 2 * min(found.by_permutation(), found.by_permutation(-1))
-            rows.append(
-                (
-                    task,
-                    region,
-                    found.estimate,
-                    low,
-                    high,
-                    2 * one_sided,
-                    min(permuted, 1.0),  # NaN stays NaN
-                    found.above(-self.loss(region)),
-                )
-            )
+            tests = 2 * one_sided, np.minimum(1, permuted), found.above(-self.loss(region))  # NaN if not permuted
+            rows.append((task, region, found.estimate, low, high, *tests))
         columns = ["task", "region", "difference", "low", "high", "p", "permutation", "p_margin"]
         table = pd.DataFrame(rows, columns=columns)
         table["q"] = statistics.fdr(table["p"].to_numpy())

@@ -1,9 +1,9 @@
 """Figures of the book, each from tidy tables: one function a figure, one colour a method.
 
-Functions take `scores`, from :func:`braintune.results.tables.scores`, or the table that they name, and return a
-matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`. Error bars are 95 % t
-intervals over participants (of each participant's mean over tasks and seeds) unless a caption says otherwise; with one
-participant there are none.
+Functions take `scores` at one readout, as :attr:`braintune.results.tables.Results.primary` has them, or the table that
+they name, and return a matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`.
+Error bars are 95 % t intervals over participants (of each participant's mean over tasks and seeds) unless a caption
+says otherwise; with one participant there are none.
 """
 
 from collections.abc import Mapping

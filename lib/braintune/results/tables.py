@@ -179,6 +179,7 @@ def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
         One row a participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
         the layers read out.
     """
+    decoding = decoding.reset_index(drop=True)  # rows are taken by their index
     best = decoding.loc[decoding.groupby([*MEAN_OVER_FOLDS, "fold"], sort=False, dropna=False)["fit"].idxmax()]
     rows = pd.concat([best.assign(readout="best"), at_analysis_layer(decoding, study).assign(readout="analysis")])
     columns = ["layer", *SCORES, *GROUP_SCORES]
@@ -286,7 +287,8 @@ def null_summary(scores: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Per brain, region and design: observed accuracy, mean over participants; mean and 95th percentile with permuted
-        labels (each permutation a mean over participants); and the permutation p-value of the matching margin.
+        labels (each permutation a mean over participants); and the permutation p-value of the matching margin. No row
+        where labels were not permuted.
     """
     keys = ["brain", "region", "folds"]
     if null.empty:
@@ -294,6 +296,8 @@ def null_summary(scores: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     untuned = first_readout(scores[scores["kind"] == "untuned"])
     null = first_readout(null[null["representation"].isin(untuned["representation"]) & (null["permutation"] >= 0)])
     found = untuned.groupby(keys, sort=False)[["pairwise", "margin"]].mean()
+    if null.empty:
+        return pd.DataFrame(columns=[*keys, "observed", "null mean", "null 95 %", "p"])
     permuted = null.set_index([*keys, "permutation"])[["pairwise", "margin"]].unstack("permutation")
     accuracy, margin = (permuted[name].reindex(found.index) for name in ("pairwise", "margin"))
     found = found[accuracy.notna().any(axis=1)]
