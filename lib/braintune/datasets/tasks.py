@@ -7,6 +7,7 @@ depends on the kind alone, so another data set of a known kind needs nothing but
 import hashlib
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -177,13 +178,14 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
     if not fraction:
         return rows, []
     texts = _text_groups(task, rows)
-    parts = int(np.clip(round(1 / fraction), 2, texts.max() + 1)) if texts.any() else 0
-    if not parts:
+    labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
+    most = min(texts.max() + 1, max(Counter(labels).values()))
+    if most < 2:
         raise BraintuneError(
             f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
-            "all of them share texts; give more texts, or set it to 0"
+            "it takes two texts that share nothing, and two rows of a label; give more rows, or set it to 0"
         )
-    labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
+    parts = min(max(2, round(1 / fraction)), most)
     split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
