@@ -45,10 +45,22 @@ def test_equals_the_slow_version(n, v, d, standardise):
                 x, y = scaler.transform(responses[train]), target[train]
                 fit = slow_scale_free(x, y, inner, ALPHAS * v)
                 ridge = Ridge(ALPHAS[fit.argmax()] * v, solver="svd").fit(x, y)
-                expected = slow_scores(ridge.predict(scaler.transform(responses[test])), target[test])
+                predicted = ridge.predict(scaler.transform(responses[test]))
+                expected = slow_scores(predicted - y.mean(0), target[test] - y.mean(0))
                 for name, value in (expected | {"choice": fit.argmax(), "fit": fit.max()}).items():
                     if not np.isnan(value):
                         assert found[name][f, g, i] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+def test_strong_shrinkage_leaves_the_margin_as_it_is():
+    """Shrunk predictions are short, but they point the same way, and nothing that all share drowns them."""
+    voxels, embedding = noisy_pair(60, 80, 20)
+    margins = [
+        decode(gram_matrices([embedding]), {"a": voxels}, shuffled(60), np.array([alpha]))[0]["margin"].mean()
+        for alpha in (1e2, 1e4, 1e6)
+    ]
+    assert margins[0] > 0.3
+    np.testing.assert_allclose(margins[1:], margins[0], rtol=0.03)
 
 
 # --- what must not matter, and what must -------------------------------------------------------------------------

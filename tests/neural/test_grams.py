@@ -20,10 +20,11 @@ def test_blocks_are_inner_products_of_the_stimuli(standardise):
     for item, embedding in enumerate(embeddings[1:]):
         values = zscore(embedding) if standardise else embedding - embedding.mean(0)
         np.testing.assert_allclose(block.train[item], values[train] @ values[train].T, atol=1e-4)
-        np.testing.assert_allclose(block.cross[item], values[train] @ values[test].T, atol=1e-4)
-        np.testing.assert_allclose(block.truth[item], (values[test] ** 2).sum(1), rtol=1e-5)
+        truth = values[test] - values[train].mean(0)
+        np.testing.assert_allclose(block.cross[item], values[train] @ truth.T, atol=1e-4)
+        np.testing.assert_allclose(block.truth[item], (truth**2).sum(1), rtol=1e-5)
         np.testing.assert_allclose(block.mean_train[item], values[train].mean(1), atol=1e-5)
-        np.testing.assert_allclose(block.mean_test[item], values[test].mean(1), atol=1e-5)
+        np.testing.assert_allclose(block.mean_test[item], truth.mean(1), atol=1e-5)
         assert float(block.width[item, 0]) == embedding.shape[1]
 
 

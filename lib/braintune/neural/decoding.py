@@ -15,7 +15,7 @@ from braintune.neural.folds import Fold, main_design, make_folds, permutations, 
 from braintune.neural.grams import Block, Grams
 from braintune.neural.matching import GROUP_SCORES, SCORES, scores
 from braintune.neural.representations import Embeddings, layer_grams
-from braintune.neural.ridge import Ridge, Select, fit_fold
+from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
 
 #: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
@@ -142,16 +142,16 @@ def _match(
     # Centring over dimensions is a rank-one correction, so the products above serve correlations as well.
     mean = (hat @ block.mean_train[:, :, None])[:, :, 0]
     covariance = inner - (block.width * mean)[:, :, None] * block.mean_test[:, None, :]
-    scale = _inverse_norm(power - block.width * mean**2, block.truth)
-    truth_scale = _inverse_norm(block.truth - block.width * block.mean_test**2, block.truth)
+    scale = _inverse_norm(power - block.width * mean**2, FLAT * block.truth)
+    truth_scale = _inverse_norm(block.truth - block.width * block.mean_test**2, 1e-7 * block.truth)
     correlation = covariance * scale[:, :, None] * truth_scale[:, None, :]
     group = None if group is None else group.expand(len(hat), -1)
     return scores(correlation, group) | {"mse": error / (block.width[:, 0] * block.truth.shape[1])}
 
 
-def _inverse_norm(square: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return 1 / √square, and 0 for vectors that do not vary, so that their correlations are 0."""
-    varies = square > 1e-7 * truth.mean(1, keepdim=True)
+def _inverse_norm(square: torch.Tensor, rounding: torch.Tensor) -> torch.Tensor:
+    """Return 1 / √square, and 0 for vectors that vary no more than rounding, so that their correlations are 0."""
+    varies = square > rounding.mean(1, keepdim=True)
     return torch.where(varies, square.clamp(min=1e-30).rsqrt(), 0)
 
 

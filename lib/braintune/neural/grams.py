@@ -16,7 +16,7 @@ PRODUCT_BYTES = {"cpu": 2**27, "cuda": 2**31}
 
 
 class Block(NamedTuple):
-    """Inner products between the stimuli of one fold.
+    """Inner products between the stimuli of one fold; the origin of test stimuli is the training stimuli's mean.
 
     Attributes
     ----------
@@ -55,7 +55,11 @@ class Grams:
     width: torch.Tensor
 
     def block(self, train: np.ndarray, test: np.ndarray, items: slice | torch.Tensor = slice(None)) -> Block:
-        """Return the inner products between `train` and `test` stimuli."""
+        """Return the inner products between `train` and `test` stimuli.
+
+        What all predictions share, the training mean, is taken out of both sides: where much is shrunk it would drown
+        what tells stimuli apart.
+        """
         train, test = (torch.as_tensor(part, device=self.inner.device) for part in (train, test))
         inner, mean = self.inner[items], self.mean[items]
         square = torch.empty(len(inner), len(train), len(train), device=inner.device)
@@ -64,7 +68,10 @@ class Grams:
             rows = gram.index_select(0, train)  # rows, then columns: a third of one flat gather's time
             torch.index_select(rows, 1, train, out=square[item])
             torch.index_select(rows, 1, test, out=cross[item])
-        return Block(square, cross, inner[:, test, test], mean[:, train], mean[:, test], self.width[items][:, None])
+        truth = inner[:, test, test] - 2 * cross.mean(1) + square.mean((1, 2))[:, None]
+        cross -= square.mean(2, keepdim=True)
+        mean_test = mean[:, test] - mean[:, train].mean(1, keepdim=True)
+        return Block(square, cross, truth, mean[:, train], mean_test, self.width[items][:, None])
 
     def products(self, places: np.ndarray, terms: torch.Tensor) -> torch.Tensor:
         """Return the products [n_representations, n_terms] of Gram matrices of the stimuli `places` with ridge terms.

@@ -40,7 +40,7 @@ class Ridge:
     Attributes
     ----------
     hat : tensor of shape (n_alphas, n_test, n_train)
-        Predictions are ``hat @ Y[train]``; it includes the intercept, so rows sum to 1.
+        Predictions are the mean of the training stimuli plus ``hat @ Y[train]``; rows sum to 0.
     terms : tensor of shape (n_terms, n_train · (n_train + 1) / 2)
         What :meth:`fit` multiplies Gram matrices with: lower triangles, what is off the diagonal counted twice.
     select : {"scale-free", "squared-error"}
@@ -139,7 +139,7 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: tor
         outer = _from_kernel(kernel, test @ train.T)
     scale = outer.values.sum() / len(train)
     alphas = alphas * torch.where(scale > 0, scale, 1)
-    hat = _hat(outer, alphas) + 1 / len(train)
+    hat = _hat(outer, alphas)
     if select == "squared-error":
         return Ridge(hat, _squared_error_terms(outer, few, alphas), select)
     places = [tuple(torch.as_tensor(part, device=train.device) for part in fold) for fold in inner]
