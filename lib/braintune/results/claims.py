@@ -92,7 +92,8 @@ def evidence(results: Results, brain: str) -> list[Evidence]:
     for readout in (name for name in tables.READOUTS if name in set(here["readout"])):
         rows, null = here[here["readout"] == readout], results.null[results.null["readout"] == readout]
         design, gain = rows["folds"].iloc[0], tables.gain(results.tuned)
-        found.append(Evidence(results.study, brain, design, readout, Margins.read(rows, null), rows, close, gain))
+        margins, accuracies = (Margins.read(rows, null, value) for value in ("margin", "pairwise"))
+        found.append(Evidence(results.study, brain, design, readout, margins, accuracies, rows, close, gain))
     return found
 
 

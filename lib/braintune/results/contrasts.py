@@ -101,7 +101,7 @@ class Margins:
     null: np.ndarray
 
     @classmethod
-    def read(cls, scores: pd.DataFrame, null: pd.DataFrame) -> "Margins":
+    def read(cls, scores: pd.DataFrame, null: pd.DataFrame, value: str = "margin") -> "Margins":
         """Read the margins of one brain, fold design and readout.
 
         Parameters
@@ -110,6 +110,8 @@ class Margins:
             One row a participant, region and representation, with a column `margin`.
         null : DataFrame
             With permuted labels, from :func:`braintune.results.tables.null_means`.
+        value : {"margin", "pairwise"}
+            The score that is read.
         """
         representations = scores[REPRESENTATION].drop_duplicates("representation").reset_index(drop=True)
         names = representations["representation"].to_list()
@@ -118,7 +120,7 @@ class Margins:
 
         def cube(rows: pd.DataFrame, by: list[Any], column: str) -> np.ndarray:
             index = pd.MultiIndex.from_product([regions, by], names=["region", column])
-            wide = rows.pivot(index=index.names, columns="representation", values="margin")
+            wide = rows.pivot(index=index.names, columns="representation", values=value)
             return wide.reindex(index=index, columns=names).to_numpy().reshape(len(regions), len(by), len(names))
 
         means = null[null["permutation"] == -1]

@@ -26,6 +26,7 @@ class Evidence:
     design: str  #: The main fold design.
     readout: str
     margins: Margins  #: Of all representations in that design.
+    accuracies: Margins  #: The same in pairwise accuracy, which codes of different width have in common.
     scores: pd.DataFrame  #: The same scores, one row a participant, region and representation.
     closeness: pd.DataFrame  #: Finite rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.results.tables.gain`.
@@ -64,16 +65,15 @@ class Evidence:
     def gates(self) -> pd.DataFrame:
         """The untuned model minus each control without content: region, control, estimate, p (one-sided).
 
-        And above permuted labels: beside a control that is decoded below them, no signal would look like one.
+        Codes differ in width, and margins of narrow codes are larger, so these are compared by accuracy. The margin has
+        to be above permuted labels too: it is the signal that effects are parts of.
         """
-        m = self.margins
-        plain = m.only("untuned")
-        against = {"permuted labels": plain} | {control: plain - m.only(control) for control in self.content_free}
-        rows = []
-        for region in m.regions:
-            for control, weights in against.items():
-                found = m.contrast(weights, region)
-                rows.append((region, control, found.estimate, found.shown()))
+        plain, rows = self.accuracies.only("untuned"), []
+        for region in self.margins.regions:
+            found = {"permuted labels": self.margins.contrast(plain, region)}
+            for control in self.content_free:
+                found[control] = self.accuracies.contrast(plain - self.accuracies.only(control), region)
+            rows += [(region, name, contrast.estimate, contrast.shown()) for name, contrast in found.items()]
         return pd.DataFrame(rows, columns=["region", "control", "estimate", "p"])
 
     @cached_property
