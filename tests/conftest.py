@@ -55,7 +55,7 @@ def tiny_profile(tmp_path_factory):
 def built(tiny_profile, tmp_path_factory):
     """The tiny profile, run on this machine with its book: `run`, `profile` and what was `told`.
 
-    The first test process that asks makes it, and each process gets a copy of its own.
+    The first test process that asks makes it, and each process gets a separate copy.
     """
     from braintune.core.study import Study
 

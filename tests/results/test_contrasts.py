@@ -9,8 +9,8 @@ from braintune.results.contrasts import Contrast, Margins
 from made_up_results import TASKS, made_up
 
 
-def of(values, null=(), null_mean=0.0):
-    return Contrast(values=np.asarray(values, dtype=float), null=np.asarray(null, dtype=float), null_mean=null_mean)
+def of(values, null=()):
+    return Contrast(values=np.asarray(values, dtype=float), null=np.asarray(null, dtype=float))
 
 
 def test_over_participants_it_is_the_t_test_of_scipy():
@@ -24,7 +24,8 @@ def test_over_participants_it_is_the_t_test_of_scipy():
 def test_the_permutation_p_value_counts_the_observed_order():
     found = of(np.full((3, 1), 1.0), null=[-2.0, 0.0, 0.5, 1.0])
     assert found.by_permutation() == 2 / 5 and found.by_permutation(-1) == 5 / 5
-    assert np.isnan(of([[1.0], [2.0]]).by_permutation())
+    assert found.permuted == 4 / 5 and of(np.zeros((3, 1)), null=[-1.0, 0.0, 1.0]).permuted == 1
+    assert np.isnan([of([[1.0], [2.0]]).by_permutation(), of([[1.0], [2.0]]).permuted]).all()
 
 
 def test_both_tests_must_show_it():

@@ -174,7 +174,7 @@ def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part by text: none stands in both parts, and single labels have about equal shares in them."""
+    """Cut a validation part by text: no text is in both parts, and single labels have about equal shares in them."""
     if not fraction:
         return rows, []
     texts = _text_groups(task, rows)

@@ -107,8 +107,8 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
     for index, (ids, special) in enumerate(pairs):
         if all(masked or token in empty for token, masked in zip(ids, special, strict=True)):
             raise BraintuneError(
-                f"sentence {index} ({sentences[index]!r}) has no token that the backbone knows, so it has no "
-                "vector of its own; remove it from the stimuli, or give its text"
+                f"sentence {index} ({sentences[index]!r}) has no token that the backbone knows, so its vector "
+                "would say nothing about it; remove it from the stimuli, or give its text"
             )
     if cut := [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]:
         warnings.warn(

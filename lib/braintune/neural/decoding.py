@@ -19,6 +19,8 @@ from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
 
 #: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
+#: Layer at which scores are read out: the one that fits best inside each training fold, and the analysis layer.
+READOUTS = ("best", "analysis")
 #: Scores that are computed with permuted labels too.
 NULL_SCORES = ("pairwise", "margin")
 
@@ -221,7 +223,7 @@ def _readouts(items: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Return representation and name of each readout, and the rows of `items` that it chooses among."""
     rows, members = [], []
     for representation, layers in items.groupby("representation", sort=False):
-        rows += [(representation, "best"), (representation, "analysis")]
+        rows += [(representation, readout) for readout in READOUTS]
         members += [layers.index.to_numpy(), layers.index[layers["analysis"]].to_numpy()]
     return pd.DataFrame(rows, columns=["representation", "readout"]), members
 

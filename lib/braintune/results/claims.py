@@ -259,20 +259,11 @@ def finding(contrast: Contrast, study: Study) -> Finding:
     p = 2 * min(contrast.shown(), contrast.shown(-1))
     n, seeds = contrast.values.shape
     interval = "" if low is None else f"{1 - study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
-    permuted = 2 * min(contrast.by_permutation(), contrast.by_permutation(-1))
-    by = (
-        f"; labels permuted {statistics.p_text(min(1, permuted))}" if np.isfinite(permuted) else "; labels not permuted"
-    )
+    by = f"permuted {statistics.p_text(contrast.permuted)}" if len(contrast.null) else "not permuted"
     units = f"{n} participant{'s' * (n > 1)}, {seeds} seed{'s' * (seeds > 1)}"
-    sentence = f"{contrast.estimate:+.1%} ({interval}{units}{by})"
-    return Finding(
-        estimate=contrast.estimate,
-        low=low,
-        high=high,
-        p=min(1.0, p) if np.isfinite(p) else None,
-        n=n,
-        sentence=sentence,
-    )
+    sentence = f"{contrast.estimate:+.1%} ({interval}{units}; labels {by})"
+    p_value = min(1.0, p) if np.isfinite(p) else None
+    return Finding(estimate=contrast.estimate, low=low, high=high, p=p_value, n=n, sentence=sentence)
 
 
 def _row_finding(row: pd.Series, e: Evidence) -> Finding:

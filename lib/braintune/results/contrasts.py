@@ -7,7 +7,7 @@ over seeds, where there are several) asks whether the contrast holds for further
 whether it needs the relation between these stimuli and their responses. A difference counts as shown if both say so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,13 +30,10 @@ class Contrast:
         The contrast, less its mean with permuted labels.
     null : array of shape (n_permutations,)
         With permuted labels, mean over participants and seeds, less its mean.
-    null_mean : float
-        That mean.
     """
 
     values: np.ndarray
     null: np.ndarray
-    null_mean: float
 
     @property
     def estimate(self) -> float:
@@ -65,6 +62,11 @@ class Contrast:
             return np.nan
         at_least = (sign * self.null >= sign * self.estimate).sum()
         return float((1 + at_least) / (1 + len(self.null)))
+
+    @property
+    def permuted(self) -> float:
+        """The two-sided permutation p-value; NaN where labels were not permuted."""
+        return float(np.minimum(1, 2 * min(self.by_permutation(), self.by_permutation(-1))))
 
     def shown(self, sign: int = 1) -> float:
         """Return the one-sided p-value that it is above (below) zero by both tests: the larger one.
@@ -151,19 +153,16 @@ class Margins:
             [row / len(tasks) if row.sum() == len(tasks) > 0 else row * np.nan for row in rows], dtype=float
         )
 
-    def contrast(self, weights: np.ndarray, region: str | Sequence[str]) -> Contrast:
-        """Contrast the representations of a region, or the mean over regions.
+    def contrast(self, weights: np.ndarray, region: str) -> Contrast:
+        """Contrast the representations of a region.
 
         Parameters
         ----------
         weights : array of shape (n_seeds, n_representations)
             Difference of :meth:`only` and :meth:`arm`.
         """
-        regions = [region] if isinstance(region, str) else list(region)
-        at = [self.regions.index(name) for name in regions]
-        used = (weights != 0).any(0) | np.isnan(weights).any(0)
-        values, expected = (
-            table[at][..., used].mean(0) @ weights[:, used].T for table in (self.observed, self.expected)
-        )
-        null = (self.null[:, at][..., used].mean(1) @ weights[:, used].T).mean(1)
-        return Contrast(values=values - expected, null=null - expected.mean(), null_mean=float(expected.mean()))
+        at, used = self.regions.index(region), (weights != 0).any(0)  # NaN is not 0
+        used_weights = weights[:, used].T
+        expected = self.expected[at][:, used] @ used_weights
+        null = (self.null[:, at][:, used] @ used_weights).mean(1)
+        return Contrast(values=self.observed[at][:, used] @ used_weights - expected, null=null - expected.mean())

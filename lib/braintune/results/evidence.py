@@ -114,7 +114,7 @@ class Evidence:
     def effect(self, weights: np.ndarray, region: str) -> Contrast:
         """Return a contrast as a part of the signal of the untuned model in that region."""
         found, signal = self.margins.contrast(weights, region), self.signal(region)
-        return Contrast(values=found.values / signal, null=found.null / signal, null_mean=found.null_mean / signal)
+        return Contrast(values=found.values / signal, null=found.null / signal)
 
     def difference(self, region: str, tasks: Iterable[str] | None = None) -> Contrast:
         """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a part of the signal."""
@@ -136,8 +136,7 @@ class Evidence:
             found = self.difference(region, None if task == "all" else [task])
             low, high = found.interval(self.study.fdr)
             one_sided = min(found.above(0), 1 - found.above(0))
-            permuted = 2 * min(found.by_permutation(), found.by_permutation(-1))
-            tests = 2 * one_sided, np.minimum(1, permuted), found.above(-self.loss(region))  # NaN if not permuted
+            tests = 2 * one_sided, found.permuted, found.above(-self.loss(region))
             rows.append((task, region, found.estimate, low, high, *tests))
         columns = ["task", "region", "difference", "low", "high", "p", "permutation", "p_margin"]
         table = pd.DataFrame(rows, columns=columns)

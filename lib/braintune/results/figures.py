@@ -23,7 +23,7 @@ from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import style, tables
-from braintune.results.style import ACCURACY, COLOURS, MARKERS, NETWORKS, nothing, panels, with_legend
+from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
 from braintune.results.tables import ARMS, CHANCE
 
 #: Controls that are drawn by layer, and their lines.
@@ -152,7 +152,7 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
     networks = {}
     for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
         regions, design = list(rows["region"].unique()), rows["folds"].iloc[0]
-        for region in [r for r in regions if r in NETWORKS] or regions:
+        for region in [r for r in regions if r in tables.NETWORKS] or regions:
             networks[f"{region}\n{brain}, {design}"] = rows[rows["region"] == region]
     size = (2.1, 0.3 * len(tasks) + 0.9)
     figure, parts = panels(networks, columns=4, size=size, fontsize=9, sharex=True, sharey=True)

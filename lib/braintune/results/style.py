@@ -28,8 +28,6 @@ LOOKS = {
 }
 COLOURS = {name: colour for name, (colour, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker) in LOOKS.items()}
-#: Regions that are whole networks; others are parts of one.
-NETWORKS = ("language", "DMN", "task-positive", "visual", "whole-brain")
 ACCURACY = "pairwise accuracy"
 _NOTHING = "nothing to draw: "
 T = TypeVar("T")

@@ -10,6 +10,7 @@ import pandas as pd
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
+from braintune.neural.decoding import READOUTS
 from braintune.neural.folds import main_design
 from braintune.neural.matching import GROUP_SCORES, SCORES
 from braintune.neural.representations import analysis_layer
@@ -17,8 +18,6 @@ from braintune.neural.representations import analysis_layer
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
-#: Layer at which scores are read out: the one that fits best inside each training fold, and the analysis layer.
-READOUTS = ("best", "analysis")
 #: Functional networks; what else a brain has beside `language` is a region of the language network.
 NETWORKS = ("language", "DMN", "task-positive", "visual")
 #: What names a representation, in every table.
