@@ -14,13 +14,11 @@ from braintune.datasets.brains.base import BrainData
 from braintune.neural.folds import Fold, main_design, make_folds, permutations, topics
 from braintune.neural.grams import Block, Grams
 from braintune.neural.matching import GROUP_SCORES, SCORES, scores
-from braintune.neural.representations import Embeddings, layer_grams
+from braintune.neural.representations import READOUTS, Embeddings, layer_grams
 from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
 
 #: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
-#: Layer at which scores are read out: the one that fits best inside each training fold, and the analysis layer.
-READOUTS = ("best", "analysis")
 #: Scores that are computed with permuted labels too.
 NULL_SCORES = ("pairwise", "margin")
 

@@ -12,6 +12,8 @@ from braintune.core.study import Representation, Study
 from braintune.neural.grams import Grams, gram_matrices
 
 Embeddings = Mapping[Representation, np.ndarray]
+#: Layer at which scores are read out: the one that fits best inside each training fold, and the analysis layer.
+READOUTS = ("best", "analysis")
 
 
 def load_embeddings(study: Study, brain: str) -> dict[Representation, np.ndarray]:

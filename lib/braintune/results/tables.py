@@ -10,10 +10,9 @@ import pandas as pd
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
-from braintune.neural.decoding import READOUTS
 from braintune.neural.folds import main_design
 from braintune.neural.matching import GROUP_SCORES, SCORES
-from braintune.neural.representations import analysis_layer
+from braintune.neural.representations import READOUTS, analysis_layer
 
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
