@@ -144,13 +144,13 @@ class BrainSettings(Settings):
     )
     wording: Literal["presented", "dereferenced"] = _parameter(
         "presented",
-        "pereira2018: `presented` takes the sentences of the .mat files, `dereferenced` those of stimuli_….txt",
+        "pereira2018 and its average: the sentences as `presented`, or `dereferenced`, with pronouns replaced",
     )
     non_finite: Literal["error", "zero"] = _parameter(
         "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
     )
     own_study: str = _parameter(
-        "own", "folder: where your own study lies, under `brain` in the data folder", pattern=r"^[A-Za-z0-9_.-]+$"
+        "own", "folder and table: where your own study lies, under `brain` in the data folder", pattern=r"^[A-Za-z0-9_.-]+$"
     )
     seconds_per_scan: float = _parameter(
         2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
@@ -158,9 +158,10 @@ class BrainSettings(Settings):
     lags: list[float] = _parameter(
         [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
     )
-    nuisance: list[Literal["length", "log-length", "duration"]] = _parameter(
-        [],
-        "story listening: what of a sentence is regressed out of responses and embeddings: words, their log, seconds",
+    nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(
+        None,
+        "what is regressed out of responses and embeddings: words, their log, characters, seconds of a sentence; null "
+        "takes those in which the sentences differ (characters only if they have equally many words)",
     )
     detrend_order: int = _parameter(
         12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1
@@ -186,8 +187,11 @@ class SimulationSettings(Settings):
 
 
 class DecodingSettings(Settings):
-    """Ridge decoding from brain to embedding."""
+    """Ridge regression between brain and embedding."""
 
+    directions: list[Literal["decoding", "encoding"]] = _parameter(
+        ["decoding", "encoding"], "from brain to embedding, and from embedding to brain", min_length=1
+    )
     designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
     n_folds: int = _parameter(
         5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50

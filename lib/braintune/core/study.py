@@ -62,8 +62,11 @@ class Study(
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
             raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
-        for name in ("tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs"):
-            values = getattr(self, name)
+        for name in (
+            "tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs",
+            "directions",
+        ):  # fmt: skip
+            values = getattr(self, name) or []
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: {values} names something twice")
         if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
@@ -153,13 +156,17 @@ class Study(
         """Array `embedding` [layers, stimuli, width], float32."""
         return self.folder / "embeddings" / brain / f"{representation}.safetensors"
 
-    def decoding_file(self, brain: str, participant: str) -> Path:
-        """Tidy table of decoding scores, one row per fold."""
-        return self.folder / "decoding" / brain / f"{participant}.parquet"
+    def score_file(self, direction: str, brain: str, participant: str) -> Path:
+        """Tidy table of decoding or encoding scores, one row per fold."""
+        return self.folder / direction / brain / f"{participant}.parquet"
 
-    def null_file(self, brain: str, participant: str) -> Path:
+    def null_file(self, direction: str, brain: str, participant: str) -> Path:
         """Tidy table of scores under permuted labels."""
-        return self.folder / "decoding" / brain / f"{participant}.null.parquet"
+        return self.folder / direction / brain / f"{participant}.null.parquet"
+
+    def groups_file(self, direction: str, brain: str, participant: str) -> Path:
+        """Tidy table of what each group of stimuli contributes to the scores."""
+        return self.folder / direction / brain / f"{participant}.groups.parquet"
 
     def rsa_file(self, brain: str, table: str) -> Path:
         """Tidy table of the similarity analysis."""

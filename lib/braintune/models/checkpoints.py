@@ -40,13 +40,19 @@ def model_fingerprint(study: Study, task: str, method: str) -> str:
     values = {name: value for name, value in settings if name not in GRID}
     values["learning_rates"] = study.learning_rates.get(method)
     parts = {
-        "code": sorted(checksum(file) for file in source_files("models.tuning")),
+        "code": sorted(checksum(file) for file in source_files("models.tuning", stop=other_sources(study))),
         "what": [task, method],
         "settings": values,
         "data": data_checksums(study, task),
         "plugins": plugin_checksums(task=task, method=method, backbone=study.backbone),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def other_sources(study: Study) -> frozenset[str]:
+    """Return the modules of the task sources that a study does not use: what they import makes none of its models stale."""
+    modules = {"microworld": "datasets.microworld.tasks", "hub": "datasets.hub_tasks"}
+    return frozenset(modules.values()) - {modules.get(study.task_source, "")}
 
 
 def data_checksums(study: Study, task: str) -> dict[str, str]:

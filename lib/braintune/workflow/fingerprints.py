@@ -39,15 +39,18 @@ _REGISTRY = "datasets.brains.registry"
 
 
 @cache
-def code_files(step: str, brains: tuple[str, ...]) -> frozenset[Path]:
-    """Return a step's notebook and the library files that its results depend on, with the readers of some brains."""
+def code_files(step: str, brains: tuple[str, ...], unread: frozenset[str] = frozenset()) -> frozenset[Path]:
+    """Return a step's notebook and the library files that its results depend on, with the readers of some brains.
+
+    What the modules `unread` import does not count.
+    """
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     shown = {"figures": set(), "tuning": DRAWING | {"results.tables"}}.get(step, DRAWING)  # tuning: its own metrics
     modules = imported_modules(code) - shown
     readers = {BRAINS[name].make.__module__.removeprefix("braintune.") for name in brains if name in BRAINS}
-    return source_files(*sorted(modules | readers), stop=frozenset({_REGISTRY})) | {path}
+    return source_files(*sorted(modules | readers), stop=unread | {_REGISTRY}) | {path}
 
 
 def data_of(study: Study, job: Job) -> dict[str, str]:
@@ -69,7 +72,8 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     """Everything that one job depends on, as JSON values."""
     own = dict(job.parameters)
     brains = (own["brain"],) if "brain" in own else study.brains if job.step == "figures" else ()
-    files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains)))
+    unread = checkpoints.other_sources(study) if job.step == "tuning" else frozenset()
+    files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains), unread))
     if job.step == "tuning":  # the model has a fingerprint of its own, which covers the parameters
         stored = checkpoints.model_fingerprint(study, own["task"], own["method"])
         return [files, own, stored]
