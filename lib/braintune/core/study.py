@@ -156,17 +156,21 @@ class Study(
         """Array `embedding` [layers, stimuli, width], float32."""
         return self.folder / "embeddings" / brain / f"{representation}.safetensors"
 
-    def score_file(self, direction: str, brain: str, participant: str) -> Path:
-        """Tidy table of decoding or encoding scores, one row per fold."""
-        return self.folder / direction / brain / f"{participant}.parquet"
+    def decoding_file(self, brain: str, participant: str) -> Path:
+        """Tidy table of decoding scores, one row per fold."""
+        return self.folder / "decoding" / brain / f"{participant}.parquet"
 
-    def null_file(self, direction: str, brain: str, participant: str) -> Path:
-        """Tidy table of scores under permuted labels."""
-        return self.folder / direction / brain / f"{participant}.null.parquet"
+    def null_file(self, brain: str, participant: str) -> Path:
+        """Tidy table of decoding scores under permuted labels."""
+        return self.folder / "decoding" / brain / f"{participant}.null.parquet"
 
-    def groups_file(self, direction: str, brain: str, participant: str) -> Path:
-        """Tidy table of what each group of stimuli contributes to the scores."""
-        return self.folder / direction / brain / f"{participant}.groups.parquet"
+    def groups_file(self, brain: str, participant: str) -> Path:
+        """Tidy table of what each group of stimuli contributes to the decoding scores."""
+        return self.folder / "decoding" / brain / f"{participant}.groups.parquet"
+
+    def encoding_file(self, brain: str, table: str) -> Path:
+        """Tidy table of the other direction, all participants: scores, null or groups."""
+        return self.folder / "encoding" / brain / f"{table}.parquet"
 
     def rsa_file(self, brain: str, table: str) -> Path:
         """Tidy table of the similarity analysis."""
