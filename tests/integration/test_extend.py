@@ -61,7 +61,7 @@ metrics = tuning.tune(study, "irony", "last-block", 0)
 weights = store.read_arrays(next(study.folder.parent.rglob("weights.safetensors")))
 table = embeddings.embed_stimuli(study, brains["reading"])
 arrays = load_embeddings(study, "reading")
-decoded, _ = decoding.decode_participant(study, brains["reading"], "P02", arrays)
+decoded, *_ = decoding.decode_participant(study, brains["reading"], "P02", arrays)
 folds = {n: make_folds(b.stimuli, "grouped", profiles[n]) for n, b in brains.items()}
 passages = {n: b.stimuli.passage for n, b in brains.items()}
 print("RESULT", json.dumps({

@@ -36,7 +36,7 @@ def assert_same(one, other, names=SCORES, tolerance=1e-3):
 def test_equals_the_slow_version(n, v, d, standardise):
     voxels, embedding = noisy_pair(n, v, d)
     embeddings, folds = [embedding, np.roll(embedding, 3, 0)], shuffled(n)
-    found, _ = decode(gram_matrices(embeddings, standardise), {"a": voxels, "b": voxels[::-1]}, folds, ALPHAS)
+    found, *_ = decode(gram_matrices(embeddings, standardise), {"a": voxels, "b": voxels[::-1]}, folds, ALPHAS)
     for g, responses in enumerate((voxels.astype(float), voxels[::-1].astype(float))):
         for i, raw in enumerate(embeddings):
             target = StandardScaler(with_std=standardise).fit_transform(raw.astype(float))
@@ -92,10 +92,10 @@ def test_rows_without_variance_are_no_fault(standardise):
 def test_chunks_and_companions_do_not_matter(monkeypatch):
     voxels, embedding = noisy_pair(40, 20, 12)
     several = gram_matrices([np.roll(embedding, k, 0) for k in range(5)])
-    whole, _ = decode(several, {"b": voxels[::-1], "a": voxels}, shuffled(40), ALPHAS)
+    whole, *_ = decode(several, {"b": voxels[::-1], "a": voxels}, shuffled(40), ALPHAS)
     monkeypatch.setitem(decoding.BLOCK_BYTES, "cpu", 1)
     monkeypatch.setitem(grams.PRODUCT_BYTES, "cpu", 1)
-    single, _ = decode(several, {"a": voxels}, shuffled(40), ALPHAS)
+    single, *_ = decode(several, {"a": voxels}, shuffled(40), ALPHAS)
     assert_same({name: values[:, 1:] for name, values in whole.items()}, single, [*SCORES, "fit", "choice"], 1e-5)
 
 
@@ -108,9 +108,9 @@ def test_permuted_labels_are_those_of_the_permuted_embedding(select):
     orders = np.array([rng.permutation(40) for _ in range(3)])
     readouts = [np.array([0, 1, 3]), np.array([2])]
     options = folds, ALPHAS, select, None
-    _, null = decode(gram_matrices(layers), {"a": voxels, "b": voxels[::-1]}, *options, orders, readouts)
+    _, null, _ = decode(gram_matrices(layers), {"a": voxels, "b": voxels[::-1]}, *options, orders, readouts)
     for p, order in enumerate(orders):
-        direct, _ = decode(
+        direct, *_ = decode(
             gram_matrices([layer[order] for layer in layers]), {"a": voxels, "b": voxels[::-1]}, *options
         )
         best = readouts[0][direct["fit"][:, :, readouts[0]].argmax(2)]
@@ -155,7 +155,7 @@ def drift_only():
 
 def test_passage_code_wins_on_shuffled_and_is_at_chance_on_grouped():
     brain, embeddings = drift_only()
-    table, null = decoding.decode_participant(make_study(permutations=40), brain, "P1", embeddings)
+    table, null, _ = decoding.decode_participant(make_study(permutations=40), brain, "P1", embeddings)
     means = table.groupby(["representation", "folds"]).mean(numeric_only=True)
     shuffled = means.loc["passage", "shuffled"]
     assert shuffled["pairwise_different_group"] > shuffled["pairwise"] > 0.7
@@ -184,7 +184,7 @@ def test_removing_drift_turns_a_slow_code_against_itself_with_shuffled_folds():
 def test_content_is_above_its_null():
     voxels, embedding = noisy_pair(96, 60, 20)
     brain = make_brain({"P1": {"language": voxels}}, make_stimuli(96, np.repeat(np.arange(24), 4)))
-    table, null = decoding.decode_participant(make_study(permutations=20), brain, "P1", {UNTUNED: embedding[None]})
+    table, null, _ = decoding.decode_participant(make_study(permutations=20), brain, "P1", {UNTUNED: embedding[None]})
     for score in ("pairwise", "margin"):
         assert table.groupby("folds")[score].mean()["grouped"] > null[score].max() + 0.1
 
@@ -194,7 +194,7 @@ def test_tables_are_tidy_and_repeatable():
     tuned = Representation("wsd_fine-tuned_seed-1", "tuned", "fine-tuned", "wsd", 1)
     embeddings = {**embeddings, tuned: embeddings[UNTUNED][:, ::-1]}
     study = make_study(permutations=3, layer=1)
-    table, null = decoding.decode_participant(study, brain, "P1", embeddings)
+    table, null, _ = decoding.decode_participant(study, brain, "P1", embeddings)
     assert list(table) == [
         "brain", "participant", "region", "folds", "representation", "kind", "task", "method", "seed", "layer", "fold",
         "alpha", "alpha_edge", "fit", "pairwise", "margin", "pairwise_strict", "mse", "rank", "pairwise_same_group",
@@ -211,7 +211,7 @@ def test_tables_are_tidy_and_repeatable():
     columns = ["brain", "participant", "region", "folds", "representation", "readout", "permutation"]
     assert list(null) == [*columns, "pairwise", "margin"] and not null.duplicated(columns).any()
     assert len(null) == 3 * 3 * 2 and set(null["readout"]) == {"best", "analysis"}
-    again, null_again = decoding.decode_participant(study, brain, "P1", embeddings)
+    again, null_again, _ = decoding.decode_participant(study, brain, "P1", embeddings)
     pd.testing.assert_frame_equal(table, again)
     pd.testing.assert_frame_equal(null, null_again)
 
@@ -221,7 +221,7 @@ def test_design_without_groups_is_skipped_with_a_reason():
     rng = np.random.default_rng(0)
     brain = make_brain({"P1": {"a": rng.normal(size=(96, 9)).astype(np.float32)}}, make_stimuli(96))
     with pytest.warns(UserWarning, match="has no grouped design"):
-        table, null = decoding.decode_participant(make_study(), brain, "P1", {UNTUNED: embeddings[UNTUNED]})
+        table, null, _ = decoding.decode_participant(make_study(), brain, "P1", {UNTUNED: embeddings[UNTUNED]})
     assert set(table["folds"]) == {"shuffled"} and len(null) == 0 and "permutation" in null
     with pytest.warns(UserWarning), pytest.raises(BraintuneError, match="knows none of grouped"):
         decoding.decode_participant(make_study(designs=["grouped"]), brain, "P1", embeddings)

@@ -150,7 +150,9 @@ class BrainSettings(Settings):
         "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
     )
     own_study: str = _parameter(
-        "own", "folder and table: where your own study lies, under `brain` in the data folder", pattern=r"^[A-Za-z0-9_.-]+$"
+        "own",
+        "folder and table: where your own study lies, under `brain` in the data folder",
+        pattern=r"^[A-Za-z0-9_.-]+$",
     )
     seconds_per_scan: float = _parameter(
         2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60

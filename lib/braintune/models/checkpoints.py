@@ -50,7 +50,7 @@ def model_fingerprint(study: Study, task: str, method: str) -> str:
 
 
 def other_sources(study: Study) -> frozenset[str]:
-    """Return the modules of the task sources that a study does not use: what they import makes none of its models stale."""
+    """Return the modules of the task sources that a study does not use; what they import makes no model stale."""
     modules = {"microworld": "datasets.microworld.tasks", "hub": "datasets.hub_tasks"}
     return frozenset(modules.values()) - {modules.get(study.task_source, "")}
 

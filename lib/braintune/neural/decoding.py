@@ -1,7 +1,7 @@
 """Decoding one participant: every region, every representation and layer, in tidy tables."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.neural.folds import Fold, main_design, make_folds, permutations, topics
 from braintune.neural.grams import Block, Grams
-from braintune.neural.matching import GROUP_SCORES, SCORES, scores
+from braintune.neural.matching import GROUP_SCORES, SCORES, influence, scores
 from braintune.neural.representations import READOUTS, Embeddings, layer_grams
 from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
+from braintune.neural.units import by_group
 
 #: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
@@ -37,7 +38,8 @@ def decode(
     groups: np.ndarray | None = None,
     orders: np.ndarray | None = None,
     readouts: Sequence[np.ndarray] = (),
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    by_stimulus: bool = False,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Decode every representation from every region in every fold, also with permuted labels.
 
     Parameters
@@ -58,6 +60,8 @@ def decode(
     readouts : sequence of index arrays
         What is scored with permuted labels: of each set of Gram matrices, the one that fits best inside the training
         fold, as when the best of several layers is read out.
+    by_stimulus : bool
+        Return the influence of every stimulus at the readouts.
 
     Returns
     -------
@@ -66,6 +70,9 @@ def decode(
         the chosen penalty, and ``fit``, how well it predicts inside the training fold.
     null : dict of arrays of shape (n_orders, n_regions, n_readouts)
         :data:`NULL_SCORES`, mean over folds.
+    influence : dict of arrays of shape (n_regions, n_readouts, n_stimuli)
+        :data:`NULL_SCORES` (:func:`braintune.neural.matching.influence`); without stimuli unless
+        `by_stimulus`.
 
     Raises
     ------
@@ -86,6 +93,8 @@ def decode(
     names = (*SCORES, *GROUP_SCORES, "choice", "fit")
     result = {name: np.full((len(folds), len(regions), len(grams.inner)), np.nan) for name in names}
     null = {name: np.zeros((len(orders), len(regions), len(readouts))) for name in NULL_SCORES}
+    stimuli = grams.inner.shape[1] if by_stimulus else 0
+    each = {name: np.zeros((len(regions), len(readouts), stimuli)) for name in NULL_SCORES}
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
     sets = [torch.tensor(members, device=device) for members in readouts]
     member = None if groups is None else torch.as_tensor(groups, device=device)
@@ -98,16 +107,22 @@ def decode(
             block = grams.block(fold.train, fold.test, items)
             for g, ridge in enumerate(ridges):
                 fit, choice = fits[g][items].max(1)
-                found = _match(ridge, choice, block, here) | {"choice": choice, "fit": fit}
+                correlation, error = _predict(ridge, choice, block)
+                group = None if here is None else here.expand(len(correlation), -1)
+                found = scores(correlation, group) | {"mse": error, "choice": choice, "fit": fit}
                 for name, values in found.items():
                     result[name][f, g, items] = values.cpu().numpy()
+        for g, fit in enumerate(fits if by_stimulus else ()):
+            found = _match_readouts(ridges[g], fit, grams, *fold[:2], sets, influence)
+            for name, values in found.items():
+                each[name][g][:, fold.test] = values.cpu().numpy()
         for p, order in enumerate(orders):
             train, test = order[fold.train], order[fold.test]
             for g, fit in enumerate(_fits(ridges, grams.products(train, terms))):
-                found = _match_readouts(ridges[g], fit, grams, train, test, sets)
+                found = _match_readouts(ridges[g], fit, grams, train, test, sets, scores)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
-    return result, null
+    return result, null, each
 
 
 def _chunks(n: int, bytes_each: int, device: torch.device) -> list[slice]:
@@ -121,20 +136,24 @@ def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]
 
 
 def _match_readouts(
-    ridge: Ridge, fit: torch.Tensor, grams: Grams, train: np.ndarray, test: np.ndarray, sets: Sequence[torch.Tensor]
+    ridge: Ridge,
+    fit: torch.Tensor,
+    grams: Grams,
+    train: np.ndarray,
+    test: np.ndarray,
+    sets: Sequence[torch.Tensor],
+    score: Callable[[torch.Tensor], dict[str, torch.Tensor]],
 ) -> dict[str, torch.Tensor]:
     """Score, of each set of Gram matrices, the one that fits best."""
     fit, choice = fit.max(1)
     chosen = torch.stack([members[fit[members].argmax()] for members in sets])
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
-    found = _match(ridge, choice[unique], grams.block(train, test, unique))
+    found = score(_predict(ridge, choice[unique], grams.block(train, test, unique))[0])
     return {name: values[place] for name, values in found.items()}
 
 
-def _match(
-    ridge: Ridge, choice: torch.Tensor, block: Block, group: torch.Tensor | None = None
-) -> dict[str, torch.Tensor]:
-    """Predict the test stimuli with the chosen penalties, and match predictions with truths."""
+def _predict(ridge: Ridge, choice: torch.Tensor, block: Block) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predict the test stimuli with the chosen penalties: correlation of predictions with truths, squared error."""
     hat = ridge.hat[choice]
     inner = hat @ block.cross  # predictions with truths
     power = ((hat @ block.train) * hat).sum(2)  # squared norms of predictions
@@ -145,8 +164,7 @@ def _match(
     scale = _inverse_norm(power - block.width * mean**2, FLAT * block.truth)
     truth_scale = _inverse_norm(block.truth - block.width * block.mean_test**2, 1e-7 * block.truth)
     correlation = covariance * scale[:, :, None] * truth_scale[:, None, :]
-    group = None if group is None else group.expand(len(hat), -1)
-    return scores(correlation, group) | {"mse": error / (block.width[:, 0] * block.truth.shape[1])}
+    return correlation, error / (block.width[:, 0] * block.truth.shape[1])
 
 
 def _inverse_norm(square: torch.Tensor, rounding: torch.Tensor) -> torch.Tensor:
@@ -160,7 +178,7 @@ def _inverse_norm(square: torch.Tensor, rounding: torch.Tensor) -> torch.Tensor:
 
 def decode_participant(
     study: Study, brain: BrainData, participant: str, embeddings: Embeddings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Decode every representation and layer from every region of one participant, under every fold design.
 
     Parameters
@@ -183,6 +201,9 @@ def decode_participant(
         permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (`best` is the layer
         that fits best in each fold, `analysis` the analysis layer): the scores with permuted labels, with penalty and
         layer chosen anew, mean over folds.
+    groups : DataFrame
+        In the same design, what each group of stimuli (:mod:`braintune.neural.units`) contributes to the scores: one
+        row per region, representation, readout and group. Empty where a data set has several participants.
 
     Raises
     ------
@@ -191,8 +212,9 @@ def decode_participant(
     """
     regions = brain.load(participant)
     grams, items = layer_grams(embeddings, len(brain.stimuli.names), study)
-    names, readouts = _readouts(items)
-    tables, nulls = [], []
+    names, readouts = readout_sets(items)
+    tables, made = [], {}
+    alone = len(brain.participants) == 1
     designs = {design: make_folds(brain.stimuli, design, study) for design in study.designs}
     for design, folds in designs.items():
         if folds is None:
@@ -203,21 +225,33 @@ def decode_participant(
             continue
         judged = design == main_design([name for name, found in designs.items() if found])
         orders = permutations(brain.stimuli, design, study) if judged else None
-        decoded, null = decode(
-            grams, regions, folds, alphas(study), study.select, topics(brain.stimuli), orders, readouts
+        decoded, null, each = decode(
+            grams,
+            regions,
+            folds,
+            alphas(study),
+            study.select,
+            topics(brain.stimuli),
+            orders,
+            readouts,
+            judged and alone,
         )
-        tables.append(_score_table(list(regions), items, decoded, study))
-        nulls.append(_null_table(list(regions), names, null))
-        for table in (tables[-1], nulls[-1]):
-            table.insert(0, "brain", brain.name)
-            table.insert(1, "participant", participant)
-            table.insert(table.columns.get_loc("region") + 1, "folds", design)
+        tables.append(score_table(pd.DataFrame({"region": list(regions)}), items, decoded, study).assign(folds=design))
+        if judged:
+            groups = {name: by_group(values, folds, brain.stimuli, study) for name, values in each.items()}
+            made["null"] = readout_table("permutation", list(regions), names, null).assign(folds=design)
+            made["groups"] = readout_table("group", list(regions), names, groups).assign(folds=design)
     if not tables:
         raise BraintuneError(f"designs: {brain.name} knows none of {', '.join(study.designs)}; allowed here: shuffled")
-    return pd.concat(tables, ignore_index=True), pd.concat(nulls, ignore_index=True)
+    made = {"scores": pd.concat(tables, ignore_index=True), **made}
+    for table in made.values():
+        table.insert(0, "brain", brain.name)
+        table.insert(1, "participant", participant)
+        table.insert(table.columns.get_loc("region") + 1, "folds", table.pop("folds"))
+    return made["scores"], made["null"], made["groups"]
 
 
-def _readouts(items: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray]]:
+def readout_sets(items: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Return representation and name of each readout, and the rows of `items` that it chooses among."""
     rows, members = [], []
     for representation, layers in items.groupby("representation", sort=False):
@@ -226,27 +260,31 @@ def _readouts(items: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray]]:
     return pd.DataFrame(rows, columns=["representation", "readout"]), members
 
 
-def _score_table(
-    regions: list[str], items: pd.DataFrame, decoded: Mapping[str, np.ndarray], study: Study
+def score_table(
+    where: pd.DataFrame, items: pd.DataFrame, scores: Mapping[str, np.ndarray], study: Study
 ) -> pd.DataFrame:
-    fold, region, item = (i.ravel() for i in np.indices(decoded["choice"].shape))
-    choice = decoded["choice"].ravel().astype(int)
+    """Lay out arrays of shape (n_folds, n_places, n_items): columns of the places, of the items, then the values."""
+    fold, place, item = (i.ravel() for i in np.indices(scores["choice"].shape))
+    choice = scores["choice"].ravel().astype(int)
     columns = {
-        "region": np.array(regions, dtype=object)[region],
+        **{name: where[name].to_numpy()[place] for name in where},
         **{name: items[name].to_numpy()[item] for name in items.columns.drop("analysis")},
         "fold": fold,
         "alpha": alphas(study)[choice],
         "alpha_edge": np.isin(choice, [0, study.n_alphas - 1]) & (study.n_alphas > 2),
+        "fit": scores["fit"].ravel(),
     }
-    values = {name: decoded[name].ravel() for name in ("fit", *SCORES, *GROUP_SCORES)}
-    return pd.DataFrame(columns | values)
+    return pd.DataFrame(columns | {n: v.ravel() for n, v in scores.items() if n not in ("choice", "fit")})
 
 
-def _null_table(regions: list[str], readouts: pd.DataFrame, null: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    permutation, region, readout = (i.ravel() for i in np.indices(null["pairwise"].shape))
+def readout_table(
+    kind: str, regions: Sequence[str], readouts: pd.DataFrame, values: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Lay out arrays of shape (n, n_regions, n_readouts), with a column `kind` for the first axis."""
+    number, region, readout = (i.ravel() for i in np.indices(next(iter(values.values())).shape))
     columns = {
         "region": np.array(regions, dtype=object)[region],
         **{name: readouts[name].to_numpy()[readout] for name in readouts},
-        "permutation": permutation,
+        kind: number,
     }
-    return pd.DataFrame(columns | {name: values.ravel() for name, values in null.items()})
+    return pd.DataFrame(columns | {name: found.ravel() for name, found in values.items()})

@@ -1,10 +1,15 @@
-"""Voxelwise encoding, the other direction: from a representation to the response of every voxel, and its ceiling.
+"""Encoding, the other direction: from a representation to the responses of every region.
 
-Ridge regression as in decoding, from the embedding to the voxels. One penalty serves all voxels of a region and fold;
-it is chosen inside the training fold by the same measure as in decoding.
+Ridge regression as in decoding, with the roles exchanged: the predictors are a layer of a representation, the targets
+are the responses of a region in one participant. Penalty and layer are chosen inside the training fold by the same fit.
+The score is the correlation of predicted with measured responses over the test stimuli of a fold and the voxels of a
+region, each voxel centred over the stimuli; of a single time course or average it is Pearson's correlation. It depends
+on the responses only through inner products between stimuli, so one regression of a representation serves all regions,
+participants and permutations, and nothing grows with the number of voxels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,93 +20,169 @@ from braintune.core.device import pick_device
 from braintune.core.preprocess import zscore
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
-from braintune.neural.decoding import alphas
-from braintune.neural.folds import Fold, make_folds
-from braintune.neural.representations import Embeddings, analysis_layer
-from braintune.neural.ridge import Select, fit_fold, lower_triangle
+from braintune.neural.decoding import alphas, readout_sets, readout_table, score_table
+from braintune.neural.folds import Fold, judged_design, permutations
+from braintune.neural.grams import Grams, gram_matrices
+from braintune.neural.representations import Embeddings, stack_layers
+from braintune.neural.ridge import FLAT, Select, fit_fold, square_terms
+from braintune.neural.units import by_group
 
 
 def encode(
-    embedding: np.ndarray,
-    regions: Mapping[str, np.ndarray],
+    layers: Sequence[np.ndarray],
+    targets: Grams,
     folds: Sequence[Fold],
     penalties: np.ndarray,
     select: Select = "scale-free",
-    device: str | torch.device = "cpu",
-) -> dict[str, np.ndarray]:
-    """Predict every voxel from an embedding, and correlate predictions with responses [1]_.
+    orders: np.ndarray | None = None,
+    readouts: Sequence[np.ndarray] = (),
+    by_stimulus: bool = False,
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Predict every target from every layer in every fold [1]_, also with permuted labels.
 
     Parameters
     ----------
-    embedding : array of shape (n_stimuli, n_dimensions)
-    regions : mapping of region name to array of shape (n_stimuli, n_voxels)
+    layers : sequence of arrays of shape (n_stimuli, n_dimensions)
+        Of all representations.
+    targets : Grams of n_targets responses
+        Of z-scored voxels, on the device to compute on.
     folds : sequence of Fold
         With three or more stimuli to test: over two, every correlation is 1 or -1.
     penalties : array of shape (n_alphas,)
+        Relative penalties to choose from, inside the training fold.
     select : {"scale-free", "squared-error"}
-    device : str or torch.device
+    orders : array of shape (n_orders, n_stimuli), optional
+        Permuted labels: the responses are taken in these orders, and everything is repeated.
+    readouts : sequence of index arrays
+        Of each set of layers, the one that fits best inside the training fold is read out.
+    by_stimulus : bool
+        Return the influence of every stimulus at the readouts.
 
     Returns
     -------
-    dict of region name to array of shape (n_voxels,)
-        Pearson correlation over the stimuli of a test fold, mean over folds; 0 where a voxel does not vary.
+    scores : dict of arrays of shape (n_folds, n_targets, n_layers)
+        ``correlation``, ``choice``, the index of the chosen penalty, and ``fit``, how well it predicts inside the
+        training fold.
+    null : array of shape (n_orders, n_targets, n_readouts)
+        The correlation, mean over folds.
+    influence : array of shape (n_targets, n_readouts, n_stimuli)
+        How much each stimulus lifts the correlation of its fold, the mean of which it is; without stimuli unless
+        `by_stimulus`.
 
     Raises
     ------
     BraintuneError
-        For an embedding or responses that are not finite or differ in stimuli, and folds that are too small.
+        For folds that are too small, and layers that are not finite.
+
+    Notes
+    -----
+    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli.
 
     References
     ----------
     .. [1] Naselaris et al. (2011). Encoding and decoding in fMRI. NeuroImage 56, 400-410.
     """
-    for name, values in {"embedding": embedding, **regions}.items():
-        if values.ndim != 2 or len(values) != len(embedding) or not np.isfinite(values).all():
-            raise BraintuneError(
-                f"{name} of shape {values.shape}: allowed are finite values, {len(embedding)} stimuli by columns"
-            )
     if (smallest := min(len(fold.test) for fold in folds)) < 3:
         raise BraintuneError(f"a fold tests {smallest} stimuli; correlating needs 3: lower n_folds or blocks")
-    # Voxels are z-scored over all stimuli: that changes no correlation, and all count the same in choosing a penalty.
-    alpha = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
-    targets = {name: torch.from_numpy(zscore(values)).float().to(device) for name, values in regions.items()}
-    total = {name: np.zeros(values.shape[1]) for name, values in regions.items()}
-    for fold in folds:
-        ridge = fit_fold(embedding, fold[:2], fold.inner, alpha, select)
-        for name, target in targets.items():
-            known = target[fold.train]
-            gram = (known @ known.T).view(-1)[lower_triangle(torch.arange(len(known), device=device), len(known))]
-            choice = int(ridge.fit((ridge.terms @ gram)[None])[0].argmax())
-            predicted = ridge.hat[choice] @ known
-            total[name] += correlate_columns(predicted.cpu().numpy(), target[fold.test].cpu().numpy())
-    return {name: values / len(folds) for name, values in total.items()}
+    n_targets, n = targets.inner.shape[:2]
+    if bad := [layer for layer in layers if layer.shape[0] != n or not np.isfinite(layer).all()]:
+        raise BraintuneError(f"embedding of shape {bad[0].shape}: allowed are finite values [{n} stimuli, dimensions]")
+    every = np.concatenate([np.arange(n)[None], np.empty((0, n), dtype=int) if orders is None else orders])
+    relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=targets.inner.device)
+    result = {name: np.zeros((len(folds), n_targets, len(layers))) for name in ("correlation", "choice", "fit")}
+    null = np.zeros((len(every) - 1, n_targets, len(readouts)))
+    influence = np.zeros((n_targets, len(readouts), n if by_stimulus else 0))
+    for f, fold in enumerate(folds):
+        known = _Known.make(targets, fold, every)
+        found = [_score(layer, known, fold, relative, select) for layer in layers]
+        shape = (len(every), n_targets, len(layers))
+        fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
+        for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
+            result[name][f] = values[0].cpu().numpy()
+        for r, members in enumerate(torch.as_tensor(part, device=fit.device) for part in readouts):
+            best = members[fit[:, :, members].argmax(2)]
+            null[:, :, r] += correlation.gather(2, best[:, :, None])[1:, :, 0].cpu().numpy() / len(folds)
+            for layer in best[0].unique() if by_stimulus else ():
+                at = (best[0] == layer).nonzero()[:, 0]
+                hat = fit_fold(layers[layer], fold[:2], fold.inner, relative, select).hat[choice[0, at, layer]]
+                influence[np.ix_(at.cpu(), [r], fold.test)] = _influence(hat, targets.inner[at], fold)[:, None].cpu()
+    return result, null, influence
 
 
-def correlate_columns(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return Pearson's correlation of each column of `one` with that of `other`, 0 where either is constant.
+class _Known(NamedTuple):
+    """What of the responses enters a fold, in every order: rows are orders × targets."""
+
+    triangles: torch.Tensor  #: Inner products of training stimuli.
+    cross: torch.Tensor  #: Those of test with training stimuli.
+    truth: torch.Tensor  #: Squared length of the centred test responses; infinite where they do not vary.
+
+    @classmethod
+    def make(cls, targets: Grams, fold: Fold, orders: np.ndarray) -> "_Known":
+        triangles, cross, truth = [], [], []
+        for order in orders:
+            train, test = (torch.as_tensor(order[part], device=targets.inner.device) for part in fold[:2])
+            rows = targets.inner.index_select(1, test)
+            square = rows.index_select(2, test)
+            total = square.diagonal(dim1=1, dim2=2).sum(1)
+            varying = total - square.sum((1, 2)) / len(test)
+            truth.append(torch.where(varying > 1e-6 * total, varying, torch.inf))
+            triangles.append(targets.triangles(order[fold.train]))
+            cross.append(rows.index_select(2, train).flatten(1))
+        return cls(torch.cat(triangles), torch.cat(cross), torch.cat(truth))
+
+
+def _score(
+    layer: np.ndarray, known: _Known, fold: Fold, alphas: torch.Tensor, select: Select
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return fit, chosen penalty and correlation of every order and target."""
+    ridge = fit_fold(layer, fold[:2], fold.inner, alphas, select)
+    fit, choice = ridge.fit(known.triangles @ ridge.terms.T).max(1)
+    centred = ridge.hat - ridge.hat.mean(1, keepdim=True)
+    shared = (known.cross @ centred.flatten(1).T).gather(1, choice[:, None])[:, 0]
+    power = (known.triangles @ square_terms(centred).T).gather(1, choice[:, None])[:, 0]
+    found = shared * (power * known.truth).clamp(min=1e-30).rsqrt()
+    return fit, choice, torch.where(power > FLAT * known.truth, found, 0)
+
+
+def _influence(hat: torch.Tensor, inner: torch.Tensor, fold: Fold) -> torch.Tensor:
+    """Return how much each test stimulus lifts a correlation: the correlation plus its influence function [1]_.
 
     Parameters
     ----------
-    one, other : arrays of shape (n_stimuli, n_voxels)
+    hat : tensor of shape (n_targets, n_test, n_train)
+    inner : tensor of shape (n_targets, n_stimuli, n_stimuli)
 
-    Returns
-    -------
-    array of shape (n_voxels,), float64
+    References
+    ----------
+    .. [1] Devlin, Gnanadesikan & Kettenring (1975). Robust estimation and outlier detection with correlation
+       coefficients. Biometrika 62, 531-545.
     """
-    return (zscore(one) * zscore(other)).mean(0)
+    train, test = (torch.as_tensor(part, device=inner.device) for part in fold[:2])
+    cross, centred = inner[:, test][:, :, train], hat - hat.mean(1, keepdim=True)
+    product = centred @ cross.mT
+    square = inner[:, test][:, :, test]
+    shared = product.diagonal(dim1=1, dim2=2) - product.mean(2)
+    power = ((centred @ inner[:, train][:, :, train]) * centred).sum(2)
+    truth = square.diagonal(dim1=1, dim2=2) - 2 * square.mean(2) + square.mean((1, 2))[:, None]
+    parts = [power, truth]
+    lengths = [part.sum(1, keepdim=True).clamp(min=1e-30) for part in parts]
+    scale = len(test) * (lengths[0] * lengths[1]).rsqrt()
+    correlation = (shared * scale).mean(1, keepdim=True)
+    relative = sum(part / length for part, length in zip(parts, lengths, strict=True))
+    return correlation + shared * scale - correlation * len(test) * relative / 2
 
 
-def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] | None:
-    """Correlate one participant's voxels with the mean of the other listeners' at the same place [1]_.
+def story_ceiling(brain: BrainData) -> pd.DataFrame | None:
+    """Correlate every participant's voxels with the mean of the other listeners' at the same place [1]_.
 
     A mean over few others is noisy itself, so this is a lower bound of the noise ceiling: a model can exceed it, and
     no score is divided by it.
 
     Returns
     -------
-    dict of region to array of shape (n_voxels,), or None
-        None if the stimuli are no story, there is one participant only, or the participants' columns are not the same
-        places.
+    DataFrame or None
+        participant, region and `ceiling`, mean over voxels. None if the stimuli are no story, there is one participant
+        only, or the participants' columns are not the same places.
 
     References
     ----------
@@ -113,50 +194,87 @@ def story_ceiling(brain: BrainData, participant: str) -> dict[str, np.ndarray] |
     everyone = [brain.load(name) for name in brain.participants]
     if any(len({one[region].shape for one in everyone}) > 1 for region in brain.regions):
         return None
-    place, ceiling = brain.participants.index(participant), {}
+    rows = []
     for region in brain.regions:
         standard = np.stack([zscore(one[region]) for one in everyone])
-        ceiling[region] = correlate_columns(standard[place], standard.sum(0) - standard[place])
-    return ceiling
+        others = zscore((standard.sum(0) - standard).swapaxes(0, 1)).swapaxes(0, 1)
+        found = (standard * others).mean((1, 2))
+        rows += [(name, region, value) for name, value in zip(brain.participants, found, strict=True)]
+    return pd.DataFrame(rows, columns=["participant", "region", "ceiling"])
 
 
-def encode_participant(study: Study, brain: BrainData, participant: str, embeddings: Embeddings) -> pd.DataFrame:
-    """Predict one participant's voxels from representations at the analysis layer, under every fold design.
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def encode_brain(
+    study: Study, brain: BrainData, embeddings: Embeddings
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Predict the responses of every participant and region from every representation and layer.
+
+    Only the fold design that claims are judged on is used (:func:`braintune.neural.folds.main_design`).
 
     Parameters
     ----------
     study : Study
     brain : BrainData
         As :func:`braintune.datasets.brains.registry.load_brain` returns it.
-    participant : str
     embeddings : mapping of Representation to array of shape (n_layers, n_stimuli, width)
 
     Returns
     -------
-    DataFrame
-        One row per region, design and representation: number of `voxels`, mean `correlation` over them, and mean
-        `ceiling` (:func:`story_ceiling`, a lower bound; NaN where there is none).
+    scores : DataFrame
+        One row per participant, region, fold, representation and layer: `alpha`, `alpha_edge` and `fit` as in decoding,
+        and `correlation`.
+    null : DataFrame
+        With permuted labels, as :func:`braintune.results.tables.null_means` returns it for decoding: one row per
+        region, representation, readout and `permutation`, mean over participants; then one row a participant, mean over
+        permutations, with -1 for the `permutation`.
+    groups : DataFrame
+        Of the only participant, what each group of stimuli (:mod:`braintune.neural.units`) contributes: one row per
+        region, representation, readout and group. Empty where there are several.
+
+    Raises
+    ------
+    BraintuneError
+        As :func:`encode`, and if none of the designs exists for these stimuli.
     """
-    regions, ceiling, rows = brain.load(participant), story_ceiling(brain, participant), []
-    device = pick_device(study.device, float64=True)
-    designs = {design: make_folds(brain.stimuli, design, study) for design in study.designs}
-    for design, folds in designs.items():
-        if folds is None:
-            continue
-        for wanted, layers in embeddings.items():
-            embedding = layers[analysis_layer(len(layers), study.layer)]
-            for region, found in encode(embedding, regions, folds, alphas(study), study.select, device).items():
-                rows.append(
-                    {
-                        "brain": brain.name,
-                        "participant": participant,
-                        "region": region,
-                        "representation": wanted.name,
-                        "kind": wanted.kind,
-                        "folds": design,
-                        "voxels": len(found),
-                        "correlation": found.mean(),
-                        "ceiling": ceiling[region].mean() if ceiling else np.nan,
-                    }
-                )
-    return pd.DataFrame(rows)
+    layers, items = stack_layers(embeddings, len(brain.stimuli.names), study)
+    names, readouts = readout_sets(items)
+    design, folds = judged_design(brain.stimuli, study)
+    device, found = pick_device(study.device, float64=True), []
+    keys: list[tuple[str, str]] = []
+    for participant in brain.participants:
+        regions = brain.load(participant)
+        keys += [(participant, region) for region in regions]
+        found.append(gram_matrices(list(regions.values()), True, device, list(regions), least=1))
+    targets = Grams(*(torch.cat(parts) for parts in zip(*((g.inner, g.mean, g.width) for g in found), strict=True)))
+    orders = permutations(brain.stimuli, design, study)
+    alone = len(brain.participants) == 1
+    encoded, null, each = encode(layers, targets, folds, alphas(study), study.select, orders, readouts, alone)
+    where = pd.DataFrame(keys, columns=["participant", "region"])
+    tables = {
+        "scores": score_table(where, items, encoded, study),
+        "null": _null_table(where, names, null),
+        "groups": readout_table(
+            "group", where["region"], names, {"correlation": by_group(each, folds, brain.stimuli, study)}
+        ).assign(participant=brain.participants[0]),
+    }
+    for table in tables.values():
+        table.insert(0, "brain", brain.name)
+        table.insert(1, "participant", table.pop("participant"))
+        table.insert(table.columns.get_loc("region") + 1, "folds", design)
+    return tables["scores"], tables["null"], tables["groups"]
+
+
+def _null_table(where: pd.DataFrame, readouts: pd.DataFrame, null: np.ndarray) -> pd.DataFrame:
+    """Average over the participants who have a region, and over permutations."""
+    rows = []
+    for region, places in where.groupby("region", sort=False).groups.items():
+        means = {"correlation": null[:, places].mean(1, keepdims=True)}
+        rows.append(readout_table("permutation", [region], readouts, means).assign(participant=""))
+    if len(null):
+        means = {"correlation": null.mean(0, keepdims=True)}
+        people = readout_table("permutation", where.index, readouts, means).assign(permutation=-1)
+        at = people["region"].astype(int)
+        rows.append(people.assign(**{name: where[name].to_numpy()[at] for name in where}))
+    return pd.concat(rows, ignore_index=True)

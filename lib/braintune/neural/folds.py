@@ -131,6 +131,25 @@ def main_design(designs: Collection[str]) -> str:
     return "grouped" if "grouped" in designs else "shuffled"
 
 
+def judged_design(stimuli: Stimuli, settings: DecodingSettings) -> tuple[str, list[Fold]]:
+    """Return the design that claims are judged on, of those that the profile names, and its folds.
+
+    Raises
+    ------
+    BraintuneError
+        If none of the designs exists for these stimuli, or as :func:`make_folds`.
+    """
+    found = {design: make_folds(stimuli, design, settings) for design in settings.designs}
+    present = {design: folds for design, folds in found.items() if folds is not None}
+    if not present:
+        raise BraintuneError(
+            f"designs: stimuli without passages, topics and order have no {' or '.join(found)} design; allowed here: "
+            "shuffled"
+        )
+    design = main_design(present)
+    return design, present[design]
+
+
 def passages(stimuli: Stimuli) -> np.ndarray | None:
     """Return the passage of each stimulus, or its topic where there are no passages; None where there are neither."""
     groups = stimuli.topic if stimuli.passage is None else stimuli.passage

@@ -78,16 +78,19 @@ class Grams:
 
         The terms are those of :class:`braintune.neural.ridge.Ridge`, of one region or several.
         """
+        step = max(1, PRODUCT_BYTES[self.inner.device.type] // (2 * 4 * len(places) * (len(places) + 1) // 2))
+        parts = range(0, len(self.inner), step)
+        return torch.cat([self.triangles(places, slice(start, start + step)) @ terms.T for start in parts])
+
+    def triangles(self, places: np.ndarray, items: slice = slice(None)) -> torch.Tensor:
+        """Return the lower triangles of the Gram matrices of the stimuli `places`, a row a representation."""
         device, n = self.inner.device, self.inner.shape[1]
         triangle = lower_triangle(torch.as_tensor(places, device=device), n)
-        step = max(1, PRODUCT_BYTES[device.type] // (4 * len(triangle)))
-        products = []
-        for grams in self.inner.view(len(self.inner), n * n).split(step):
-            packed = torch.empty(len(grams), len(triangle), device=device)
-            for item, gram in enumerate(grams):
-                torch.index_select(gram, 0, triangle, out=packed[item])
-            products.append(packed @ terms.T)
-        return torch.cat(products)
+        grams = self.inner[items].view(-1, n * n)
+        packed = torch.empty(len(grams), len(triangle), device=device)
+        for item, gram in enumerate(grams):
+            torch.index_select(gram, 0, triangle, out=packed[item])
+        return packed
 
 
 def gram_matrices(
@@ -95,25 +98,28 @@ def gram_matrices(
     standardise: bool = True,
     device: str | torch.device = "cpu",
     names: Sequence[str] | None = None,
+    least: int = 3,
 ) -> Grams:
     """Turn embeddings into Gram matrices.
 
     Parameters
     ----------
     embeddings : sequence of arrays of shape (n_stimuli, n_dimensions)
-        The number of dimensions may differ; three must vary over the stimuli, since correlations over fewer say
-        nothing. Give a one-dimensional property (length, position) as a basis code: one-hot bins or Gaussians.
+        The number of dimensions may differ. Give a one-dimensional property (length, position) as a basis code: one-hot
+        bins or Gaussians.
     standardise : bool
         Z-score each dimension over the stimuli first; else it is only centred. Constant dimensions are left out.
     device : str or torch.device
         Device of the result.
     names : sequence of str, optional
         Names of the embeddings in errors.
+    least : int
+        Dimensions that must vary over the stimuli: correlations over fewer than three say nothing.
 
     Raises
     ------
     BraintuneError
-        For non-finite values, fewer than three varying dimensions, or differing numbers of stimuli.
+        For non-finite values, too few varying dimensions, or differing numbers of stimuli.
     """
     inner: list[torch.Tensor] = []
     mean, width = [], []
@@ -126,9 +132,9 @@ def gram_matrices(
         if inner and len(embedding) != len(inner[0]):
             raise BraintuneError(f"embedding {name} has {len(embedding)} stimuli, those before {len(inner[0])}")
         varying = zscore_varying(embedding)
-        if varying.shape[1] < 3:
+        if varying.shape[1] < least:
             raise BraintuneError(
-                f"embedding {name} has {varying.shape[1]} dimensions that vary over the stimuli; at least 3 are "
+                f"embedding {name} has {varying.shape[1]} dimensions that vary over the stimuli; at least {least} are "
                 "needed to correlate over; give a single property as a basis code (one-hot or Gaussian bins)"
             )
         if not standardise:  # offsets would cost float32 its digits

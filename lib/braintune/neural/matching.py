@@ -57,6 +57,34 @@ def scores(correlation: torch.Tensor, group: torch.Tensor | None = None) -> dict
     return result
 
 
+def influence(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return how much each stimulus of a test fold lifts the scores that are tested, for inference over stimuli.
+
+    A score is a mean over pairs, so a stimulus counts in all of its pairs: with h_i the mean over the pairs of stimulus
+    i and t the score, it is 2 h_i - t (first-order Hoeffding decomposition [1]_). Their mean is the score.
+
+    Parameters
+    ----------
+    correlation : tensor of shape (n_representations, n_test, n_test)
+
+    Returns
+    -------
+    dict of tensors of shape (n_representations, n_test)
+        ``pairwise`` and ``margin``, as in :func:`scores`.
+
+    References
+    ----------
+    .. [1] Hoeffding (1948). A class of statistics with asymptotically normal distribution. Annals of Mathematical
+       Statistics 19, 293-325.
+    """
+    margin = correlation.diagonal(dim1=1, dim2=2)[:, :, None] - correlation
+    total = margin + margin.transpose(1, 2)
+    means = {"pairwise": 0.5 * _sign(total), "margin": total}
+    found = {name: values.sum(2) / (values.shape[1] - 1) for name, values in means.items()}
+    found = {name: 2 * values - values.mean(1, keepdim=True) for name, values in found.items()}
+    return found | {"pairwise": 0.5 + found["pairwise"]}
+
+
 def _sign(values: torch.Tensor) -> torch.Tensor:
     """Return 1, 0 or -1, and NaN for NaN."""
     return torch.where(values.abs() > TIE, values.sign(), values * 0)

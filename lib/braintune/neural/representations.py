@@ -40,15 +40,20 @@ def analysis_layer(n_layers: int, layer: int) -> int:
     return layer % n_layers
 
 
-def layer_grams(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[Grams, pd.DataFrame]:
-    """Turn every layer of every representation into a Gram matrix.
+def stack_layers(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[list[np.ndarray], pd.DataFrame]:
+    """List every layer of every representation.
 
     Returns
     -------
-    Grams, in the order of the table's rows
+    list of arrays of shape (n_stimuli, width), in the order of the table's rows
     DataFrame
         One row a representation and layer: representation, kind, task, method, seed, layer, and `analysis`, whether
         it is the analysis layer.
+
+    Raises
+    ------
+    BraintuneError
+        If an embedding is not of these stimuli.
     """
     rows, layers = [], []
     for wanted, embedding in embeddings.items():
@@ -64,6 +69,12 @@ def layer_grams(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[G
         ]
         layers += list(embedding)
     table = pd.DataFrame(rows, columns=["representation", "kind", "task", "method", "seed", "layer", "analysis"])
+    return layers, table
+
+
+def layer_grams(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[Grams, pd.DataFrame]:
+    """Turn every layer of every representation into a Gram matrix, and return the table of :func:`stack_layers`."""
+    layers, table = stack_layers(embeddings, n_stimuli, study)
     names = [f"{name}, layer {layer}" for name, layer in zip(table["representation"], table["layer"], strict=True)]
     device = pick_device(study.device, float64=True)
     return gram_matrices(layers, study.standardise, device, names), table

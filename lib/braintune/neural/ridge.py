@@ -188,10 +188,29 @@ def _scale_free_terms(folds: Iterable[_Parts], places: Sequence[tuple], alphas: 
         centred[-1, tested[:, None], tested] = torch.eye(len(tested), device=device) - 1 / len(tested)
     triangle = lower_triangle(torch.arange(n, device=device), n)
     terms = torch.empty(2 * n_alphas + 1, len(triangle), device=device)
+    terms[n_alphas:-1] = square_terms(centred[:-1])
     for a in range(n_alphas):
         terms[a] = _count_twice(centred[a] + centred[a].T, triangle)
-        terms[n_alphas + a] = _count_twice(2 * _square(centred[a]), triangle)
     terms[-1] = _count_twice(2 * centred[-1], triangle)
+    return terms
+
+
+def square_terms(matrices: torch.Tensor) -> torch.Tensor:
+    """Return what lower triangles of Gram matrices G are multiplied with to give tr(M G Mᵀ).
+
+    Parameters
+    ----------
+    matrices : tensor of shape (n_matrices, m, n)
+
+    Returns
+    -------
+    tensor of shape (n_matrices, n · (n + 1) / 2)
+    """
+    n = matrices.shape[2]
+    triangle = lower_triangle(torch.arange(n, device=matrices.device), n)
+    terms = torch.empty(len(matrices), len(triangle), device=matrices.device)
+    for row, matrix in zip(terms, matrices, strict=True):
+        row.copy_(_count_twice(2 * _square(matrix), triangle))
     return terms
 
 

@@ -354,7 +354,7 @@ def test_a_planted_signal_is_decoded_from_its_region(folder):
         held["responses"][:, columns] += latent[experiment - 2] @ rng.normal(size=(3, len(columns)))
         write(folder / "P01" / NAMES[experiment], held)
     run = study(regions=["language", "visual"], designs=["grouped"], permutations=0, device="cpu")
-    found, _ = decode_participant(
+    found, *_ = decode_participant(
         run,
         load_brain(run, "pereira2018"),
         "P01",
