@@ -13,12 +13,13 @@ SIGNAL = 0.10
 
 def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("language", "visual"), seed=0, seeds=1,
             tasks=TASKS, signal=SIGNAL, controls=None, tuning=0.2, bias=None, permutations=40, brain="simulated",
-            luck=0.0, study=None):  # fmt: skip
+            luck=0.0, study=None, encoding=False):  # fmt: skip
     """Return results; everything in parts of the signal.
 
     `effect` maps (task, region) to prompt-tuned minus fine-tuned, with None for any; `task` shifts a task in both arms;
     `tuning` is what both arms gain over the untuned model; `controls` maps a control to its level; `bias` maps a
-    representation to what it scores with permuted labels; `luck` is the deviation of single training runs.
+    representation to what it scores with permuted labels; `luck` is the deviation of single training runs; with
+    `encoding` the same numbers stand for the other direction too.
     """
     rng = np.random.default_rng(seed)
     effect, task, bias = effect or {}, task or {}, bias or {}
@@ -54,6 +55,12 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
         for table in (scores, null.assign(pairwise=0.5 + null["margin"]))
     )
     null = null_means([rows for _, rows in null.groupby("participant", sort=False)])
+    scores = scores.assign(direction="decoding")
+    if encoding:  # the same numbers as correlations
+        scores, null = (
+            pd.concat([table, table.assign(correlation=table["margin"], direction="encoding")], ignore_index=True)
+            for table in (scores, null)
+        )
     models = scores.loc[scores["kind"] == "tuned", ["brain", *REPRESENTATION, "layer"]]
     models = models.drop_duplicates()
     closeness = models.assign(spearman=rng.uniform(0.5, 0.9, len(models)), cka=0.5, low=0.4, high=0.9)

@@ -30,7 +30,9 @@ class TestNoTaskWorse:
     def test_supported_where_non_inferiority_holds_on_every_task(self):
         found = judged("C1", made_up(noise=0.03))
         assert found.verdict == SUPPORTED and found.finding.p < 0.05
-        assert "on each of the 6 learned tasks" in found.sentence and found.other_readout == SUPPORTED
+        assert "on each of the 6 learned tasks" in found.sentence and found.elsewhere == {
+            "decoding, analysis": SUPPORTED
+        }
 
     def test_not_supported_where_fine_tuning_is_better_in_a_decoded_region(self):
         found = judged("C1", made_up({("ner", "language"): -0.4}))
@@ -189,7 +191,7 @@ def test_a_claim_that_holds_at_one_readout_only_says_so():
     results = made_up(noise=0.03)
     worse = (results.scores["readout"] == "analysis") & (results.scores["method"] == "prompt-tuned")
     found = judged("C1", changed(results, "scores", margin=results.scores["margin"] * np.where(worse, 0.6, 1)))
-    assert (found.verdict, found.readout, found.other_readout) == (SUPPORTED, "best", NOT_SUPPORTED)
+    assert (found.verdict, found.readout, found.elsewhere) == (SUPPORTED, "best", {"decoding, analysis": NOT_SUPPORTED})
 
 
 @pytest.mark.parametrize(

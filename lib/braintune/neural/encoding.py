@@ -85,7 +85,7 @@ def encode(
     if (smallest := min(len(fold.test) for fold in folds)) < 3:
         raise BraintuneError(f"a fold tests {smallest} stimuli; correlating needs 3: lower n_folds or blocks")
     n_targets, n = targets.inner.shape[:2]
-    if bad := [layer for layer in layers if layer.shape[0] != n or not np.isfinite(layer).all()]:
+    if bad := [layer for layer in layers if len(layer) != n or not np.isfinite(layer).all()]:
         raise BraintuneError(f"embedding of shape {bad[0].shape}: allowed are finite values [{n} stimuli, dimensions]")
     every = np.concatenate([np.arange(n)[None], np.empty((0, n), dtype=int) if orders is None else orders])
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=targets.inner.device)
@@ -99,13 +99,14 @@ def encode(
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
         for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
             result[name][f] = values[0].cpu().numpy()
-        for r, members in enumerate(torch.as_tensor(part, device=fit.device) for part in readouts):
+        for r, members in enumerate(torch.tensor(part, device=fit.device) for part in readouts):
             best = members[fit[:, :, members].argmax(2)]
             null[:, :, r] += correlation.gather(2, best[:, :, None])[1:, :, 0].cpu().numpy() / len(folds)
             for layer in best[0].unique() if by_stimulus else ():
                 at = (best[0] == layer).nonzero()[:, 0]
                 hat = fit_fold(layers[layer], fold[:2], fold.inner, relative, select).hat[choice[0, at, layer]]
-                influence[np.ix_(at.cpu(), [r], fold.test)] = _influence(hat, targets.inner[at], fold)[:, None].cpu()
+                lifted = _influence(hat, targets.inner[at], fold).cpu().numpy()
+                influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
 
 
@@ -197,8 +198,8 @@ def story_ceiling(brain: BrainData) -> pd.DataFrame | None:
     rows = []
     for region in brain.regions:
         standard = np.stack([zscore(one[region]) for one in everyone])
-        others = zscore((standard.sum(0) - standard).swapaxes(0, 1)).swapaxes(0, 1)
-        found = (standard * others).mean((1, 2))
+        others = standard.sum(0) - standard
+        found = [(one * zscore(rest)).mean() for one, rest in zip(standard, others, strict=True)]
         rows += [(name, region, value) for name, value in zip(brain.participants, found, strict=True)]
     return pd.DataFrame(rows, columns=["participant", "region", "ceiling"])
 

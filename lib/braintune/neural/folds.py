@@ -139,7 +139,7 @@ def judged_design(stimuli: Stimuli, settings: DecodingSettings) -> tuple[str, li
     BraintuneError
         If none of the designs exists for these stimuli, or as :func:`make_folds`.
     """
-    found = {design: make_folds(stimuli, design, settings) for design in settings.designs}
+    found: dict[str, list[Fold] | None] = {design: make_folds(stimuli, design, settings) for design in settings.designs}
     present = {design: folds for design, folds in found.items() if folds is not None}
     if not present:
         raise BraintuneError(

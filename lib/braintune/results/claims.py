@@ -3,13 +3,14 @@
 A verdict is `supported`, `not supported`, `inconclusive` or `no evidence possible`. A non-significant result is not
 support: a claim of "no worse" is supported by non-inferiority only. No evidence is possible where a gate is closed:
 nothing is decoded beyond what codes without content give, or no task was learned (:mod:`braintune.results.evidence`).
-Effects on decoding are parts of the untuned model's own signal. Every claim about decoding is judged at two readouts,
-the layer that fits best inside the training fold and the analysis layer; the verdict is that of the first, and says
-whether the second agrees. Words of the claims and their verdicts are in `claims.yml`.
+Effects on decoding are parts of the untuned model's own signal. Every claim about decoding is judged in both directions
+(decoding and encoding) at two readouts, the layer that fits best inside the training fold and the analysis layer; the
+verdict is that of decoding at the first, and says what the others give. Words of the claims are in `claims.yml`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,16 @@ class Verdict:
     sentence: str  #: Why, in words.
     power: dict[str, float] | None = None  #: Probability of `supported` by this rule, by what is true.
     readout: str = ""  #: Empty where the claim is not about decoding.
-    other_readout: str = ""  #: The verdict at the other readout, where there is one.
+    elsewhere: dict[str, str] = field(default_factory=dict)  #: "direction, readout" → the verdict there.
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All verdicts of a run, with the evidence by brain data set at the first readout."""
+    """All verdicts of a run, with the evidence by brain data set."""
 
-    evidence: dict[str, Evidence]
+    evidence: dict[str, Evidence]  #: Of decoding, at the first readout.
     verdicts: tuple[Verdict, ...]
+    everything: tuple[Evidence, ...] = ()  #: In both directions, at both readouts.
 
     @property
     def study(self) -> Study:
@@ -72,28 +74,38 @@ class Ledger:
 
 def judge(results: Results) -> Ledger:
     """Judge every claim for every brain data set of a run."""
+    everything: list[Evidence] = []
     found, verdicts = {}, []
     for brain in results.study.brains:
-        first, *others = evidence(results.of(brain), brain)
+        first, *others = here = evidence(results.of(brain), brain)
+        everything += here
         found[brain] = first
         for claim, rule in CLAIMS.items():
             verdict = rule(claim, first)
             if verdict.readout:
-                verdict = replace(verdict, other_readout="".join(rule(claim, other).verdict for other in others))
+                elsewhere = {f"{e.direction}, {e.readout}": rule(claim, e).verdict for e in others}
+                verdict = replace(verdict, elsewhere=elsewhere)
             verdicts.append(verdict)
-    return Ledger(found, tuple(verdicts))
+    return Ledger(found, tuple(verdicts), tuple(everything))
 
 
 def evidence(results: Results, brain: str) -> list[Evidence]:
-    """Return what is judged for one brain data set, at each readout."""
+    """Return what is judged for one brain data set, in each direction at each readout."""
     here = tables.in_main_design(results.scores)
     close = results.closeness[np.isfinite(results.closeness["spearman"])]
-    found = []
-    for readout in (name for name in tables.READOUTS if name in set(here["readout"])):
-        rows, null = here[here["readout"] == readout], results.null[results.null["readout"] == readout]
-        design, gain = rows["folds"].iloc[0], tables.gain(results.tuned)
-        margins, accuracies = (Margins.read(rows, null, value) for value in ("margin", "pairwise"))
-        found.append(Evidence(results.study, brain, design, readout, margins, accuracies, rows, close, gain))
+    gain, found = tables.gain(results.tuned), []
+    for direction, readout in product(tables.TESTED, tables.READOUTS):
+        rows, null, groups = (
+            table[(table["direction"] == direction) & (table["readout"] == readout)] if len(table) else table
+            for table in (here, results.null, results.groups)
+        )
+        if rows.empty:
+            continue
+        margins, accuracies = (
+            Margins.read(rows, null, groups, value[direction]) for value in (tables.TESTED, tables.SHOWN)
+        )
+        design = rows["folds"].iloc[0]
+        found.append(Evidence(results.study, brain, design, direction, readout, margins, accuracies, rows, close, gain))
     return found
 
 
@@ -157,11 +169,11 @@ def meaning_over_form(claim: str, e: Evidence) -> Verdict:
     paper = "the paper's own contrast needs more tasks"
     if concept and FORM in tasks:
         own = e.effect(_mean_arm(e, concept) - _mean_arm(e, [FORM]), e.region)
-        paper = f"{' and '.join(concept)} minus {FORM} {finding(own, e.study).sentence}"
+        paper = f"{' and '.join(concept)} minus {FORM} {finding(own, e).sentence}"
     verdict = _direction(trend, e.study)
     if verdict == INCONCLUSIVE and _below(trend, e.loss(e.region)) < e.study.fdr:
         verdict = NOT_SUPPORTED
-    found = finding(trend, e.study)
+    found = finding(trend, e)
     words = {"result": found.sentence, "paper": paper, "tasks": len(tasks)}
     return _verdict(claim, e, verdict, found, "sentence meaning minus form, at equal task score", words)
 
@@ -197,6 +209,8 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
         return _closed(claim, e)
     tasks = [task for task in e.learned if task in x.index]
     y = np.stack([[e.effect(e.margins.arm(m, [t]), e.region).values.mean(1) for m in ARMS] for t in tasks])
+    if e.margins.kind != "participant":  # ranks within a group of stimuli would be noise
+        y = y.mean(2, keepdims=True)
     found = statistics.association(
         x.loc[tasks, list(ARMS)].to_numpy(), y.transpose(2, 0, 1), e.study.fdr, e.study.fold_seed
     )
@@ -234,8 +248,8 @@ def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str)
     ]
     verdict = SUPPORTED if set(each.values()) == {SUPPORTED} else NOT_SUPPORTED if none else INCONCLUSIVE
     lowest = min(effects, key=lambda name: effects[name].estimate)
-    words = {"result": "; ".join(f"{name} {finding(effect, e.study).sentence}" for name, effect in effects.items())}
-    return _verdict(claim, e, verdict, finding(effects[lowest], e.study), f"{measure}, lowest ({lowest})", words)
+    words = {"result": "; ".join(f"{name} {finding(effect, e).sentence}" for name, effect in effects.items())}
+    return _verdict(claim, e, verdict, finding(effects[lowest], e), f"{measure}, lowest ({lowest})", words)
 
 
 CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
@@ -253,24 +267,25 @@ CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
 # --- parts of the rules ------------------------------------------------------------------------------------------
 
 
-def finding(contrast: Contrast, study: Study) -> Finding:
+def finding(contrast: Contrast, e: Evidence) -> Finding:
     """Put a contrast in numbers and words: estimate, interval, and the larger two-sided p-value of the two tests."""
-    low, high = (float(bound) if np.isfinite(bound) else None for bound in contrast.interval(study.fdr))
+    low, high = (float(bound) if np.isfinite(bound) else None for bound in contrast.interval(e.study.fdr))
     p = 2 * min(contrast.shown(), contrast.shown(-1))
     n, seeds = contrast.values.shape
-    interval = "" if low is None else f"{1 - study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
+    units = e.margins.kind + "s" * (n > 1) if e.margins.kind == "participant" else "groups of stimuli"
+    interval = "" if low is None else f"{1 - e.study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
     by = f"permuted {statistics.p_text(contrast.permuted)}" if len(contrast.null) else "not permuted"
-    units = f"{n} participant{'s' * (n > 1)}, {seeds} seed{'s' * (seeds > 1)}"
-    sentence = f"{contrast.estimate:+.1%} ({interval}{units}; labels {by})"
+    sentence = f"{contrast.estimate:+.1%} ({interval}{n} {units}, {seeds} seed{'s' * (seeds > 1)}; labels {by})"
     p_value = min(1.0, p) if np.isfinite(p) else None
     return Finding(estimate=contrast.estimate, low=low, high=high, p=p_value, n=n, sentence=sentence)
 
 
 def _row_finding(row: pd.Series, e: Evidence) -> Finding:
-    bounds = {name: float(row[name]) if np.isfinite(row[name]) else None for name in ("low", "high")}
-    n = len(e.margins.participants)
-    p = float(row["p_margin"]) if np.isfinite(row["p_margin"]) else None
-    return Finding(estimate=float(row["difference"]), **bounds, p=p, n=n, sentence=f"{row['difference']:+.1%}")
+    low, high, p = (float(row[name]) if np.isfinite(row[name]) else None for name in ("low", "high", "p_margin"))
+    sentence = f"{row['difference']:+.1%}"
+    return Finding(
+        estimate=float(row["difference"]), low=low, high=high, p=p, n=len(e.margins.units), sentence=sentence
+    )
 
 
 def _mean_arm(e: Evidence, tasks: list[str]) -> np.ndarray:
@@ -345,15 +360,6 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
     return pd.concat(shown, ignore_index=True) if shown else pd.DataFrame(columns=["brain", "task", "region"])
 
 
-def over_brains(ledger: Ledger) -> Finding:
-    """Combine prompt-tuned minus fine-tuned over the brain data sets in which something is decoded."""
-    effects = [e.difference(e.region) for e in ledger.evidence.values() if not e.closed]
-    effects = [effect for effect in effects if effect.error[0] > 0]
-    return statistics.combined(
-        [effect.estimate for effect in effects], [effect.error[0] for effect in effects], ledger.study.fdr
-    )
-
-
 def background(e: Evidence) -> list[str]:
     """Return further sentences on the evidence: mixed model, variance, and intervals of the closeness."""
     tuned = e.scores[e.scores["task"].isin(e.learned) & e.scores["method"].isin(ARMS)]
@@ -393,7 +399,7 @@ def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
     brains = {
         brain: {
             "simulated": is_simulated(brain),
-            "participants": len(e.margins.participants),
+            "participants": e.scores["participant"].nunique(),
             "region": e.region,
             "folds": e.design,
             "decoded": e.decoded,

@@ -1,9 +1,11 @@
 """Contrasts between representations in one brain, judged against what they give with permuted labels.
 
-The score is the matching margin (:func:`braintune.neural.matching.scores`). With permuted labels it is not zero for
-every representation, and not the same for all: slow responses match slow codes. So each contrast has its own null mean,
-which is subtracted, and its own permutation p-value. Two tests answer two questions. The t test over participants (and
-over seeds, where there are several) asks whether the contrast holds for further participants; the permutation test asks
+The score is the matching margin of decoding (:func:`braintune.neural.matching.scores`), or the correlation of encoding.
+With permuted labels it is not zero for every representation, and not the same for all: slow responses match slow codes.
+So each contrast has its own null mean, which is subtracted, and its own permutation p-value. Two tests answer two
+questions. The t test over participants (and over seeds, where there are several) asks whether the contrast holds for
+further participants; of a single participant, or an average of participants, it is over groups of stimuli
+(:mod:`braintune.neural.units`), and asks whether the contrast holds for further stimuli. The permutation test asks
 whether it needs the relation between these stimuli and their responses. A difference counts as shown if both say so.
 """
 
@@ -22,12 +24,12 @@ from braintune.results.tables import REPRESENTATION
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A weighted difference of margins.
+    """A weighted difference of scores.
 
     Attributes
     ----------
-    values : array of shape (n_participants, n_seeds)
-        The contrast, less its mean with permuted labels.
+    values : array of shape (n_units, n_seeds)
+        The contrast of every participant, or group of stimuli, less its mean with permuted labels.
     null : array of shape (n_permutations,)
         With permuted labels, mean over participants and seeds, less its mean.
     """
@@ -37,7 +39,7 @@ class Contrast:
 
     @property
     def estimate(self) -> float:
-        """Mean over participants and seeds."""
+        """Mean over units and seeds."""
         return float(self.values.mean())
 
     @cached_property
@@ -71,48 +73,54 @@ class Contrast:
     def shown(self, sign: int = 1) -> float:
         """Return the one-sided p-value that it is above (below) zero by both tests: the larger one.
 
-        With one participant, it is that of the permutations; where labels were not permuted, that of the t test.
+        Where labels were not permuted, it is that of the t test.
         """
         t = self.above(0) if sign > 0 else 1 - self.above(0)
-        permuted = self.by_permutation(sign)
-        if not len(self.null):
-            return t
-        return permuted if np.isnan(t) and len(self.values) == 1 else float(np.maximum(t, permuted))
+        return float(np.maximum(t, self.by_permutation(sign))) if len(self.null) else t
 
 
 @dataclass(frozen=True)
 class Margins:
-    """Matching margins of all representations in one brain and fold design, at one readout.
+    """Scores of all representations in one brain, direction and fold design, at one readout.
 
     Attributes
     ----------
-    regions, participants : tuple of str
+    regions : tuple of str
+    units : tuple
+        What inference is over: participants, or groups of stimuli where there is one participant.
+    kind : {"participant", "group of stimuli"}
     representations : DataFrame
         Columns representation, kind, task, method, seed; one row a representation.
-    observed, expected : arrays of shape (n_regions, n_participants, n_representations)
-        Margins, and their means with permuted labels.
+    observed, expected : arrays of shape (n_regions, n_units, n_representations)
+        Scores, and their means with permuted labels.
     null : array of shape (n_permutations, n_regions, n_representations)
         With permuted labels, mean over participants.
     """
 
     regions: tuple[str, ...]
-    participants: tuple[str, ...]
+    units: tuple[Any, ...]
+    kind: str
     representations: pd.DataFrame
     observed: np.ndarray
     expected: np.ndarray
     null: np.ndarray
 
     @classmethod
-    def read(cls, scores: pd.DataFrame, null: pd.DataFrame, value: str = "margin") -> "Margins":
-        """Read the margins of one brain, fold design and readout.
+    def read(
+        cls, scores: pd.DataFrame, null: pd.DataFrame, groups: pd.DataFrame | None = None, value: str = "margin"
+    ) -> "Margins":
+        """Read the scores of one brain, direction, fold design and readout.
 
         Parameters
         ----------
         scores : DataFrame
-            One row a participant, region and representation, with a column `margin`.
+            One row a participant, region and representation.
         null : DataFrame
             With permuted labels, from :func:`braintune.results.tables.null_means`.
-        value : {"margin", "pairwise"}
+        groups : DataFrame, optional
+            What groups of stimuli contribute, one row a group, region and representation; used where there is one
+            participant.
+        value : {"margin", "pairwise", "correlation"}
             The score that is read.
         """
         representations = scores[REPRESENTATION].drop_duplicates("representation").reset_index(drop=True)
@@ -130,8 +138,15 @@ class Margins:
             cube(means, people, "participant") if len(means) else np.zeros((len(regions), len(people), len(names)))
         )
         drawn = cube(null[null["permutation"] >= 0], orders, "permutation").swapaxes(0, 1)
-        observed = cube(scores, people, "participant")
-        return cls(tuple(regions), tuple(people), representations, observed, expected, drawn)
+        if len(people) > 1 or groups is None or groups.empty:
+            return cls(
+                tuple(regions), tuple(people), "participant", representations, cube(scores, people, "participant"),
+                expected, drawn,
+            )  # fmt: skip
+        units = sorted(groups["group"].unique())
+        observed = cube(groups, units, "group")
+        expected = np.broadcast_to(expected, observed.shape)
+        return cls(tuple(regions), tuple(units), "group of stimuli", representations, observed, expected, drawn)
 
     @cached_property
     def seeds(self) -> list[int]:

@@ -19,14 +19,15 @@ from braintune.results.tables import ARMS, PREFIXES
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results of one brain data set at one readout."""
+    """The results of one brain data set in one direction at one readout."""
 
     study: Study
     brain: str
     design: str  #: The main fold design.
+    direction: str  #: A key of :data:`braintune.results.tables.TESTED`.
     readout: str
     margins: Margins  #: Of all representations in that design.
-    accuracies: Margins  #: The same in pairwise accuracy, which codes of different width have in common.
+    accuracies: Margins  #: The same in the score that codes of different width have in common.
     scores: pd.DataFrame  #: The same scores, one row a participant, region and representation.
     closeness: pd.DataFrame  #: Finite rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.results.tables.gain`.
@@ -65,8 +66,8 @@ class Evidence:
     def gates(self) -> pd.DataFrame:
         """The untuned model minus each control without content: region, control, estimate, p (one-sided).
 
-        Codes differ in width, and margins of narrow codes are larger, so these are compared by accuracy. The margin has
-        to be above permuted labels too: it is the signal that effects are parts of.
+        Codes differ in width, and margins of narrow codes are larger, so these are compared by accuracy (in encoding by
+        correlation). The margin has to be above permuted labels too: it is the signal that effects are parts of.
         """
         plain, rows = self.accuracies.only("untuned"), []
         for region in self.margins.regions:
@@ -91,11 +92,12 @@ class Evidence:
     def closed(self) -> str:
         """Why nothing can be concluded about decoding in the main region; empty if something can."""
         if not self.content_free:
-            return "the run decodes no control without content"
+            return "the run has no control without content"
         if self.region not in self.decoded:
             rows = self.gates[self.gates["region"] == self.region].fillna({"p": 1.0})
             doing = ", ".join(rows.loc[rows["p"] >= self.study.fdr, "control"])
-            return f"in {self.region} the untuned model is not shown to be decoded better than {doing}"
+            does = {"decoding": "be decoded better than", "encoding": "predict the responses better than"}
+            return f"in {self.region} the untuned model is not shown to {does[self.direction]} {doing}"
         if not self.learned:
             return "no task was learned by both methods"
         return ""

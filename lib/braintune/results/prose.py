@@ -20,7 +20,7 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
-from braintune.results import checks, claims, recorded, tables
+from braintune.results import checks, claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
 from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
@@ -137,7 +137,7 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 #: How the effect of a claim is written, where it is no part of the signal.
 UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
-READOUT_NAMES = {"best": "layer that fits best in the training fold", "analysis": "analysis layer"}
+READOUT_NAMES = {"best": "best layer", "analysis": "analysis layer"}
 
 
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
@@ -156,7 +156,7 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
     if e.closed:
         return words["closed"].format(why=e.closed), None
     effect = e.difference(e.region)
-    found, margin = claims.finding(effect, e.study), e.loss(e.region)
+    found, margin = claims.finding(effect, e), e.loss(e.region)
     within = max(effect.above(-margin), 1 - effect.above(margin)) < e.study.fdr
     if found.p is not None and found.p < e.study.fdr:
         answer = words["better" if effect.estimate > 0 else "worse"] + (words["little"] if within else "")
@@ -166,7 +166,7 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def _people(e: Evidence) -> str:
-    return f"{len(e.margins.participants)} {participants_label(e.brain)}"
+    return f"{e.scores['participant'].nunique()} {participants_label(e.brain)}"
 
 
 def _where(e: Evidence) -> str:
@@ -235,11 +235,16 @@ def _entry(v: Verdict) -> str:
         chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
         numbers.append(f"probability of this rule to say supported: {chances}")
     if v.readout:
-        other = f"; at the analysis layer: {v.other_readout}" if v.readout == "best" and v.other_readout else ""
-        numbers.append(f"read out at the {READOUT_NAMES[v.readout]}{other}")
+        numbers.append(f"decoding at the {READOUT_NAMES[v.readout]}")
+        numbers += [f"{_condition(where)}: {verdict}" for where, verdict in v.elsewhere.items()]
     mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
     claim = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
     return f"{claim}<dd><p>{escape(v.sentence)}</p><p class='numbers'>{escape('; '.join(numbers))}</p></dd>"
+
+
+def _condition(where: str) -> str:
+    direction, readout = where.split(", ")
+    return f"{direction} at the {READOUT_NAMES[readout]}"
 
 
 def rule_table() -> pd.DataFrame:
@@ -363,7 +368,7 @@ def _of_ledger(ledger: Ledger) -> dict[str, Any]:
         "ledger": ledger_list(ledger),
         "by_region": claims.task_table(ledger, regions=True),
         "background": background_table(ledger),
-        "over_brains": claims.over_brains(ledger).sentence,
+        "over_brains": meta_analysis.overall(ledger).sentence,
     }
 
 

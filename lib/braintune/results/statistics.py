@@ -29,8 +29,9 @@ class Finding:
     low: float | None = None  #: Lower end of the interval of the estimate,
     high: float | None = None  #: and its upper end.
     p: float | None = None  #: Two-sided p-value.
-    n: int  #: Units: participants, or tasks.
+    n: int  #: Units: participants, groups of stimuli, tasks, or brain data sets.
     sentence: str  #: The result in words, or why a test is impossible.
+    further: tuple[float | None, float | None] = (None, None)  #: Prediction interval of a further data set.
 
 
 def cannot(why: str, n: int = 0) -> Finding:
@@ -116,7 +117,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
         f"{estimate - spread:+.1%} to {estimate + spread:+.1%}; standard deviation between sets {found.tau2**0.5:.1%}; "
         f"{n} brain data sets)."
     )
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence)
+    further = estimate - spread, estimate + spread
+    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further)
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:
@@ -168,7 +170,8 @@ def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Findin
     moved = lambda order, axis: (one[order] * others).sum(-2).mean(-1)  # noqa: E731
     found = stats.permutation_test((np.arange(n),), moved, permutation_type="pairings", **shared)
     estimate, p = float(found.statistic), float(found.pvalue)
-    bounds, interval = {}, ""
+    bounds: dict[str, Any] = {}
+    interval = ""
     if n >= LEAST_FOR_INTERVAL:
         tasks, people = (rng.integers(size, size=(RESAMPLES, size)) for size in (n, len(y)))
         drawn = _standard_ranks(x[tasks])[:, None] * _standard_ranks(y[people[:, :, None], tasks[:, None]])

@@ -22,6 +22,10 @@ NETWORKS = ("language", "DMN", "task-positive", "visual")
 #: What names a representation, in every table.
 REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
 MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "folds"]
+#: Direction of the analysis → the score that is tested, and the score that is shown and that codes of different width
+#: have in common.
+TESTED = {"decoding": "margin", "encoding": "correlation"}
+SHOWN = {"decoding": "pairwise", "encoding": "correlation"}
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,38 @@ class Results:
     """The tables of a run that claims are judged and signs of failure are looked for in."""
 
     study: Study
-    scores: pd.DataFrame  #: Scores at both readouts, from :func:`scores`.
+    scores: pd.DataFrame  #: Scores of both directions at both readouts, from :func:`scores`.
     null: pd.DataFrame  #: The same with permuted labels, from :func:`null_means`.
     closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Of single participants, what groups of stimuli add.
     decoded: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Scores of every fold and layer; only checks read it.
 
     @property
     def primary(self) -> pd.DataFrame:
-        """The scores at the first readout that there is."""
-        return first_readout(self.scores)
+        """The decoding scores at the first readout that there is."""
+        return first_readout(self.scores[self.scores["direction"] == "decoding"])
 
     def of(self, brain: str) -> "Results":
         """Return the results of one brain data set."""
-        names = ("scores", "null", "closeness", "decoded")
+        names = ("scores", "null", "closeness", "groups", "decoded")
         found = {name: getattr(self, name) for name in names}
         return replace(self, **{name: table[table["brain"] == brain] for name, table in found.items() if len(table)})
+
+
+def read_results(study: Study, tuned: pd.DataFrame) -> Results:
+    """Read the tables of a run: `tuned` is that of :func:`braintune.models.tuning.tuning_table`."""
+    decoded, closeness = collect(study, "decoding"), at_analysis_layer(collect(study, "untuned"), study)
+    parts = {"scores": [scores(decoded, study)], "null": [collect_null(study)], "groups": [collect(study, "groups")]}
+    if "encoding" in study.directions:
+        parts["scores"].append(scores(collect_encoding(study, "scores"), study))
+        parts["null"].append(collect_encoding(study, "null"))
+        parts["groups"].append(collect_encoding(study, "groups"))
+    found = {
+        name: pd.concat([table for table in several if len(table)] or several[:1], ignore_index=True)
+        for name, several in parts.items()
+    }
+    return Results(study, closeness=closeness, tuned=tuned, decoded=decoded, **found)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------
@@ -111,19 +131,29 @@ def tuning_choices(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def collect(study: Study, what: str) -> pd.DataFrame:
-    """Read the tables of one step over the run's brains and participants: ``decoding``, ``null`` or an RSA table."""
-    of_participant = {"decoding": study.decoding_file, "null": study.null_file}.get(what)
+    """Read the tables of one step over the run's brains and participants.
+
+    `what` is ``decoding``, its ``null`` or ``groups``, or an RSA table.
+    """
+    of_participant = {"decoding": study.decoding_file, "null": study.null_file, "groups": study.groups_file}.get(what)
     if of_participant:
         files = [
             of_participant(brain, name) for brain in study.brains for name in load_brain(study, brain).participants
         ]
     else:
         files = [study.rsa_file(brain, what) for brain in study.brains]
-    return pd.concat(map(store.read_table, files), ignore_index=True)
+    found = pd.concat(map(store.read_table, files), ignore_index=True)
+    return found.assign(direction="decoding") if what == "groups" else found
+
+
+def collect_encoding(study: Study, table: str) -> pd.DataFrame:
+    """Read the ``scores``, ``null`` or ``groups`` of the other direction over the run's brains."""
+    files = [study.encoding_file(brain, table) for brain in study.brains]
+    return pd.concat(map(store.read_table, files), ignore_index=True).assign(direction="encoding")
 
 
 def collect_null(study: Study) -> pd.DataFrame:
-    """Read the scores with permuted labels over the run's brains; for the columns see :func:`null_means`."""
+    """Read the decoding scores with permuted labels over the run's brains; for the columns see :func:`null_means`."""
     return pd.concat(
         [
             null_means(
@@ -157,9 +187,10 @@ def null_means(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
         rows = table.set_index([*keys, "permutation"])[values]
         total, count = rows if total is None else total.add(rows), count + 1
     if total is None:
-        return pd.DataFrame(columns=[*keys, "permutation", "participant", *values])
+        return pd.DataFrame(columns=[*keys, "permutation", "participant", *values, "direction"])
     orders = (total / count).reset_index().assign(participant="")
-    return pd.concat([orders, pd.concat(people).assign(permutation=-1)], ignore_index=True)
+    found = pd.concat([orders, pd.concat(people).assign(permutation=-1)], ignore_index=True)
+    return found.assign(direction="decoding")
 
 
 def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -168,20 +199,21 @@ def at_analysis_layer(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     return table[table["layer"] == last.map(lambda n: analysis_layer(n + 1, study.layer))]
 
 
-def scores(decoding: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Return scores averaged over folds, at two readouts.
+def scores(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return scores of decoding or encoding, averaged over folds, at two readouts.
 
     Returns
     -------
     DataFrame
         One row a participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
-        the layers read out.
+        the layers read out, `direction` tells decoding from encoding.
     """
-    decoding = decoding.reset_index(drop=True)  # rows are taken by their index
-    best = decoding.loc[decoding.groupby([*MEAN_OVER_FOLDS, "fold"], sort=False, dropna=False)["fit"].idxmax()]
-    rows = pd.concat([best.assign(readout="best"), at_analysis_layer(decoding, study).assign(readout="analysis")])
-    columns = ["layer", *SCORES, *GROUP_SCORES]
-    return rows.groupby([*MEAN_OVER_FOLDS, "readout"], sort=False, dropna=False)[columns].mean().reset_index()
+    table = table.reset_index(drop=True)  # rows are taken by their index
+    best = table.loc[table.groupby([*MEAN_OVER_FOLDS, "fold"], sort=False, dropna=False)["fit"].idxmax()]
+    rows = pd.concat([best.assign(readout="best"), at_analysis_layer(table, study).assign(readout="analysis")])
+    columns = ["layer", *(name for name in (*SCORES, *GROUP_SCORES, "correlation") if name in rows)]
+    means = rows.groupby([*MEAN_OVER_FOLDS, "readout"], sort=False, dropna=False)[columns].mean().reset_index()
+    return means.assign(direction="encoding" if "correlation" in rows else "decoding")
 
 
 def first_readout(rows: pd.DataFrame) -> pd.DataFrame:
@@ -278,31 +310,29 @@ def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:
     return means.set_axis(["all pairs", "same topic", "different topic"], axis=1).reset_index()
 
 
-def null_summary(scores: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+def null_summary(scores: pd.DataFrame, null: pd.DataFrame, direction: str = "decoding") -> pd.DataFrame:
     """Compare the untuned representation with its permuted labels, region by region, at the first readout.
 
     Returns
     -------
     DataFrame
-        Per brain, region and design: observed accuracy, mean over participants; mean and 95th percentile with permuted
-        labels (each permutation a mean over participants); and the permutation p-value of the matching margin. No row
-        where labels were not permuted.
+        Per brain, region and design: observed score (:data:`SHOWN`), mean over participants; mean and 95th percentile
+        with permuted labels (each permutation a mean over participants); and the permutation p-value of the score that
+        is tested (:data:`TESTED`). No row where labels were not permuted.
     """
-    keys = ["brain", "region", "folds"]
-    if null.empty:
-        return pd.DataFrame(columns=[*keys, "observed", "null mean", "null 95 %", "p"])
+    keys, shown, tested = ["brain", "region", "folds"], SHOWN[direction], TESTED[direction]
+    scores, null = (rows[rows["direction"] == direction] for rows in (scores, null))
     untuned = first_readout(scores[scores["kind"] == "untuned"])
     null = first_readout(null[null["representation"].isin(untuned["representation"]) & (null["permutation"] >= 0)])
-    found = untuned.groupby(keys, sort=False)[["pairwise", "margin"]].mean()
     if null.empty:
         return pd.DataFrame(columns=[*keys, "observed", "null mean", "null 95 %", "p"])
-    permuted = null.set_index([*keys, "permutation"])[["pairwise", "margin"]].unstack("permutation")
-    accuracy, margin = (permuted[name].reindex(found.index) for name in ("pairwise", "margin"))
-    found = found[accuracy.notna().any(axis=1)]
-    accuracy, margin = accuracy.loc[found.index], margin.loc[found.index]
-    p = (1 + margin.ge(found["margin"], axis=0).sum(axis=1)) / (1 + margin.notna().sum(axis=1))
-    summary = {"null mean": accuracy.mean(axis=1), "null 95 %": accuracy.quantile(0.95, axis=1), "p": p}
-    return pd.DataFrame({"observed": found["pairwise"], **summary}).reset_index()
+    found = untuned.groupby(keys, sort=False)[[*{shown, tested}]].mean()
+    wide = null.set_index([*keys, "permutation"])[[*{shown, tested}]].unstack("permutation")
+    found = found[wide[tested].reindex(found.index).notna().any(axis=1)]
+    score, test = wide[shown].reindex(found.index), wide[tested].reindex(found.index)
+    p = (1 + test.ge(found[tested], axis=0).sum(axis=1)) / (1 + test.notna().sum(axis=1))
+    summary = {"null mean": score.mean(axis=1), "null 95 %": score.quantile(0.95, axis=1), "p": p}
+    return pd.DataFrame({"observed": found[shown], **summary}).reset_index()
 
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:

@@ -1,0 +1,100 @@
+"""The answer to the question of the book: prompt-tuned minus fine-tuned over all brain data sets.
+
+The effect of a brain data set is a part of the untuned model's own signal there, so that sets of different noise can be
+compared. The signal itself is taken as known. Sets are combined by a random-effects meta-analysis
+(:func:`braintune.results.statistics.combined`), in each direction and at each readout.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from braintune.core.study import Study
+from braintune.results import statistics, tables
+from braintune.results.claims import Ledger
+from braintune.results.contrasts import Contrast
+from braintune.results.statistics import Finding
+
+#: Name of the row that combines all brain data sets.
+ALL = "all"
+_NUMBERS = ["difference", "low", "high", "lowest", "highest", "p"]
+
+
+def combine(effects: Iterable[Contrast], study: Study) -> Finding:
+    """Combine an effect over the brain data sets in which it can be tested."""
+    known = [(effect.estimate, effect.error[0]) for effect in effects if effect.error[0] > 0]
+    return statistics.combined([estimate for estimate, _ in known], [error for _, error in known], study.fdr)
+
+
+def effects(ledger: Ledger, direction: str, readout: str) -> dict[str, Contrast]:
+    """Return brain → prompt-tuned minus fine-tuned, mean over learned tasks, where something can be concluded."""
+    here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
+    return {e.brain: e.difference(e.region) for e in here}
+
+
+def answer_table(ledger: Ledger) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned of every brain data set, and over all of them, as parts of the signal.
+
+    Returns
+    -------
+    DataFrame
+        One row a direction, readout and brain; then one with the brain :data:`ALL`: `low` … `high` is the interval of
+        the mean over such sets, `lowest` … `highest` the prediction interval of a further set. `n` units (`over`);
+        `closed` says why a brain has no say, its difference is then NaN.
+    """
+    rows: list[dict[str, Any]] = []
+    for direction, readout in product(tables.TESTED, tables.READOUTS):
+        here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout)]
+        known = effects(ledger, direction, readout)
+        where = {"direction": direction, "readout": readout}
+        for e in here:
+            row = where | {"brain": e.brain, "n": len(e.margins.units), "over": e.margins.kind, "closed": e.closed}
+            if effect := known.get(e.brain):
+                low, high = effect.interval(ledger.study.fdr)
+                row |= {"difference": effect.estimate, "low": low, "high": high, "p": effect.permuted}
+            rows.append(row)
+        if here:
+            found = combine(known.values(), ledger.study)
+            bounds = {"low": found.low, "high": found.high, "lowest": found.further[0], "highest": found.further[1]}
+            rows.append(
+                where
+                | {"brain": ALL, "n": found.n, "over": "brain data set", "closed": "", "difference": found.estimate}
+                | bounds
+            )
+    table = pd.DataFrame(rows).reindex(columns=["direction", "readout", "brain", *_NUMBERS, "n", "over", "closed"])
+    return table.astype(dict.fromkeys(_NUMBERS, float))
+
+
+def sensitivity(ledger: Ledger) -> pd.DataFrame:
+    """Return the combined answer with each brain data set, and each tuning seed, left out.
+
+    Returns
+    -------
+    DataFrame
+        direction, readout, `without`, and the difference with its interval; no row where fewer than two sets remain.
+    """
+    rows = []
+    for direction, readout in product(tables.TESTED, tables.READOUTS):
+        known = effects(ledger, direction, readout)
+        cases = {brain: {name: effect for name, effect in known.items() if name != brain} for brain in known}
+        seeds = next(iter(known.values())).values.shape[1] if known else 0
+        for seed in range(seeds if seeds > 1 else 0):
+            cases[f"seed {ledger.study.seeds[seed]}"] = {name: _without(effect, seed) for name, effect in known.items()}
+        for without, remaining in cases.items():
+            found = combine(remaining.values(), ledger.study)
+            if found.estimate is not None:
+                rows.append((direction, readout, without, found.estimate, found.low, found.high))
+    return pd.DataFrame(rows, columns=["direction", "readout", "without", "difference", "low", "high"])
+
+
+def _without(effect: Contrast, seed: int) -> Contrast:
+    return replace(effect, values=np.delete(effect.values, seed, 1))
+
+
+def overall(ledger: Ledger, direction: str = "decoding", readout: str = "best") -> Finding:
+    """Return the combined answer in one direction at one readout, in numbers and words."""
+    return combine(effects(ledger, direction, readout).values(), ledger.study)
