@@ -20,7 +20,7 @@ EXECUTE = JOB + "execute {PROFILE:q} "
 MODEL = str(STUDY.root / "models" / "{task}" / "{method}" / "{fingerprint}" / "seed-{seed}")
 PAGES = str(STUDY.folder / "notebooks")
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
-ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "rsa": (8000, 120), "figures": (4000, 30)}
+ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30)}
 
 
 def pages(step, **own):
@@ -93,6 +93,7 @@ rule decoding:
     output:
         str(STUDY.decoding_file("{brain}", "{participant}")),
         str(STUDY.null_file("{brain}", "{participant}")),
+        str(STUDY.groups_file("{brain}", "{participant}")),
         f"{PAGES}/decoding/{{brain}}_{{participant}}.ipynb",
     benchmark:
         f"{PAGES}/decoding/{{brain}}_{{participant}}.benchmark.tsv"
@@ -102,6 +103,22 @@ rule decoding:
         runtime=minutes("decoding"),
     shell:
         EXECUTE + "decoding brain={wildcards.brain} participant={wildcards.participant:q}"
+
+
+rule encoding:
+    input:
+        lambda wildcards: pages("embeddings", brain=wildcards.brain),
+    output:
+        directory(str(STUDY.folder / "encoding" / "{brain}")),
+        f"{PAGES}/encoding/{{brain}}.ipynb",
+    benchmark:
+        f"{PAGES}/encoding/{{brain}}.benchmark.tsv"
+    threads: STUDY.threads
+    resources:
+        mem_mb=memory("encoding"),
+        runtime=minutes("encoding"),
+    shell:
+        EXECUTE + "encoding brain={wildcards.brain}"
 
 
 rule rsa:
@@ -124,6 +141,7 @@ rule figures:
     input:
         pages("tuning"),
         pages("decoding"),
+        pages("encoding"),
         pages("rsa"),
     output:
         directory(str(STUDY.folder / "figures")),

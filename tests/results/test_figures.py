@@ -93,7 +93,7 @@ def every_figure(table, run, tuned):
     scores, history = tuned
     yield figures.tuning_scores(scores)
     yield figures.learning_curves(history)
-    yield figures.decoding_by_region(at_layer)
+    yield figures.by_region(at_layer)
     yield figures.decoding_by_task(at_layer)
     yield figures.difference_map(at_layer)
     yield figures.difference_by_task(differences(), run.margin)
@@ -182,7 +182,7 @@ class TestContent:
         assert style.t_interval([0.7, 1.0]) == (0, 1) and style.t_interval([0.7]) == (0.7, 0.7)
 
     def test_points_and_bars_are_where_the_participants_are(self, at_layer):
-        axes = figures.decoding_by_region(at_layer).axes[0]
+        axes = figures.by_region(at_layer).axes[0]
         rows = at_layer[(at_layer["method"] == "fine-tuned") & (at_layer["region"] == "language")]
         values = tables.in_main_design(rows).groupby("participant")["pairwise"].mean()
         drawn = [line for line in axes.lines if line.get_color() == style.COLOURS["fine-tuned"]]

@@ -24,10 +24,15 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import style, tables
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
-from braintune.results.tables import ARMS, CHANCE
+from braintune.results.tables import ALL, ARMS, CHANCE, READOUTS
 
 #: Controls that are drawn by layer, and their lines.
 CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
+
+#: Score → the label of its axis.
+SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted with measured"}
+#: Direction → what it does, for a title.
+DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence to brain"}
 
 #: Figure → its words: `text` (the caption), `alt` (one line for a screen reader), `brain` (false: no brain data in it).
 CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -127,8 +132,8 @@ def movement(table: pd.DataFrame) -> Figure:
 # --- decoding ----------------------------------------------------------------------------------------------------
 
 
-def decoding_by_region(scores: pd.DataFrame) -> Figure:
-    """Draw accuracy by region and method, one panel a brain data set, in its main fold design."""
+def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
+    """Draw a score by region and method, one panel a brain data set, in its main fold design."""
     brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
     heights = [rows["region"].nunique() for rows in brains.values()]
     figure, column = plt.subplots(
@@ -136,11 +141,13 @@ def decoding_by_region(scores: pd.DataFrame) -> Figure:
         height_ratios=[h + 1 for h in heights], layout="constrained",
     )  # fmt: skip
     for axes, (brain, rows) in zip(column.flat, brains.items(), strict=True):
-        style.chance_line(axes)
-        means = style.over_participants(tables.labelled(rows[rows["kind"] != "control"]), "method", "region")
-        style.dots(axes, means, "region", list(rows["region"].unique()))
+        if value == "pairwise":
+            style.chance_line(axes)
+        kept = tables.labelled(rows[rows["kind"] != "control"])
+        means = style.over_participants(kept, "method", "region", value=value)
+        style.dots(axes, means, "region", list(rows["region"].unique()), x=value)
         axes.set_title(f"{brain} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
-    column[-1, 0].set_xlabel(ACCURACY)
+    column[-1, 0].set_xlabel(SCORE_LABELS[value])
     return with_legend(figure)
 
 
@@ -234,19 +241,50 @@ def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {f"{brain}: {region}, {design} folds": of for (brain, region, design), of in groups}
 
 
-def layer_curves(decoding: pd.DataFrame) -> Figure:
-    """Draw accuracy by layer and method in each brain's main region, one panel a brain and fold design."""
-    rows = tables.in_main_region(tables.labelled(decoding[decoding["kind"] != "control"]))
+def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
+    """Draw a score by layer and method in each brain's main region, one panel a brain and fold design."""
+    rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
     figure, parts = panels(_by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
     for axes, part in parts:
-        means = style.over_participants(part, "method", "layer")
+        means = style.over_participants(part, "method", "layer", value=value)
         aside = {method: 0.08 * place for place, method in enumerate(means["method"].unique())}
         means["layer"] += means["method"].map(aside)  # so that equal curves are seen
-        style.curves(axes, means, "layer", "pairwise", errorbar=style.t_interval)
-        axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
+        style.curves(axes, means, "layer", value, errorbar=style.t_interval)
+        if value == "pairwise":
+            axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         axes.set(xlabel="layer")
-    figure.supylabel(ACCURACY, fontsize=10)
+    figure.supylabel(SCORE_LABELS[value], fontsize=10)
+    return with_legend(figure)
+
+
+def forest(answers: pd.DataFrame, margin: float) -> Figure:
+    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, at the best layer, a panel a direction.
+
+    For `answers` see :func:`braintune.results.meta_analysis.answer_table`; the margin, a part of the signal, is drawn
+    as a band. The combined line has the interval of the mean, and thinner the prediction interval of a further set.
+    """
+    shown = answers[answers["readout"] == READOUTS[0]]
+    if shown["difference"].isna().all():
+        return nothing("in no brain data set can anything be concluded about the tuning methods")
+    parts = {f"{name}: {DIRECTIONS[name]}": rows for name, rows in shown.groupby("direction", sort=False)}
+    figure, drawn = panels(parts, columns=2, size=(4.2, 0.45 * shown["brain"].nunique() + 0.8), sharex=True)
+    for axes, rows in drawn:
+        axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
+        axes.axvline(0, color="black", linewidth=1)
+        for place, row in enumerate(rows.itertuples()):
+            whole = row.brain == ALL
+            if not np.isfinite(row.difference):
+                axes.text(0, place, " no evidence possible" if row.closed else " not combined", va="center", fontsize=8)
+                continue
+            look = {"color": "black", "linewidth": 2.5 if whole else 1.5, "solid_capstyle": "butt"}
+            axes.plot([row.low, row.high], [place, place], **look)
+            if whole:
+                axes.plot([row.lowest, row.highest], [place, place], color="black", linewidth=0.8)
+            axes.plot(row.difference, place, "D" if whole else "o", color="black", markersize=7 if whole else 5)
+        style.name_rows(axes, rows["who"].tolist())
+        axes.set(xlabel="prompt-tuned minus fine-tuned, part of the untuned signal")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
     return with_legend(figure)
 
 

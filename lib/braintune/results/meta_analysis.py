@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
+from braintune.datasets.brains.registry import participants_label
 from braintune.results import statistics, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
 from braintune.results.statistics import Finding
 
-#: Name of the row that combines all brain data sets.
-ALL = "all"
 _NUMBERS = ["difference", "low", "high", "lowest", "highest", "p"]
 
 
@@ -42,9 +41,9 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction, readout and brain; then one with the brain :data:`ALL`: `low` … `high` is the interval of
-        the mean over such sets, `lowest` … `highest` the prediction interval of a further set. `n` units (`over`);
-        `closed` says why a brain has no say, its difference is then NaN.
+        One row a direction, readout and brain; then one with the brain :data:`braintune.results.tables.ALL`. `low` …
+        `high` is the interval of the mean (over such sets), `lowest` … `highest` the prediction interval of a further
+        set. `who` took part; `n` units (`over`); `closed` says why a brain has no say, its difference is then NaN.
     """
     rows: list[dict[str, Any]] = []
     for direction, readout in product(tables.TESTED, tables.READOUTS):
@@ -52,7 +51,9 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         known = effects(ledger, direction, readout)
         where = {"direction": direction, "readout": readout}
         for e in here:
-            row = where | {"brain": e.brain, "n": len(e.margins.units), "over": e.margins.kind, "closed": e.closed}
+            people = participants_label(e.brain, e.scores["participant"].nunique())
+            row = where | {"brain": e.brain, "who": people, "n": len(e.margins.units), "over": e.margins.kind}
+            row |= {"closed": e.closed}
             if effect := known.get(e.brain):
                 low, high = effect.interval(ledger.study.fdr)
                 row |= {"difference": effect.estimate, "low": low, "high": high, "p": effect.permuted}
@@ -60,13 +61,10 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         if here:
             found = combine(known.values(), ledger.study)
             bounds = {"low": found.low, "high": found.high, "lowest": found.further[0], "highest": found.further[1]}
-            rows.append(
-                where
-                | {"brain": ALL, "n": found.n, "over": "brain data set", "closed": "", "difference": found.estimate}
-                | bounds
-            )
-    table = pd.DataFrame(rows).reindex(columns=["direction", "readout", "brain", *_NUMBERS, "n", "over", "closed"])
-    return table.astype(dict.fromkeys(_NUMBERS, float))
+            row = where | {"brain": tables.ALL, "who": "all data sets", "n": found.n, "over": "brain data set"}
+            rows.append(row | {"closed": "", "difference": found.estimate} | bounds)
+    columns = ["direction", "readout", "brain", "who", *_NUMBERS, "n", "over", "closed"]
+    return pd.DataFrame(rows).reindex(columns=columns).astype(dict.fromkeys(_NUMBERS, float))
 
 
 def sensitivity(ledger: Ledger) -> pd.DataFrame:

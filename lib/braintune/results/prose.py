@@ -121,6 +121,13 @@ def participant_answer(decoding: pd.DataFrame, scores: pd.DataFrame) -> str:
     return SENTENCES["participant"].format(**rows.iloc[0], means=means, edge=edge)
 
 
+def encoding_answer(encoding: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Say how well the responses of a brain data set are predicted, and whether the penalties stayed in their grid."""
+    rows = tables.labelled(tables.judged(scores))
+    means, edge = _by_method(rows.groupby("method")["correlation"].mean()), tables.alpha_at_edge(encoding)
+    return SENTENCES["encoding"].format(**rows.iloc[0], means=means, edge=edge)
+
+
 def closeness_answer(untuned: pd.DataFrame) -> str:
     """Say which method stays closer to the untuned model, from the rows at the analysis layer."""
     means = untuned[untuned["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
@@ -166,7 +173,7 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def _people(e: Evidence) -> str:
-    return f"{e.scores['participant'].nunique()} {participants_label(e.brain)}"
+    return participants_label(e.brain, e.scores["participant"].nunique())
 
 
 def _where(e: Evidence) -> str:
@@ -277,7 +284,7 @@ def answering(own: Ledger, real: Ledger) -> Ledger:
 def recorded_standing(real: Results) -> str:
     """Say what the recorded real run is, and what it is not."""
     people = real.primary.groupby("brain", sort=False)["participant"].nunique()
-    brains = " and ".join(f"{count} {participants_label(brain)} ({brain})" for brain, count in people.items())
+    brains = " and ".join(f"{participants_label(brain, count)} ({brain})" for brain, count in people.items())
     tasks, seeds = (real.tuned[name].nunique() for name in ("task", "seed"))
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 

@@ -80,4 +80,5 @@ def recorded() -> Results:
     """
     found = read_tables("real")
     null = found.get("null", null_means([]))
-    return Results(Study.make(facts_of("real")["profile"]), found["scores"], null, found["closeness"], found["tuned"])
+    study, groups = Study.make(facts_of("real")["profile"]), found.get("groups", pd.DataFrame())
+    return Results(study, found["scores"], null, found["closeness"], found["tuned"], groups)

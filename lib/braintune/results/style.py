@@ -50,17 +50,17 @@ plt.rcParams |= {
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % t interval of the mean of accuracies, cut at 0 and 1; the mean itself for one value."""
+    """Return the 95 % t interval of the mean of scores, cut at 1; the mean itself for one value."""
     sample = np.asarray(values, dtype=float)
     mean, half = sample.mean(), 0.0
     if len(sample) > 1:
         half = stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
-    return max(mean - half, 0.0), min(mean + half, 1.0)
+    return mean - half, min(mean + half, 1.0)
 
 
-def over_participants(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
-    """Return each participant's mean accuracy for every combination of `keys`."""
-    return rows.groupby([*keys, "participant"], sort=False)["pairwise"].mean().reset_index()
+def over_participants(rows: pd.DataFrame, *keys: str, value: str = "pairwise") -> pd.DataFrame:
+    """Return each participant's mean score for every combination of `keys`."""
+    return rows.groupby([*keys, "participant"], sort=False)[value].mean().reset_index()
 
 
 def dots(

@@ -17,6 +17,8 @@ from braintune.neural.representations import READOUTS, analysis_layer
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
+#: Name of the row that combines all brain data sets.
+ALL = "all"
 #: Functional networks; what else a brain has beside `language` is a region of the language network.
 NETWORKS = ("language", "DMN", "task-positive", "visual")
 #: What names a representation, in every table.
@@ -287,10 +289,10 @@ def contrast(
     return difference.groupby([*by, over], sort=False).mean().unstack(over, sort=False)
 
 
-def by_method(at_layer: pd.DataFrame) -> pd.DataFrame:
-    """Return mean pairwise accuracy over participants (and tasks, seeds) for each brain, region, design and method."""
+def by_method(at_layer: pd.DataFrame, value: str = "pairwise") -> pd.DataFrame:
+    """Return the mean score over participants (and tasks, seeds) for each brain, region, design and method."""
     where = ["brain", "region", "folds"]
-    table = labelled(at_layer).pivot_table(index=where, columns="method", values="pairwise", sort=False)
+    table = labelled(at_layer).pivot_table(index=where, columns="method", values=value, sort=False)
     first = [m for m in ("untuned", *ARMS) if m in table]
     return table[first + [m for m in table if m not in first]].reset_index().rename_axis(columns=None)
 

@@ -78,7 +78,7 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
         stored = checkpoints.model_fingerprint(study, own["task"], own["method"])
         return [files, own, stored]
     settings = study.values(*STEPS[job.step].groups, MachineSettings).items()
-    values = {name: value for name, value in settings if name not in GRID}
+    values = {name: value for name, value in settings if name not in GRID | {"directions"}}
     values["representations"] = [representation.name for representation in study.representations()]
     if job.step == "rsa":  # it reads the tables of the run's own participants
         values["participants"] = participants(study, own["brain"])

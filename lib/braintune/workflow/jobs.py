@@ -43,8 +43,9 @@ STEPS: dict[str, Step] = {
     "tuning": Step(("task", "method", "seed"), _TUNING),
     "embeddings": Step(("brain",), (*_BRAINS, settings.EmbeddingSettings), ("tuning",)),
     "decoding": Step(("brain", "participant"), (*_BRAINS, _DECODING), ("embeddings",)),
+    "encoding": Step(("brain",), (*_BRAINS, _DECODING), ("embeddings",)),
     "rsa": Step(("brain",), (*_BRAINS, _DECODING, _ANALYSIS), ("embeddings",)),
-    "figures": Step((), (_DECODING, _ANALYSIS), ("decoding", "rsa")),
+    "figures": Step((), (_DECODING, _ANALYSIS), ("decoding", "encoding", "rsa")),
 }
 
 
@@ -102,8 +103,16 @@ def all_jobs(study: Study) -> list[Job]:
         for name in study.brains
         for participant in participants(study, name)
     ]
-    embeddings, rsa = ([make_job(step, brain=name) for name in study.brains] for step in ("embeddings", "rsa"))
-    return [*tuning, *embeddings, *decoding, *rsa, make_job("figures")]
+    embeddings, encoding, rsa = (
+        [make_job(step, brain=name) for name in study.brains] for step in ("embeddings", "encoding", "rsa")
+    )
+    if "decoding" not in study.directions:
+        raise BraintuneError(
+            "directions: decoding is needed, since similarity and the claims build on it; allowed are "
+            "[decoding] and [decoding, encoding]"
+        )
+    jobs = [*tuning, *embeddings, *decoding, *encoding, *rsa, make_job("figures")]
+    return [job for job in jobs if job.step in study.directions or job.step not in ("decoding", "encoding")]
 
 
 def participants(study: Study, brain_name: str) -> tuple[str, ...]:
@@ -162,7 +171,7 @@ def artefacts(study: Study, job: Job) -> list[Path]:
     if job.step == "tuning":
         return [model_folder(study, **own) / name for name in FILES]
     if job.step == "decoding":
-        return [study.decoding_file(**own), study.null_file(**own)]
+        return [file(**own) for file in (study.decoding_file, study.null_file, study.groups_file)]
     if job.step == "figures":
         return [study.folder / name for name in ("figures", "claims.json", "results.json")]
     return [study.folder / job.step / own["brain"]]

@@ -9,7 +9,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
-from braintune.results import claims, figures, tables
+from braintune.results import claims, figures, meta_analysis, tables
 from braintune.results.recorded import FOLDER, keep, recorded
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import executed_notebook, stamp_of
@@ -34,36 +34,31 @@ def keep_run(study: Study) -> Path:
     for job, stamp in fingerprints(study).items():
         if job.step != "figures" and stamp_of(executed_notebook(study, job)) != stamp:
             raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
-    decoded = tables.collect(study, "decoding")
-    where = ["brain", "region", *tables.REPRESENTATION, "layer", "folds"]
-    layers = decoded.groupby(where, sort=False, dropna=False)["pairwise"].mean().reset_index()
+    results = tables.read_results(study, tuning.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
     found = {
-        "scores": tables.scores(decoded, study),
-        "null": small_null(study),
-        "closeness": tables.at_analysis_layer(tables.collect(study, "untuned"), study),
-        "tuned": tuning.tuning_table(study)[metrics],
-        "layers": layers,
-        "ceiling": tables.collect(study, "ceiling"),
+        "scores": small(results.scores),
+        "null": small(results.null[results.null["permutation"] < PERMUTATIONS]),
+        "closeness": results.closeness,
+        "groups": small(results.groups),
+        "tuned": results.tuned[metrics],
     }
     return keep("real", found, provenance(study))
 
 
-def small_null(study: Study) -> pd.DataFrame:
-    """Return the scores with permuted labels, small enough to be kept: fewer permutations, rounded numbers."""
-    null = tables.collect_null(study)
-    null = null[null["permutation"] < PERMUTATIONS]
-    return null.assign(**{name: null[name].astype("float32").round(4) for name in ("pairwise", "margin")})
+def small(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table small enough to be kept: scores rounded to four digits."""
+    return table.assign(**{name: table[name].astype("float32").round(4) for name in table.select_dtypes("float")})
 
 
 def draw_picture() -> Path:
-    """Draw the difference between the methods in the recorded real run, for whoever reads the README."""
+    """Draw the answer of the recorded real run, for whoever reads the README."""
     real = recorded()
-    tests = claims.task_table(claims.judge(real))
-    path = FOLDER / "real" / "difference.svg"
+    answers = meta_analysis.answer_table(claims.judge(real))
+    path = FOLDER / "real" / "answer.svg"
     with store.atomic(path) as temporary:
-        figures.difference_by_task(tests, real.study.margin).savefig(temporary, format="svg", metadata={"Date": None})
+        figures.forest(answers, real.study.margin).savefig(temporary, format="svg", metadata={"Date": None})
     return path
 
 

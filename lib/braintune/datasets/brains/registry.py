@@ -25,9 +25,10 @@ def is_simulated(name: str) -> bool:
     return lookup(BRAINS, name, "brain data set").simulated
 
 
-def participants_label(name: str) -> str:
-    """Return what the participants of a brain data set are called."""
-    return lookup(BRAINS, name, "brain data set").people
+def participants_label(name: str, count: int) -> str:
+    """Return how many participants of a brain data set there are, in words; an average of people has no number."""
+    people = lookup(BRAINS, name, "brain data set").people
+    return people if people.startswith("average") else f"{count} {people}"
 
 
 # --- loading -----------------------------------------------------------------------------------------------------
