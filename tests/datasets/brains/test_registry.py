@@ -17,7 +17,7 @@ SCANS, PARTS = 60, ("LATL", "RATL")
 
 
 def study(**values):
-    return Study.make({"brains": ["pereira2018-exp1", "alice2016"]} | values)
+    return Study.make({"brains": ["pereira2018-exp1", "alice2016"], "nuisance": []} | values)
 
 
 @pytest.fixture
