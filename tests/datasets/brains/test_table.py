@@ -161,7 +161,9 @@ class TestRefusals:
         write(
             own, [[*r[:2], max(r[1], 1), r[3]] for r in rows([0, 1, 2] * 4)], ["sentence", "experiment", *HEADING[1:]]
         )
-        with pytest.raises(BraintuneError, match=r"column 'IFG': every value is the same in experiment '0'.*or the exp"):
+        with pytest.raises(
+            BraintuneError, match=r"column 'IFG': every value is the same in experiment '0'.*or the exp"
+        ):
             load_brain(study(), "table").load("average")
 
     def test_another_encoding(self, own):
