@@ -73,7 +73,7 @@ INVALID = "mine.yml is not valid YAML: "
     "infinity": (b"margin: .inf\n", "margin: .*finite number; got inf"),
     "too large": (b"threads: 1000\n", "threads: .*256; got 1000 .CPU threads of one job"),
     "a fraction of 1": (b"validation_fraction: 1.0\n", "validation_fraction: .*less than or equal to 0.5; got 1.0"),
-    "none of the allowed": (b"nuisance: [loudness]\n", "nuisance.0: .*'length', 'log-length' or 'duration'; got 'loud"),
+    "none of the allowed": (b"nuisance: [loudness]\n", "nuisance.0: .*'length', 'log-length', 'characters' or 'duration'; got 'loud"),
     "a folder outside": (b"own_study: ../../etc\n", "own_study: .*pattern.*; got '../../etc'"),
     "three exponents": (b"alpha_exponents: [0, 1, 2]\n", r"alpha_exponents: .*at most 2.*; got \[0, 1, 2\]"),
     "no seed": (b"seeds: []\n", r"seeds: .*at least 1.*; got \[\] .one tuning run per seed"),

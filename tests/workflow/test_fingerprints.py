@@ -113,7 +113,7 @@ class TestCode:
         own.mkdir(parents=True)
         (own / "stimuli.csv").write_text("sentence\nOne.\nTwo.\nThree.\n", encoding="utf-8")
         np.savez(own / "P01.npz", IFG=np.eye(3))
-        study = Study.make(VALUES | {"brains": ["simulated", "folder"]})
+        study = Study.make(VALUES | {"brains": ["simulated", "folder"], "nuisance": []})
         before = fingerprints(study)
         edit(monkeypatch, "folder.py")
         stale = ["embeddings · folder", "decoding · folder · P01", "rsa · folder", "figures"]

@@ -14,7 +14,7 @@ N = 6
 
 
 def study(**values):
-    return Study.make({"brains": ["folder"]} | values)
+    return Study.make({"brains": ["folder"], "nuisance": []} | values)
 
 
 @pytest.fixture

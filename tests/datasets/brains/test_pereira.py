@@ -16,7 +16,8 @@ PARTS = ("LMidPost", "LAntTemp", "languageLH-AngG", "RMidPost", "RAntTemp", "lan
 
 
 def study(**values):
-    return Study.make({"brains": ["pereira2018"], "regions": ["language", "DMN", "visual", *PARTS]} | values)
+    regions = ["language", "DMN", "visual", *PARTS]
+    return Study.make({"brains": ["pereira2018"], "regions": regions, "nuisance": []} | values)
 
 
 @pytest.fixture

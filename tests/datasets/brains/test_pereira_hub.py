@@ -15,7 +15,7 @@ N = 12
 
 
 def study(**values):
-    return Study.make({"brains": ["pereira2018-hub"]} | values)
+    return Study.make({"brains": ["pereira2018-hub"], "nuisance": []} | values)
 
 
 def row(participant, sentences=N):

@@ -9,7 +9,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.preprocess import detrend, regress_out
 from braintune.core.store import read_arrays
 from braintune.core.study import Study
-from braintune.datasets.brains import concepts, registry, story
+from braintune.datasets.brains import base, concepts, registry, story
 from braintune.datasets.brains.registry import load_brain
 from braintune.models import embeddings
 
@@ -17,7 +17,7 @@ SCANS, PARTS = 60, ("LATL", "RATL")
 
 
 def study(**values):
-    return Study.make({"brains": ["pereira2018-exp1", "alice2016"]} | values)
+    return Study.make({"brains": ["pereira2018-exp1", "alice2016"], "nuisance": []} | values)
 
 
 @pytest.fixture
@@ -174,13 +174,54 @@ class TestStory:
         one = np.arange(9.0)[:, None] ** 2
         np.testing.assert_allclose(regress_out(values, one), regress_out(values, np.hstack([one, one, one * 0 + 4])))
 
-    def test_too_few_sentences_for_the_nuisance(self, folder):
-        with pytest.raises(BraintuneError, match="nuisance: 1 regressors leave nothing of 2 sentences"):
-            load_brain(study(nuisance=["length"]), "alice2016")
-
     def test_too_many_regressors(self, folder):
         with pytest.raises(BraintuneError, match="detrend_order: 60 must be below the 60 scans"):
             load_brain(study(detrend_order=60), "alice2016").load("s07")
+
+
+class TestNuisance:
+    def test_default_takes_what_varies(self, folder):
+        write_eight_sentences(folder)
+        stimuli = load_brain(study(nuisance=None), "alice2016").stimuli
+        words = np.array([1 + s * s % 5 for s in range(8)])
+        seconds = words - 1 + 0.3 * np.arange(8)
+        np.testing.assert_allclose(stimuli.nuisance, np.column_stack([words, np.log(words), seconds]))
+        assert load_brain(study(nuisance=None), "pereira2018-exp1").stimuli.nuisance is None  # several sentences each
+
+    def test_characters_only_if_words_are_constant(self, folder):
+        """A dash is no word."""
+        sentences = ["We saw it.", "They - saw her."]
+        made = base.varying_regressors(base.Stimuli(["a", "b"], sentences, np.arange(2)))
+        assert {name: values.tolist() for name, values in made.items()} == {"characters": [10, 15]}
+        mixed = base.varying_regressors(base.Stimuli(["a", "b"], [*sentences[:1], "They saw."], np.array([1, 0])))
+        assert {name: values.tolist() for name, values in mixed.items()} == {
+            "length": [2, 3], "log-length": np.log([2, 3]).tolist(), "characters": [9, 10],
+        }  # fmt: skip
+
+    def test_it_is_regressed_out_of_simulated_responses(self):
+        run = Study.make({"topics": 2, "passages": 8, "sentences_per_passage": 2, "regions": ["IFG"]})
+        data = load_brain(run, "simulated")
+        design = np.column_stack([np.ones(16), data.stimuli.nuisance])
+        left = data.load("S01")["IFG"]
+        np.testing.assert_allclose(design.T @ left, 0, atol=1e-4)
+        raw = load_brain(run.model_copy(update={"nuisance": []}), "simulated").load("S01")["IFG"]
+        np.testing.assert_allclose(left, raw - design @ np.linalg.lstsq(design, raw, rcond=None)[0], atol=1e-5)
+
+    def test_a_name_may_be_meant_for_another_data_set_of_the_run(self, folder):
+        write_eight_sentences(folder)
+        run = study(nuisance=["duration"])
+        assert load_brain(run, "pereira2018-exp1").stimuli.nuisance is None
+        assert load_brain(run, "alice2016").stimuli.nuisance.shape == (8, 1)
+
+    def test_what_no_data_set_has_is_an_error(self, folder):
+        with pytest.raises(
+            BraintuneError, match=r"nuisance: length unknown.*'pereira2018-exp1'; it has none; .*\[\] n"
+        ):
+            load_brain(study(nuisance=["length"], brains=["pereira2018-exp1"]), "pereira2018-exp1")
+
+    def test_too_few_sentences(self, folder):
+        with pytest.raises(BraintuneError, match=r"nuisance: 1 regressors leave nothing of 2 .*set nuisance: \[\]"):
+            load_brain(study(nuisance=["length"]), "alice2016")
 
 
 class TestFaults:
@@ -199,7 +240,8 @@ class TestFaults:
             load_brain(study(), "dreams")
         with pytest.raises(BraintuneError, match=r"participants: 'M16' not in .*'pereira2018-exp1'; it has M01, M02"):
             load_brain(study(participants=["M01", "M16"]), "pereira2018-exp1")
-        with pytest.raises(BraintuneError, match=r"regions: 'cuneus' not in .*; it has whole-brain"):
+        message = r"regions: 'cuneus' not in .*; it has whole-brain; sets of regions are language-left-8, language-8"
+        with pytest.raises(BraintuneError, match=message):
             load_brain(study(regions=["whole-brain", "cuneus"]), "pereira2018-exp1")
         with pytest.raises(BraintuneError, match=r"participant 'M03' not in .* M01, M02"):
             load_brain(study(), "pereira2018-exp1").load("M03")
@@ -259,6 +301,15 @@ class TestChoice:
         run = study(regions=["language", "whole-brain"])
         assert load_brain(run, "alice2016").regions == ("language",)
         assert load_brain(run, "pereira2018-exp1").regions == ("whole-brain",)
+
+
+def test_a_set_of_regions_means_its_members(folder, monkeypatch):
+    monkeypatch.setitem(registry.REGION_SETS, "temporal", PARTS)
+    data = load_brain(study(regions=["temporal"], brains=["alice2016"]), "alice2016")
+    assert data.regions == tuple(data.load("s07")) == PARTS
+    assert [len(members) for members in registry.REGION_SETS.values()] == [8, 8, 2]
+    with pytest.raises(BraintuneError, match=r"regions: 'LIFGorb', .*'LAngG' not in brain data 'alice2016'"):
+        load_brain(study(regions=["language-left-8"], brains=["alice2016"]), "alice2016")
 
 
 def test_responses_are_read_on_demand_and_not_kept(folder):

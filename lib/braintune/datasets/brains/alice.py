@@ -22,7 +22,7 @@ def alice2016(study: Study) -> BrainData:
     folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = base.read_text(texts["regions.txt"]).split()
-    story = read_story(texts["words.csv"], study)
+    story = read_story(texts["words.csv"])
 
     def load(participant: str) -> dict[str, np.ndarray]:
         path = folder / f"{participant}.npz"

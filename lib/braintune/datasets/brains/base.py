@@ -36,7 +36,10 @@ class Stimuli:
         The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
         contiguous blocks with a gap.
     nuisance : float array of shape (n_stimuli, n_regressors), or None
-        What was regressed out of the responses, to be regressed out of the embeddings as well.
+        What is regressed out of the responses and of the embeddings; set by
+        :func:`braintune.datasets.brains.registry.load_brain`.
+    duration : float array of shape (n_stimuli,), or None
+        How long a stimulus was heard or seen, s, where that is known.
     """
 
     names: list[str]
@@ -47,6 +50,7 @@ class Stimuli:
     position: np.ndarray | None = None
     contiguous: bool = False
     nuisance: np.ndarray | None = None
+    duration: np.ndarray | None = None
 
 
 class LazyCoordinates(Mapping):
@@ -227,6 +231,33 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
     if finite:
         require_finite(array, f"{path}: {key}")
     return array
+
+
+def varying_regressors(stimuli: Stimuli) -> dict[str, np.ndarray]:
+    """Return what of their form the sentences differ in, as regressors of no interest.
+
+    Parameters
+    ----------
+    stimuli : Stimuli
+
+    Returns
+    -------
+    dict of name to float array of shape (n_stimuli,)
+        Those that vary of ``length`` (words: what holds a letter or a digit), ``log-length``, ``characters`` and
+        ``duration`` (s); none if a stimulus has several sentences.
+    """
+    if len(stimuli.sentences) != len(stimuli.names):
+        return {}
+    sentences = [stimuli.sentences[i] for i in np.argsort(stimuli.stimulus_of)]
+    words = np.array([sum(any(c.isalnum() for c in word) for word in text.split()) for text in sentences], dtype=float)
+    known = {
+        "length": words,
+        "log-length": np.log(np.maximum(words, 1)),
+        "characters": np.array(list(map(len, sentences))),
+    }
+    if stimuli.duration is not None:
+        known["duration"] = stimuli.duration
+    return {name: values.astype(np.float64) for name, values in known.items() if np.ptp(values) > 0}
 
 
 def stimulus_means(vectors: np.ndarray, stimuli: Stimuli) -> np.ndarray:

@@ -40,7 +40,7 @@ def own_study(study: Study) -> BrainData:
     """
     folder = base.data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
-    timed = story.read_story(table, study) if table.name == "words.csv" else None
+    timed = story.read_story(table) if table.name == "words.csv" else None
     images = any(folder.glob("*_beta.nii*"))
     if images and timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")

@@ -8,15 +8,29 @@ from functools import partial
 import numpy as np
 
 from braintune.core.base import BraintuneError, lookup
+from braintune.core.preprocess import regress_out
 from braintune.core.store import checksum
 from braintune.core.study import Study
-from braintune.datasets.brains import alice, concepts, folder, pereira, pereira_hub, simulated
-from braintune.datasets.brains.base import BrainData, BrainSource, require_finite
+from braintune.datasets.brains import alice, concepts, folder, pereira, pereira_hub, simulated, table
+from braintune.datasets.brains.base import BrainData, BrainSource, require_finite, varying_regressors
 
-#: Every brain data set by name. A module with a reader and a SOURCE adds one, a plugin of a profile by
-#: ``BRAINS["mine"] = BrainSource(...)``.
+#: Every brain data set by name. A plugin of a profile adds one by ``BRAINS["mine"] = BrainSource(...)``.
 BRAINS: dict[str, BrainSource] = {
-    module.SOURCE.name: module.SOURCE for module in (simulated, concepts, pereira, pereira_hub, alice, folder)
+    source.name: source
+    for source in (
+        *(module.SOURCE for module in (simulated, concepts, pereira, pereira_hub, alice)),
+        *table.SOURCES,
+        folder.SOURCE,
+    )
+}
+#: Names in `regions` that mean several regions: the two sets of eight language regions in use in the literature on
+#: Pereira et al. (2018).
+REGION_SETS = {
+    "language-left-8": (
+        *("LIFGorb", "LIFG", "LMFG", "LAntTemp"),
+        *("LMidAntTemp", "LMidPostTemp", "LPostTemp", "LAngG"),
+    ),
+    "language-8": ("PostTemp", "AntTemp", "AngG", "IFG", "MFG", "IFGorb", "pCingulate", "dmPFC"),
 }
 
 
@@ -37,13 +51,19 @@ def participants_label(name: str, count: int) -> str:
 def load_brain(study: Study, name: str) -> BrainData:
     """Return a brain data set, limited to the participants and regions that the study names.
 
+    A name of :data:`REGION_SETS` among the regions means its members. Nuisance regressors are regressed out of the
+    responses.
+
     Raises
     ------
     BraintuneError
-        For an unknown data set, missing data, a participant whose name cannot be a file name, and a participant or
-        region that it does not hold. Loading a participant raises it for a corrupt file, a wrong number of stimuli,
-        and responses that are not finite or all constant.
+        For an unknown data set, missing data, a participant whose name cannot be a file name, a participant or region
+        that it does not hold, and nuisance regressors that are unknown or too many. Loading a participant raises it for
+        a corrupt file, a wrong number of stimuli, and responses that are not finite or all constant.
     """
+    if study.regions is not None:
+        members = [member for region in study.regions for member in REGION_SETS.get(region, (region,))]
+        study = study.model_copy(update={"regions": members})
     data = lookup(BRAINS, name, "brain data set").make(study)
     for participant in data.participants:
         if not re.fullmatch(r"\w[\w .+-]*", participant):
@@ -53,7 +73,8 @@ def load_brain(study: Study, name: str) -> BrainData:
             )
     participants = _chosen(study, data, "participants")
     regions = _chosen(study, data, "regions")
-    chosen = replace(data, participants=participants, regions=regions)
+    stimuli = replace(data.stimuli, nuisance=_nuisance(study, data))
+    chosen = replace(data, participants=participants, regions=regions, stimuli=stimuli)
     return replace(chosen, load=partial(_load, chosen, study.non_finite))
 
 
@@ -77,18 +98,46 @@ def _chosen(study: Study, data: BrainData, kind: str) -> tuple[str, ...]:
     chosen = tuple(entry for entry in present if entry in wanted)
     if unknown or not chosen:
         bad = ", ".join(repr(entry) for entry in wanted if entry in (unknown or wanted))
-        raise BraintuneError(f"{kind}: {bad} not in brain data {data.name!r}; it has {', '.join(present)}")
+        sets = f"; sets of regions are {', '.join(REGION_SETS)}" if kind == "regions" else ""
+        raise BraintuneError(f"{kind}: {bad} not in brain data {data.name!r}; it has {', '.join(present)}{sets}")
     return chosen
 
 
+def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
+    """Return what is regressed out: float array of shape (n_stimuli, n_regressors), or None for nothing."""
+    known = varying_regressors(data.stimuli)
+    wanted: list[str] = [name for name in known if name != "characters" or "length" not in known]
+    if study.nuisance is not None:
+        wanted = list(study.nuisance)
+    unknown = set(wanted) - set(known)
+    for other in set(study.brains) - {data.name} if unknown else ():  # a name may be meant for another data set
+        unknown -= set(varying_regressors(lookup(BRAINS, other, "brain data set").make(study).stimuli))
+    if unknown:
+        bad = ", ".join(name for name in wanted if name in unknown)
+        raise BraintuneError(
+            f"nuisance: {bad} unknown, or equal for all sentences, in brain data {data.name!r}; it has "
+            f"{', '.join(known) or 'none'}; null takes what there is, [] nothing"
+        )
+    chosen = [known[name] for name in wanted if name in known]
+    if chosen and len(data.stimuli.names) < len(chosen) + 3:
+        raise BraintuneError(
+            f"nuisance: {len(chosen)} regressors leave nothing of {len(data.stimuli.names)} sentences of brain data "
+            f"{data.name!r}; name fewer, or set nuisance: []"
+        )
+    return np.column_stack(chosen) if chosen else None
+
+
 def _load(data: BrainData, non_finite: str, participant: str) -> dict[str, np.ndarray]:
-    """Read one participant's regions and check them."""
+    """Read one participant's regions, check them, and regress out the nuisance regressors."""
     if participant not in data.participants:
         raise BraintuneError(
             f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(data.participants)}"
         )
-    responses = data.load(participant)
-    return {region: _checked(data, participant, region, responses[region], non_finite) for region in data.regions}
+    loaded, nuisance = data.load(participant), data.stimuli.nuisance
+    responses = {region: _checked(data, participant, region, loaded[region], non_finite) for region in data.regions}
+    if nuisance is None:
+        return responses
+    return {region: regress_out(values, nuisance) for region, values in responses.items()}
 
 
 def _checked(data: BrainData, participant: str, region: str, responses: np.ndarray, non_finite: str) -> np.ndarray:

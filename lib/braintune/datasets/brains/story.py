@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import detrend, regress_out, zscore
+from braintune.core.preprocess import detrend, zscore
 from braintune.core.settings import BrainSettings
 from braintune.datasets.brains.base import Stimuli, read_csv
 
@@ -22,7 +22,7 @@ class Story:
     Attributes
     ----------
     stimuli : Stimuli
-        The sentences, contiguous, with the nuisance regressors that the study names.
+        The sentences, contiguous, with their durations.
     times : array of shape (n_sentences, 2)
         Onset and offset, s, from scan 0.
     """
@@ -31,7 +31,7 @@ class Story:
     times: np.ndarray
 
 
-def read_story(path: Path, study: BrainSettings) -> Story:
+def read_story(path: Path) -> Story:
     """Join the words of a story to sentences.
 
     Parameters
@@ -39,14 +39,11 @@ def read_story(path: Path, study: BrainSettings) -> Story:
     path : Path
         A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
         ``onset_s`` and ``offset_s``, counted from scan 0.
-    study : BrainSettings
-        `nuisance` is used.
 
     Raises
     ------
     BraintuneError
-        If a column is missing, a time is not a number, a sentence ends before it begins, or there are too few
-        sentences for the nuisance regressors.
+        If a column is missing, a time is not a number, or a sentence ends before it begins.
     """
     words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
     grouped = words.groupby("sentence", sort=True)
@@ -62,19 +59,14 @@ def read_story(path: Path, study: BrainSettings) -> Story:
     order = np.arange(len(sentences))
     names = [f"sentence {number}" for number in times.index]
     spans = seconds.to_numpy(dtype=np.float64)
-    words_of = np.array([len(sentence.split()) for sentence in sentences], dtype=np.float64)
-    regressors = {"length": words_of, "log-length": np.log(words_of), "duration": spans[:, 1] - spans[:, 0]}
-    if study.nuisance and len(sentences) < len(study.nuisance) + 3:
-        raise BraintuneError(f"nuisance: {len(study.nuisance)} regressors leave nothing of {len(sentences)} sentences")
-    nuisance = np.column_stack([regressors[name] for name in study.nuisance]) if study.nuisance else None
-    return Story(Stimuli(names, sentences, order, position=order, contiguous=True, nuisance=nuisance), spans)
+    stimuli = Stimuli(names, sentences, order, position=order, contiguous=True, duration=spans[:, 1] - spans[:, 0])
+    return Story(stimuli, spans)
 
 
 def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
     """Turn scans into responses to sentences.
 
-    Drift is removed, the scans are z-scored over the story and averaged with each lag; then the nuisance regressors,
-    if there are any, are regressed out.
+    Drift is removed, and the scans are z-scored over the story and averaged with each lag.
 
     Parameters
     ----------
@@ -104,8 +96,7 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
     clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
-    responses = sentence_responses(clean, times, study.lags, seconds_per_scan)
-    return responses if story.stimuli.nuisance is None else regress_out(responses, story.stimuli.nuisance)
+    return sentence_responses(clean, times, study.lags, seconds_per_scan)
 
 
 def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float], seconds_per_scan: float) -> np.ndarray:
