@@ -61,8 +61,8 @@ def passage_code(study: Study, stimuli: Stimuli) -> np.ndarray:
     """
     rng = np.random.default_rng(study.world_seed)
     n, width = len(stimuli.names), 64
-    if stimuli.passage is not None:
-        names, number = np.unique(stimuli.passage, return_inverse=True)
+    if stimuli.groups is not None:
+        names, number = np.unique(stimuli.groups, return_inverse=True)
         vectors = rng.standard_normal((len(names), width))[number]
     elif stimuli.contiguous and stimuli.position is not None:
         reach = n / study.blocks / 2
@@ -79,9 +79,13 @@ def length_code(study: Study, stimuli: Stimuli) -> np.ndarray:
     Returns
     -------
     array of shape (n_stimuli, 24), float32
+        Only 12 columns where all stimuli have equally many words.
     """
     counts = np.array([(len(sentence.split()), len(sentence)) for sentence in stimuli.sentences], dtype=np.float64)
-    return np.hstack([gaussian_basis(means) for means in stimulus_means(counts[None], stimuli)[0].T])
+    lengths = [means for means in stimulus_means(counts[None], stimuli)[0].T if np.ptp(means) > 0]
+    if not lengths:
+        raise NotAvailable("these stimuli are all of the same length")
+    return np.hstack([gaussian_basis(means) for means in lengths])
 
 
 def position_code(study: Study, stimuli: Stimuli) -> np.ndarray:

@@ -40,7 +40,7 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> lis
     ----------
     stimuli : Stimuli
     design : {"shuffled", "grouped"}
-        ``shuffled`` draws stimuli at random. ``grouped`` never splits a passage (or topic, see :func:`passages`); of a
+        ``shuffled`` draws stimuli at random. ``grouped`` never splits a passage (or topic, see :class:`Stimuli`); of a
         story it tests contiguous blocks, and trains on none of the `settings.gap` stimuli on each side.
     settings : DecodingSettings
 
@@ -58,7 +58,7 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> lis
     if design == "grouped" and stimuli.contiguous:
         groups, count = None, settings.blocks
     else:
-        groups, count = (texts if design == "shuffled" else passages(stimuli)), settings.n_folds
+        groups, count = (texts if design == "shuffled" else stimuli.groups), settings.n_folds
         if groups is None:
             return None
     everything = np.arange(len(texts))
@@ -150,12 +150,6 @@ def judged_design(stimuli: Stimuli, settings: DecodingSettings) -> tuple[str, li
     return design, present[design]
 
 
-def passages(stimuli: Stimuli) -> np.ndarray | None:
-    """Return the passage of each stimulus, or its topic where there are no passages; None where there are neither."""
-    groups = stimuli.topic if stimuli.passage is None else stimuli.passage
-    return None if groups is None else np.asarray(groups)
-
-
 def topics(stimuli: Stimuli) -> np.ndarray | None:
     """Return numbers of the groups whose pairs are scored separately: topics, or passages where there are no topics."""
     groups = stimuli.passage if stimuli.topic is None else stimuli.topic
@@ -192,7 +186,7 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
         circle = forward + backward
         drawn = [circle[i] for i in rng.permutation(len(circle))[:count]]
     else:
-        groups = np.asarray(passages(stimuli))
+        groups = np.asarray(stimuli.groups)
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         place = np.concatenate(members)
         drawn = []

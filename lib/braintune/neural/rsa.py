@@ -13,7 +13,6 @@ from braintune.core.base import BraintuneError
 from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, Stimuli
-from braintune.neural.folds import passages
 from braintune.neural.grams import Grams
 from braintune.neural.representations import Embeddings, layer_grams
 
@@ -115,7 +114,7 @@ def control_rdms(stimuli: Stimuli) -> np.ndarray:
     words = [len(sentence.split()) for sentence in stimuli.sentences]
     length = np.bincount(stimuli.stimulus_of, weights=words) / np.bincount(stimuli.stimulus_of)
     rdms = [np.abs(length[one] - length[other])]
-    if (groups := passages(stimuli)) is not None:
+    if (groups := stimuli.groups) is not None:
         rdms.append((groups[one] != groups[other]).astype(float))
     return np.stack(rdms)
 
@@ -318,8 +317,8 @@ def _untuned_table(
     rows[["low", "high"]] = np.nan
     judged = rows.index[rows["analysis"]]
     if study.bootstrap and len(judged):
-        passage = brain.stimuli.passage
-        drawn_together = np.arange(len(brain.stimuli.names)) if passage is None else np.asarray(passage)
+        groups = brain.stimuli.groups
+        drawn_together = np.arange(len(brain.stimuli.names)) if groups is None else np.asarray(groups)
         drawn = bootstrap_spearman(rdms[judged], rdms[analysed], drawn_together, study.bootstrap, study.fold_seed)
         rows.loc[judged, ["low", "high"]] = np.nanquantile(drawn, [0.025, 0.975], axis=1).T
     rows.insert(0, "brain", brain.name)

@@ -16,7 +16,7 @@ import numpy as np
 
 from braintune.core.settings import DecodingSettings
 from braintune.datasets.brains.base import Stimuli
-from braintune.neural.folds import Fold, passages
+from braintune.neural.folds import Fold
 
 #: Unrelated stimuli are dealt into at most this many groups: few enough for a table, enough for a t interval.
 MOST = 50
@@ -28,7 +28,7 @@ def sampling_units(stimuli: Stimuli, gap: int) -> np.ndarray:
     Passages (or topics); of a story, runs of sentences as long as a fold's gap on both sides; unrelated stimuli are
     dealt in turn into :data:`MOST` groups.
     """
-    n, groups = len(stimuli.names), passages(stimuli)
+    n, groups = len(stimuli.names), stimuli.groups
     if stimuli.contiguous:
         return np.arange(n) // (2 * gap + 1)
     return np.arange(n) % MOST if groups is None else np.unique(groups, return_inverse=True)[1]

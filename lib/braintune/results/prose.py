@@ -94,14 +94,14 @@ def tuning_answer(metrics: Mapping[str, Any]) -> str:
 
 def brain_facts(data: BrainData) -> HTML:
     """Show what a brain data set holds."""
-    groups = data.stimuli.passage
+    groups = data.stimuli.groups
     return facts(
         {
             "brain data": data.name + (" (simulated)" if data.simulated else ""),
             "participants": data.participants,
             "stimuli": len(data.stimuli.names),
             "sentences": len(data.stimuli.sentences),
-            "passages": "none" if groups is None else len(np.unique(groups)),
+            "passages or topics": "none" if groups is None else len(np.unique(groups)),
         }
     )
 

@@ -8,7 +8,7 @@ from braintune.core.study import Study
 from braintune.datasets.brains import registry
 from braintune.datasets.brains.registry import load_brain
 from braintune.datasets.brains.table import read_table
-from braintune.neural.folds import make_folds, passages
+from braintune.neural.folds import make_folds
 
 N = 12
 HEADING = ["sentence", "IFG", "language"]
@@ -47,7 +47,7 @@ class TestWhatIsThere:
         assert (data.participants, data.regions) == (("average",), ("IFG", "language"))
         assert data.networks == {"IFG": "language", "language": "language"}
         assert data.stimuli.sentences[3] == "The 3th lamp, again."
-        assert passages(data.stimuli) is None and not data.stimuli.contiguous
+        assert data.stimuli.groups is None and not data.stimuli.contiguous
         values = np.array([record[1:] for record in records])
         expected = (values - values.mean(0)) / values.std(0)
         loaded = data.load("average")
@@ -228,6 +228,7 @@ class TestRealCopies:
         data = load_brain(run, "tuckute2024-average")
         assert data.regions == ("AntTemp", "IFG", "IFGorb", "MFG", "PostTemp", "language")
         assert len(data.stimuli.sentences) == 1000
-        assert {x.shape for x in data.load("average").values()} == {(1000, 1)}
+        shapes = {region: x.shape for region, x in data.load("average").items()}
+        assert set(shapes.values()) == {(1000, 1), (1000, 5)} and shapes["language"] == (1000, 5)
         assert make_folds(data.stimuli, "grouped", run) is None
         assert data.stimuli.nuisance.shape == (1000, 1)  # six words each: characters

@@ -52,6 +52,11 @@ class Stimuli:
     nuisance: np.ndarray | None = None
     duration: np.ndarray | None = None
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """The passage of each stimulus, or its topic where passages are not known; None where there are neither."""
+        return self.topic if self.passage is None else self.passage
+
 
 class LazyCoordinates(Mapping):
     """Voxel coordinates by region, computed when first needed: decoding never needs them."""

@@ -70,10 +70,14 @@ def _averages(study: Study, source: BrainSource, paths: dict[str, Path]) -> Brai
     for other in others:
         _require_same(paths[first], table, paths[other], _kept(paths[other]))
     regions = [column for column in table if column not in MEANINGS]
+    parts = [region for region in regions if region not in (*OTHER_NETWORKS, "language")]
 
     def load(participant: str) -> dict[str, np.ndarray]:
         responses = _standardised(paths[participant], regions)
-        return {region: responses[:, i : i + 1] for i, region in enumerate(regions)}
+        found = {region: responses[:, i : i + 1] for i, region in enumerate(regions)}
+        if "language" in regions and len(parts) > 1:  # the network: all of its regions together
+            found["language"] = np.hstack([found[part] for part in parts])
+        return found
 
     return BrainData(
         name=source.name,
@@ -180,7 +184,8 @@ def read_table(path: Path) -> pd.DataFrame:
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
           its order, and the grouped folds take contiguous blocks.
 
-        Every other column is a region, with a number in every row.
+        Every other column is a region, with a number in every row. A column ``language`` beside several regions of the
+        language network makes them that network, decoded from all of them together; its own numbers are not used then.
 
     Returns
     -------
