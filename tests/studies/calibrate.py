@@ -42,12 +42,12 @@ from made_up_results import made_up
 TASKS = ("chunking", "ner", "wsd", "coreference", "nli", "qa")
 DECODED = tuple(task for task in TASKS if task != "ner")
 #: Studies of one truth, by level; and on the level of tables, of one point of a power curve, and of one interval.
-STUDIES = {"table": 200, "brain": 30, "story": 30}
+STUDIES = {"table": 400, "brain": 30, "story": 30}
 POWER_STUDIES, COVERAGE_STUDIES = 40, 100
 LEVEL = {task: ALL_TASKS[task].level for task in TASKS}
 MARGIN = Study().margin
 #: Standard deviation of the noise that makes a method worse, relative to an embedding dimension of the untuned model.
-BLUR = 1.5
+BLUR = 2.5
 T = TypeVar("T")
 
 
