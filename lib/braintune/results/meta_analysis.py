@@ -61,7 +61,8 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         if here:
             found = combine(known.values(), ledger.study)
             bounds = {"low": found.low, "high": found.high, "lowest": found.further[0], "highest": found.further[1]}
-            row = where | {"brain": tables.ALL, "who": "all data sets", "n": found.n, "over": "brain data set"}
+            who = "all data sets" if found.estimate is None else f"{found.n} data sets combined"
+            row = where | {"brain": tables.ALL, "who": who, "n": found.n, "over": "brain data set"}
             rows.append(row | {"closed": "", "difference": found.estimate} | bounds)
     columns = ["direction", "readout", "brain", "who", *_NUMBERS, "n", "over", "closed"]
     return pd.DataFrame(rows).reindex(columns=columns).astype(dict.fromkeys(_NUMBERS, float))
@@ -93,6 +94,7 @@ def _without(effect: Contrast, seed: int) -> Contrast:
     return replace(effect, values=np.delete(effect.values, seed, 1))
 
 
-def overall(ledger: Ledger, direction: str = "decoding", readout: str = "best") -> Finding:
-    """Return the combined answer in one direction at one readout, in numbers and words."""
+def overall(ledger: Ledger, direction: str = "decoding") -> Finding:
+    """Return the combined answer in one direction at the first readout that there is, in numbers and words."""
+    readout = next((e.readout for e in ledger.everything if e.direction == direction), "")
     return combine(effects(ledger, direction, readout).values(), ledger.study)
