@@ -35,6 +35,9 @@ SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted w
 #: Direction → what it does, for a title.
 DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence to brain"}
 
+#: Why a figure of one direction is empty.
+NOT_RUN = "the run leaves this direction out"
+
 #: Figure → its words: `text` (the caption), `alt` (one line for a screen reader), `brain` (false: no brain data in it).
 CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_name("captions.yml").read_text(encoding="utf-8")
@@ -135,6 +138,8 @@ def movement(table: pd.DataFrame) -> Figure:
 
 def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by region and method, one panel a brain data set, in its main fold design."""
+    if scores.empty:
+        return nothing(NOT_RUN)
     brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
     heights = [rows["region"].nunique() for rows in brains.values()]
     figure, column = plt.subplots(
@@ -244,6 +249,8 @@ def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by layer and method in each brain's main region, one panel a brain and fold design."""
+    if table.empty:
+        return nothing(NOT_RUN)
     rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
     figure, parts = panels(_by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
     for axes, part in parts:
