@@ -125,9 +125,9 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
 
 def sensitivity_summary(ledger: Ledger) -> pd.DataFrame:
     """Return :func:`sensitivity` in words, for a page."""
-    table, people = sensitivity(ledger), {e.brain: _who(e) for e in ledger.everything}
-    words = {"left out": table["without"].replace(people), "prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
-    return _conditions(table).assign(**words)
+    table, who = sensitivity(ledger), {e.brain: _who(e) for e in ledger.everything}
+    effect = {"prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
+    return _conditions(table).assign(**{"left out": table["without"].replace(who)} | effect)
 
 
 def _conditions(table: pd.DataFrame) -> pd.DataFrame:
