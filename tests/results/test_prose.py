@@ -167,7 +167,9 @@ def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_
     said, encoded = prose.of_encoding(found, ledger), found.scores[found.scores["direction"] == "encoding"]
     means = tables.judged(tables.first_readout(encoded)).groupby("method")["correlation"].mean()
     assert said["encoding_methods"].startswith("Prompt-tuned representations predict the responses better than fine-")
-    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said["encoding_headline"]
+    row = said["encoding_headline"].iloc[0]
+    assert row["prompt-tuned (r)"] == pytest.approx(means["prompt-tuned"]) and row["region"] == "language"
+    assert re.fullmatch(r"\+\d\d\.\d% \(\+\d\d\.\d% to \+\d\d\.\d%\)", row["prompt-tuned minus fine-tuned"])
     assert "in 2 of 2 regions" in said["encoding_above_null"]
     bare = made_up()
     assert set(prose.of_encoding(bare, claims.judge(bare)).values()) == {"This run leaves encoding out."}

@@ -149,9 +149,9 @@ UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
     rows = tables.judged(scores[scores["brain"] == e.brain])
-    means = tables.labelled(rows).groupby("method")[tables.SHOWN[e.direction]].mean()
+    means = tables.labelled(rows).groupby("method")["pairwise"].mean()
     answer, difference = _methods(e)
-    sentences = [SENTENCES["headline"][e.direction].format(where=_where(e), answer=answer, means=_by_method(means))]
+    sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means))]
     sentences += [SENTENCES["difference"].format(result=difference.sentence)] if difference else []
     return " ".join(sentences)
 
@@ -384,7 +384,7 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
     return quoted | _of_ledger(ledger)
 
 
-def of_encoding(results: Results, ledger: Ledger) -> dict[str, str]:
+def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
     """Return what the pages quote of the other direction; the same sentence everywhere if the run leaves it out."""
     here = ledger.first("encoding")
     if not here:
@@ -394,9 +394,19 @@ def of_encoding(results: Results, ledger: Ledger) -> dict[str, str]:
     known = {"found": int((above["p"] < results.study.fdr).sum()), "all": len(above)}
     return {
         "encoding_methods": _one_sentence([(e, *_methods(e)) for e in here]),
-        "encoding_headline": " ".join(headline(tables.first_readout(scores), e) for e in here),
+        "encoding_headline": _correlations(tables.first_readout(scores), here),
         "encoding_above_null": SENTENCES["encoding above null"].format(**known),
     }
+
+
+def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFrame:
+    """Return the correlation of each kind of representation in the main region of each brain, and the difference."""
+    means = tables.by_method(tables.judged(scores), "correlation").set_index("brain").loc[[e.brain for e in here]]
+    shown = ["region", "folds", *(method for method in ("untuned", *ARMS) if method in means)]
+    effects = [_methods(e)[1] for e in here]
+    table = means[shown].reset_index(drop=True).rename(columns={name: f"{name} (r)" for name in shown[2:]})
+    table.insert(0, "brain data", [participants_label(e.brain, e.scores["participant"].nunique()) for e in here])
+    return table.assign(**{"prompt-tuned minus fine-tuned": [None if f is None else _effect(f) for f in effects]})
 
 
 def _of_ledger(ledger: Ledger) -> dict[str, Any]:
