@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 from braintune.core.study import Study
-from braintune.results import claims, figures, meta_analysis, prose, style
+from braintune.results import claims, figures, meta_analysis, prose, statistics, style
 from braintune.results.tables import ALL
 from made_up_results import made_up, of_an_average, of_several
 
@@ -38,12 +39,20 @@ def test_the_combined_effect_is_that_of_statsmodels_over_the_sets_with_a_say(led
     known = [meta_analysis.effects(ledger, direction, "best")[brain] for brain in (READERS, AVERAGE)]
     estimates, errors = ([value(e) for e in known] for value in (lambda e: e.estimate, lambda e: e.error[0]))
     found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True)
-    expected = found.summary_frame().loc["random effect wls", ["eff", "ci_low", "ci_upp"]].to_numpy(dtype=float)
+    frame = found.summary_frame().loc[["random effect", "random effect wls"]]
+    half = stats.t.ppf(0.975, 1) * frame["sd_eff"].max()
+    expected = frame["eff"].iloc[0] + np.array([0, -half, half])
     row = rows(meta_analysis.answer_table(ledger), direction=direction, readout="best", brain=ALL).iloc[0]
     assert row[["difference", "low", "high"]].to_numpy(dtype=float) == pytest.approx(expected)
     assert row["lowest"] < row["low"] and row["high"] < row["highest"] and row["n"] == 2
     whole = meta_analysis.overall(ledger, direction)
     assert (whole.estimate, whole.low, whole.high) == pytest.approx(tuple(expected))
+
+
+def test_sets_that_happen_to_agree_are_no_surer_than_their_own_errors():
+    found = statistics.combined([0.04, 0.04, 0.0401], [0.04, 0.05, 0.045], 0.05)
+    least = stats.t.ppf(0.975, 2) / np.sqrt(np.sum(1 / np.square([0.04, 0.05, 0.045])))
+    assert found.high - found.estimate == pytest.approx(least, rel=1e-3)
 
 
 def test_an_effect_is_that_of_its_claim_and_a_closed_brain_has_no_say(ledger):
