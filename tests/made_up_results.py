@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
-from braintune.results.tables import ARMS, READOUTS, REPRESENTATION, Results, null_means
+from braintune.results.tables import ARMS, READOUTS, REPRESENTATION, Results
 
 TASKS = ("chunking", "wsd", "coreference", "ner", "nli", "qa")
 CONTROLS = ("passage", "length", "position", "random-weights", "zero-prefix", "random-prefix")
@@ -15,13 +15,13 @@ SIGNAL = 0.10
 
 def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("language", "visual"), seed=0, seeds=1,
             tasks=TASKS, signal=SIGNAL, controls=None, tuning=0.2, bias=None, permutations=40, brain="simulated",
-            luck=0.0, study=None, encoding=False):  # fmt: skip
+            luck=0.0, study=None, encoding=False, readouts=READOUTS):  # fmt: skip
     """Return results; everything in parts of the signal.
 
     `effect` maps (task, region) to prompt-tuned minus fine-tuned, with None for any; `task` shifts a task in both arms;
     `tuning` is what both arms gain over the untuned model; `controls` maps a control to its level; `bias` maps a
     representation to what it scores with permuted labels; `luck` is the deviation of single training runs; with
-    `encoding` the same numbers stand for the other direction too.
+    `encoding` the same numbers stand for the other direction too, and they are the same at all `readouts`.
     """
     rng = np.random.default_rng(seed)
     effect, task, bias = effect or {}, task or {}, bias or {}
@@ -46,18 +46,18 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
             for p in range(participants):
                 where = (brain, f"S{p}", r, name)
                 rows.append((*where, kind, t, m, k, 2, "grouped", values[p]))
-                null += [(*where, "grouped", order, value) for order, value in enumerate(drawn[:, p])]
+                null += [(*where, "grouped", -1, drawn[:, p].mean())] * (permutations > 0)
+            null += [(brain, "", r, name, "grouped", order, mean) for order, mean in enumerate(drawn.mean(1))]
     columns = ["brain", "participant", "region", "representation", "kind", "task", "method", "seed", "layer", "folds"]
     scores = pd.DataFrame(rows, columns=[*columns, "margin"]).assign(pairwise=lambda t: 0.5 + t["margin"])
     null = pd.DataFrame(
         null, columns=["brain", "participant", "region", "representation", "folds", "permutation", "margin"]
     )
     scores, null = (
-        pd.concat([table.assign(readout=readout) for readout in READOUTS], ignore_index=True)
+        pd.concat([table.assign(readout=readout) for readout in readouts], ignore_index=True)
         for table in (scores, null.assign(pairwise=0.5 + null["margin"]))
     )
-    null = null_means([rows for _, rows in null.groupby("participant", sort=False)])
-    scores = scores.assign(direction="decoding")
+    scores, null = (table.assign(direction="decoding") for table in (scores, null))
     if encoding:  # the same numbers as correlations
         scores, null = (
             pd.concat([table, table.assign(correlation=table["margin"], direction="encoding")], ignore_index=True)

@@ -69,16 +69,12 @@ class TestRecordedRealRun:
 
 
 class TestRecordedCalibration:
-    @pytest.fixture(autouse=True)
-    def of_this_method(self):
-        if "story" not in set(recorded.read_tables("calibration")["rates"]["level"]):
-            pytest.skip("it was recorded before stories were simulated; `make calibrate` makes it again")
-
     def test_it_is_whole(self):
         found = recorded.read_tables("calibration")
-        assert set(found) == {"rates", "power", "coverage"}
+        assert set(found) == {"rates", "found", "power", "coverage"}
         rates = found["rates"]
-        assert rates.loc[rates["level"] == "table", "studies"].min() >= 400 <= 4 * rates["studies"].min()
+        least = rates.groupby("level")["studies"].min()
+        assert least["table"] >= 400 and least[["brain", "story"]].min() >= 30
         assert set(rates["level"]) == {"table", "brain", "story"} and set(rates["claim"]) <= set(claims.CLAIMS)
         assert set(found["power"]["participants"]) == {5, 10, 20} and 0 in set(found["power"]["difference"])
 
@@ -86,6 +82,17 @@ class TestRecordedCalibration:
         rates = recorded.read_tables("calibration")["rates"]
         over = rates[rates["rate"] - 3 * rates["error"] > rates["allowed"]]
         assert over.empty, over.to_string()
+
+    def test_planted_effects_are_found_and_what_a_brain_codes_turns_the_tasks(self):
+        found = recorded.read_tables("calibration")["found"]
+        assert set(found["level"]) == {"brain", "story"} and found["rate"].min() > 0.5
+        trend = found[found["claim"] == "C3"].set_index("scenario")["verdict"]
+        assert trend.to_dict() == {"concept-coding brain": "supported", "syntax-coding brain": "not supported"}
+
+    def test_the_gate_is_closed_where_nothing_is_coded(self):
+        rates = recorded.read_tables("calibration")["rates"]
+        closed = rates[rates["scenario"].isin(["nothing in the brain", "slow responses without content"])]
+        assert set(closed["level"]) == {"brain", "story"} and closed["no evidence"].min() > 0.9
 
     def test_no_interval_covers_clearly_too_little(self):
         coverage = recorded.read_tables("calibration")["coverage"]

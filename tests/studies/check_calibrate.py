@@ -5,11 +5,15 @@ from dataclasses import replace
 import calibrate
 import numpy as np
 import pytest
-from calibrate import SCENARIOS, Each
+from calibrate import SCENARIOS, Each, Scenario
 
 from braintune.results import claims, tables
 from braintune.results.claims import NO_EVIDENCE
+from braintune.results.claims import NOT_SUPPORTED as SHOWN
 from braintune.results.tables import ARMS
+from made_up_results import made_up
+
+FEW = {"passages": 12, "topics": 12, "permutations": 20}
 
 
 @pytest.fixture
@@ -18,9 +22,7 @@ def small(monkeypatch):
     base = np.random.default_rng(0).standard_normal((48, 24)).astype(np.float32)
     whole = calibrate.small_study
     monkeypatch.setattr(calibrate, "untuned", lambda: base)
-    monkeypatch.setattr(
-        calibrate, "small_study", lambda *given: whole(*given).model_copy(update={"passages": 12, "permutations": 20})
-    )
+    monkeypatch.setattr(calibrate, "small_study", lambda *given: whole(*given).model_copy(update=FEW))
     monkeypatch.setattr(calibrate, "story", lambda *given, story=calibrate.story: story(*given, n=48, people=3))
 
 
@@ -54,13 +56,26 @@ def test_rates_power_and_coverage_of_a_few_studies(monkeypatch, capsys):
     monkeypatch.setattr(calibrate, "PARTICIPANTS", (5,))
     monkeypatch.setattr(calibrate, "DIFFERENCES", (0.0, 0.4))
     each = Each(share=0.005, cores=2)
-    rates = calibrate.rates(each, [s for s in SCENARIOS if s.level == "table"][:2])
+    lost = Scenario("lost", "table", {"effect": {(None, None): -0.4}}, {"C1": (("supported",), 0.05)}, {"C2": SHOWN})
+    found = calibrate.rates(each, [*[s for s in SCENARIOS if s.level == "table"][:2], lost])
+    rates, right = found["rates"], found["found"]
     assert rates["rate"].between(0, 1).all() and set(rates["studies"]) == {2}
+    assert rates.iloc[-1]["rate"] == 0 and right[["claim", "rate"]].to_numpy().tolist() == [["C2", 1.0]]
     power = calibrate.power(each).set_index("difference")
     assert power.loc[0.4, ["C2 supported", "C2 not supported"]].tolist() == [1, 1]
     coverage = calibrate.coverage(each)
     assert set(coverage["participants"]) == {5, 0} and coverage["coverage"].between(0, 1).all()
     assert "studies" in capsys.readouterr().out
+
+
+def test_the_rules_are_the_same_in_both_directions():
+    """The rates of tables are those of encoding as well as of decoding: equal scores get equal verdicts."""
+    everything = claims.evidence(made_up(noise=0.2, tuning=0.05, seed=4, encoding=True), "simulated")
+    given = {
+        (e.direction, e.readout): [rule(claim, e).verdict for claim, rule in claims.CLAIMS.items()] for e in everything
+    }
+    assert {direction for direction, _ in given} == {"decoding", "encoding"}
+    assert len({tuple(verdicts) for verdicts in given.values()}) == 1
 
 
 def test_the_number_of_processes_changes_nothing():

@@ -153,6 +153,12 @@ class Margins:
         """Seeds of the tuned representations."""
         return sorted(self.representations.loc[self.representations["kind"] == "tuned", "seed"].unique())
 
+    @cached_property
+    def _tuned(self) -> list[tuple[str, str, int]]:
+        """Method, task and seed of every representation, as plain values."""
+        r = self.representations
+        return list(zip(r["method"], r["task"], r["seed"], strict=True))
+
     def only(self, name: str) -> np.ndarray:
         """Return weights [n_seeds, n_representations] that take one representation, for every seed the same."""
         chosen = (self.representations["representation"] == name).to_numpy(dtype=float)
@@ -162,11 +168,12 @@ class Margins:
 
     def arm(self, method: str, tasks: Iterable[str]) -> np.ndarray:
         """Return weights [n_seeds, n_representations] that take the mean over tasks of one tuning method."""
-        r, tasks = self.representations, list(tasks)
-        rows = [((r["method"] == method) & r["task"].isin(tasks) & (r["seed"] == seed)) for seed in self.seeds]
-        return np.array(
-            [row / len(tasks) if row.sum() == len(tasks) > 0 else row * np.nan for row in rows], dtype=float
-        )
+        tasks = list(tasks)
+        rows = np.array(
+            [[m == method and t in tasks and s == seed for m, t, s in self._tuned] for seed in self.seeds], dtype=float
+        ).reshape(len(self.seeds), len(self._tuned))
+        complete = rows.sum(1, keepdims=True) == max(1, len(tasks))
+        return np.where(complete, rows / max(1, len(tasks)), rows * np.nan)
 
     def contrast(self, weights: np.ndarray, region: str) -> Contrast:
         """Contrast the representations of a region.

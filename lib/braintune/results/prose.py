@@ -313,21 +313,30 @@ def calibration_answer(rates: pd.DataFrame) -> str:
 
 
 def calibration_tables() -> dict[str, pd.DataFrame]:
-    """Return the recorded calibration as tables for a page: wrong verdicts, power, coverage of intervals."""
+    """Return the recorded calibration as tables for a page: wrong verdicts, planted effects, power, coverage."""
     found = recorded.read_tables("calibration")
+    planted = found["found"].assign(found=_with_error(found["found"]))
+    planted = planted[["level", "scenario", "claim", "verdict", "found", "studies"]]
     coverage = found["coverage"].rename(columns={"error": "± (simulation)"})
     coverage["participants"] = coverage["participants"].astype("Int64").where(lambda people: people > 0)
-    return {"rates": wrong_verdicts(found["rates"]), "power": found["power"], "coverage": coverage}
+    tables_of = {"rates": wrong_verdicts(found["rates"]), "found": planted.rename(columns=_TRUTH)}
+    return tables_of | {"power": found["power"], "coverage": coverage}
 
 
 def wrong_verdicts(rates: pd.DataFrame) -> pd.DataFrame:
     """Return how often each claim gets a wrong verdict: a row a truth, a column a claim, the limit in brackets."""
     limit = rates["allowed"].map(lambda most: f" (≤ {most:g})" if np.isfinite(most) else "")
-    cells = rates["rate"].map("{:.3f}".format) + " ± " + rates["error"].map("{:.3f}".format) + limit
+    cells = _with_error(rates) + limit
     keys = ["level", "scenario", "studies"]
     wide = rates.assign(cell=cells).pivot_table(index=keys, columns="claim", values="cell", aggfunc="first", sort=False)
-    names = {"level": "on", "scenario": "what is true"}
-    return wide[sorted(wide)].fillna("").reset_index().rename(columns=names).rename_axis(columns=None)
+    return wide[sorted(wide)].fillna("").reset_index().rename(columns=_TRUTH).rename_axis(columns=None)
+
+
+_TRUTH = {"level": "on", "scenario": "what is true"}
+
+
+def _with_error(rates: pd.DataFrame) -> pd.Series:
+    return rates["rate"].map("{:.3f}".format) + " ± " + rates["error"].map("{:.3f}".format)
 
 
 # --- what the pages quote ----------------------------------------------------------------------------------------
