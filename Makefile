@@ -52,7 +52,7 @@ help:
 	@echo "make audit                   ask PyPI for known vulnerabilities of the pinned packages"
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
-	@echo "make calibrate               how often the verdicts are wrong on known truths (about 30 minutes)"
+	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
 	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 6 hours)"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 

@@ -85,7 +85,8 @@ class TestRecordedCalibration:
 
     def test_planted_effects_are_found_and_what_a_brain_codes_turns_the_tasks(self):
         found = recorded.read_tables("calibration")["found"]
-        assert set(found["level"]) == {"brain", "story"} and found["rate"].min() > 0.5
+        opened = found["rate"] / (1 - found["no evidence"])
+        assert set(found["level"]) == {"brain", "story"} and opened.min() > 0.5
         trend = found[found["claim"] == "C3"].set_index("scenario")["verdict"]
         assert trend.to_dict() == {"concept-coding brain": "supported", "syntax-coding brain": "not supported"}
 

@@ -316,7 +316,7 @@ def calibration_tables() -> dict[str, pd.DataFrame]:
     """Return the recorded calibration as tables for a page: wrong verdicts, planted effects, power, coverage."""
     found = recorded.read_tables("calibration")
     planted = found["found"].assign(found=_with_error(found["found"]))
-    planted = planted[["level", "scenario", "claim", "verdict", "found", "studies"]]
+    planted = planted[["level", "scenario", "claim", "verdict", "found", "no evidence", "studies"]]
     coverage = found["coverage"].rename(columns={"error": "± (simulation)"})
     coverage["participants"] = coverage["participants"].astype("Int64").where(lambda people: people > 0)
     tables_of = {"rates": wrong_verdicts(found["rates"]), "found": planted.rename(columns=_TRUTH)}
