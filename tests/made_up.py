@@ -22,6 +22,7 @@ VALUES = {
 }
 FILES = {
     "embeddings": ["untuned.safetensors", "length.safetensors"],
+    "encoding": ["scores.parquet", "null.parquet", "groups.parquet"],
     "rsa": ["untuned.parquet", "brain.parquet"],
     "figures": ["layers.svg", "layers.png", "layers.json"],
 }

@@ -1,5 +1,7 @@
 """Made-up results of a study in which the truth is known: scores at both readouts, null, closeness, task scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -68,3 +70,22 @@ def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("langua
         score=rng.uniform(0.6, 0.9, len(models)), baseline=0.5, bag_of_words=0.55
     )
     return Results(study or Study(), scores, null, closeness, tuned)
+
+
+def of_several(*each):
+    """Return the results of several brain data sets as those of one run."""
+    study = Study.make({"brains": [one.scores["brain"].iloc[0] for one in each], "seeds": [0, 1, 2]})
+    names = ("scores", "null", "closeness", "groups")
+    joined = {name: pd.concat([getattr(one, name) for one in each], ignore_index=True) for name in names}
+    return replace(each[0], study=study, **joined)
+
+
+def of_an_average(results, groups=20, shared=0.02, noise=0.003, seed=0):
+    """Return results of one participant with what each group of stimuli contributes to every score."""
+    rng, keys = np.random.default_rng(seed), ["brain", "participant", "region", "representation", "folds", "readout"]
+    rows = results.scores
+    values = [name for name in ("margin", "pairwise", "correlation") if name in rows]
+    spread = shared * rng.standard_normal((groups, 1)) + noise * rng.standard_normal((groups, len(rows)))
+    spread -= spread.mean(0)
+    each = [rows[[*keys, "direction"]].assign(group=k, **rows[values].add(spread[k], axis=0)) for k in range(groups)]
+    return replace(results, groups=pd.concat(each, ignore_index=True))

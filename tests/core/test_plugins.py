@@ -139,6 +139,7 @@ def test_a_plugin_edited_in_the_same_process_asks_for_a_new_kernel(load):
                 "tuning · nli · bitfit · seed 0",
                 "embeddings · simulated",
                 "decoding · simulated · S01",
+                "encoding · simulated",
                 "rsa · simulated",
             ],
         ),

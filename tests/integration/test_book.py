@@ -40,7 +40,7 @@ def profile_with(built, path, **changes):
 class TestRun:
     def test_every_job_leaves_its_notebook_and_a_line_of_progress(self, built):
         jobs = all_jobs(built.run)
-        assert len(jobs) == 4 + 1 + 2 + 1 + 1
+        assert len(jobs) == 4 + 1 + 2 + 1 + 1 + 1
         for job in jobs:
             assert executed_notebook(built.run, job).is_file()
             assert job.label in built.told
@@ -94,14 +94,14 @@ class TestRun:
 
     def test_nothing_is_computed_twice(self, built):
         done = run_chain(built.profile, "--dry-run")
-        assert "nothing to do: all 9 jobs and the book of 'tiny' are up to date" in done.stdout
+        assert "nothing to do: all 10 jobs and the book of 'tiny' are up to date" in done.stdout
 
     def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built):
         whole = built.profile.read_text(encoding="utf-8")
         done = run_chain(profile_with(built, built.profile, permutations=6), "--dry-run")
         built.profile.write_text(whole, encoding="utf-8")
         rerun = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, flags=re.MULTILINE))
-        assert rerun == {"decoding", "rsa", "figures", "book", "all"}
+        assert rerun == {"decoding", "encoding", "rsa", "figures", "book", "all"}
 
     def test_the_same_profile_gives_the_same_tables_bit_for_bit(self, built, tmp_path):
         """One job of each computing step is executed once more, in a copy of the run."""
@@ -109,7 +109,7 @@ class TestRun:
         shutil.copytree(root, copy, ignore=shutil.ignore_patterns("book", "checkpoints", ".snakemake"))
         again = Study.load(profile_with(built, tmp_path / "tiny.yml", runs=str(copy)))
         first = {job.step: job for job in reversed(all_jobs(again))}
-        for step in ("tuning", "embeddings", "decoding", "rsa"):
+        for step in ("tuning", "embeddings", "decoding", "encoding", "rsa"):
             for made in (*artefacts(again, first[step]), executed_notebook(again, first[step])):
                 shutil.rmtree(made) if made.is_dir() else made.unlink()
             execute(str(tmp_path / "tiny.yml"), first[step])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge, RidgeCV
@@ -159,6 +160,14 @@ def test_the_tables_of_a_brain():
     assert len(drawn) == 2 * 20 and abs(drawn["correlation"].mean()) < 0.15
     means = null[null["permutation"] == -1].groupby("readout")["correlation"].mean()
     np.testing.assert_allclose(drawn.groupby("readout")["correlation"].mean(), means, atol=1e-9)
+
+
+def test_permutations_that_do_not_fit_into_memory_are_left_out_with_a_warning(monkeypatch):
+    folds, orders = make_folds(make_stimuli(16), "shuffled", STUDY), np.tile(np.arange(16), (9, 1))
+    assert len(encoding.fitting_orders(orders, 5, folds, torch.device("cpu"))) == 9
+    monkeypatch.setitem(encoding.MOST_BYTES, "cpu", 4 * 5 * (12 * 13 // 2 + 12 * 4) * 4)
+    with pytest.warns(UserWarning, match="permutations: 3 of 9 are used for encoding.*with 5 regions"):
+        assert len(encoding.fitting_orders(orders, 5, folds, torch.device("cpu"))) == 3
 
 
 def test_groups_of_stimuli_are_the_units_of_a_single_participant():

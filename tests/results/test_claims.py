@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from braintune.core.study import Study
-from braintune.results import checks, claims
+from braintune.results import checks, claims, meta_analysis
 from braintune.results.claims import INCONCLUSIVE, NO_EVIDENCE, NOT_SUPPORTED, SUPPORTED
-from made_up_results import TASKS, made_up
+from made_up_results import TASKS, made_up, of_an_average
 
 STUDY = Study()
 
@@ -97,7 +97,10 @@ class TestGates:
     def test_without_controls_no_evidence_is_possible(self):
         found = made_up()
         bare = replace(found, scores=found.scores[found.scores["kind"] != "control"])
-        assert "decodes no control" in judged("C1", bare).sentence and judged("C1", bare).verdict == NO_EVIDENCE
+        assert (
+            "has no control without content" in judged("C1", bare).sentence
+            and judged("C1", bare).verdict == NO_EVIDENCE
+        )
 
     def test_a_difference_that_permuted_labels_give_too_is_none(self):
         bias = {f"{t}_prompt-tuned_seed-0": 0.03 for t in TASKS}
@@ -122,9 +125,11 @@ class TestGates:
         lost = made_up({("ner", None): -0.5}, noise=0.03, permutations=0)
         assert judged("C1", lost).verdict == NOT_SUPPORTED
 
-    def test_one_participant_is_judged_by_permutations_alone_and_never_no_worse(self):
-        ledger = claims.judge(made_up(participants=1, signal=0.5))
-        assert ledger.verdicts[0].verdict == INCONCLUSIVE and ledger.verdicts[6].verdict == SUPPORTED
+    def test_one_participant_is_judged_over_groups_of_stimuli_and_without_them_not_at_all(self):
+        alone = made_up(participants=1, signal=0.5)
+        assert judged("C7", alone).verdict == NO_EVIDENCE
+        verdict = judged("C7", of_an_average(alone))
+        assert verdict.verdict == SUPPORTED and "20 groups of stimuli" in verdict.sentence
 
 
 class TestMeaningOverForm:
@@ -221,9 +226,9 @@ def test_each_brain_is_judged_alone_and_their_effects_are_combined():
     both = replace(one, study=study, **{name: pd.concat([getattr(one, name), getattr(two, name)]) for name in names})
     ledger = claims.judge(both)
     assert [ledger.of(brain)[1].verdict for brain in study.brains] == [SUPPORTED, NOT_SUPPORTED]
-    found = claims.over_brains(ledger)
+    found = meta_analysis.overall(ledger)
     assert found.n == 2 and found.low < found.estimate < found.high and "further set" in found.sentence
-    assert "two brain data sets" in claims.over_brains(claims.judge(one)).sentence
+    assert "two brain data sets" in meta_analysis.overall(claims.judge(one)).sentence
 
 
 @pytest.mark.slow

@@ -176,10 +176,10 @@ class TestContent:
     def test_every_design_is_shown_where_leakage_is(self, at_layer):
         assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(figures.leakage(at_layer))
 
-    def test_intervals_are_t_intervals_over_participants_within_0_and_1(self):
+    def test_intervals_are_t_intervals_over_participants_up_to_1(self):
         low, high = stats.ttest_1samp([0.5, 0.6, 0.7], 0).confidence_interval(0.95)
         assert style.t_interval([0.5, 0.6, 0.7]) == pytest.approx((low, high))
-        assert style.t_interval([0.7, 1.0]) == (0, 1) and style.t_interval([0.7]) == (0.7, 0.7)
+        assert style.t_interval([0.7, 1.0])[1] == 1 and style.t_interval([0.7]) == (0.7, 0.7)
 
     def test_points_and_bars_are_where_the_participants_are(self, at_layer):
         axes = figures.by_region(at_layer).axes[0]
@@ -195,6 +195,15 @@ class TestContent:
         nothing = claims.task_table(claims.judge(made_up(signal=0.0)))
         reason = style.why_nothing(figures.difference_by_task(nothing, 0.1))
         assert reason.startswith("nothing is decoded beyond codes without content")
+
+
+@pytest.mark.parametrize("draw", [figures.by_region, figures.layer_curves])
+def test_encoding_is_drawn_as_a_correlation_and_its_absence_is_said(draw, run):
+    table = decoding_table().rename(columns={"margin": "correlation"}).drop(columns="pairwise")
+    rows = tables.first_readout(tables.scores(table, run)) if draw is figures.by_region else table
+    words = texts(draw(rows, "correlation"))
+    assert "correlation of predicted with measured" in words and "one half" not in words
+    assert "leaves this direction out" in style.why_nothing(draw(pd.DataFrame(), "correlation"))
 
 
 def test_power_curves_show_every_verdict_and_number_of_participants():

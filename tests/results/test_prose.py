@@ -71,8 +71,10 @@ def test_a_verdict_has_its_power_its_readout_and_its_effect_in_its_own_unit():
     entries = dict(zip(claims.CLAIMS, prose.ledger_list(ledger_of(0.5)).data.split("<dt>")[1:], strict=True))
     assert "probability of this rule to say supported: " in entries["C1"] and "% if no difference" in entries["C1"]
     assert re.search(r"effect \+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), prompt-tuned minus", entries["C2"])
-    assert "layer that fits best in the training fold; at the analysis layer: supported" in entries["C2"]
-    assert re.search(r"effect [+-]0\.\d{3} \(", entries["C4"]) and "read out at" not in entries["C4"]
+    assert "decoding at the best layer; decoding at the analysis layer: supported" in entries["C2"]
+    assert re.search(r"effect [+-]0\.\d{3} \(", entries["C4"]) and "at the best layer" not in entries["C4"]
+    both = prose.ledger_list(ledger_of(0.5, encoding=True)).data
+    assert "encoding at the best layer: supported; encoding at the analysis layer: supported" in both
     closed = prose.ledger_list(ledger_of(0.5, controls={"length": 1.0})).data
     assert closed.count("no-evidence-possible") == 7 and "nan" not in closed.replace("inan", "")
 
@@ -102,7 +104,7 @@ class TestBrief:
         assert closed["methods"].startswith("Nothing can be concluded about the tuning methods, since in language the")
         assert closed["C3"] == "Tasks about meaning cannot be compared with tasks about form: 8 listeners to a story."
         alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
-        assert "neither a difference" in alone.lower() and "nan" not in alone
+        assert "not shown to be decoded better than permuted labels" in alone and "nan" not in alone
 
     def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
         own, real = claims.judge(made_up()), ledger_of(0.5, brain="pereira2018-exp1")
@@ -139,7 +141,11 @@ def quoted():
     """Everything that the pages may quote, of a made-up run; the recorded one is made up too."""
     run, real = (
         made_up(
-            {(None, None): 0.5}, brain=brain, study=Study.make({"brains": [brain]}), tasks=("ner", "wsd", "nli", "qa")
+            {(None, None): 0.5},
+            brain=brain,
+            study=Study.make({"brains": [brain]}),
+            tasks=("ner", "wsd", "nli", "qa"),
+            encoding=brain == "simulated",
         )
         for brain in ("simulated", "alice2016")
     )
@@ -150,9 +156,24 @@ def quoted():
     run = replace(run, decoded=run.primary.assign(alpha_edge=False))
     own, other = claims.judge(run), claims.judge(real)
     found = prose.of_run(run, own, checks.check(run)) | prose.of_answer(own, real, other)
-    steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "rsa", "figures")}
+    steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
     return found | prose.of_recorded(real, other) | prose.of_costs(costs)
+
+
+def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(quoted):
+    found = made_up({(None, None): 0.5}, noise=0.02, encoding=True)
+    ledger = claims.judge(found)
+    said, encoded = prose.of_encoding(found, ledger), found.scores[found.scores["direction"] == "encoding"]
+    means = tables.judged(tables.first_readout(encoded)).groupby("method")["correlation"].mean()
+    assert said["encoding_methods"].startswith("Prompt-tuned representations predict the responses better than fine-")
+    row = said["encoding_headline"].iloc[0]
+    assert row["prompt-tuned (r)"] == pytest.approx(means["prompt-tuned"]) and row["region"] == "language"
+    assert re.fullmatch(r"\+\d\d\.\d% \(\+\d\d\.\d% to \+\d\d\.\d%\)", row["prompt-tuned minus fine-tuned"])
+    assert "in 2 of 2 regions" in said["encoding_above_null"]
+    bare = made_up()
+    assert set(prose.of_encoding(bare, claims.judge(bare)).values()) == {"This run leaves encoding out."}
+    assert set(said) <= set(quoted)
 
 
 def test_every_name_on_a_page_is_quoted(quoted):

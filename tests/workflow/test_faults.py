@@ -310,7 +310,7 @@ def images(type_="i2", claimed=None):
 })  # fmt: skip
 def test_a_study_of_ones_own(own, made_by, fragments):
     made_by(own)
-    study = Study.make({"brains": ["folder"]})
+    study = Study.make({"brains": ["folder"], "nuisance": []})
     message = message_of(lambda: registry.load_brain(study, "folder").load("P01"))
     holds(message, *(fragment.replace("{folder}", re.escape(str(own))) for fragment in fragments))
 

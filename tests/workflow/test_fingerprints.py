@@ -17,6 +17,7 @@ LABELS = {
     "tuning": "tuning · sentiment · fine-tuned · seed 0",
     "embeddings": "embeddings · simulated",
     "decoding": "decoding · simulated · S01",
+    "encoding": "encoding · simulated",
     "rsa": "rsa · simulated",
     "figures": "figures",
 }
@@ -46,12 +47,12 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("values", "steps"),
         [
-            ({"permutations": 7}, ("decoding", "rsa", "figures")),
+            ({"permutations": 7}, ("decoding", "encoding", "rsa", "figures")),
             ({"bootstrap": 7}, ("rsa", "figures")),
             ({"margin": 0.02}, ("rsa", "figures")),
-            ({"pooling": "cls"}, ("embeddings", "decoding", "rsa", "figures")),
-            ({"controls": []}, ("embeddings", "decoding", "rsa", "figures")),
-            ({"simulation_seed": 1}, ("embeddings", "decoding", "rsa", "figures")),
+            ({"pooling": "cls"}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
+            ({"controls": []}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
+            ({"simulation_seed": 1}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ({"batch_size": 8}, tuple(LABELS)),
             ({"profile": "other", "runs": "elsewhere"}, ()),
         ],
@@ -67,11 +68,11 @@ class TestParameters:
         with_task = fingerprints(Study.make(small | {"tasks": ["sentiment", "wsd"]}))
         assert [job.step for job in before if before[job] == with_task[job]] == ["tuning"]
         fewer = fingerprints(Study.make(small | {"participants": ["S01"]}))
-        assert changed(fewer, before) == of_steps("rsa", "figures")
+        assert changed(fewer, before) == of_steps("encoding", "rsa", "figures")
 
     def test_jobs_follow_the_grid(self):
         steps = [job.step for job in all_jobs(Study.make({"seeds": [0, 1], "tasks": ["ner", "wsd"]}))]
-        assert [steps.count(step) for step in STEPS] == [8, 1, 5, 1, 1]
+        assert [steps.count(step) for step in STEPS] == [8, 1, 5, 1, 1, 1]
 
 
 class TestCode:
@@ -79,8 +80,8 @@ class TestCode:
         ("file", "steps"),
         [
             ("heads.py", tuple(LABELS)),
-            ("embeddings.ipynb", ("embeddings", "decoding", "rsa", "figures")),
-            ("decoding.py", ("decoding", "figures")),
+            ("embeddings.ipynb", ("embeddings", "decoding", "encoding", "rsa", "figures")),
+            ("decoding.py", ("decoding", "encoding", "figures")),
             ("rsa.ipynb", ("rsa", "figures")),
             ("statistics.py", ("figures",)),
             ("claims.py", ("figures",)),
@@ -88,7 +89,7 @@ class TestCode:
             ("checks.yml", ("figures",)),
             ("prose.yml", ("figures",)),
             ("figures.py", ("figures",)),
-            ("simulated.py", ("embeddings", "decoding", "rsa", "figures")),
+            ("simulated.py", ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ("pereira.py", ()),
             ("alice.py", ()),
             ("verify.py", ()),
@@ -116,7 +117,7 @@ class TestCode:
         study = Study.make(VALUES | {"brains": ["simulated", "folder"], "nuisance": []})
         before = fingerprints(study)
         edit(monkeypatch, "folder.py")
-        stale = ["embeddings · folder", "decoding · folder · P01", "rsa · folder", "figures"]
+        stale = ["embeddings · folder", "decoding · folder · P01", "encoding · folder", "rsa · folder", "figures"]
         assert changed(before, fingerprints(study)) == stale
         monkeypatch.undo()
         monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
@@ -149,9 +150,11 @@ class TestStale:
 
     def test_a_copied_profile_with_other_decoding_has_no_stale_tuning_job(self, study):
         copied = Study.make(study.model_dump() | {"profile": "copied", "layer": 2, "n_folds": 2})
-        assert self.stale(copied) == of_steps("embeddings", "decoding", "rsa", "figures")  # it has none of them yet
+        assert self.stale(copied) == of_steps(
+            "embeddings", "decoding", "encoding", "rsa", "figures"
+        )  # it has none of them yet
         in_place = Study.make(study.model_dump() | {"layer": 2, "n_folds": 2})
-        assert self.stale(in_place) == of_steps("decoding", "rsa", "figures")
+        assert self.stale(in_place) == of_steps("decoding", "encoding", "rsa", "figures")
 
     @pytest.mark.parametrize("step", STEPS)
     def test_a_job_without_its_page_or_one_of_its_files_is_stale(self, study, step):

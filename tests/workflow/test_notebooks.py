@@ -21,6 +21,7 @@ BY_HAND = {
     "tuning": ["learning_rate", "epochs", "train_examples", "prefix_length"],
     "embeddings": ["pooling", "save"],
     "decoding": ["layer", "n_folds", "permutations", "save"],
+    "encoding": ["layer", "n_folds", "permutations", "save"],
     "rsa": ["layer", "bootstrap", "save"],
     "figures": [],
 }

@@ -39,7 +39,7 @@ class TestWhatIsExecuted:
         assert not (study.folder / ".snakemake").exists()
         run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
         assert called == [] and capsys.readouterr().out.startswith(
-            "nothing to do: all 5 jobs and the book of 'made-up'"
+            "nothing to do: all 6 jobs and the book of 'made-up'"
         )
 
     def test_what_the_user_forces(self, study, called):

@@ -28,10 +28,10 @@ def change(path, edit):
 
 def test_what_was_left_alone_is_as_made(study):
     found = verify.verify(study)
-    # 5 pages and the book; 3 + 2 + 2 + 2 + 3 files, the claims and what the pages quote
-    assert [finding.state for finding in found] == ["as made"] * (6 + 14)
+    # 6 pages and the book; 3 + 2 + 3 + 3 + 2 + 3 files, the claims and what the pages quote
+    assert [finding.state for finding in found] == ["as made"] * (7 + 18)
     assert {finding.label for finding in found} == {*(job.label for job in all_jobs(study)), "book"}
-    assert verify.report(study, found) == "20 as made"
+    assert verify.report(study, found) == "25 as made"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it(study):
     other = Study.make(study.model_dump() | {"permutations": 7})
     stale = [finding for finding in verify.verify(other) if finding.state == "stale"]
     labels = [finding.label for finding in stale]
-    assert labels == [DECODING, "rsa · simulated", "figures", "book"]
-    assert stale[-1].why == f"built from another state of {DECODING}, 3 in all"
+    assert labels == [DECODING, "encoding · simulated", "rsa · simulated", "figures", "book"]
+    assert stale[-1].why == f"built from another state of {DECODING}, 4 in all"
 
 
 def test_an_edited_page_is_altered(study):
@@ -126,14 +126,14 @@ class TestCommand:
 
     def test_it_ends_well_or_with_an_error_and_a_remedy(self, study, profile, capsys):
         assert verify.main([profile]) == 0
-        assert capsys.readouterr().out == "20 as made\n"
+        assert capsys.readouterr().out == "25 as made\n"
         (weights,) = study.root.glob("models/*/*/*/*/weights.safetensors")
         weights.write_text("other")
         (study.root / TABLE).unlink()
         assert verify.main([profile]) == 1
         page = executed_notebook(study, make_job("decoding", brain="simulated", participant="S01"))
         assert capsys.readouterr().out.splitlines()[2:] == [
-            "18 as made, 1 altered, 1 missing",
+            "23 as made, 1 altered, 1 missing",
             f"delete {weights.parent}",
             f"delete {page}",
             "run `make book PROFILE=made-up`, which computes again what is stale or deleted",

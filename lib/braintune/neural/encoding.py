@@ -8,6 +8,7 @@ on the responses only through inner products between stimuli, so one regression 
 participants and permutations, and nothing grows with the number of voxels.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ from braintune.neural.grams import Grams, gram_matrices
 from braintune.neural.representations import Embeddings, stack_layers
 from braintune.neural.ridge import FLAT, Select, fit_fold, square_terms
 from braintune.neural.units import by_group
+
+#: Bytes of inner products between responses that are kept at a time; they limit the permutations.
+MOST_BYTES = {"cpu": 2**32, "cuda": 2**35}
 
 
 def encode(
@@ -76,7 +80,7 @@ def encode(
 
     Notes
     -----
-    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli.
+    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli, see :func:`fitting_orders`.
 
     References
     ----------
@@ -108,6 +112,19 @@ def encode(
                 lifted = _influence(hat, targets.inner[at], fold).cpu().numpy()
                 influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
+
+
+def fitting_orders(orders: np.ndarray, n_targets: int, folds: Sequence[Fold], device: torch.device) -> np.ndarray:
+    """Return as many of the permuted labels as fit into memory, the first ones, and warn if these are not all."""
+    pairs = max(len(fold.train) * (len(fold.train) + 1) // 2 + len(fold.train) * len(fold.test) for fold in folds)
+    most = max(0, MOST_BYTES.get(device.type, MOST_BYTES["cpu"]) // (4 * n_targets * pairs) - 1)
+    if most < len(orders):
+        warnings.warn(
+            f"permutations: {most} of {len(orders)} are used for encoding, as many as fit into memory with {n_targets} "
+            "regions of participants; name fewer `participants` or `regions` for more",
+            stacklevel=2,
+        )
+    return orders[:most]
 
 
 class _Known(NamedTuple):
@@ -249,7 +266,7 @@ def encode_brain(
         keys += [(participant, region) for region in regions]
         found.append(gram_matrices(list(regions.values()), True, device, list(regions), least=1))
     targets = Grams(*(torch.cat(parts) for parts in zip(*((g.inner, g.mean, g.width) for g in found), strict=True)))
-    orders = permutations(brain.stimuli, design, study)
+    orders = fitting_orders(permutations(brain.stimuli, design, study), len(keys), folds, device)
     alone = len(brain.participants) == 1
     encoded, null, each = encode(layers, targets, folds, alphas(study), study.select, orders, readouts, alone)
     where = pd.DataFrame(keys, columns=["participant", "region"])

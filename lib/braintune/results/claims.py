@@ -67,6 +67,11 @@ class Ledger:
         """The run that is judged."""
         return next(iter(self.evidence.values())).study
 
+    def first(self, direction: str) -> list[Evidence]:
+        """Return the evidence of every brain data set in one direction, at the first readout that there is."""
+        here = {e.brain: e for e in reversed(self.everything) if e.direction == direction}
+        return [here[brain] for brain in self.evidence if brain in here]
+
     def of(self, brain: str) -> list[Verdict]:
         """Return the verdicts of one brain data set."""
         return [verdict for verdict in self.verdicts if verdict.brain == brain]

@@ -6,6 +6,7 @@ Error bars are 95 % t intervals over participants (of each participant's mean ov
 says otherwise; with one participant there are none.
 """
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.results import style, tables
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
-from braintune.results.tables import ALL, ARMS, CHANCE, READOUTS
+from braintune.results.tables import ALL, ARMS, CHANCE, first_readout
 
 #: Controls that are drawn by layer, and their lines.
 CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
@@ -33,6 +34,9 @@ CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":
 SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted with measured"}
 #: Direction → what it does, for a title.
 DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence to brain"}
+
+#: Why a figure of one direction is empty.
+NOT_RUN = "the run leaves this direction out"
 
 #: Figure → its words: `text` (the caption), `alt` (one line for a screen reader), `brain` (false: no brain data in it).
 CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -134,6 +138,8 @@ def movement(table: pd.DataFrame) -> Figure:
 
 def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by region and method, one panel a brain data set, in its main fold design."""
+    if scores.empty:
+        return nothing(NOT_RUN)
     brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
     heights = [rows["region"].nunique() for rows in brains.values()]
     figure, column = plt.subplots(
@@ -243,6 +249,8 @@ def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by layer and method in each brain's main region, one panel a brain and fold design."""
+    if table.empty:
+        return nothing(NOT_RUN)
     rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
     figure, parts = panels(_by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
     for axes, part in parts:
@@ -259,33 +267,59 @@ def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
 
 
 def forest(answers: pd.DataFrame, margin: float) -> Figure:
-    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, at the best layer, a panel a direction.
+    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, a panel a direction.
 
-    For `answers` see :func:`braintune.results.meta_analysis.answer_table`; the margin, a part of the signal, is drawn
-    as a band. The combined line has the interval of the mean, and thinner the prediction interval of a further set.
+    For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
+    margin, a part of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a
+    thin line, the prediction interval of a further set. Lines that leave the picture end in an arrow.
     """
-    shown = answers[answers["readout"] == READOUTS[0]]
+    shown = first_readout(answers)
     if shown["difference"].isna().all():
         return nothing("in no brain data set can anything be concluded about the tuning methods")
+    ends = shown.loc[shown["brain"] != ALL, ["difference", "low", "high"]]
+    edge = 1.1 * max(float(np.nanmax(np.abs(ends))), 1.5 * margin)
     parts = {f"{name}: {DIRECTIONS[name]}": rows for name, rows in shown.groupby("direction", sort=False)}
-    figure, drawn = panels(parts, columns=2, size=(4.2, 0.45 * shown["brain"].nunique() + 0.8), sharex=True)
+    size = (6.2, 0.4 * shown["brain"].nunique() + 0.55)
+    figure, drawn = panels(parts, columns=1, size=size, sharex=True)
     for axes, rows in drawn:
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
+        axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
+        style.name_rows(axes, [textwrap.fill(who, 28) for who in rows["who"]])
+        axes.set_xlim(-edge, edge)
         for place, row in enumerate(rows.itertuples()):
-            whole = row.brain == ALL
-            if not np.isfinite(row.difference):
-                axes.text(0, place, " no evidence possible" if row.closed else " not combined", va="center", fontsize=8)
-                continue
-            look = {"color": "black", "linewidth": 2.5 if whole else 1.5, "solid_capstyle": "butt"}
-            axes.plot([row.low, row.high], [place, place], **look)
-            if whole:
-                axes.plot([row.lowest, row.highest], [place, place], color="black", linewidth=0.8)
-            axes.plot(row.difference, place, "D" if whole else "o", color="black", markersize=7 if whole else 5)
-        style.name_rows(axes, rows["who"].tolist())
-        axes.set(xlabel="prompt-tuned minus fine-tuned, part of the untuned signal")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+            _forest_row(axes, place, row)
+        axes.text(1.03, 1.03, "effect (95 % interval)", transform=axes.transAxes, va="bottom", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(style.signed_percent)
+    drawn[-1][0].set_xlabel(
+        "← fine-tuned is better   |   prompt-tuned is better →\n"
+        "prompt-tuned minus fine-tuned, part of the untuned model's signal",
+        fontsize=9,
+    )
     return with_legend(figure)
+
+
+def _forest_row(axes: plt.Axes, place: int, row: Any) -> None:
+    """Draw one row of a forest plot, with its numbers at the right."""
+    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
+    if not np.isfinite(row.difference):
+        why = "no evidence possible" if row.closed else "not combined"
+        axes.text(1.03, place, why, color=COLOURS["untuned"], style="italic", **beside)
+        return
+    edge, whole = axes.get_xlim()[1], row.brain == ALL
+    low, high = (row.lowest, row.highest) if whole else (row.low, row.high)
+    look = {"color": "black", "linewidth": 1 if whole else 1.8}
+    axes.plot(np.clip([low, high], -edge, edge), [place, place], **look)
+    for sign, end in ((-1, low), (1, high)):
+        if sign * end > edge:
+            axes.plot(sign * edge, place, "<" if sign < 0 else ">", color="black", markersize=6, clip_on=False)
+    if whole and np.isfinite(row.low):
+        corners = [(row.low, place), (row.difference, place - 0.2), (row.high, place), (row.difference, place + 0.2)]
+        axes.fill(*zip(*corners, strict=True), color="black")
+    else:
+        axes.plot(row.difference, place, "s", color="black", markersize=6)
+    axes.text(1.03, place, style.percent_text(row.difference, row.low, row.high), **beside)
 
 
 def leakage(scores: pd.DataFrame) -> Figure:

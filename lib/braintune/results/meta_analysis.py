@@ -18,8 +18,11 @@ from braintune.datasets.brains.registry import participants_label
 from braintune.results import statistics, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
+from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
 
+#: What inference is over → the same in the plural.
+_UNITS = {"participant": "participants", "group of stimuli": "groups of stimuli", "brain data set": "data sets"}
 _NUMBERS = ["difference", "low", "high", "lowest", "highest", "p"]
 
 
@@ -51,8 +54,7 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         known = effects(ledger, direction, readout)
         where = {"direction": direction, "readout": readout}
         for e in here:
-            people = participants_label(e.brain, e.scores["participant"].nunique())
-            row = where | {"brain": e.brain, "who": people, "n": len(e.margins.units), "over": e.margins.kind}
+            row = where | {"brain": e.brain, "who": _who(e), "n": len(e.margins.units), "over": e.margins.kind}
             row |= {"closed": e.closed}
             if effect := known.get(e.brain):
                 low, high = effect.interval(ledger.study.fdr)
@@ -61,7 +63,8 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         if here:
             found = combine(known.values(), ledger.study)
             bounds = {"low": found.low, "high": found.high, "lowest": found.further[0], "highest": found.further[1]}
-            row = where | {"brain": tables.ALL, "who": "all data sets", "n": found.n, "over": "brain data set"}
+            who = "all data sets" if found.estimate is None else f"{found.n} data sets combined"
+            row = where | {"brain": tables.ALL, "who": who, "n": found.n, "over": "brain data set"}
             rows.append(row | {"closed": "", "difference": found.estimate} | bounds)
     columns = ["direction", "readout", "brain", "who", *_NUMBERS, "n", "over", "closed"]
     return pd.DataFrame(rows).reindex(columns=columns).astype(dict.fromkeys(_NUMBERS, float))
@@ -89,10 +92,55 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["direction", "readout", "without", "difference", "low", "high"])
 
 
+def _who(e: Evidence) -> str:
+    return participants_label(e.brain, e.scores["participant"].nunique())
+
+
 def _without(effect: Contrast, seed: int) -> Contrast:
     return replace(effect, values=np.delete(effect.values, seed, 1))
 
 
-def overall(ledger: Ledger, direction: str = "decoding", readout: str = "best") -> Finding:
-    """Return the combined answer in one direction at one readout, in numbers and words."""
-    return combine(effects(ledger, direction, readout).values(), ledger.study)
+def overall(ledger: Ledger, direction: str = "decoding") -> Finding:
+    """Return the combined answer in one direction at the first readout that there is, in numbers and words."""
+    return combine([e.difference(e.region) for e in ledger.first(direction) if not e.closed], ledger.study)
+
+
+# --- in words ----------------------------------------------------------------------------------------------------
+
+
+def answer_summary(ledger: Ledger) -> pd.DataFrame:
+    """Return :func:`answer_table` in words, for a page."""
+    table = answer_table(ledger)
+    uncombined = table["difference"].isna() & (table["closed"] == "")
+    words = {
+        "brain data": table["who"],
+        "prompt-tuned minus fine-tuned": _in_percent(table, "difference"),
+        "in a further set": _in_percent(table, "lowest", "highest"),
+        "permutation p": table["p"],
+        "over": table["n"].astype(str) + " " + table["over"].map(_UNITS),
+        "note": table["closed"].mask(uncombined, "it takes two data sets"),
+    }
+    return _conditions(table).assign(**words)
+
+
+def sensitivity_summary(ledger: Ledger) -> pd.DataFrame:
+    """Return :func:`sensitivity` in words, for a page."""
+    table, who = sensitivity(ledger), {e.brain: _who(e) for e in ledger.everything}
+    effect = {"prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
+    return _conditions(table).assign(**{"left out": table["without"].replace(who)} | effect)
+
+
+def _conditions(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["direction"]].assign(layer=table["readout"].map(tables.READOUT_NAMES))
+
+
+def _in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | None]:
+    """Write effects with their intervals, or from `value` to `end`; None where there is nothing."""
+    written: list[str | None] = []
+    for row in table.to_dict("records"):
+        low, high = (row[name] for name in ((value, end) if end else ("low", "high")))
+        interval = f"{low:+.1%} to {high:+.1%}" if np.isfinite([low, high]).all() else None
+        if not end and np.isfinite(row[value]):
+            interval = f"{row[value]:+.1%}" + (f" ({interval})" if interval else "")
+        written.append(interval)
+    return written

@@ -144,7 +144,6 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 #: How the effect of a claim is written, where it is no part of the signal.
 UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
-READOUT_NAMES = {"best": "best layer", "analysis": "analysis layer"}
 
 
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
@@ -159,7 +158,7 @@ def headline(scores: pd.DataFrame, e: Evidence) -> str:
 
 def _methods(e: Evidence) -> tuple[str, Finding | None]:
     """Compare the two methods in the main region of one brain: the answer in words, and the difference."""
-    words = SENTENCES["methods"]
+    words = SENTENCES["methods"] | SENTENCES["methods of"][e.direction]
     if e.closed:
         return words["closed"].format(why=e.closed), None
     effect = e.difference(e.region)
@@ -173,7 +172,8 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def _people(e: Evidence) -> str:
-    return participants_label(e.brain, e.scores["participant"].nunique())
+    people = participants_label(e.brain, e.scores["participant"].nunique())
+    return f"an {people}" if people.startswith("average") else people
 
 
 def _where(e: Evidence) -> str:
@@ -222,6 +222,20 @@ def _effect(found: Finding, unit: str = "+.1%") -> str:
     return f"{found.estimate:{unit}}{interval}"
 
 
+def combined_answer(ledger: Ledger) -> str:
+    """Say what all brain data sets give together in each direction, or why they are not combined."""
+    words, sentences = SENTENCES["combined"], []
+    for direction in tables.TESTED:
+        here, found = ledger.first(direction), meta_analysis.overall(ledger, direction)
+        case = "absent" if not here else "too few" if found.estimate is None else "effect"
+        numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}
+        if found.estimate is not None:
+            numbers |= {"effect": _effect(found), "further": "{:+.1%} and {:+.1%}".format(*found.further)}
+        sentence = words[case].format(direction=direction, **numbers)
+        sentences.append(sentence[:1].upper() + sentence[1:])
+    return " ".join(sentences)
+
+
 def ledger_list(ledger: Ledger) -> HTML:
     """Show the verdicts of every brain data set, claim by claim; a simulated brain is labelled so."""
     parts = []
@@ -242,7 +256,7 @@ def _entry(v: Verdict) -> str:
         chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
         numbers.append(f"probability of this rule to say supported: {chances}")
     if v.readout:
-        numbers.append(f"decoding at the {READOUT_NAMES[v.readout]}")
+        numbers.append(f"decoding at the {tables.READOUT_NAMES[v.readout]}")
         numbers += [f"{_condition(where)}: {verdict}" for where, verdict in v.elsewhere.items()]
     mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
     claim = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
@@ -251,7 +265,7 @@ def _entry(v: Verdict) -> str:
 
 def _condition(where: str) -> str:
     direction, readout = where.split(", ")
-    return f"{direction} at the {READOUT_NAMES[readout]}"
+    return f"{direction} at the {tables.READOUT_NAMES[readout]}"
 
 
 def rule_table() -> pd.DataFrame:
@@ -369,6 +383,7 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
         "permutations": str(int(results.null["permutation"].max()) + 1 if len(results.null) else 0),
         "topics": _topics(scores),
         "headline": " ".join(headline(scores, e) for e in ledger.evidence.values()),
+        **of_encoding(results, ledger),
         "signs": f"{checks.summary(signs)}.",
         "rules": rule_table(),
         "signs_table": sign_table(signs),
@@ -378,13 +393,41 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
     return quoted | _of_ledger(ledger)
 
 
+def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the other direction; the same sentence everywhere if the run leaves it out."""
+    here = ledger.first("encoding")
+    if not here:
+        return {f"encoding_{name}": SENTENCES["no encoding"] for name in ("methods", "headline", "above_null")}
+    scores = results.scores[results.scores["direction"] == "encoding"]
+    above = tables.null_summary(results.scores, results.null, "encoding")
+    known = {"found": int((above["p"] < results.study.fdr).sum()), "all": len(above)}
+    return {
+        "encoding_methods": _one_sentence([(e, *_methods(e)) for e in here]),
+        "encoding_headline": _correlations(tables.first_readout(scores), here),
+        "encoding_above_null": SENTENCES["encoding above null"].format(**known),
+    }
+
+
+def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFrame:
+    """Return the correlation of each kind of representation in the main region of each brain, and the difference."""
+    means = tables.by_method(tables.judged(scores), "correlation").set_index("brain").loc[[e.brain for e in here]]
+    shown = ["region", "folds", *(method for method in ("untuned", *ARMS) if method in means)]
+    effects = [_methods(e)[1] for e in here]
+    table = means[shown].reset_index(drop=True).rename(columns={name: f"{name} (r)" for name in shown[2:]})
+    table.insert(0, "brain data", [participants_label(e.brain, e.scores["participant"].nunique()) for e in here])
+    return table.assign(**{"prompt-tuned minus fine-tuned": [None if f is None else _effect(f) for f in effects]})
+
+
 def _of_ledger(ledger: Ledger) -> dict[str, Any]:
+    left_out = meta_analysis.sensitivity_summary(ledger)
     return {
         "verdicts": verdicts(ledger),
         "ledger": ledger_list(ledger),
         "by_region": claims.task_table(ledger, regions=True),
         "background": background_table(ledger),
-        "over_brains": meta_analysis.overall(ledger).sentence,
+        "combined": combined_answer(ledger),
+        "answer_table": meta_analysis.answer_summary(ledger),
+        "sensitivity": left_out if len(left_out) else SENTENCES["not sensitive"],
     }
 
 
@@ -402,13 +445,14 @@ def of_answer(own: Ledger, real: Results, ledger: Ledger) -> dict[str, str]:
     if answer is own:
         brains = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
         source = SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
-    return {f"answer_{name}": sentence for name, sentence in brief(answer).items()} | {"answer_source": source}
+    said = brief(answer) | {"source": source, "combined": combined_answer(answer)}
+    return {f"answer_{name}": sentence for name, sentence in said.items()}
 
 
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
     """Return what the jobs took in this run: a table, and for each step in words."""
     table = tables.cost_table(costs)
-    quoted: dict[str, str | HTML] = {"costs": show(table, digits=1)}
+    quoted: dict[str, str | HTML] = {"costs": show(table, digits=1), "took_encoding": SENTENCES["no time"]}
     for row in table.itertuples(index=False):
         quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
     return quoted

@@ -99,7 +99,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     References
     ----------
     .. [1] Paule & Mandel (1982) for the variance between sets, Knapp & Hartung (2003) for the interval, both as in
-       statsmodels ``combine_effects``.
+       statsmodels ``combine_effects``. Where few sets happen to agree, Knapp and Hartung's error is too small, so it
+       is taken to be at least the usual one, as Röver, Knapp & Friede (2015) recommend.
     """
     from statsmodels.stats.meta_analysis import combine_effects
 
@@ -109,15 +110,16 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of intervals of the single sets, which are not used
         found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
-        row = found.summary_frame().loc["random effect wls"]
-    estimate, low, high = (float(row[name]) for name in ("eff", "ci_low", "ci_upp"))
-    spread = float(stats.t.ppf(1 - alpha / 2, n - 1) * np.sqrt(found.tau2 + row["sd_eff"] ** 2))
+        rows = found.summary_frame().loc[["random effect", "random effect wls"]]
+    estimate, error = float(rows["eff"].iloc[0]), float(rows["sd_eff"].max())
+    half, spread = stats.t.ppf(1 - alpha / 2, n - 1) * np.array([error, np.sqrt(found.tau2 + error**2)])
+    low, high = float(estimate - half), float(estimate + half)
     sentence = (
         f"{estimate:+.1%} ({_percent(alpha)} interval {low:+.1%} to {high:+.1%}; in a further set "
         f"{estimate - spread:+.1%} to {estimate + spread:+.1%}; standard deviation between sets {found.tau2**0.5:.1%}; "
         f"{n} brain data sets)."
     )
-    further = estimate - spread, estimate + spread
+    further = float(estimate - spread), float(estimate + spread)
     return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further)
 
 

@@ -141,6 +141,22 @@ def with_legend(figure: Figure) -> Figure:
     return figure
 
 
+def signed_percent(part: float, _: Any = None) -> str:
+    """Write a part as a percentage with its sign: ``+3 %``, ``−10 %``, ``0 %``."""
+    return f"{_signed(part)} %"
+
+
+def percent_text(value: float, low: float, high: float) -> str:
+    """Write an effect with its interval in percent: ``+3 % (−1 to +7)``; alone where there is no interval."""
+    interval = f" ({_signed(low)} to {_signed(high)})" if np.isfinite([low, high]).all() else ""
+    return signed_percent(value) + interval
+
+
+def _signed(part: float) -> str:
+    whole = round(100 * part)
+    return f"{whole:+d}".replace("-", "−") if whole else "0"
+
+
 def nothing(reason: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure, axes = plt.subplots(figsize=(5, 1))

@@ -17,6 +17,7 @@ from braintune.neural.representations import READOUTS, analysis_layer
 ARMS = ("fine-tuned", "prompt-tuned")
 PREFIXES = ("zero-prefix", "random-prefix")
 CHANCE = 0.5
+READOUT_NAMES = {"best": "best layer", "analysis": "analysis layer"}
 #: Name of the row that combines all brain data sets.
 ALL = "all"
 #: Functional networks; what else a brain has beside `language` is a region of the language network.
@@ -149,7 +150,9 @@ def collect(study: Study, what: str) -> pd.DataFrame:
 
 
 def collect_encoding(study: Study, table: str) -> pd.DataFrame:
-    """Read the ``scores``, ``null`` or ``groups`` of the other direction over the run's brains."""
+    """Read the ``scores``, ``null`` or ``groups`` of the other direction; empty where a run leaves it out."""
+    if "encoding" not in study.directions:
+        return pd.DataFrame()
     files = [study.encoding_file(brain, table) for brain in study.brains]
     return pd.concat(map(store.read_table, files), ignore_index=True).assign(direction="encoding")
 

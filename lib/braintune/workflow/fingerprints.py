@@ -80,7 +80,7 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     settings = study.values(*STEPS[job.step].groups, MachineSettings).items()
     values = {name: value for name, value in settings if name not in GRID | {"directions"}}
     values["representations"] = [representation.name for representation in study.representations()]
-    if job.step == "rsa":  # it reads the tables of the run's own participants
+    if job.step in ("encoding", "rsa"):  # they read all of the run's own participants
         values["participants"] = participants(study, own["brain"])
     plugins = plugin_checksums(brain=own.get("brain", ""))
     for control in study.controls:

@@ -58,7 +58,9 @@ def draw_picture() -> Path:
     answers = meta_analysis.answer_table(claims.judge(real))
     path = FOLDER / "real" / "answer.svg"
     with store.atomic(path) as temporary:
-        figures.forest(answers, real.study.margin).savefig(temporary, format="svg", metadata={"Date": None})
+        figures.forest(answers, real.study.margin).savefig(
+            temporary, format="svg", bbox_inches="tight", metadata={"Date": None}
+        )
     return path
 
 
