@@ -161,7 +161,7 @@ class BrainSettings(Settings):
         [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
     )
     nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(
-        None,
+        [],
         "what is regressed out of responses and embeddings: words, their log, characters, seconds of a sentence; null "
         "takes those in which the sentences differ (characters only if they have equally many words)",
     )

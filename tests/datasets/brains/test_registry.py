@@ -199,7 +199,8 @@ class TestNuisance:
         }  # fmt: skip
 
     def test_it_is_regressed_out_of_simulated_responses(self):
-        run = Study.make({"topics": 2, "passages": 8, "sentences_per_passage": 2, "regions": ["IFG"]})
+        small = {"topics": 2, "passages": 8, "sentences_per_passage": 2, "regions": ["IFG"]}
+        run = Study.make(small | {"nuisance": None})
         data = load_brain(run, "simulated")
         design = np.column_stack([np.ones(16), data.stimuli.nuisance])
         left = data.load("S01")["IFG"]
