@@ -105,7 +105,7 @@ calibrate: setup
 	@$(BIN)/python tests/studies/calibrate.py
 
 reference: setup
-	@$(call run_chain,reference,$(OPTIONS) --until decoding rsa)
+	@$(call run_chain,reference,$(OPTIONS) --until decoding encoding rsa)
 	@$(BIN)/python -m braintune record reference
 
 clean:

@@ -264,7 +264,7 @@ def test_the_book_is_printed(built, monkeypatch):
     whole = build.stage
 
     def small(run, executed, source):
-        assert len(executed) == 5  # one notebook of each step
+        assert len(executed) == 6  # one notebook of each step
         whole(run, executed, source)
         shutil.rmtree(source / "book" / "results")
         for page in (source / "book").rglob("*.*"):
@@ -279,7 +279,7 @@ def test_the_book_is_printed(built, monkeypatch):
     monkeypatch.setattr(build, "stage", small)
     reader = PdfReader(pdf.make_pdf(str(built.profile)))
     sheets = [" ".join(sheet.extract_text().split()) for sheet in reader.pages]
-    assert "Run tiny" in sheets[0] and "simulated" in sheets[0] and "the other 4" in sheets[0]  # 9 notebooks, 5 steps
+    assert "Run tiny" in sheets[0] and "simulated" in sheets[0] and "the other 4" in sheets[0]  # 10 notebooks, 6 steps
     assert "The question" in sheets[1] and "What follows" in sheets[2] and "It is the hidden answer." in sheets[2]
     assert not [sheet for sheet in sheets[1:] if "Search" in sheet or "Run tiny" in sheet]  # no menu, no banner
     assert len(reader.outline) > 0
