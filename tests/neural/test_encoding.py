@@ -70,6 +70,21 @@ def test_equals_scikit_learn(d, v, select):
         np.testing.assert_allclose(found["correlation"][:, place, 0], expected, atol=1e-4)
 
 
+def test_without_standardising_dimensions_keep_their_scale():
+    rng = np.random.default_rng(3)
+    embedding = rng.normal(size=(60, 8)) * np.geomspace(0.01, 10, 8) + 100
+    responses, folds = embedding @ rng.normal(size=(8, 2)), make_folds(make_stimuli(60), "shuffled", STUDY)
+    found, *_ = encoding.encode([embedding], targets(responses), folds, ALPHAS, standardise=False)
+    target = StandardScaler().fit_transform(responses)
+    for (train, test, _), choice, score in zip(
+        folds, found["choice"][:, 0, 0].astype(int), found["correlation"][:, 0, 0], strict=True
+    ):
+        known = embedding[train] - embedding[train].mean(0)
+        alpha = ALPHAS[choice] * (known**2).sum() / len(train)
+        predicted = Ridge(alpha).fit(known, target[train]).predict(embedding[test] - embedding[train].mean(0))
+        assert score == pytest.approx(pooled(predicted, target[test]), abs=1e-4)
+
+
 def test_permuted_labels_and_readouts_repeat_the_whole_analysis():
     rng = np.random.default_rng(1)
     layers = [rng.normal(size=(48, d)) for d in (8, 20, 70)]

@@ -94,7 +94,7 @@ class TestBrief:
     @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.5, 1, 1), (0.6, 1, 0)])
     def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self, gain, better, worse):
         one, two = ledger_of(0.5), ledger_of(gain, brain="pereira2018-exp1")
-        both = claims.Ledger(one.evidence | two.evidence, (*one.verdicts, *two.verdicts))
+        both = claims.Ledger((*one.verdicts, *two.verdicts), (*one.everything, *two.everything))
         said = prose.brief(both)["methods"]
         assert (said.count("decoded better"), said.count("decoded worse")) == (better, worse)
         assert said.count(" in 8 ") == 2

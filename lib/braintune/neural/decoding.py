@@ -11,7 +11,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.settings import DecodingSettings
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
-from braintune.neural.folds import Fold, main_design, make_folds, permutations, topics
+from braintune.neural.folds import Fold, judged_design, make_folds, permutations, topics
 from braintune.neural.grams import Block, Grams
 from braintune.neural.matching import GROUP_SCORES, SCORES, influence, scores
 from braintune.neural.representations import READOUTS, Embeddings, layer_grams
@@ -215,15 +215,16 @@ def decode_participant(
     names, readouts = readout_sets(items)
     tables, made = [], {}
     alone = len(brain.participants) == 1
-    designs = {design: make_folds(brain.stimuli, design, study) for design in study.designs}
-    for design, folds in designs.items():
+    main, _ = judged_design(brain.stimuli, study)
+    for design in study.designs:
+        folds = make_folds(brain.stimuli, design, study)
         if folds is None:
             warnings.warn(
                 f"{brain.name} has no {design} design: its stimuli have neither passages nor topics, and are no story",
                 stacklevel=2,
             )
             continue
-        judged = design == main_design([name for name, found in designs.items() if found])
+        judged = design == main
         orders = permutations(brain.stimuli, design, study) if judged else None
         decoded, null, each = decode(
             grams,
@@ -241,8 +242,6 @@ def decode_participant(
             groups = {name: by_group(values, folds, brain.stimuli, study) for name, values in each.items()}
             made["null"] = readout_table("permutation", list(regions), names, null).assign(folds=design)
             made["groups"] = readout_table("group", list(regions), names, groups).assign(folds=design)
-    if not tables:
-        raise BraintuneError(f"designs: {brain.name} knows none of {', '.join(study.designs)}; allowed here: shuffled")
     made = {"scores": pd.concat(tables, ignore_index=True), **made}
     for table in made.values():
         table.insert(0, "brain", brain.name)

@@ -25,7 +25,7 @@ from braintune.neural.decoding import alphas, readout_sets, readout_table, score
 from braintune.neural.folds import Fold, judged_design, permutations
 from braintune.neural.grams import Grams, gram_matrices
 from braintune.neural.representations import Embeddings, stack_layers
-from braintune.neural.ridge import FLAT, Select, fit_fold, square_terms
+from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold, fit_ridge, square_terms
 from braintune.neural.units import by_group
 
 #: Bytes of inner products between responses that are kept at a time; they limit the permutations.
@@ -41,6 +41,7 @@ def encode(
     orders: np.ndarray | None = None,
     readouts: Sequence[np.ndarray] = (),
     by_stimulus: bool = False,
+    standardise: bool = True,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Predict every target from every layer in every fold [1]_, also with permuted labels.
 
@@ -61,6 +62,8 @@ def encode(
         Of each set of layers, the one that fits best inside the training fold is read out.
     by_stimulus : bool
         Return the influence of every stimulus at the readouts.
+    standardise : bool
+        Z-score each dimension of a layer over the training stimuli; else it is only centred.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def encode(
     influence = np.zeros((n_targets, len(readouts), n if by_stimulus else 0))
     for f, fold in enumerate(folds):
         known = _Known.make(targets, fold, every)
-        found = [_score(layer, known, fold, relative, select) for layer in layers]
+        found = [_score(_fit(layer, fold, relative, select, standardise), known) for layer in layers]
         shape = (len(every), n_targets, len(layers))
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
         for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
@@ -108,7 +111,7 @@ def encode(
             null[:, :, r] += correlation.gather(2, best[:, :, None])[1:, :, 0].cpu().numpy() / len(folds)
             for layer in best[0].unique() if by_stimulus else ():
                 at = (best[0] == layer).nonzero()[:, 0]
-                hat = fit_fold(layers[layer], fold[:2], fold.inner, relative, select).hat[choice[0, at, layer]]
+                hat = _fit(layers[layer], fold, relative, select, standardise).hat[choice[0, at, layer]]
                 lifted = _influence(hat, targets.inner[at], fold).cpu().numpy()
                 influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
@@ -117,7 +120,7 @@ def encode(
 def fitting_orders(orders: np.ndarray, n_targets: int, folds: Sequence[Fold], device: torch.device) -> np.ndarray:
     """Return as many of the permuted labels as fit into memory, the first ones, and warn if these are not all."""
     pairs = max(len(fold.train) * (len(fold.train) + 1) // 2 + len(fold.train) * len(fold.test) for fold in folds)
-    most = max(0, MOST_BYTES.get(device.type, MOST_BYTES["cpu"]) // (4 * n_targets * pairs) - 1)
+    most = max(0, MOST_BYTES[device.type] // (4 * n_targets * pairs) - 1)
     if most < len(orders):
         warnings.warn(
             f"permutations: {most} of {len(orders)} are used for encoding, as many as fit into memory with {n_targets} "
@@ -149,11 +152,16 @@ class _Known(NamedTuple):
         return cls(torch.cat(triangles), torch.cat(cross), torch.cat(truth))
 
 
-def _score(
-    layer: np.ndarray, known: _Known, fold: Fold, alphas: torch.Tensor, select: Select
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, standardise: bool) -> Ridge:
+    if standardise:
+        return fit_fold(layer, fold[:2], fold.inner, alphas, select)
+    train, test = (torch.as_tensor(layer[i], dtype=torch.float64, device=alphas.device) for i in fold[:2])
+    mean = train.mean(0)
+    return fit_ridge(train - mean, test - mean, fold.inner, alphas, select)
+
+
+def _score(ridge: Ridge, known: _Known) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return fit, chosen penalty and correlation of every order and target."""
-    ridge = fit_fold(layer, fold[:2], fold.inner, alphas, select)
     fit, choice = ridge.fit(known.triangles @ ridge.terms.T).max(1)
     centred = ridge.hat - ridge.hat.mean(1, keepdim=True)
     shared = (known.cross @ centred.flatten(1).T).gather(1, choice[:, None])[:, 0]
@@ -268,7 +276,9 @@ def encode_brain(
     targets = Grams(*(torch.cat(parts) for parts in zip(*((g.inner, g.mean, g.width) for g in found), strict=True)))
     orders = fitting_orders(permutations(brain.stimuli, design, study), len(keys), folds, device)
     alone = len(brain.participants) == 1
-    encoded, null, each = encode(layers, targets, folds, alphas(study), study.select, orders, readouts, alone)
+    encoded, null, each = encode(
+        layers, targets, folds, alphas(study), study.select, orders, readouts, alone, study.standardise
+    )
     where = pd.DataFrame(keys, columns=["participant", "region"])
     tables = {
         "scores": score_table(where, items, encoded, study),

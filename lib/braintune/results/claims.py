@@ -10,6 +10,7 @@ verdict is that of decoding at the first, and says what the others give. Words o
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,13 @@ class Verdict:
 class Ledger:
     """All verdicts of a run, with the evidence by brain data set."""
 
-    evidence: dict[str, Evidence]  #: Of decoding, at the first readout.
     verdicts: tuple[Verdict, ...]
-    everything: tuple[Evidence, ...] = ()  #: In both directions, at both readouts.
+    everything: tuple[Evidence, ...]  #: In both directions, at both readouts.
+
+    @cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        """Brain → the evidence of decoding, at the first readout."""
+        return {e.brain: e for e in self.first("decoding")}
 
     @property
     def study(self) -> Study:
@@ -69,8 +74,8 @@ class Ledger:
 
     def first(self, direction: str) -> list[Evidence]:
         """Return the evidence of every brain data set in one direction, at the first readout that there is."""
-        here = {e.brain: e for e in reversed(self.everything) if e.direction == direction}
-        return [here[brain] for brain in self.evidence if brain in here]
+        here = [e for e in self.everything if e.direction == direction]
+        return list({e.brain: e for e in [*here, *reversed(here)]}.values())  # the order of the brains, their first
 
     def of(self, brain: str) -> list[Verdict]:
         """Return the verdicts of one brain data set."""
@@ -80,18 +85,17 @@ class Ledger:
 def judge(results: Results) -> Ledger:
     """Judge every claim for every brain data set of a run."""
     everything: list[Evidence] = []
-    found, verdicts = {}, []
+    verdicts = []
     for brain in results.study.brains:
         first, *others = here = evidence(results.of(brain), brain)
         everything += here
-        found[brain] = first
         for claim, rule in CLAIMS.items():
             verdict = rule(claim, first)
             if verdict.readout:
                 elsewhere = {f"{e.direction}, {e.readout}": rule(claim, e).verdict for e in others}
                 verdict = replace(verdict, elsewhere=elsewhere)
             verdicts.append(verdict)
-    return Ledger(found, tuple(verdicts), tuple(everything))
+    return Ledger(tuple(verdicts), tuple(everything))
 
 
 def evidence(results: Results, brain: str) -> list[Evidence]:

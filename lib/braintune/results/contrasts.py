@@ -138,15 +138,12 @@ class Margins:
             cube(means, people, "participant") if len(means) else np.zeros((len(regions), len(people), len(names)))
         )
         drawn = cube(null[null["permutation"] >= 0], orders, "permutation").swapaxes(0, 1)
-        if len(people) > 1 or groups is None or groups.empty:
-            return cls(
-                tuple(regions), tuple(people), "participant", representations, cube(scores, people, "participant"),
-                expected, drawn,
-            )  # fmt: skip
-        units = sorted(groups["group"].unique())
-        observed = cube(groups, units, "group")
-        expected = np.broadcast_to(expected, observed.shape)
-        return cls(tuple(regions), tuple(units), "group of stimuli", representations, observed, expected, drawn)
+        units, kind, observed = people, "participant", cube(scores, people, "participant")
+        if len(people) == 1 and groups is not None and len(groups):
+            units, kind = sorted(groups["group"].unique()), "group of stimuli"
+            observed = cube(groups, units, "group")
+            expected = np.broadcast_to(expected, observed.shape)
+        return cls(tuple(regions), tuple(units), kind, representations, observed, expected, drawn)
 
     @cached_property
     def seeds(self) -> list[int]:

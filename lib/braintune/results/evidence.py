@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
+from braintune.datasets.brains.registry import participants_label
 from braintune.results import statistics, tables
 from braintune.results.contrasts import Contrast, Margins
 from braintune.results.tables import ARMS, PREFIXES
@@ -31,6 +32,11 @@ class Evidence:
     scores: pd.DataFrame  #: The same scores, one row a participant, region and representation.
     closeness: pd.DataFrame  #: Finite rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.results.tables.gain`.
+
+    @property
+    def people(self) -> str:
+        """Who took part, in words."""
+        return participants_label(self.brain, self.scores["participant"].nunique())
 
     # --- what counts -----------------------------------------------------------------------------------------
 

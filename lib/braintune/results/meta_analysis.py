@@ -14,11 +14,9 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
-from braintune.datasets.brains.registry import participants_label
 from braintune.results import statistics, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
-from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
 
 #: What inference is over → the same in the plural.
@@ -54,7 +52,7 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         known = effects(ledger, direction, readout)
         where = {"direction": direction, "readout": readout}
         for e in here:
-            row = where | {"brain": e.brain, "who": _who(e), "n": len(e.margins.units), "over": e.margins.kind}
+            row = where | {"brain": e.brain, "who": e.people, "n": len(e.margins.units), "over": e.margins.kind}
             row |= {"closed": e.closed}
             if effect := known.get(e.brain):
                 low, high = effect.interval(ledger.study.fdr)
@@ -92,10 +90,6 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["direction", "readout", "without", "difference", "low", "high"])
 
 
-def _who(e: Evidence) -> str:
-    return participants_label(e.brain, e.scores["participant"].nunique())
-
-
 def _without(effect: Contrast, seed: int) -> Contrast:
     return replace(effect, values=np.delete(effect.values, seed, 1))
 
@@ -125,7 +119,7 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
 
 def sensitivity_summary(ledger: Ledger) -> pd.DataFrame:
     """Return :func:`sensitivity` in words, for a page."""
-    table, who = sensitivity(ledger), {e.brain: _who(e) for e in ledger.everything}
+    table, who = sensitivity(ledger), {e.brain: e.people for e in ledger.everything}
     effect = {"prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
     return _conditions(table).assign(**{"left out": table["without"].replace(who)} | effect)
 

@@ -172,8 +172,7 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def _people(e: Evidence) -> str:
-    people = participants_label(e.brain, e.scores["participant"].nunique())
-    return f"an {people}" if people.startswith("average") else people
+    return f"an {e.people}" if e.people.startswith("average") else e.people
 
 
 def _where(e: Evidence) -> str:
@@ -414,7 +413,7 @@ def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFram
     shown = ["region", "folds", *(method for method in ("untuned", *ARMS) if method in means)]
     effects = [_methods(e)[1] for e in here]
     table = means[shown].reset_index(drop=True).rename(columns={name: f"{name} (r)" for name in shown[2:]})
-    table.insert(0, "brain data", [participants_label(e.brain, e.scores["participant"].nunique()) for e in here])
+    table.insert(0, "brain data", [e.people for e in here])
     return table.assign(**{"prompt-tuned minus fine-tuned": [None if f is None else _effect(f) for f in effects]})
 
 
