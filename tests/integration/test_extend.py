@@ -74,7 +74,7 @@ print("RESULT", json.dumps({
     "decoded": sorted(set(decoded["representation"])), "folds": sorted(set(decoded["folds"])),
     "brains": {n: [b.participants, {r: x.shape for r, x in b.load(b.participants[-1]).items()}, b.simulated]
                for n, b in brains.items()},
-    "split": [n for n in brains for train, test, _ in folds[n] if set(passages[n][train]) & set(passages[n][test])],
+    "split": [n for n in brains for train, test, *_ in folds[n] if set(passages[n][train]) & set(passages[n][test])],
     "checksums": list(registry.data_checksums(profiles["reading"], "reading")),
 }))
 """

@@ -1,10 +1,12 @@
 """Decoding against the slow, obvious version; what must not matter; controls, nulls, tables and faults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from small_brains import ALPHAS, decode_one, make_brain, make_stimuli, make_study, noisy_pair, shuffled
 from test_matching import slow_scores
@@ -18,6 +20,7 @@ from braintune.datasets.brains.registry import load_brain
 from braintune.models.controls import user_vectors
 from braintune.neural import decoding, grams
 from braintune.neural.decoding import NULL_SCORES, decode
+from braintune.neural.folds import make_folds
 from braintune.neural.grams import gram_matrices
 from braintune.neural.matching import SCORES
 from braintune.neural.representations import analysis_layer, load_embeddings
@@ -40,7 +43,7 @@ def test_equals_the_slow_version(n, v, d, standardise):
     for g, responses in enumerate((voxels.astype(float), voxels[::-1].astype(float))):
         for i, raw in enumerate(embeddings):
             target = StandardScaler(with_std=standardise).fit_transform(raw.astype(float))
-            for f, (train, test, inner) in enumerate(folds):
+            for f, (train, test, inner, _) in enumerate(folds):
                 scaler = StandardScaler().fit(responses[train])
                 x, y = scaler.transform(responses[train]), target[train]
                 fit = slow_scale_free(x, y, inner, ALPHAS * v)
@@ -50,6 +53,45 @@ def test_equals_the_slow_version(n, v, d, standardise):
                 for name, value in (expected | {"choice": fit.argmax(), "fit": fit.max()}).items():
                     if not np.isnan(value):
                         assert found[name][f, g, i] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+def test_nuisance_is_regressed_out_of_both_sides_by_the_training_stimuli():
+    voxels, embedding = noisy_pair(60, 28, 9)
+    rng = np.random.default_rng(5)
+    stimuli = replace(make_stimuli(60), nuisance=rng.normal(size=(60, 2)))
+    voxels = voxels + 3 * stimuli.nuisance @ rng.normal(size=(2, 28))
+    embedding = embedding + stimuli.nuisance @ rng.normal(size=(2, 9))
+    folds = make_folds(stimuli, "shuffled", make_study())
+    found = decode_one(voxels, embedding, folds, standardise=False)
+    for f, fold in enumerate(folds):
+        fitted = LinearRegression().fit(stimuli.nuisance[fold.train], np.hstack([voxels, embedding])[fold.train])
+        left = np.hstack([voxels, embedding]) - fitted.predict(stimuli.nuisance)
+        plain = decode_one(left[:, :28], left[:, 28:], [fold._replace(nuisance=None)], standardise=False)
+        for name in ("pairwise", "margin", "fit"):
+            assert found[name][f, 0, 0] == pytest.approx(plain[name][0, 0, 0], rel=1e-3, abs=1e-4), name
+
+
+def test_a_code_without_content_is_not_lifted_by_nuisance():
+    """A regression fitted on all stimuli would take the same directions from both sides, and tell their order."""
+    rng, n = np.random.default_rng(0), 96
+    stimuli = replace(make_stimuli(n, np.arange(n) // 4), nuisance=rng.normal(size=(n, 3)))
+    folds, code = make_folds(stimuli, "grouped", make_study()), rng.normal(size=(n, 30))
+    found = [decode_one(rng.normal(size=(n, 60)), code, folds)["pairwise"].mean() for _ in range(20)]
+    assert abs(np.mean(found) - 0.5) < 3 * np.std(found) / 20**0.5
+
+
+def test_a_response_to_length_alone_is_not_decoded():
+    scores: dict[str, list[float]] = {"raw": [], "clean": []}
+    for seed in range(12):
+        rng, n = np.random.default_rng(seed), 96
+        length = rng.integers(3, 15, n).astype(float)
+        voxels = np.outer(length, rng.normal(size=40)) + rng.normal(size=(n, 40))
+        code = np.exp(-((length[:, None] - np.arange(3, 15)) ** 2))
+        for name, nuisance in {"raw": None, "clean": length[:, None]}.items():
+            folds = make_folds(replace(make_stimuli(n), nuisance=nuisance), "shuffled", make_study())
+            scores[name].append(decode_one(voxels, code, folds)["pairwise"].mean())
+    assert np.mean(scores["raw"]) > 0.65
+    assert abs(np.mean(scores["clean"]) - 0.5) < 3 * np.std(scores["clean"]) / 12**0.5
 
 
 def test_strong_shrinkage_leaves_the_margin_as_it_is():

@@ -1,11 +1,13 @@
 """Encoding against scikit-learn, its ceiling against the definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler
 from small_brains import ALPHAS, make_brain, make_stimuli, make_study
 from test_ridge import slow_scale_free
@@ -45,7 +47,7 @@ def pooled(predicted, truth):
 def slow(embedding, target, folds, select):
     """scikit-learn's prediction of every fold, and the correlation."""
     scores, d = [], embedding.shape[1]
-    for train, test, inner in folds:
+    for train, test, inner, _ in folds:
         scaler = StandardScaler().fit(embedding[train])
         known = scaler.transform(embedding[train])
         if select == "squared-error":
@@ -70,13 +72,28 @@ def test_equals_scikit_learn(d, v, select):
         np.testing.assert_allclose(found["correlation"][:, place, 0], expected, atol=1e-4)
 
 
+def test_nuisance_is_regressed_out_of_both_sides_by_the_training_stimuli():
+    rng = np.random.default_rng(4)
+    nuisance, embedding = rng.normal(size=(60, 2)), rng.normal(size=(60, 8))
+    responses = embedding @ rng.normal(size=(8, 3)) + 4 * nuisance @ rng.normal(size=(2, 3))
+    embedding += nuisance @ rng.normal(size=(2, 8))
+    folds = make_folds(replace(make_stimuli(60), nuisance=nuisance), "shuffled", STUDY)
+    found, *_ = encoding.encode([embedding], targets(responses), folds, ALPHAS)
+    standard = StandardScaler().fit_transform(responses)
+    for fold, score in zip(folds, found["correlation"][:, 0, 0], strict=True):
+        both = np.hstack([standard, embedding])
+        left = both - LinearRegression().fit(nuisance[fold.train], both[fold.train]).predict(nuisance)
+        plain = slow(left[:, 3:], left[:, :3], [fold._replace(nuisance=None)], "scale-free")
+        assert score == pytest.approx(plain[0], abs=1e-4)
+
+
 def test_without_standardising_dimensions_keep_their_scale():
     rng = np.random.default_rng(3)
     embedding = rng.normal(size=(60, 8)) * np.geomspace(0.01, 10, 8) + 100
     responses, folds = embedding @ rng.normal(size=(8, 2)), make_folds(make_stimuli(60), "shuffled", STUDY)
     found, *_ = encoding.encode([embedding], targets(responses), folds, ALPHAS, standardise=False)
     target = StandardScaler().fit_transform(responses)
-    for (train, test, _), choice, score in zip(
+    for (train, test, *_), choice, score in zip(
         folds, found["choice"][:, 0, 0].astype(int), found["correlation"][:, 0, 0], strict=True
     ):
         known = embedding[train] - embedding[train].mean(0)

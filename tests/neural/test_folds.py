@@ -14,7 +14,7 @@ def check_folds(folds, groups, gap=0):
     """Every stimulus is tested once; what belongs together, or is within the gap, is never on both sides; same inside."""
     n = len(groups)
     assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(n))
-    for train, test, inner in folds:
+    for train, test, inner, _ in folds:
         assert sorted(np.concatenate([tested for _, tested in inner])) == list(range(len(train)))
         for kept, tested in [(train, test), *((train[k], train[t]) for k, t in inner)]:
             assert not set(groups[kept]) & set(groups[tested]) and (np.diff(kept) > 0).all()
@@ -48,7 +48,7 @@ def test_grouped_folds_never_split_a_passage(sizes, n_folds, seed):
 def test_story_blocks_keep_their_distance(n, blocks, gap):
     folds = make_folds(make_stimuli(n, contiguous=True), "grouped", make_study(blocks=blocks, gap=gap))
     check_folds(folds, np.arange(n), gap)
-    for train, test, _ in folds:
+    for train, test, *_ in folds:
         assert (np.diff(test) == 1).all() and np.abs(train[:, None] - test).min() == gap + 1
 
 

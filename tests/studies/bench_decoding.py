@@ -28,7 +28,7 @@ from sklearn.model_selection import PredefinedSplit
 from threadpoolctl import threadpool_limits
 
 from braintune.core.base import REPOSITORY
-from braintune.core.preprocess import regress_out, zscore_varying
+from braintune.core.preprocess import zscore_varying
 from braintune.core.store import write_json
 from braintune.core.study import Study
 from braintune.datasets.brains.base import Stimuli
@@ -170,7 +170,7 @@ def decode_with(
     """Return the pairwise accuracy of each representation, mean over folds."""
     targets = np.stack([zscore_varying(embedding) for embedding in embeddings], 1).astype(np.float32)
     found = []
-    for train, test, inner in folds:
+    for train, test, inner, _ in folds:
         mean, spread = voxels[train].mean(0), voxels[train].std(0)
         scaled = (voxels[np.concatenate([train, test])] - mean) / np.where(spread > 0, spread, np.inf)
         centre = targets[train].mean(0)
@@ -225,8 +225,6 @@ def accuracy(show: Callable[..., None]) -> None:
     study = Study.load("real")
     brain = load_brain(study, "pereira2018-exp1")
     layers = stimulus_means(embed(load_backbone(study.backbone), brain.stimuli.sentences), brain.stimuli)
-    if brain.stimuli.nuisance is not None:
-        layers = regress_out(layers.swapaxes(0, 1), brain.stimuli.nuisance).swapaxes(0, 1)
     layers, folds = list(layers[[0, 3, 6]]), make_folds(brain.stimuli, "shuffled", STUDY)
     regions = {name: next(iter(brain.load(name).values())) for name in brain.participants}
     for select in ("scale-free", "squared-error"):

@@ -1,27 +1,51 @@
-"""Z-scoring, detrending, regressing out."""
+"""Z-scoring, detrending, regressing out of nuisance regressors."""
 
 import numpy as np
 
 
-def regress_out(values: np.ndarray, nuisance: np.ndarray) -> np.ndarray:
-    """Regress nuisance regressors, and the mean, out of responses or embeddings by least squares over all stimuli.
+def confound_regression(nuisance: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what predicts any values from nuisance regressors and a constant: ``design @ (solve @ values[train])``.
 
-    The residuals are uncorrelated with the regressors over the stimulus set, so no linear decoder can use them.
+    The regression is fitted on the training stimuli alone [1]_: fitted on all of them it would leave residuals that
+    know the test stimuli, and codes without any content would be decoded.
 
     Parameters
     ----------
-    values : array of shape (n_stimuli, ...)
     nuisance : array of shape (n_stimuli, n_regressors)
+        Regressors may be copies of each other.
+    train : int array of shape (n_train,)
 
     Returns
     -------
-    array of the shape and type of `values`
+    design : array of shape (n_stimuli, n_regressors + 1)
+    solve : array of shape (n_regressors + 1, n_train)
+
+    References
+    ----------
+    .. [1] Snoek, Miletić & Scholte (2019). How to control for confounds in decoding analyses of neuroimaging data.
+       NeuroImage 184, 741-760.
     """
     design = np.column_stack([np.ones(len(nuisance)), zscore(nuisance)])
-    parts = np.linalg.svd(design, full_matrices=False)
-    basis = parts.U[:, 1e-10 * parts.S[0] < parts.S]  # regressors may be copies of each other
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    return (flat - basis @ (basis.T @ flat)).reshape(values.shape).astype(values.dtype)
+    return design, np.linalg.pinv(design[train], rcond=1e-10)
+
+
+def regress_out(values: np.ndarray, nuisance: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Take out of values what :func:`confound_regression` predicts; columns that it predicts wholly become 0.
+
+    Parameters
+    ----------
+    values : array of shape (n_stimuli, n_columns)
+    nuisance : array of shape (n_stimuli, n_regressors)
+    train : int array of shape (n_train,)
+
+    Returns
+    -------
+    array of the shape of `values`, float64
+    """
+    design, solve = confound_regression(nuisance, train)
+    left = values - design @ (solve @ values[train].astype(np.float64))
+    lengths = [np.linalg.norm(part[train], axis=0) for part in (left, values)]
+    return np.where(lengths[0] > 1e-6 * lengths[1], left, 0)
 
 
 def detrend(scans: np.ndarray, order: int) -> np.ndarray:

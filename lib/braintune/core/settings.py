@@ -161,9 +161,9 @@ class BrainSettings(Settings):
         [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
     )
     nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(
-        [],
-        "what is regressed out of responses and embeddings: words, their log, characters, seconds of a sentence; null "
-        "takes those in which the sentences differ (characters only if they have equally many words)",
+        None,
+        "what is regressed out of responses and embeddings, in every fold: words, their log, characters, seconds of a "
+        "sentence; null takes those in which the sentences differ (characters only if they have equally many words)",
     )
     detrend_order: int = _parameter(
         12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1

@@ -18,7 +18,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.device import pick_device
-from braintune.core.preprocess import regress_out
 from braintune.core.store import write_arrays
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, Stimuli, stimulus_means
@@ -207,8 +206,6 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
                 row |= {"truncated": tokens.truncated, "cosine": _cosine(embedding[-1], untuned)}
             else:
                 embedding = source[None]
-            if stimuli.nuisance is not None:  # as in the responses
-                embedding = regress_out(embedding.swapaxes(0, 1), stimuli.nuisance).swapaxes(0, 1)
             if not np.isfinite(embedding).all():
                 raise BraintuneError(
                     f"representation {representation.name!r} of {brain.name!r} holds non-finite values; its tuning "

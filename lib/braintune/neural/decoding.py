@@ -81,7 +81,7 @@ def decode(
 
     Notes
     -----
-    Memory is bounded by twice the Gram matrices plus one :class:`Ridge` per region.
+    Memory is bounded by three times the Gram matrices plus one :class:`Ridge` per region.
     """
     for name, responses in regions.items():
         if responses.ndim != 2 or not np.isfinite(responses).all():
@@ -98,8 +98,10 @@ def decode(
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
     sets = [torch.tensor(members, device=device) for members in readouts]
     member = None if groups is None else torch.as_tensor(groups, device=device)
+    everything = grams
     for f, fold in enumerate(folds):
-        ridges = [fit_fold(values, fold[:2], fold.inner, relative, select) for values in regions.values()]
+        grams = everything.without(fold.nuisance, fold.train)
+        ridges = [fit_fold(fold.clean(values), fold[:2], fold.inner, relative, select) for values in regions.values()]
         terms = torch.cat([ridge.terms for ridge in ridges])
         fits = _fits(ridges, grams.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]

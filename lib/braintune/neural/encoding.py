@@ -100,7 +100,8 @@ def encode(
     null = np.zeros((len(every) - 1, n_targets, len(readouts)))
     influence = np.zeros((n_targets, len(readouts), n if by_stimulus else 0))
     for f, fold in enumerate(folds):
-        known = _Known.make(targets, fold, every)
+        left = targets.without(fold.nuisance, fold.train)
+        known = _Known.make(left, fold, every)
         found = [_score(_fit(layer, fold, relative, select, standardise), known) for layer in layers]
         shape = (len(every), n_targets, len(layers))
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
@@ -112,7 +113,7 @@ def encode(
             for layer in best[0].unique() if by_stimulus else ():
                 at = (best[0] == layer).nonzero()[:, 0]
                 hat = _fit(layers[layer], fold, relative, select, standardise).hat[choice[0, at, layer]]
-                lifted = _influence(hat, targets.inner[at], fold).cpu().numpy()
+                lifted = _influence(hat, left.inner[at], fold).cpu().numpy()
                 influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
 
@@ -153,6 +154,7 @@ class _Known(NamedTuple):
 
 
 def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, standardise: bool) -> Ridge:
+    layer = fold.clean(layer)
     if standardise:
         return fit_fold(layer, fold[:2], fold.inner, alphas, select)
     train, test = (torch.as_tensor(layer[i], dtype=torch.float64, device=alphas.device) for i in fold[:2])

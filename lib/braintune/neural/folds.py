@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from braintune.core.base import BraintuneError
+from braintune.core.preprocess import regress_out
 from braintune.core.settings import DecodingSettings
 from braintune.datasets.brains.base import Stimuli
 
@@ -21,11 +22,18 @@ class Fold(NamedTuple):
     train, test : int arrays
     inner : list of (train, test) arrays of places in `train`
         The inner folds, in which penalty and layer are chosen; they test every training stimulus once.
+    nuisance : array of shape (n_stimuli, n_regressors), or None
+        What is regressed out of responses and representations, by a regression fitted on `train`.
     """
 
     train: np.ndarray
     test: np.ndarray
     inner: list[tuple[np.ndarray, np.ndarray]]
+    nuisance: np.ndarray | None = None
+
+    def clean(self, values: np.ndarray) -> np.ndarray:
+        """Regress the nuisance regressors out of values of shape (n_stimuli, n_columns)."""
+        return values if self.nuisance is None else regress_out(values, self.nuisance, self.train)
 
 
 # --- folds -------------------------------------------------------------------------------------------------------
@@ -68,7 +76,7 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> lis
     for number, (train, test) in enumerate(outer):
         inner = _divide(train, texts, groups, settings.inner_folds, settings, [_INNER, stream, number])
         places = [(np.searchsorted(train, kept), np.searchsorted(train, tested)) for kept, tested in inner]
-        folds.append(Fold(train, test, places))
+        folds.append(Fold(train, test, places, stimuli.nuisance))
     return folds
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from braintune.core.base import BraintuneError
-from braintune.core.preprocess import zscore_varying
+from braintune.core.preprocess import confound_regression, zscore_varying
 from braintune.neural.ridge import lower_triangle
 
 #: Bytes of lower triangles multiplied at a time: the larger, the faster.
@@ -72,6 +72,21 @@ class Grams:
         cross -= square.mean(2, keepdim=True)
         mean_test = mean[:, test] - mean[:, train].mean(1, keepdim=True)
         return Block(square, cross, truth, mean[:, train], mean_test, self.width[items][:, None])
+
+    def without(self, nuisance: np.ndarray | None, train: np.ndarray) -> "Grams":
+        """Return the Gram matrices of what :func:`braintune.core.preprocess.regress_out` leaves of the representations.
+
+        The residuals are M Y, where M depends on nuisance regressors and training stimuli alone, so theirs are M G Mᵀ.
+        """
+        if nuisance is None:
+            return self
+        parts = confound_regression(nuisance, train)
+        design, solve = (torch.as_tensor(part, dtype=torch.float32, device=self.inner.device) for part in parts)
+        places = torch.as_tensor(train, device=self.inner.device)
+        inner = self.inner - design @ (solve @ self.inner[:, places])
+        inner -= (inner[:, :, places] @ solve.T) @ design.T
+        mean = self.mean - (self.mean[:, places] @ solve.T) @ design.T
+        return Grams(inner, mean, self.width)
 
     def products(self, places: np.ndarray, terms: torch.Tensor) -> torch.Tensor:
         """Return the products [n_representations, n_terms] of Gram matrices of the stimuli `places` with ridge terms.

@@ -97,7 +97,7 @@ class TestData:
     def test_grouped_folds_never_split_a_passage(self, folder):
         fill(folder)
         stimuli = load_brain(study(), "pereira2018").stimuli
-        for train, test, _ in make_folds(stimuli, "grouped", study(n_folds=4)):
+        for train, test, *_ in make_folds(stimuli, "grouped", study(n_folds=4)):
             assert not set(stimuli.passage[train]) & set(stimuli.passage[test])
 
     def test_regions_and_networks_are_read_from_the_file(self, folder):

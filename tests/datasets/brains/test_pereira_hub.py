@@ -64,7 +64,7 @@ def test_passages_have_four_sentences(publish):
     stimuli = load_brain(study(), "pereira2018-hub").stimuli
     assert stimuli.passage.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert stimuli.position.tolist() == [0, 1, 2, 3] * 3
-    for train, test, _ in make_folds(stimuli, "grouped", study(n_folds=3, inner_folds=2)):
+    for train, test, *_ in make_folds(stimuli, "grouped", study(n_folds=3, inner_folds=2)):
         assert not set(stimuli.passage[train]) & set(stimuli.passage[test])
 
 

@@ -36,7 +36,7 @@ class Stimuli:
         The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
         contiguous blocks with a gap.
     nuisance : float array of shape (n_stimuli, n_regressors), or None
-        What is regressed out of the responses and of the embeddings; set by
+        What decoding and encoding regress out of responses and embeddings in every fold; set by
         :func:`braintune.datasets.brains.registry.load_brain`.
     duration : float array of shape (n_stimuli,), or None
         How long a stimulus was heard or seen, s, where that is known.

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from braintune.core.base import BraintuneError, lookup
-from braintune.core.preprocess import regress_out
 from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets.brains import alice, concepts, folder, pereira, pereira_hub, simulated, table
@@ -51,8 +50,7 @@ def participants_label(name: str, count: int) -> str:
 def load_brain(study: Study, name: str) -> BrainData:
     """Return a brain data set, limited to the participants and regions that the study names.
 
-    A name of :data:`REGION_SETS` among the regions means its members. Nuisance regressors are regressed out of the
-    responses.
+    A name of :data:`REGION_SETS` among the regions means its members.
 
     Raises
     ------
@@ -128,16 +126,13 @@ def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
 
 
 def _load(data: BrainData, non_finite: str, participant: str) -> dict[str, np.ndarray]:
-    """Read one participant's regions, check them, and regress out the nuisance regressors."""
+    """Read one participant's regions, and check them."""
     if participant not in data.participants:
         raise BraintuneError(
             f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(data.participants)}"
         )
-    loaded, nuisance = data.load(participant), data.stimuli.nuisance
-    responses = {region: _checked(data, participant, region, loaded[region], non_finite) for region in data.regions}
-    if nuisance is None:
-        return responses
-    return {region: regress_out(values, nuisance) for region, values in responses.items()}
+    loaded = data.load(participant)
+    return {region: _checked(data, participant, region, loaded[region], non_finite) for region in data.regions}
 
 
 def _checked(data: BrainData, participant: str, region: str, responses: np.ndarray, non_finite: str) -> np.ndarray:
