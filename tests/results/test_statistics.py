@@ -207,6 +207,36 @@ class TestVarianceSplit:
         assert statistics.variance_split(np.zeros(shape)) == {}
 
 
+class TestShrunken:
+    def test_it_is_nearer_to_the_truth_than_the_means(self):
+        rng, errors = np.random.default_rng(0), []
+        for _ in range(200):
+            truth = rng.normal(0.1, 0.05, 10)
+            values = truth[:, None, None] + rng.normal(0, 0.2, (10, 8, 1)) + rng.normal(0, 0.1, (8, 1))
+            errors.append(
+                [np.mean((found - truth) ** 2) for found in (values.mean((1, 2)), statistics.shrunken(values))]
+            )
+        plain, shrunken = np.mean(errors, 0)
+        assert shrunken < 0.75 * plain
+
+    def test_without_error_nothing_is_drawn(self):
+        tasks, people = np.array([0.1, 0.3, -0.2])[:, None, None], np.array([0.0, 0.5, 0.1, -0.4])[:, None]
+        np.testing.assert_allclose(statistics.shrunken(tasks + people), (tasks + people).mean((1, 2)))
+
+    def test_without_difference_all_are_the_mean(self):
+        values = np.tile(np.random.default_rng(1).normal(size=(1, 6, 2)), (4, 1, 1))
+        np.testing.assert_allclose(statistics.shrunken(values), values.mean())
+
+    def test_luck_of_seeds_draws_them_together(self):
+        rng = np.random.default_rng(2)
+        seeds = rng.normal(0, 0.3, (8, 1, 3)) + rng.normal(0, 0.01, (8, 9, 3))
+        found = statistics.shrunken(seeds)
+        assert np.ptp(found) < 0.6 * np.ptp(seeds.mean((1, 2)))
+
+    def test_of_one_participant_it_is_not_known(self):
+        assert np.isnan(statistics.shrunken(np.arange(6.0).reshape(3, 1, 2))).all()
+
+
 class TestStandardError:
     def test_with_one_seed_it_is_that_of_the_t_test(self):
         error, degrees = statistics.standard_error((A - B)[:, None])

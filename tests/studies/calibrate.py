@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from braintune.core.study import Representation, Study
 from braintune.core.versions import code_and_versions
 from braintune.datasets.brains import simulated
 from braintune.datasets.brains.base import BrainData, Stimuli
+from braintune.datasets.brains.registry import load_brain
 from braintune.datasets.microworld import passages
 from braintune.datasets.tasks import TASKS as ALL_TASKS
 from braintune.models import embeddings
@@ -138,10 +139,13 @@ def participants(
 
     """
     study = small_study(number, signal, syntax_share)
-    brain = readers(study) if level == "brain" else story(number, signal)
+    brain = load_brain(study, "simulated") if level == "brain" else story(number, signal)
     base = untuned()[: len(brain.stimuli.names)]
     features = passages.stimuli(study)
     about = {"form": zscore(features.syntax), "concept": zscore(features.concepts)}
+    if content:  # the untuned model knows a little of both
+        rng = np.random.default_rng([number, 7])
+        base = base + sum(known @ rng.standard_normal((known.shape[1], base.shape[1])) for known in about.values())
     scored = []
     for place, participant in enumerate(brain.participants):
         rng = np.random.default_rng([number, place if anew else 0])
@@ -177,18 +181,6 @@ def small_study(number: int, signal: float = 0.6, syntax_share: float = 0.2) -> 
             "inner_folds": 3, "n_alphas": 7, "permutations": 40, "regions": ["language"],
         }
     )  # fmt: skip
-
-
-def readers(study: Study) -> BrainData:
-    """Simulated readers, with the regions of the study only."""
-    brain = simulated.simulate(study)
-    kept = tuple(study.regions or brain.regions)
-
-    def load(participant: str) -> dict[str, np.ndarray]:
-        everything = brain.load(participant)
-        return {region: everything[region] for region in kept}
-
-    return replace(brain, regions=kept, load=load)
 
 
 def story(number: int, signal: float, n: int = 72, people: int = 4, voxels: int = 24) -> BrainData:

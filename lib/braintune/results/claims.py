@@ -361,7 +361,7 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
         if e.closed:
             continue
         cells = [("all", region) for region in e.decoded] if regions else [(task, e.region) for task in e.learned]
-        table = e.differences(cells).drop(columns="task" if regions else "region")
+        table = e.differences(cells).drop(columns=["task", "shrunken"] if regions else "region")
         flags = ["better", "worse", "not worse"]
         table[flags] = table[flags].replace({True: "yes", False: "not shown"})
         table.insert(0, "brain", brain)

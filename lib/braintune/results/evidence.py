@@ -135,19 +135,22 @@ class Evidence:
         Returns
         -------
         DataFrame
-            task, region, `difference` as a part of the signal with its interval `low` … `high`, `q` (two-sided t test,
+            task, region, `difference` as a part of the signal with its interval `low` … `high`, `shrunken` towards the
+            mean over cells (:func:`braintune.results.statistics.shrunken`), `q` (two-sided t test,
             false-discovery rate over the cells), `permutation` (two-sided), `better` and `worse` (shown by both),
             `p_margin` (the loss is below the margin) and `not worse`.
         """
-        rows = []
+        rows, values = [], []
         for task, region in cells:
             found = self.difference(region, None if task == "all" else [task])
+            values.append(found.values)
             low, high = found.interval(self.study.fdr)
             one_sided = min(found.above(0), 1 - found.above(0))
             tests = 2 * one_sided, found.permuted, found.above(-self.loss(region))
             rows.append((task, region, found.estimate, low, high, *tests))
         columns = ["task", "region", "difference", "low", "high", "p", "permutation", "p_margin"]
         table = pd.DataFrame(rows, columns=columns)
+        table.insert(5, "shrunken", statistics.shrunken(np.array(values)))
         table["q"] = statistics.fdr(table["p"].to_numpy())
         level = self.study.fdr
         shown = (table["q"] < level) & ~(table["permutation"] >= level)

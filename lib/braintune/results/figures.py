@@ -219,6 +219,8 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
         axes.axvline(0, color="black", linewidth=1)
         look = {"fmt": "o", "color": "black", "markersize": 5, "capsize": 2, "label": "prompt-tuned minus fine-tuned"}
         axes.errorbar(rows["difference"], range(len(rows)), xerr=np.nan_to_num(spread), **look)
+        axes.plot(rows["shrunken"], range(len(rows)), "D", color="black", fillstyle="none", markersize=8,
+                  label="shrunken towards the mean")  # fmt: skip
         style.name_rows(axes, rows["task"].tolist())
         axes.set(xlabel="difference, part of the untuned signal")
         axes.xaxis.set_major_formatter(PercentFormatter(1))

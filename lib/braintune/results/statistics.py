@@ -278,6 +278,37 @@ def standard_error(values: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(variance / table.size)), float(variance**2 / sum(square**2 / k for square, k in parts))
 
 
+def shrunken(values: np.ndarray) -> np.ndarray:
+    """Draw the means of several tasks towards their common mean, by how much of their spread is error.
+
+    These are the predicted task effects of a model with random effects of tasks, participants and seeds, its variances
+    from the method of moments (empirical Bayes [1]_): of many noisy tasks, the most extreme is extreme by luck too.
+
+    Parameters
+    ----------
+    values : array of shape (n_tasks, n_participants, n_seeds)
+
+    Returns
+    -------
+    array of shape (n_tasks,)
+        NaN with one participant: its errors are not known.
+
+    References
+    ----------
+    .. [1] Efron & Morris (1975). Data analysis using Stein's estimator and its generalizations. Journal of the American
+       Statistical Association 70, 311-319.
+    """
+    means = values.mean((1, 2))
+    away = means - means.mean()
+    if values.shape[1] < 2:
+        return means * np.nan
+    if not away.any():
+        return means
+    errors = np.nan_to_num([standard_error(task)[0] for task in values - values.mean(0)])  # 0 where nothing varies
+    error = np.mean(errors**2)
+    return means.mean() + np.maximum(0, 1 - error / np.mean(away**2)) * away
+
+
 def variance_split(values: np.ndarray) -> dict[str, float]:
     """Return the shares of participant, region, seed and rest in the variance of a difference.
 
