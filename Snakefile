@@ -3,22 +3,27 @@
 # What the others have made is `ancient`: dates of files, which a copied folder does not keep, decide nothing.
 # On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
 import sys
+from pathlib import Path
 
 from braintune.core.store import read_json
 from braintune.core.study import Study
-from braintune.workflow.run import stale_file
+from braintune.workflow import run
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
 PYTHON = sys.executable
-PROFILE = config.get("profile", "quick")
+# It lies in the folder of the run, where Snakemake works; `--config` would read signs in a path as YAML.
+PLAN = read_json(Path(run.PLAN))
+PROFILE = PLAN["profile"]
 STUDY = Study.load(PROFILE)
 JOBS = all_jobs(STUDY)
-STALE = set(read_json(stale_file(STUDY))) if stale_file(STUDY).is_file() else set()
+STALE = set(PLAN["stale"])
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
 JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
 EXECUTE = JOB + "execute {PROFILE:q} "
-MODEL = str(STUDY.root / "models" / "{task}" / "{method}" / "{fingerprint}" / "seed-{seed}")
-PAGES = str(STUDY.folder / "notebooks")
+# Every path is relative to the folder of the run.
+MODEL = run.in_folder(STUDY, STUDY.root / "models") + "/{task}/{method}/{fingerprint}/seed-{seed}"
+PAGES = "notebooks"
+BOOK = run.in_folder(STUDY, STUDY.book_page)
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
 ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30)}
 
@@ -26,7 +31,7 @@ ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120
 def pages(step, **own):
     """The executed notebooks of a step, or the one of its job with these parameters."""
     wanted = [make_job(step, **own)] if own else [job for job in JOBS if job.step == step]
-    files = [str(executed_notebook(STUDY, job)) for job in wanted]
+    files = [run.in_folder(STUDY, executed_notebook(STUDY, job)) for job in wanted]
     return [file if file in STALE else ancient(file) for file in files]
 
 
@@ -55,7 +60,7 @@ wildcard_constraints:
 
 rule all:
     input:
-        str(STUDY.book_page),
+        BOOK,
 
 
 rule tuning:
@@ -75,7 +80,7 @@ rule embeddings:
     input:
         pages("tuning"),
     output:
-        directory(str(STUDY.folder / "embeddings" / "{brain}")),
+        directory("embeddings/{brain}"),
         f"{PAGES}/embeddings/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/embeddings/{{brain}}.benchmark.tsv"
@@ -91,9 +96,9 @@ rule decoding:
     input:
         lambda wildcards: pages("embeddings", brain=wildcards.brain),
     output:
-        str(STUDY.decoding_file("{brain}", "{participant}")),
-        str(STUDY.null_file("{brain}", "{participant}")),
-        str(STUDY.groups_file("{brain}", "{participant}")),
+        run.in_folder(STUDY, STUDY.decoding_file("{brain}", "{participant}")),
+        run.in_folder(STUDY, STUDY.null_file("{brain}", "{participant}")),
+        run.in_folder(STUDY, STUDY.groups_file("{brain}", "{participant}")),
         f"{PAGES}/decoding/{{brain}}_{{participant}}.ipynb",
     benchmark:
         f"{PAGES}/decoding/{{brain}}_{{participant}}.benchmark.tsv"
@@ -109,7 +114,7 @@ rule encoding:
     input:
         lambda wildcards: pages("embeddings", brain=wildcards.brain),
     output:
-        directory(str(STUDY.folder / "encoding" / "{brain}")),
+        directory("encoding/{brain}"),
         f"{PAGES}/encoding/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/encoding/{{brain}}.benchmark.tsv"
@@ -125,7 +130,7 @@ rule rsa:
     input:
         lambda wildcards: pages("embeddings", brain=wildcards.brain),
     output:
-        directory(str(STUDY.folder / "rsa" / "{brain}")),
+        directory("rsa/{brain}"),
         f"{PAGES}/rsa/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/rsa/{{brain}}.benchmark.tsv"
@@ -144,9 +149,9 @@ rule figures:
         pages("encoding"),
         pages("rsa"),
     output:
-        directory(str(STUDY.folder / "figures")),
-        str(STUDY.folder / "claims.json"),
-        str(STUDY.folder / "results.json"),
+        directory("figures"),
+        "claims.json",
+        "results.json",
         f"{PAGES}/figures.ipynb",
     benchmark:
         f"{PAGES}/figures.benchmark.tsv"
@@ -162,6 +167,6 @@ rule book:
         pages("figures"),
         pages("embeddings"),
     output:
-        str(STUDY.book_page),
+        BOOK,
     shell:
         JOB + "book {PROFILE:q}"

@@ -134,13 +134,24 @@ class TestRun:
         content["metadata"]["braintune"]["fingerprint"] = "0" * 16
         try:
             page.write_text(json.dumps(content), encoding="utf-8")
-            with pytest.raises(BraintuneError, match="rsa · simulated has fingerprint 0000"):
+            with pytest.raises(BraintuneError, match=r"stale +rsa · simulated: .*fingerprint 0000"):
                 build.collect(built.run)
             page.unlink()
-            with pytest.raises(BraintuneError, match=r"rsa · simulated is missing.*make book PROFILE=tiny"):
+            with pytest.raises(BraintuneError, match=r"missing +rsa · simulated: [^$]*make book PROFILE=tiny"):
                 build.collect(built.run)
         finally:
             page.write_text(whole, encoding="utf-8")
+
+    def test_a_table_that_was_written_by_hand_is_refused(self, built):
+        """For example by papermill with other parameters: `make verify` says the same."""
+        table = built.run.rsa_file("simulated", "untuned")
+        whole = table.read_bytes()
+        try:
+            table.write_bytes(whole + b" ")
+            with pytest.raises(BraintuneError, match=r"altered +rsa · simulated: .*untuned.parquet"):
+                build.collect(built.run)
+        finally:
+            table.write_bytes(whole)
 
 
 # --- the files of the book ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,9 @@ def called(monkeypatch):
 
 
 def forced(command):
-    """What Snakemake is made to run."""
-    return command[command.index("--forcerun") + 1 :]
+    """What Snakemake is made to run, as absolute paths."""
+    folder = Path(command[command.index("--directory") + 1])
+    return [str((folder / file).resolve()) for file in command[command.index("--forcerun") + 1 :]]
 
 
 class TestWhatIsExecuted:
@@ -73,9 +75,40 @@ class TestWhatIsExecuted:
         profile = write_profile(study.root, bootstrap=7)
         runner.main([str(profile), "--cores", "1"])
         (command,) = called
-        assert {"--nolock", f"profile={profile}"} <= set(command)
+        assert "--nolock" in command
+        assert store.read_json(study.folder / runner.PLAN)["profile"] == str(profile)
         assert command[command.index("--cores") + 1] == "1"
         assert command[command.index("--rerun-triggers") + 1] == "software-env"
+
+    def test_a_dry_run_names_the_jobs_and_runs_none(self, study, called, capsys):
+        profile = write_profile(study.root, bootstrap=7)
+        run_chain(str(profile), ["--cores", "1", "--dry-run"])
+        assert called == []
+        assert capsys.readouterr().out.splitlines() == [
+            "would run  rsa · simulated", "would run  figures", "would build the book",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
+    def test_cores_that_cannot_be(self, study, called, cores):
+        with pytest.raises(BraintuneError, match=f"cores: '{cores}' must be a whole number from 1, or all"):
+            run_chain(str(study.root / "made-up.yml"), ["--cores", cores])
+
+    def test_a_whole_run_with_an_altered_table_is_not_up_to_date(self, study, called):
+        table = study.rsa_file("simulated", "brain")
+        table.write_bytes(table.read_bytes() + b" ")
+        with pytest.raises(BraintuneError, match=r"only what its jobs made:\naltered +rsa · simulated"):
+            run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
+
+    @pytest.mark.parametrize("name", ["hash #1", "curly {x}", "colon: x", "50% & $HOME's"])
+    def test_signs_in_a_path_mean_nothing(self, tmp_path, called, name):
+        """A real Snakemake reads the command and the Snakefile, and finds the jobs."""
+        folder = tmp_path / name
+        folder.mkdir()
+        profile = write_profile(folder, runs=str(folder))
+        run_chain(str(profile), ["--cores", "1"])
+        done = subprocess.run([*called[0], "--dry-run"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "rule decoding" in done.stdout + done.stderr
 
 
 class TestOneRunAtATime:

@@ -145,7 +145,7 @@ class Study(
     @property
     def root(self) -> Path:
         """Folder of all runs; tuned models are in its folder `models`, see :mod:`braintune.models.checkpoints`."""
-        return base.REPOSITORY / self.runs
+        return base.REPOSITORY / Path(self.runs).expanduser()
 
     @property
     def folder(self) -> Path:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from braintune.core import base, store
@@ -14,6 +15,10 @@ from braintune.workflow.execute import check
 from braintune.workflow.fingerprints import book_fingerprint, fingerprints, stale_jobs
 from braintune.workflow.jobs import executed_notebook
 from braintune.workflow.processes import make_folder
+from braintune.workflow.verify import require_unaltered
+
+#: What the Snakefile reads, in the folder of the run: the profile's path, and the pages to be made again.
+PLAN = ".plan.json"
 
 
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
@@ -35,35 +40,49 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     Raises
     ------
     BraintuneError
-        If there is no such engine, if the same run is in progress, or as :func:`braintune.workflow.execute.check`.
+        If there is no such engine, if `cores` is no number above 0, if the same run is in progress, if results of a run
+        that is up to date were altered, or as :func:`braintune.workflow.execute.check`.
     """
     study, options = Study.load(profile), list(options)
+    _check_cores(options)
     where = cluster.options_for(engine) if engine else []
     make_folder(study.folder)
     _take_lock(study)
     plan = fingerprints(study)
-    stale = [str(executed_notebook(study, job)) for job in stale_jobs(study, plan)]
-    if stale:
+    todo = stale_jobs(study, plan)
+    if todo:
         check(study)
+    stale = [in_folder(study, executed_notebook(study, job)) for job in todo]
     if stale or not book_is_current(study):
-        stale.append(str(study.book_page))
+        stale.append(in_folder(study, study.book_page))
     elif not any(option.startswith(("-R", "-f", "-F", "--force")) for option in options):
+        require_unaltered(study)
         print(f"nothing to do: all {len(plan)} jobs and the book of {study.profile!r} are up to date", flush=True)
         return
-    store.write_json(stale_file(study), stale)
+    if {"-n", "--dry-run", "--dryrun"} & set(options):
+        print(*(f"would run  {job.label}" for job in todo), "would build the book", sep="\n", flush=True)
+        return
+    plan_file = study.folder / PLAN
+    store.write_json(plan_file, {"profile": str(profile_path(profile).resolve()), "stale": stale})
     store.hand_on_checksums(study.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(base.REPOSITORY / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--rerun-triggers", "software-env"]  # no trigger of Snakemake's own; there is no such environment
-    command += ["--config", f"profile={profile_path(profile).resolve()}"]
     command += [*where, *options, "--forcerun", *stale]
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
-def stale_file(study: Study) -> Path:
-    """Return the path of the list of pages to be made again, which the Snakefile reads."""
-    return study.folder / ".stale.json"
+def in_folder(study: Study, path: Path) -> str:
+    """Return a path relative to a run's folder, where Snakemake works: it takes braces in a path for wildcards."""
+    return os.path.relpath(path.resolve(), study.folder.resolve())
+
+
+def _check_cores(options: list[str]) -> None:
+    """Refuse a number of cores with which Snakemake would wait for ever."""
+    for option, value in pairwise(options):
+        if option in ("--cores", "-c") and value != "all" and not (value.isdecimal() and int(value)):
+            raise BraintuneError(f"cores: {value!r} must be a whole number from 1, or all; as in `make book CORES=2`")
 
 
 def book_is_current(study: Study) -> bool:

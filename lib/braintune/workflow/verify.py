@@ -115,6 +115,14 @@ def report(study: Study, found: list[Finding]) -> str:
     return "\n".join(lines)
 
 
+def require_unaltered(study: Study) -> None:
+    """Raise an error if a page or file of a run is stale, altered or missing, as :func:`verify` says it."""
+    stamps = fingerprints(study)
+    found = [finding for job, stamp in stamps.items() for finding in _job(study, job, stamp)]
+    if any(finding.state in FAULTS for finding in found):
+        raise BraintuneError(f"the book shows only what its jobs made:\n{report(study, found)}")
+
+
 def main(words: list[str]) -> int:
     """Verify one profile's run and print the result; return 1 where anything is stale, altered or missing."""
     if len(words) != 1:

@@ -1,6 +1,7 @@
 """Build the book of one run: stage its pages and executed notebooks, and render them.
 
-Each run has its book under `runs/<profile>/book`. It is refused if a notebook belongs to another state of the run.
+Each run has its book under `runs/<profile>/book`. It is refused if anything that it shows is not as
+it was made.
 """
 
 import json
@@ -24,9 +25,9 @@ from braintune.core.study import Study
 from braintune.datasets.brains import registry
 from braintune.workflow import processes
 from braintune.workflow.book import reference_pages
-from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import STEPS, Job, executed_notebook, make_job, stamp_of
+from braintune.workflow.jobs import STEPS, Job, all_jobs, executed_notebook, make_job
 from braintune.workflow.provenance import provenance
+from braintune.workflow.verify import require_unaltered
 
 _CALL = re.compile(r"\b(\w+)\.(\w+)\(")
 
@@ -37,8 +38,7 @@ def build(profile: str) -> Path:
     Raises
     ------
     BraintuneError
-        If an executed notebook is missing or belongs to another state of the profile, the data or the code, or if
-        Jupyter Book reports a warning.
+        If something that the run has made is stale, altered or missing, or if Jupyter Book reports a warning.
     """
     study = Study.load(profile)
     executed = collect(study)
@@ -58,25 +58,15 @@ def build(profile: str) -> Path:
 
 
 def collect(study: Study) -> dict[Job, Path]:
-    """Return the executed notebook of every job, after checking that all belong to the present state of the run.
+    """Return the executed notebook of every job, after checking that pages, tables and figures are as they were made.
 
     Raises
     ------
     BraintuneError
-        Naming the page that is missing or stale.
+        As :func:`braintune.workflow.verify.require_unaltered`.
     """
-    stamps = fingerprints(study)
-    executed = {job: executed_notebook(study, job) for job in stamps}
-    remedy = f"`make book PROFILE={study.profile}` makes it"
-    for job, path in executed.items():
-        if not path.is_file():
-            raise BraintuneError(f"the page of {job.label} is missing ({path.name}); {remedy}")
-        if (stamp := stamp_of(path)) != stamps[job]:
-            raise BraintuneError(
-                f"the page of {job.label} has fingerprint {stamp}, but profile, data and code now give "
-                f"{stamps[job]}: it belongs to another run; {remedy}"
-            )
-    return executed
+    require_unaltered(study)
+    return {job: executed_notebook(study, job) for job in all_jobs(study)}
 
 
 # --- what a book is made of --------------------------------------------------------------------------------------
