@@ -137,6 +137,11 @@ BACKBONES: dict[str, Entry] = {
     "gpt2": _hub("openai-community/gpt2", "12 layers, width 768, 124 M parameters, causal", "MIT"),
 }
 
+_WITH_DECODER = (
+    "backbone {!r}: models of type {!r} are an encoder and a decoder, which read two texts; choose an encoder (BERT, "
+    "RoBERTa, ELECTRA, …) or a decoder alone (GPT-2)"
+)
+
 
 def locate(name: str) -> Path:
     """Return the folder with a backbone's files, given a registered name, a folder, or a hub id.
@@ -182,9 +187,19 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
 
     def load(folder: Path, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
         model, report = AutoModel.from_pretrained(
-            folder, config=config, use_safetensors=True, output_loading_info=True, **options
+            folder,
+            config=config,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
         )
+        if wrong := sorted(report["mismatched_keys"]):
+            weight, *(in_file, wanted) = wrong[0]
+            raise ValueError(f"{weight!r} is of shape {tuple(in_file)}, and config.json wants {tuple(wanted)}")
         if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
+            if missing[0].startswith("decoder."):
+                raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
             # The library would only warn, and use random numbers instead.
             raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
         return model
@@ -241,10 +256,7 @@ def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
             "`model.save_pretrained(folder)`, which writes model.safetensors"
         )
     if config.is_encoder_decoder:
-        raise BraintuneError(
-            f"backbone {name!r}: {config.model_type!r} is an encoder with a decoder, whose hidden states are those of "
-            "two texts; choose an encoder (BERT, RoBERTa, ELECTRA, …) or a decoder alone (GPT-2)"
-        )
+        raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
 
 
 def fingerprint(model: PreTrainedModel) -> str:

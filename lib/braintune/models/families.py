@@ -76,16 +76,22 @@ def position_table(model: PreTrainedModel) -> nn.Embedding | None:
     return None
 
 
+def tiny_input(model: PreTrainedModel) -> dict[str, Tensor]:
+    """Return some tokens of a model's vocabulary, the last ones, as its input."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(max(rows - 6, 0), rows, device=model.device)[None]
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
 def gradients(model: PreTrainedModel, parameters: Sequence[Tensor]) -> list[Tensor | None]:
     """Return the gradients of a model's output for a tiny input; None for what the output does not depend on.
 
     Nothing changes, neither the model nor the global random state.
     """
-    rows, mode = model.get_input_embeddings().weight.shape[0], model.training
-    ids = torch.arange(max(rows - 6, 0), rows, device=model.device)[None]
+    mode = model.training
     model.eval()
     with torch.enable_grad():
-        hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        hidden = model(**tiny_input(model)).last_hidden_state
         weights = torch.linspace(-1, 1, hidden.shape[-1], device=model.device)  # a plain sum is constant after a norm
         known = hidden.requires_grad and len(parameters) > 0
         found = torch.autograd.grad((hidden * weights).sum(), parameters, allow_unused=True) if known else ()

@@ -23,7 +23,8 @@ def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     """
     table = position_table(model)
     if table is None:
-        positions = getattr(model.config, "max_position_embeddings", None) or sys.maxsize
+        positions = getattr(model.config, "max_position_embeddings", None) or -1  # XLNet has -1
+        positions = positions if positions > 0 else sys.maxsize
     else:
         positions = table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
     return min(tokenizer.model_max_length or sys.maxsize, positions)
@@ -71,10 +72,12 @@ def _check_vocabulary(name: str, model: PreTrainedModel, tokenizer: PreTrainedTo
     """Compare the numbers of the tokens with the rows of the embedding."""
     rows, vocabulary = model.get_input_embeddings().weight.shape[0], tokenizer.get_vocab()
     outside = sorted((number, token) for token, number in vocabulary.items() if number >= rows)
-    if outside:
+    if named := [
+        f"{token!r} ({number})" for number, token in outside if token != tokenizer.mask_token
+    ]:  # never written
         raise BraintuneError(
             f"backbone {name!r}: its tokenizer has {len(vocabulary)} tokens and its embedding {rows} rows; "
-            f"{len(outside)} tokens have none, {outside[0][1]!r} (number {outside[0][0]}) first. If tokens were added, "
+            f"{len(named)} tokens have no row: {', '.join(named[:3])}{' …' * (len(named) > 3)}. If tokens were added, "
             f"call `model.resize_token_embeddings({outside[-1][0] + 1})` and save the model again; otherwise the "
             "tokenizer belongs to another model: fetch the right one"
         )

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.settings import TuningSettings
 from braintune.core.study import Study
+from braintune.datasets.hub import first_line
 from braintune.models.families import family_of, gradients
 from braintune.models.prefix import attach_prefix
 from braintune.models.soft_prompt import attach_prompt
@@ -82,15 +83,22 @@ def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: 
 
 def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
     """Add a trainable product of two thin matrices to the attention's projections, zero at first [1]_."""
+    family = family_of(model, "lora")
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float will do
-        target_modules=list(family_of(model, "lora").lora),
+        target_modules=list(family.lora),
         fan_in_fan_out=model.config.model_type == "gpt2",  # GPT-2 keeps its matrices transposed
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model)
+        try:
+            inject_adapter_in_model(config, model)
+        except ValueError as error:  # the names are wrong
+            raise BraintuneError(
+                f"lora cannot update {', '.join(family.lora)} in models of type {model.config.model_type!r}: "
+                f"{first_line(error)}; correct their entry in FAMILIES"
+            ) from error
 
 
 #: Method → what it trains. All of them are trained, scored, saved and loaded in the same way.

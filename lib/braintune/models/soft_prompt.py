@@ -22,7 +22,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from braintune.core.base import BraintuneError
-from braintune.models.families import family_of, position_table
+from braintune.datasets.hub import first_line
+from braintune.models.families import family_of, position_table, tiny_input
 from braintune.models.prefix import vocabulary_tokens
 
 
@@ -54,7 +55,8 @@ def attach_prompt(
     Raises
     ------
     BraintuneError
-        If the model has a prompt already, or is of an unknown family.
+        If the model has a prompt already, is of an unknown type, or counts the positions of its words in another way
+        than :func:`_positions`, so that the prompt would change the words themselves.
     """
     family_of(model, "prompt-shallow")
     if hasattr(model, "shallow_prompt"):
@@ -66,10 +68,32 @@ def attach_prompt(
         else:
             vectors = torch.randn(length, model.get_input_embeddings().weight.shape[1]) * std
     model.requires_grad_(False)
+    words = _words(model)
     model.shallow_prompt = nn.Parameter(vectors.to(device=model.device, dtype=model.dtype))
     model.register_forward_pre_hook(_add_prompt, with_kwargs=True)
     model.register_forward_hook(_remove_prompt)
+    try:
+        same = words.is_meta or torch.allclose(_words(model), words, atol=1e-4)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise BraintuneError(_REFUSED.format(model.config.model_type, first_line(error))) from error
+    if not same:
+        raise BraintuneError(_REFUSED.format(model.config.model_type, "the embeddings of the words change"))
     return model.shallow_prompt
+
+
+_REFUSED = (
+    "prompt-shallow cannot put vectors before the words of models of type {!r}: {}; choose another method (lora and "
+    "bitfit are as small) or another backbone"
+)
+
+
+@torch.no_grad()
+def _words(model: PreTrainedModel) -> Tensor:
+    """Return what the embedding layer makes of some words, shape (1, n_words, width)."""
+    mode = model.training
+    states = model.eval()(**tiny_input(model), output_hidden_states=True).hidden_states
+    model.train(mode)
+    return states[0]
 
 
 def _add_prompt(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple, dict]:
