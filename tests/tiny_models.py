@@ -163,6 +163,18 @@ def tiny_encoder(family: str, seed: int = 0, words: int = WORDS, pad: int = 0) -
     return model
 
 
+#: Family → whose tokenizer it gets; BERT's, unless it is named here.
+TOKENIZER_OF = {"xlm-roberta": "roberta", "camembert": "roberta", **{family: family for family in TOKENIZERS}}
+
+
+def save_tiny_encoder(folder: Path, family: str) -> str:
+    """Save an encoder of a family with a tokenizer that fits; return the folder's name."""
+    tokenizer = TOKENIZERS[TOKENIZER_OF.get(family, "bert")]()
+    tiny_encoder(family, words=len(tokenizer), pad=tokenizer.pad_token_id or 0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def token_batch(n: int = 3, length: int = 16, seed: int = 1) -> torch.Tensor:
     """Return random tokens of shape (n, length)."""
     return torch.randint(3, WORDS, (n, length), generator=torch.Generator().manual_seed(seed))

@@ -19,8 +19,8 @@ REGISTRIES = {
     "brain": ("braintune.datasets.brains.registry", "BRAINS"),
     "backbone": ("braintune.models.backbones", "BACKBONES"),
     "method": ("braintune.models.methods", "METHODS"),
-    "family": ("braintune.models.families", "FAMILIES"),
     "control": ("braintune.models.controls", "CONTROLS"),
+    "family": ("braintune.models.families", "FAMILIES"),
 }
 
 #: (kind, name) → the plugin that added it.

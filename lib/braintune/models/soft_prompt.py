@@ -68,23 +68,25 @@ def attach_prompt(
         else:
             vectors = torch.randn(length, model.get_input_embeddings().weight.shape[1]) * std
     model.requires_grad_(False)
-    words = _words(model)
+    words = None if model.device.type == "meta" else _words(model)
     model.shallow_prompt = nn.Parameter(vectors.to(device=model.device, dtype=model.dtype))
     model.register_forward_pre_hook(_add_prompt, with_kwargs=True)
     model.register_forward_hook(_remove_prompt)
-    try:
-        same = words.is_meta or torch.allclose(_words(model), words, atol=1e-4)
-    except (IndexError, RuntimeError, TypeError) as error:
-        raise BraintuneError(_REFUSED.format(model.config.model_type, first_line(error))) from error
-    if not same:
-        raise BraintuneError(_REFUSED.format(model.config.model_type, "the embeddings of the words change"))
+    if words is not None:
+        _check_words(model, words)
     return model.shallow_prompt
 
 
-_REFUSED = (
-    "prompt-shallow cannot put vectors before the words of models of type {!r}: {}; choose another method (lora and "
-    "bitfit are as small) or another backbone"
-)
+def _check_words(model: PreTrainedModel, wanted: Tensor) -> None:
+    """Check that the embedding layer makes of the words what it made of them without the prompt."""
+    refused = f"prompt-shallow cannot put vectors before the words of models of type {model.config.model_type!r}"
+    remedy = "choose another method (lora and bitfit are as small) or another backbone"
+    try:
+        found = _words(model)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise BraintuneError(f"{refused}: {first_line(error)}; {remedy}") from error
+    if not torch.allclose(found, wanted, atol=1e-4):
+        raise BraintuneError(f"{refused}: it changes the embeddings of the words; {remedy}")
 
 
 @torch.no_grad()
