@@ -166,6 +166,10 @@ def locate(name: str) -> Path:
     )
 
 
+#: What this process has checked already; a job loads the same backbone many times.
+_CHECKED: set[tuple[str, str, int, int]] = set()
+
+
 # --- loading -----------------------------------------------------------------------------------------------------
 
 
@@ -241,9 +245,13 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
         tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
         if not limits.reads_token_types(model):
             tokenizer.model_input_names = [part for part in tokenizer.model_input_names if part != "token_type_ids"]
-        limits.check_fit(name, model, tokenizer)  # before a GPU, which an index out of range would leave unusable
+        weights = fingerprint(model)
+        key = (str(folder), weights, len(tokenizer), tokenizer.model_max_length)
+        if key not in _CHECKED:  # before a GPU, which an index out of range would leave unusable
+            limits.check_fit(name, model, tokenizer)
+            _CHECKED.add(key)
         model.to(device)
-    return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, fingerprint(model))
+    return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, weights)
 
 
 def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
