@@ -6,14 +6,26 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
+    AlbertModel,
     BertConfig,
     BertModel,
+    CamembertConfig,
+    CamembertModel,
+    DebertaConfig,
+    DebertaModel,
+    DebertaV2Config,
+    DebertaV2Model,
     DistilBertConfig,
     DistilBertModel,
+    ElectraConfig,
+    ElectraModel,
     GPT2Config,
     GPT2Model,
     ModernBertConfig,
     ModernBertModel,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -97,6 +109,7 @@ SMALL = {
     "intermediate_size": 48,
 }
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+_RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "max_position_embeddings": 128}
 #: Family → function of the vocabulary's size and the padding token, which returns a bare encoder.
 ENCODERS = {
     "bert": lambda n, pad: BertModel(BertConfig(vocab_size=n, **SMALL), add_pooling_layer=False),
@@ -122,7 +135,21 @@ ENCODERS = {
     "gpt2": lambda n, pad: GPT2Model(
         GPT2Config(vocab_size=n, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128)
     ),
+    "camembert": lambda n, pad: CamembertModel(
+        CamembertConfig(vocab_size=n, **SMALL, pad_token_id=pad), add_pooling_layer=False
+    ),
+    "electra": lambda n, pad: ElectraModel(ElectraConfig(vocab_size=n, **SMALL, embedding_size=16)),
+    "albert": lambda n, pad: AlbertModel(
+        AlbertConfig(vocab_size=n, **SMALL, embedding_size=16), add_pooling_layer=False
+    ),
+    "mpnet": lambda n, pad: MPNetModel(MPNetConfig(vocab_size=n, **SMALL), add_pooling_layer=False),
+    "deberta": lambda n, pad: DebertaModel(DebertaConfig(vocab_size=n, **SMALL, **_RELATIVE, type_vocab_size=2)),
+    "deberta-v2": lambda n, pad: DebertaV2Model(
+        DebertaV2Config(vocab_size=n, **SMALL, **_RELATIVE, position_biased_input=False, norm_rel_ebd="layer_norm")
+    ),
 }
+#: Families whose attention does not go through the registry, and cannot be given a prefix.
+WITHOUT_PREFIX = ("mpnet", "deberta", "deberta-v2")
 
 
 def tiny_encoder(family: str, seed: int = 0, words: int = WORDS, pad: int = 0) -> PreTrainedModel:
@@ -134,6 +161,18 @@ def tiny_encoder(family: str, seed: int = 0, words: int = WORDS, pad: int = 0) -
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.25)
     return model
+
+
+#: Family → whose tokenizer it gets; BERT's, unless it is named here.
+TOKENIZER_OF = {"xlm-roberta": "roberta", "camembert": "roberta", **{family: family for family in TOKENIZERS}}
+
+
+def save_tiny_encoder(folder: Path, family: str) -> str:
+    """Save an encoder of a family with a tokenizer that fits; return the folder's name."""
+    tokenizer = TOKENIZERS[TOKENIZER_OF.get(family, "bert")]()
+    tiny_encoder(family, words=len(tokenizer), pad=tokenizer.pad_token_id or 0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
 def token_batch(n: int = 3, length: int = 16, seed: int = 1) -> torch.Tensor:

@@ -84,6 +84,15 @@ def test_a_plugin_adds_an_entry_and_is_named_as_its_source(load, registries, kin
     assert plugins.plugin_checksums(**others) == {}
 
 
+def test_a_type_of_model_belongs_to_every_method(load):
+    """A profile names a backbone, and not its type."""
+    load(
+        'from braintune.models.families import FAMILIES, Family\nFAMILIES["llama"] = Family(lora=("q_proj", "v_proj"))\n'
+    )
+    assert list(plugins.plugin_checksums(task="wsd", method="lora", backbone="small")) == ["mine.py"]
+    assert plugins.plugin_checksums(brain="simulated") == {}
+
+
 def test_a_plugin_is_executed_once_and_may_define_classes(load, registries):
     future = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Size:\n    n: int = 1\n"
     load(future + TASK.replace("TASKS[", 'assert "irony" not in TASKS\nTASKS[', 1))

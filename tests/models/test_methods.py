@@ -1,13 +1,24 @@
 """Every method on every family and kind of task: what it trains, what it leaves alone, what it saves."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    MobileBertConfig,
+    MobileBertModel,
+    OPTConfig,
+    OPTModel,
+    RoFormerConfig,
+    RoFormerModel,
+)
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
@@ -15,9 +26,10 @@ from braintune.datasets.tasks import KINDS, TASKS, load_task
 from braintune.models.backbones import load_backbone
 from braintune.models.checkpoints import model_folder
 from braintune.models.embeddings import embed
+from braintune.models.families import FAMILIES, Family
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import collate, encode
-from braintune.models.methods import METHODS, restore, trained_state
+from braintune.models.methods import METHODS, Method, check_methods, prepare, restore, trained_state
 from braintune.models.prefix import vocabulary_tokens
 from braintune.models.soft_prompt import attach_prompt
 from braintune.models.tuning import load_tuned, tune
@@ -26,11 +38,14 @@ from tiny_models import (
     HEADS,
     LAYERS,
     SMALL,
+    TOKENIZER_OF,
     TOKENIZERS,
     WIDTH,
+    WITHOUT_PREFIX,
     WORDS,
     hidden_states,
     save_tiny_bert,
+    save_tiny_encoder,
     tiny_encoder,
     token_batch,
 )
@@ -38,13 +53,19 @@ from tiny_models import (
 LENGTH, RANK = 5, 3
 SETTINGS = Study.make({"prefix_length": LENGTH, "lora_rank": RANK, "train_examples": 20, "test_examples": 10})
 WITHOUT_BIASES = "modernbert"
-PAIRS = [(m, f) for m in METHODS for f in ENCODERS if (m, f) != ("bitfit", WITHOUT_BIASES)]
+REFUSED = {("bitfit", WITHOUT_BIASES), *(("prompt-tuned", family) for family in WITHOUT_PREFIX)}
+PAIRS = [(m, f) for m in METHODS for f in ENCODERS if (m, f) not in REFUSED]
 TASK_OF = {kind: next(name for name, task in TASKS.items() if task.kind == kind) for kind in KINDS}
+
+
+def kinds_of(method, family):
+    """Return all kinds of task for the most used families, and a pair and a sequence of tags for the others."""
+    return KINDS if family in ("bert", "roberta", "modernbert", "gpt2") else ("pair", "tokens")
 
 
 def prepared(method, family, settings=SETTINGS, seed=0, **given):
     model = tiny_encoder(family, **given)
-    METHODS[method].prepare(model, settings, seed)
+    prepare(model, method, settings, seed)
     return model
 
 
@@ -65,8 +86,8 @@ def train(model, steps=3, rate=1e-2):
 
 @cache
 def encoded_rows(family, kind):
-    tokenizer = TOKENIZERS[{"distilbert": "bert", "xlm-roberta": "roberta"}.get(family, family)]()
-    if family == "distilbert":  # takes no token types
+    tokenizer = TOKENIZERS[TOKENIZER_OF.get(family, "bert")]()
+    if family in ("distilbert", "mpnet", "deberta-v2"):  # take no token types
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     data = load_task(SETTINGS, TASK_OF[kind])
     encoded = encode(data.task, data.train[:3], data.labels, tokenizer, 64)
@@ -76,8 +97,7 @@ def encoded_rows(family, kind):
 # --- methods x families x kinds ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("method", "family"), PAIRS)
+@pytest.mark.parametrize(("method", "family", "kind"), [(*pair, kind) for pair in PAIRS for kind in kinds_of(*pair)])
 def test_every_method_serves_every_family_and_kind(method, family, kind):
     n_labels, words, pad, features = encoded_rows(family, kind)
     torch.manual_seed(0)
@@ -184,7 +204,7 @@ def test_a_shallow_prompt_changes_every_layer_but_no_shape_and_no_embedding(fami
     assert torch.equal(model(input_ids=ids).last_hidden_state, after[-1])
 
 
-@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("family", [family for family in ENCODERS if family not in WITHOUT_PREFIX])
 def test_an_invisible_shallow_prompt_is_none(family):
     """Words that cannot attend to the prompt are what they are without it: positions and masks stay in place."""
     model, ids = tiny_encoder(family), token_batch()
@@ -212,8 +232,9 @@ def test_an_invisible_shallow_prompt_is_none(family):
 def test_shallow_prompts_equal_pefts_prompt_tuning_position_shift_allowed_for(family, padded):
     """The same vectors give the same states, without the rows that PEFT leaves in front."""
     ours, base = tiny_encoder(family), tiny_encoder(family)
+    width = base.get_input_embeddings().weight.shape[1]
     config = PromptTuningConfig(
-        task_type="FEATURE_EXTRACTION", num_virtual_tokens=LENGTH, token_dim=WIDTH, num_attention_heads=HEADS
+        task_type="FEATURE_EXTRACTION", num_virtual_tokens=LENGTH, token_dim=width, num_attention_heads=HEADS
     )
     theirs = get_peft_model(base, config).eval()
     vectors = theirs.prompt_encoder["default"].embedding.weight.detach()
@@ -222,11 +243,12 @@ def test_shallow_prompts_equal_pefts_prompt_tuning_position_shift_allowed_for(fa
     if padded:
         mask[0, 10:] = 0
         ids = ids * mask
-    if family == "modernbert":  # only distances count
+    if family in ("modernbert", "deberta-v2"):  # only distances count
         prompt.data.copy_(vectors)
     else:  # learned positions: theirs stand at 0, 1, 2 … and ours all at the first place
         table = next(m for name, m in ours.named_modules() if name.endswith(("position_embeddings", "wpe"))).weight
-        first = 1 if "roberta" in family else 0  # RoBERTa counts from pad_token_id + 1
+        # these count from pad_token_id + 1
+        first = {"roberta": 1, "xlm-roberta": 1, "camembert": 1, "mpnet": 2}.get(family, 0)
         prompt.data.copy_(vectors + table[first : first + LENGTH] - table[first])
         given = {"position_ids": torch.arange(first + LENGTH, first + LENGTH + 16)[None]}
     wanted = hidden_states(theirs, ids, mask)[:, :, LENGTH:]
@@ -285,8 +307,9 @@ def test_lora_by_hand():
 def test_bitfit_trains_every_bias_and_nothing_else(family):
     model = prepared("bitfit", family)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert trained == {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] == "bias"}
-    assert len(trained) >= 6 * LAYERS
+    biases = ("bias", "q_bias", "v_bias")  # the latter in DeBERTa
+    assert trained == {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] in biases}
+    assert len(trained) >= 6 * (1 if family == "albert" else LAYERS)  # ALBERT's layers share their weights
 
 
 def test_the_pooler_is_never_trained():
@@ -344,6 +367,25 @@ def test_tuned_saved_loaded_embedded(make_study, method):
     torch.testing.assert_close(torch.from_numpy(vectors[:, 0]), hidden.mean(1), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ENCODERS)
+def test_every_family_from_a_folder_to_the_embedding_of_a_tuned_model(make_study, tmp_path, family):
+    """The check of a profile, tuning on pairs that are cut, saving and loading."""
+    method = "lora" if family in WITHOUT_PREFIX else "prompt-tuned"
+    controls = ["length"] if family in WITHOUT_PREFIX else ["zero-prefix"]
+    study = make_study(backbone=save_tiny_encoder(tmp_path / family, family), tasks=["nli"], methods=[method],
+                       learning_rates={method: [1e-2]}, controls=controls, max_tokens=24, stride=8)  # fmt: skip
+    untuned = load_backbone(study.backbone)
+    check_methods(untuned.model, study)
+    metrics = tune(study, "nli", method, 0)
+    assert metrics["truncated"] > 0
+    vectors, again = (embed(load_tuned(study, "nli", method, 0), ["she plays", "the river"]) for _ in range(2))
+    assert np.array_equal(vectors, again)
+    assert abs(vectors - embed(untuned, ["she plays", "the river"]))[-1].max() > 1e-4
+    if method == "prompt-tuned":
+        assert metrics["parameters"] == LAYERS * 2 * LENGTH * WIDTH + (4 * WIDTH + 1) * len(metrics["labels"])
+
+
 # --- faults ------------------------------------------------------------------------------------------------------
 
 
@@ -367,6 +409,58 @@ def test_weights_of_other_settings_are_refused(method, change, message):
         restore(other, state)
 
 
+@pytest.mark.parametrize("family", WITHOUT_PREFIX)
+def test_no_prefix_where_attention_does_not_go_through_the_registry(family):
+    """Refused, with what does work, also where a plugin says that it works; by the check of a profile as well."""
+    works = "fine-tuned, lora, bitfit, prompt-shallow and head-only"
+    message = rf"type '{family}': .* 3 of 3 layers .*registry.* Choose among {works}.*`controls` without zero-prefix"
+    with pytest.raises(BraintuneError, match=message):
+        prepared("prompt-tuned", family)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FAMILIES, family, replace(FAMILIES[family], deep=True))
+        with pytest.raises(BraintuneError, match=message):
+            prepared("prompt-tuned", family)
+    others = [method for method in METHODS if method != "prompt-tuned"]
+    study = Study.make(SETTINGS.values(Study) | {"methods": others, "learning_rates": {m: [1e-3] for m in others}})
+    model = tiny_encoder(family)
+    with pytest.raises(BraintuneError, match=message):
+        check_methods(model, study)
+    check_methods(model, Study.make(study.values(Study) | {"controls": ["length"]}))
+
+
+def test_what_is_trained_without_effect_is_an_error(monkeypatch):
+    def add_nothing(model, settings, seed):
+        model.requires_grad_(False)
+        model.idle = torch.nn.Parameter(torch.ones(3))
+
+    def train_the_pooler(model, settings, seed):
+        model.requires_grad_(False)
+        model.pooler = torch.nn.Linear(WIDTH, WIDTH)
+
+    monkeypatch.setitem(METHODS, "idle", Method("nothing", add_nothing))
+    monkeypatch.setitem(METHODS, "pooler", Method("the pooler", train_the_pooler))
+    for method, name in (("idle", "idle"), ("pooler", "pooler.weight")):
+        with pytest.raises(BraintuneError, match=rf"{method} trains '{name}', and the output .*'bert' does not depend"):
+            prepared(method, "bert")
+    with pytest.raises(BraintuneError, match="unknown method 'non'; known: "):
+        prepared("non", "bert")
+    monkeypatch.setitem(FAMILIES, "bert", Family(lora=("nope",)))
+    with pytest.raises(BraintuneError, match=r"lora cannot update nope in models of type 'bert': .*FAMILIES"):
+        prepared("lora", "bert")
+
+
+def test_a_shallow_prompt_must_leave_the_words_alone(monkeypatch):
+    """OPT has a position table that is not known; MobileBERT mixes the embeddings of neighbours."""
+    config = OPTConfig(
+        vocab_size=WORDS, **SMALL | {"ffn_dim": 48}, max_position_embeddings=64, word_embed_proj_dim=WIDTH
+    )
+    wide = MobileBertConfig(vocab_size=WORDS, **SMALL, embedding_size=16, intra_bottleneck_size=16)
+    for model in (OPTModel(config), MobileBertModel(wide)):
+        monkeypatch.setitem(FAMILIES, kind := model.config.model_type, Family(lora=()))
+        with pytest.raises(BraintuneError, match=rf"prompt-shallow cannot .* '{kind}'.*; choose another method"):
+            attach_prompt(model.eval(), LENGTH)
+
+
 def test_weights_of_another_method_are_refused():
     state = trained_state(prepared("lora", "bert"))
     with pytest.raises(BraintuneError, match=r"do not fit: .* is missing in the file and of shape .* in the model"):
@@ -376,14 +470,11 @@ def test_weights_of_another_method_are_refused():
 def test_faults_name_the_remedy():
     with pytest.raises(BraintuneError, match=r"'modernbert' has none; choose another method .* or a backbone with"):
         prepared("bitfit", WITHOUT_BIASES)
-    for method, wanted in {
-        "lora": "LORA_TARGETS",
-        "prompt-shallow": "soft_prompt.py",
-        "prompt-tuned": "FAMILIES",
-    }.items():
-        albert = AlbertModel(AlbertConfig(**SMALL, vocab_size=WORDS, embedding_size=16))
-        with pytest.raises(BraintuneError, match=rf"'albert'; known: bert, .*gpt2\. .*{wanted}"):
-            METHODS[method].prepare(albert, SETTINGS, 0)
+    for method in ("lora", "prompt-shallow", "prompt-tuned"):
+        with pytest.raises(
+            BraintuneError, match=rf"^{method} .* 'roformer'; known: bert, .*gpt2.*fine-tuned, .*FAMILIES"
+        ):
+            prepare(RoFormerModel(RoFormerConfig(**SMALL, vocab_size=WORDS)), method, SETTINGS, 0)
     model = prepared("prompt-shallow", "bert")
     with pytest.raises(BraintuneError, match="has a shallow prompt already; load the backbone again"):
         attach_prompt(model, LENGTH)

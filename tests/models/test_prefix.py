@@ -3,11 +3,11 @@ from copy import deepcopy
 import pytest
 import torch
 from peft import PrefixTuningConfig, get_peft_model
-from transformers import AlbertConfig, AlbertModel, ModernBertConfig, ModernBertModel
+from transformers import ModernBertConfig, ModernBertModel, RoFormerConfig, RoFormerModel
 
 from braintune.core.base import BraintuneError
-from braintune.models.prefix import attach_prefix, attention_modules, vocabulary_tokens
-from tiny_models import ENCODERS, HEADS, LAYERS, SMALL, SPECIAL, WIDTH, WORDS
+from braintune.models.prefix import attach_prefix, attention_calls, vocabulary_tokens
+from tiny_models import ENCODERS, HEADS, LAYERS, SMALL, SPECIAL, WIDTH, WITHOUT_PREFIX, WORDS
 from tiny_models import hidden_states as states
 from tiny_models import tiny_encoder as make
 from tiny_models import token_batch as batch
@@ -19,7 +19,7 @@ def prefix_state(model):
     return {name: value.clone() for name, value in model.deep_prompts.state_dict().items()}
 
 
-@pytest.fixture(params=ENCODERS)
+@pytest.fixture(params=[family for family in ENCODERS if family not in WITHOUT_PREFIX])
 def model(request):
     return make(request.param)
 
@@ -219,7 +219,7 @@ def test_a_prefix_of_words_holds_the_keys_and_values_of_those_words():
     model, found = make("bert"), []
     torch.manual_seed(3)
     words = vocabulary_tokens(model, LENGTH)
-    for module in attention_modules(model):
+    for module, _ in attention_calls(model):
         module.register_forward_hook(lambda module, given, out: found.append((module, given[0][0])))
     states(model, words[None])
     wanted = [torch.cat([module.key(x), module.value(x)], dim=1) for module, x in found]
@@ -255,7 +255,6 @@ def test_a_prefix_of_words_follows_the_seed_and_leaves_the_model_alone(model):
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not any(torch.equal(first[name], different[name]) for name in first)
     assert all(vectors.shape == (40, 2 * WIDTH) and vectors.unique(dim=0).shape[0] > 10 for vectors in first.values())
-    assert not any("recorded" in module.__dict__ for module in attention_modules(model))
 
 
 def test_words_are_no_special_tokens():
@@ -326,6 +325,48 @@ def test_faults_name_the_remedy():
         attach_prefix(model, LENGTH)
     with pytest.raises(BraintuneError, match=r"network of width 6 .* `prefix_hidden: 0` or `prefix_init: normal`"):
         attach_prefix(make("bert"), LENGTH, tokens=True, hidden=6)
-    config = AlbertConfig(**SMALL, vocab_size=WORDS, embedding_size=16)
-    with pytest.raises(BraintuneError, match=r"models of type 'albert'; known: bert, roberta, .*gpt2"):
-        attach_prefix(AlbertModel(config), LENGTH)
+
+
+def test_every_layer_of_albert_has_a_prefix():
+    """Its layers are calls of one module; each call takes the next prefix, and a broken pass does not shift them."""
+    model, ids = make("albert"), batch()
+    prompts = attach_prefix(model, LENGTH, std=0.5)
+    wanted = states(model, ids)
+    assert len(prompts) == LAYERS
+    assert len({id(module) for module, _ in attention_calls(make("albert"))}) == 1
+    for layer in range(LAYERS):
+        changed = deepcopy(model)
+        changed.deep_prompts[layer].vectors.data += 1.0
+        moved = (states(changed, ids) - wanted).abs().amax((1, 2, 3)) > 1e-4
+        assert moved.tolist() == [k > layer for k in range(LAYERS + 1)]
+    hook = model.encoder.albert_layer_groups[0].albert_layers[0].register_forward_hook(lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        states(model, ids)
+    hook.remove()
+    assert torch.equal(states(model, ids), wanted)
+
+
+def test_a_prefix_without_effect_is_an_error():
+    """The second layer's attention is computed, and dropped."""
+    model = make("bert")
+    model.encoder.layer[1].attention.register_forward_hook(lambda module, given, out: (given[0], *out[1:]))
+    with pytest.raises(BraintuneError, match=r"layer 2 of 3 has no effect .*'bert'.*choose among fine-tuned, lora"):
+        attach_prefix(model, LENGTH)
+    assert len(attach_prefix(make("bert"), LENGTH)) == LAYERS
+
+
+def test_attaching_leaves_the_random_state_and_no_gradient(model):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    model.train()
+    attach_prefix(model, LENGTH, dropout=0.1)
+    assert torch.equal(torch.rand(4), wanted)
+    assert model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_unknown_types_are_named():
+    config = RoFormerConfig(**SMALL, vocab_size=WORDS)
+    with pytest.raises(BraintuneError, match=r"type 'roformer'; known: bert, roberta, .*Use fine-tuned.*a plugin"):
+        attach_prefix(RoFormerModel(config), LENGTH)

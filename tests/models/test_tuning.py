@@ -19,7 +19,7 @@ from braintune.models.checkpoints import model_folder
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import collate, encode
 from braintune.models.training import LengthGroupedSampler
-from braintune.models.tuning import history, history_table, load_tuned, longest_input, tune, tuning_table
+from braintune.models.tuning import history, history_table, load_tuned, tune, tuning_table
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
@@ -151,7 +151,7 @@ def test_the_tuned_model_is_the_one_that_was_scored(make_study):
         model = TunedModel(backbone.model, "sentence", 2).eval()
         weights, _ = saved(study, "sentiment", method)
         model.head.load_state_dict({k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")})
-        encoded = encode(data.task, data.test, data.labels, backbone.tokenizer, longest_input(backbone))
+        encoded = encode(data.task, data.test, data.labels, backbone.tokenizer, backbone.longest)
         with torch.inference_mode():
             guess = model(**collate(encoded.features, 0))["logits"].argmax(1)
         right = [data.labels[g] == data.test[f["row"]]["label"] for g, f in zip(guess, encoded.features, strict=True)]

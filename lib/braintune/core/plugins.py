@@ -20,6 +20,7 @@ REGISTRIES = {
     "backbone": ("braintune.models.backbones", "BACKBONES"),
     "method": ("braintune.models.methods", "METHODS"),
     "control": ("braintune.models.controls", "CONTROLS"),
+    "family": ("braintune.models.families", "FAMILIES"),
 }
 
 #: (kind, name) → the plugin that added it.
@@ -80,6 +81,13 @@ def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> 
 
 
 def plugin_checksums(**names: str) -> dict[str, str]:
-    """Return plugin → SHA-256 for the plugins that added the given entries, such as ``task="irony"``."""
-    files = {_ADDED[key] for key in names.items() if key in _ADDED}
+    """Return plugin → SHA-256 for the plugins that added the given entries, such as ``task="irony"``.
+
+    Every type of model that a plugin added belongs to every method: the profile does not name the type of its backbone.
+    """
+    files = {
+        path
+        for (kind, name), path in _ADDED.items()
+        if names.get(kind) == name or (kind == "family" and "method" in names)
+    }
     return {path.name: _LOADED[path] for path in sorted(files)}

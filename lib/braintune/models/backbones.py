@@ -23,6 +23,7 @@ from transformers.utils import logging
 
 from braintune.core.base import REPOSITORY, BraintuneError
 from braintune.datasets import hub
+from braintune.models import limits
 
 #: What is fetched of a hub model: no weights but safetensors, and none in other frameworks' formats.
 FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "model*.safetensors*")
@@ -72,6 +73,11 @@ class Backbone:
     layers: int
     width: int
     fingerprint: str
+
+    @property
+    def longest(self) -> int:
+        """Tokens that it can read, special ones included."""
+        return limits.longest_input(self.model, self.tokenizer)
 
 
 # --- where the files are ------------------------------------------------------------------------------------------
@@ -131,6 +137,11 @@ BACKBONES: dict[str, Entry] = {
     "gpt2": _hub("openai-community/gpt2", "12 layers, width 768, 124 M parameters, causal", "MIT"),
 }
 
+_WITH_DECODER = (
+    "backbone {!r}: models of type {!r} are an encoder and a decoder, which read two texts; choose an encoder (BERT, "
+    "RoBERTa, ELECTRA, …) or a decoder alone (GPT-2)"
+)
+
 
 def locate(name: str) -> Path:
     """Return the folder with a backbone's files, given a registered name, a folder, or a hub id.
@@ -155,6 +166,10 @@ def locate(name: str) -> Path:
     )
 
 
+#: What this process has checked already; a job loads the same backbone many times.
+_CHECKED: set[tuple[str, str, int, int]] = set()
+
+
 # --- loading -----------------------------------------------------------------------------------------------------
 
 
@@ -171,14 +186,24 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
     Raises
     ------
     BraintuneError
-        As :func:`locate`, or if the files are not complete.
+        As :func:`locate`, or if the files are not complete, or the tokenizer does not fit the model.
     """
 
     def load(folder: Path, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
         model, report = AutoModel.from_pretrained(
-            folder, config=config, use_safetensors=True, output_loading_info=True, **options
+            folder,
+            config=config,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
         )
-        if missing := sorted(report["missing_keys"]):
+        if wrong := sorted(report["mismatched_keys"]):
+            weight, *(in_file, wanted) = wrong[0]
+            raise ValueError(f"{weight!r} is of shape {tuple(in_file)}, and config.json wants {tuple(wanted)}")
+        if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
+            if missing[0].startswith("decoder."):
+                raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
             # The library would only warn, and use random numbers instead.
             raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
         return model
@@ -210,12 +235,36 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
     folder = locate(name)
     with _loading(name):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        _check_kind(name, folder, config)
         options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
         if config.model_type in ("bert", "roberta", "xlm-roberta"):
-            options["add_pooling_layer"] = False  # it is never read
-        model = make(folder, config, options).to(device).eval()
+            options["add_pooling_layer"] = False
+        model = make(folder, config, options).eval()
+        if isinstance(getattr(model, "pooler", None), torch.nn.Module):
+            model.pooler = torch.nn.Identity()  # it is never read, and many files do not hold its weights
         tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
-    return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, fingerprint(model))
+        if not limits.reads_token_types(model):
+            tokenizer.model_input_names = [part for part in tokenizer.model_input_names if part != "token_type_ids"]
+        weights = fingerprint(model)
+        key = (str(folder), weights, len(tokenizer), tokenizer.model_max_length)
+        if key not in _CHECKED:  # before a GPU, which an index out of range would leave unusable
+            limits.check_fit(name, model, tokenizer)
+            _CHECKED.add(key)
+        model.to(device)
+    return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, weights)
+
+
+def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
+    """Refuse weights that would have to be unpickled, and models with a decoder of their own."""
+    pickled, safe = (sorted(file.name for file in folder.glob(f"*.{end}")) for end in ("bin", "safetensors"))
+    if pickled and not safe:
+        raise BraintuneError(
+            f"backbone {name!r}: {folder} has {pickled[0]} and no model.safetensors. A .bin file is a pickle, which "
+            "can run code, and is not read; if you trust it, load it with transformers once and call "
+            "`model.save_pretrained(folder)`, which writes model.safetensors"
+        )
+    if config.is_encoder_decoder:
+        raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
 
 
 def fingerprint(model: PreTrainedModel) -> str:
@@ -262,6 +311,8 @@ def _loading(name: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
+    except BraintuneError:
+        raise
     except Exception as error:  # broken files make three libraries raise anything, also without a message
         raise BraintuneError(
             f"backbone {name!r} cannot be loaded: {hub.first_line(error)}. Its folder must hold config.json, "

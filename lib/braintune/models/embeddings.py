@@ -24,7 +24,7 @@ from braintune.datasets.brains.base import BrainData, Stimuli, stimulus_means
 from braintune.models.backbones import Backbone, load_backbone
 from braintune.models.controls import CONTROLS, NotAvailable, user_vectors
 from braintune.models.inputs import pad_rows
-from braintune.models.tuning import load_tuned, longest_input, reproducible
+from braintune.models.tuning import load_tuned, reproducible
 
 # --- sentences ---------------------------------------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ def embed(
     BraintuneError
         For a sentence without tokens, and for `cls` where the tokeniser puts no token before a sentence.
     """
-    limit = min(max_tokens or longest_input(backbone), longest_input(backbone))
+    limit = min(max_tokens or backbone.longest, backbone.longest)
     return embed_tokens(backbone.model, tokenise(backbone.tokenizer, sentences, limit), pooling, batch)
 
 
@@ -198,7 +198,7 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
                 continue
             if isinstance(source, Backbone):
                 if tokens is None:  # all representations of a study share one tokeniser
-                    limit = min(study.max_tokens, longest_input(source))
+                    limit = min(study.max_tokens, source.longest)
                     tokens = tokenise(source.tokenizer, stimuli.sentences, limit)
                 vectors = embed_tokens(source.model, tokens, study.pooling, study.embedding_batch)
                 embedding = stimulus_means(vectors, stimuli)

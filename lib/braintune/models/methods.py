@@ -10,6 +10,7 @@ References
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,21 +19,13 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from braintune.core.base import BraintuneError
+from braintune.core.base import BraintuneError, lookup
 from braintune.core.settings import TuningSettings
+from braintune.core.study import Study
+from braintune.datasets.hub import first_line
+from braintune.models.families import family_of, gradients
 from braintune.models.prefix import attach_prefix
 from braintune.models.soft_prompt import attach_prompt
-
-#: Model type → names of the attention's projections that LoRA updates: query and value, or where one matrix makes
-#: query, key and value, that one.
-LORA_TARGETS = {
-    "bert": ["query", "value"],
-    "roberta": ["query", "value"],
-    "xlm-roberta": ["query", "value"],
-    "distilbert": ["q_lin", "v_lin"],
-    "modernbert": ["Wqkv"],
-    "gpt2": ["c_attn"],
-}
 
 
 @dataclass(frozen=True)
@@ -90,21 +83,22 @@ def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: 
 
 def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
     """Add a trainable product of two thin matrices to the attention's projections, zero at first [1]_."""
-    family = model.config.model_type
-    if family not in LORA_TARGETS:
-        raise BraintuneError(
-            f"lora does not know models of type {family!r}; known: {', '.join(LORA_TARGETS)}. Choose one of those as "
-            "backbone, or add the names of its attention's projections to LORA_TARGETS in methods.py"
-        )
+    family = family_of(model, "lora")
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]  # a float will do
-        target_modules=LORA_TARGETS[family],
-        fan_in_fan_out=family == "gpt2",  # GPT-2 keeps its matrices transposed
+        target_modules=list(family.lora),
+        fan_in_fan_out=model.config.model_type == "gpt2",  # GPT-2 keeps its matrices transposed
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model)
+        try:
+            inject_adapter_in_model(config, model)
+        except ValueError as error:  # the names are wrong
+            raise BraintuneError(
+                f"lora cannot update {', '.join(family.lora)} in models of type {model.config.model_type!r}: "
+                f"{first_line(error)}; correct their entry in FAMILIES"
+            ) from error
 
 
 #: Method → what it trains. All of them are trained, scored, saved and loaded in the same way.
@@ -118,9 +112,43 @@ METHODS: dict[str, Method] = {
 }
 
 
+def prepare(model: PreTrainedModel, method: str, settings: TuningSettings, seed: int) -> None:
+    """Prepare a model for a method, and check that the output depends on what is trained.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown method, a model that the method does not serve, and parameters without effect.
+    """
+    old = {id(parameter) for parameter in model.parameters()}
+    lookup(METHODS, method, "method").prepare(model, settings, seed)
+    trained = trained_state(model)
+    added = {name: parameter for name, parameter in trained.items() if id(parameter) not in old}
+    # of pre-trained weights, the vectors (biases and norms) will do, and one effect of all
+    asked = added or {name: p for name, p in trained.items() if p.ndim < 2} or trained
+    if not asked or model.device.type == "meta":
+        return
+    found = dict(zip(asked, gradients(model, list(asked.values())), strict=True))
+    without = [name for name, gradient in found.items() if gradient is None]
+    if (added and without) or not any(g is not None and g.any() for g in found.values()):
+        raise BraintuneError(
+            f"{method} trains {(without or list(asked))[0]!r}, and the output of this model of type "
+            f"{model.config.model_type!r} does not depend on it; choose another method (fine-tuned and head-only serve "
+            "every model) or another backbone"
+        )
+
+
 def trained_state(model: PreTrainedModel) -> dict[str, Tensor]:
     """Return the trained parameters of a prepared model by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def check_methods(model: PreTrainedModel, study: Study) -> None:
+    """Check that a study's methods, and its controls with a prefix, serve a backbone; faults as in :func:`prepare`."""
+    for method in study.methods:
+        prepare(deepcopy(model), method, study, 0)
+    if {"zero-prefix", "random-prefix"} & set(study.controls):
+        attach_prefix(deepcopy(model), study.prefix_length)
 
 
 def restore(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:

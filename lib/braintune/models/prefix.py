@@ -2,7 +2,9 @@ r"""Deep prompts: trainable key and value vectors that every layer's attention s
 
 A registered attention function puts each layer's prefix in front of its keys and values. It needs no cache, shifts no
 position, leaves the length of the output alone, and serves every model whose attention goes through the registry of
-the transformers library: BERT, RoBERTa, DistilBERT, ModernBERT and GPT-2 alike.
+the transformers library: BERT, RoBERTa, ELECTRA, ALBERT, DistilBERT, ModernBERT and GPT-2 alike. DeBERTa and MPNet
+compute attention outside it, with terms for relative positions, and are refused. A layer is a call of the attention:
+ALBERT calls one module for all its layers, and each call has a prefix.
 
 For a query :math:`q` of one head, with prefix keys :math:`K_P` and values :math:`V_P`,
 
@@ -30,21 +32,17 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from braintune.core.base import BraintuneError
+from braintune.models.families import FAMILIES, family_of, gradients
 
 ATTENTION = "braintune_prefix"
 _RECORDED = "braintune_recorded"
 #: Random tokens are read in rows of this length: about a sentence, and every model can read that many.
 _ROW = 32
+#: What serves a model whose attention cannot be given a prefix.
+WITHOUT_PREFIX = "fine-tuned, lora, bitfit, prompt-shallow and head-only"
 
-#: Model type → class of its self-attention module.
-FAMILIES = {
-    "bert": "BertSelfAttention",
-    "roberta": "RobertaSelfAttention",
-    "xlm-roberta": "XLMRobertaSelfAttention",
-    "distilbert": "DistilBertSelfAttention",
-    "modernbert": "ModernBertAttention",
-    "gpt2": "GPT2Attention",
-}
+#: While a model is traced: each call of the attention function, as (module, keys and values).
+_calls: list[tuple[nn.Module, Tensor]] = []
 
 
 class Prefix(nn.Module):
@@ -80,9 +78,11 @@ def _attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention with the module's prefix before its keys and values, if it has one."""
-    prefix = module.__dict__.get("deep_prompt")
-    if prefix is None:
+    prefixes = module.__dict__.get("deep_prompts")
+    if not prefixes:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    call = module.__dict__["call"]
+    prefix, module.__dict__["call"] = prefixes[call], (call + 1) % len(prefixes)
     causal = options.pop("is_causal", None)
     if attention_mask is None and (module.is_causal if causal is None else causal):
         # A causal model has no mask when nothing is padded. "The lower triangle" would then begin at the prefix
@@ -101,8 +101,8 @@ def _attend(
 def _record(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention that leaves its keys and values with the module."""
-    module.__dict__["recorded"] = torch.stack([key, value])  # [2, batch, heads, tokens, head_dim]
+    """Scaled dot-product attention that keeps its keys and values in :data:`_calls`."""
+    _calls.append((module, torch.stack([key, value])))  # [2, batch, heads, tokens, head_dim]
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
 
 
@@ -111,22 +111,46 @@ for _name, _function in ((ATTENTION, _attend), (_RECORDED, _record)):
     AttentionMaskInterface.register(_name, sdpa_mask)
 
 
-def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
-    """Return a model's self-attention modules, first layer first.
+@torch.no_grad()
+def _trace(model: PreTrainedModel, ids: Tensor) -> list[tuple[nn.Module, Tensor]]:
+    """Read some tokens; return every call of the attention function: module, and keys and values of its layer."""
+    before, mode = model.config._attn_implementation, model.training
+    model.set_attn_implementation(_RECORDED)
+    model.eval()
+    _calls.clear()
+    try:
+        model(input_ids=ids[None])
+        return list(_calls)
+    finally:
+        _calls.clear()
+        model.train(mode)
+        model.set_attn_implementation(before)
+
+
+def attention_calls(model: PreTrainedModel) -> list[tuple[nn.Module, Tensor]]:
+    """Return the calls of the attention function in one forward pass, first layer first.
+
+    Returns
+    -------
+    list of (nn.Module, tensor of shape (2, 1, heads, n_tokens, head_dim))
+        The module that computes the attention, and keys and values of some tokens.
 
     Raises
     ------
     BraintuneError
-        If the model is of a family that deep prompts do not know.
+        If the type of the model is not known, or not every layer's attention goes through the registry.
     """
-    family = FAMILIES.get(model.config.model_type)
-    modules = [module for module in model.modules() if type(module).__name__ == family]
-    if len(modules) != model.config.num_hidden_layers:
+    family, layers = family_of(model, "prompt-tuned"), model.config.num_hidden_layers
+    calls = _trace(model, torch.arange(2, device=model.device)) if family.deep else []
+    if not calls or len(calls) % layers:
+        deep = ", ".join(kind for kind, other in FAMILIES.items() if other.deep)
         raise BraintuneError(
-            f"deep prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
-            "Choose one of those as backbone, or add its attention class to FAMILIES in prefix.py"
+            f"prompt-tuned cannot give a prefix to models of type {model.config.model_type!r}: the attention of "
+            f"{layers - len(calls) if len(calls) < layers else 'some'} of {layers} layers does not go through the "
+            f"attention registry of the transformers library. Choose among {WITHOUT_PREFIX}, with `controls` without "
+            f"zero-prefix and random-prefix; or choose a backbone of type {deep}"
         )
-    return modules
+    return calls
 
 
 def vocabulary_tokens(model: PreTrainedModel, n: int) -> Tensor:
@@ -177,10 +201,9 @@ def attach_prefix(
     Raises
     ------
     BraintuneError
-        If the model has a prefix already or is of an unknown family; and for `tokens` with a reparameterisation
-        network, which makes keys and values itself.
+        If the model has a prefix already, is of an unknown type, or its output does not depend on every prefix; and
+        for `tokens` with a reparameterisation network, which makes keys and values itself.
     """
-    modules = attention_modules(model)
     if hasattr(model, "deep_prompts"):
         raise BraintuneError("this model has a prefix already; load the backbone again to give it another")
     if tokens and hidden:
@@ -188,37 +211,55 @@ def attach_prefix(
             f"prefix_init 'tokens' sets keys and values, which a network of width {hidden} would make itself; set "
             "`prefix_hidden: 0` or `prefix_init: normal`"
         )
-    heads, width = model.config.num_attention_heads, model.config.hidden_size
-    model.requires_grad_(False)
     shared, own = model.config, deepcopy(model.config)  # it names the attention function, and two models may share it
     for module in model.modules():
         if getattr(module, "config", None) is shared:
             module.config = own
+    calls = attention_calls(model)
+    _, _, heads, _, head_dim = calls[0][1].shape
+    model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         words = vocabulary_tokens(model, length) if tokens else None
-        prompts = nn.ModuleList(Prefix(heads, width // heads, length, std, hidden, dropout) for _ in modules)
+        prompts = nn.ModuleList(Prefix(heads, head_dim, length, std, hidden, dropout) for _ in calls)
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
     if words is not None:
-        for prompt, vectors in zip(prompts, _keys_and_values(model, modules, words), strict=True):
+        for prompt, vectors in zip(prompts, _keys_and_values(model, words), strict=True):
             prompt.vectors.data.copy_(vectors)
     model.set_attn_implementation(ATTENTION)
-    for module, prompt in zip(modules, prompts, strict=True):
+    for (module, _), prompt in zip(calls, prompts, strict=True):
         # Not registered with nn.Module: the parameters belong to the model once, under `deep_prompts`.
-        module.__dict__["deep_prompt"] = prompt
+        module.__dict__.setdefault("deep_prompts", []).append(prompt)
+        module.__dict__["call"] = 0
     model.deep_prompts = prompts
+    model.register_forward_pre_hook(_first_call)
+    _check_reach(model)
     return prompts
 
 
-@torch.no_grad()
-def _keys_and_values(model: PreTrainedModel, modules: list[nn.Module], words: Tensor) -> list[Tensor]:
+def _first_call(model: PreTrainedModel, given: tuple[Any, ...]) -> None:
+    """Begin with the first prefix again, also after a forward pass that an error has ended."""
+    for module in model.modules():
+        if "deep_prompts" in module.__dict__:
+            module.__dict__["call"] = 0
+
+
+def _check_reach(model: PreTrainedModel) -> None:
+    """Check that the output depends on the prefix of every layer."""
+    vectors = [prompt.vectors for prompt in model.deep_prompts]
+    if model.device.type == "meta" or not vectors[0].numel():
+        return
+    found = gradients(model, vectors)
+    if without := [layer for layer, gradient in enumerate(found, 1) if gradient is None or not gradient.any()]:
+        raise BraintuneError(
+            f"the prefix of layer {without[0]} of {len(vectors)} has no effect on the output of this model of type "
+            f"{model.config.model_type!r}, so it cannot be prompt-tuned; choose among {WITHOUT_PREFIX}, or another "
+            "backbone"
+        )
+
+
+def _keys_and_values(model: PreTrainedModel, words: Tensor) -> list[Tensor]:
     """Return the keys and values of some tokens in every layer, shape (n_words, 2 * width) each."""
-    rows, mode = [], model.training
-    model.set_attn_implementation(_RECORDED)
-    model.eval()
-    for row in words.split(_ROW):
-        model(input_ids=row[None])
-        rows.append([module.__dict__.pop("recorded")[:, 0] for module in modules])
-    model.train(mode)
+    rows = [[vectors[:, 0] for _, vectors in _trace(model, row)] for row in words.split(_ROW)]
     layers = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))  # [2, heads, n_words, head_dim] each
     return [layer.permute(2, 0, 1, 3).flatten(1) for layer in layers]

@@ -6,7 +6,8 @@ shifts every position of a span or a tag by P.)
 
 The words keep their position ids, so nothing but the prompt changes for them. With learned positions all prompt vectors
 have the position of the first word; training can absorb its constant vector. With rotary positions (ModernBERT) they
-have positions -P … -1, and layers that attend within a window see them from the first words only.
+have positions -P … -1, and layers that attend within a window see them from the first words only. With relative
+positions (MPNet, DeBERTa) distances between words stay what they are, and the prompt is as far away as it lies.
 
 References
 ----------
@@ -21,7 +22,9 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from braintune.core.base import BraintuneError
-from braintune.models.prefix import FAMILIES, vocabulary_tokens
+from braintune.datasets.hub import first_line
+from braintune.models.families import family_of, position_table, tiny_input
+from braintune.models.prefix import vocabulary_tokens
 
 
 def attach_prompt(
@@ -46,19 +49,16 @@ def attach_prompt(
 
     Returns
     -------
-    nn.Parameter of shape (length, width)
+    nn.Parameter of shape (length, width of the embeddings)
         The prompt; also ``model.shallow_prompt``.
 
     Raises
     ------
     BraintuneError
-        If the model has a prompt already, or is of an unknown family.
+        If the model has a prompt already, is of an unknown type, or counts the positions of its words in another way
+        than :func:`_positions`, so that the prompt would change the words themselves.
     """
-    if model.config.model_type not in FAMILIES:
-        raise BraintuneError(
-            f"shallow prompts do not know models of type {model.config.model_type!r}; known: {', '.join(FAMILIES)}. "
-            "Choose one of those as backbone, or say in _positions of soft_prompt.py how its words are counted"
-        )
+    family_of(model, "prompt-shallow")
     if hasattr(model, "shallow_prompt"):
         raise BraintuneError("this model has a shallow prompt already; load the backbone again to give it another")
     with torch.random.fork_rng(devices=[]):
@@ -66,12 +66,36 @@ def attach_prompt(
         if tokens:
             vectors = model.get_input_embeddings().weight[vocabulary_tokens(model, length)].detach().clone()
         else:
-            vectors = torch.randn(length, model.config.hidden_size) * std
+            vectors = torch.randn(length, model.get_input_embeddings().weight.shape[1]) * std
     model.requires_grad_(False)
+    words = None if model.device.type == "meta" else _words(model)
     model.shallow_prompt = nn.Parameter(vectors.to(device=model.device, dtype=model.dtype))
     model.register_forward_pre_hook(_add_prompt, with_kwargs=True)
     model.register_forward_hook(_remove_prompt)
+    if words is not None:
+        _check_words(model, words)
     return model.shallow_prompt
+
+
+def _check_words(model: PreTrainedModel, wanted: Tensor) -> None:
+    """Check that the embedding layer makes of the words what it made of them without the prompt."""
+    refused = f"prompt-shallow cannot put vectors before the words of models of type {model.config.model_type!r}"
+    remedy = "choose another method (lora and bitfit are as small) or another backbone"
+    try:
+        found = _words(model)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise BraintuneError(f"{refused}: {first_line(error)}; {remedy}") from error
+    if not torch.allclose(found, wanted, atol=1e-4):
+        raise BraintuneError(f"{refused}: it changes the embeddings of the words; {remedy}")
+
+
+@torch.no_grad()
+def _words(model: PreTrainedModel) -> Tensor:
+    """Return what the embedding layer makes of some words, shape (1, n_words, width)."""
+    mode = model.training
+    states = model.eval()(**tiny_input(model), output_hidden_states=True).hidden_states
+    model.train(mode)
+    return states[0]
 
 
 def _add_prompt(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple, dict]:
@@ -99,12 +123,13 @@ def _add_prompt(model: PreTrainedModel, unnamed: tuple[Any, ...], given: dict[st
 
 def _positions(model: PreTrainedModel, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Return the positions of the prompt, shape (length,), and of the words, shape (b, l)."""
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-    if model.config.model_type == "modernbert":
+    positions, table = torch.arange(ids.shape[1], device=ids.device).expand_as(ids), position_table(model)
+    if table is None:  # only distances count
         return torch.arange(-length, 0, device=ids.device), positions
     first = 0
-    if model.config.model_type in ("roberta", "xlm-roberta"):  # they count the words, and begin after the padding's id
-        padding = model.config.pad_token_id
+    if (
+        padding := table.padding_idx
+    ) is not None:  # RoBERTa and MPNet count the words, and begin after the padding's id
         real = (ids != padding).long()
         first, positions = padding + 1, real.cumsum(1) * real + padding
     return torch.full((length,), first, device=ids.device), positions

@@ -32,7 +32,7 @@ from braintune.models.baselines import bag_of_words_answers, trivial_answers
 from braintune.models.checkpoints import is_tuned, model_folder
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import Encoded, encode
-from braintune.models.methods import METHODS, restore, trained_state
+from braintune.models.methods import METHODS, prepare, restore, trained_state
 from braintune.models.training import (
     Conditions,
     Diverged,
@@ -103,7 +103,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
 
 def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
     """Encode training, validation and test rows, and the training rows of a trial."""
-    limit = min(study.max_tokens, longest_input(backbone))
+    limit = min(study.max_tokens, backbone.longest)
     rng = np.random.default_rng([study.world_seed, *data.task.name.encode()])
     drawn = np.sort(rng.permutation(len(data.train))[: study.search_examples])
     rows = {part: getattr(data, part) for part in ("train", "validation", "test")}
@@ -114,19 +114,11 @@ def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str,
     }
 
 
-def longest_input(backbone: Backbone) -> int:
-    """Return how many tokens a backbone can read."""
-    positions = getattr(backbone.model.config, "max_position_embeddings", None) or sys.maxsize
-    if backbone.tokenizer.model_max_length <= positions:
-        return backbone.tokenizer.model_max_length
-    return positions - 2  # RoBERTa's positions begin at 2, and its tokeniser may not know its length
-
-
 def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
     """Return the pre-trained backbone, prepared for a method, with a new head; the same for equal seeds."""
     study, seed = conditions.study, conditions.seed
     backbone = load_backbone(study.backbone, device=conditions.device)
-    METHODS[method].prepare(backbone.model, study, seed)
+    prepare(backbone.model, method, study, seed)
     torch.manual_seed(seed)
     return TunedModel(backbone.model, data.task.kind, len(data.labels)).to(conditions.device)
 
@@ -284,7 +276,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
     BraintuneError
         If the tuning has not been run, its file is damaged, or it was run on weights other than the backbone's.
     """
-    entry = lookup(METHODS, method, "method")
+    lookup(METHODS, method, "method")
     file = model_folder(study, task, method, seed) / "weights.safetensors"
     tensors, facts = read_tensors(file)
     state = {name.removeprefix("backbone."): of for name, of in tensors.items() if name.startswith("backbone.")}
@@ -295,7 +287,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
             f"{file} was tuned on {facts['backbone']} ({facts['fingerprint'][:12]}), but the study's backbone is "
             f"{study.backbone} ({backbone.fingerprint[:12]}); set `backbone` to the former or tune again"
         )
-    entry.prepare(backbone.model, study, seed)
+    prepare(backbone.model, method, study, seed)
     restore(backbone.model, state)
     backbone.model.requires_grad_(False).to(device).eval()
     return replace(backbone, name=f"{study.backbone}, {method} on {task} (seed {seed})")

@@ -36,11 +36,12 @@ def check(study: Study) -> None:
     Raises
     ------
     BraintuneError
-        For an unknown task, method, control, backbone or brain data set, and for data that are not there.
+        For an unknown task, method, control, backbone or brain data set, for data that are not there, and for a
+        backbone that its tokenizer does not fit or that a method does not serve.
     """
     from braintune.datasets import tasks
     from braintune.models import backbones, controls
-    from braintune.models.methods import METHODS
+    from braintune.models.methods import METHODS, check_methods
     from braintune.neural.representations import analysis_layer
 
     for method in study.methods:
@@ -50,11 +51,13 @@ def check(study: Study) -> None:
     for name, file in study.vectors.items():
         if not (base.data_folder() / file).is_file():
             raise BraintuneError(f"vectors: {name}: no file {base.data_folder() / file}; the path starts there")
+    backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
+    analysis_layer(backbone.layers + 1, study.layer)
+    check_methods(backbone.model, study)
     for name in study.tasks:
         tasks.load_task(study, name)
     for name in study.brains:
         registry.load_brain(study, name)
-    analysis_layer(backbones.load_backbone(study.backbone).layers + 1, study.layer)
 
 
 # --- executing one notebook --------------------------------------------------------------------------------------
