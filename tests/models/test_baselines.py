@@ -25,7 +25,7 @@ def make_data(kind, train, test=(), validation=()):
     for row in [*train, *test, *validation]:
         check_row(task, row, "a planted row")
     labels = {label for row in train for label in row_labels(task, row)}
-    return TaskData(task, list(train), list(validation), list(test), tuple(sorted(labels)), 0, {}, {})
+    return TaskData(task, list(train), list(validation), list(test), tuple(sorted(labels)), {}, {}, {})
 
 
 def planted(kind, rule, n_train=300, n_test=400):

@@ -36,22 +36,25 @@ def check(study: Study) -> None:
     Raises
     ------
     BraintuneError
-        For an unknown task, method, control, backbone or brain data set, and for data that are not there.
+        For an unknown task, method, control, backbone or brain data set, for data that are not there, and for task
+        data that cannot be cut into training, validation and test examples.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, controls
+    from braintune.models import backbones, controls, tuning
     from braintune.models.methods import METHODS
     from braintune.neural.representations import analysis_layer
 
     for method in study.methods:
         lookup(METHODS, method, "method")
+        tuning.recipes_of(study, method)
     for control in study.controls:
         lookup(controls.CONTROLS, control, "control")
     for name, file in study.vectors.items():
         if not (base.data_folder() / file).is_file():
             raise BraintuneError(f"vectors: {name}: no file {base.data_folder() / file}; the path starts there")
     for name in study.tasks:
-        tasks.load_task(study, name)
+        for remark in tasks.load_task(study, name).remarks:
+            print(f"{name}: {remark}", flush=True)
     for name in study.brains:
         registry.load_brain(study, name)
     analysis_layer(backbones.load_backbone(study.backbone).layers + 1, study.layer)
