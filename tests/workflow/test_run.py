@@ -1,6 +1,7 @@
 """What a run executes: only what is stale, one run at a time, wherever its folder is."""
 
 import fcntl
+import json
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,32 @@ class TestOneRunAtATime:
 def test_a_profile_is_checked_before_any_long_work(values, message):
     with pytest.raises(BraintuneError, match=message):
         check(Study.make({"passages": 24, "tasks": ["sentiment"]} | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train_examples": 1}, r"validation_fraction: 0\.1 of the 1 training rows of sentiment cannot be held out"),
+        ({"validation_fraction": 0, "epochs": [1, 2]}, "validation_fraction: 0 leaves nothing to choose by"),
+    ],
+    ids=str,
+)
+def test_task_data_are_cut_by_the_check(values, message):
+    with pytest.raises(BraintuneError, match=message):
+        check(Study.make({"passages": 24, "tasks": ["sentiment"]} | values))
+
+
+def test_the_check_prints_what_is_unknown_in_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    (tmp_path / "nlu" / "sentiment").mkdir(parents=True)
+    for part, labels in (("train", "ab"), ("test", "aB")):
+        rows = [{"sentence": f"s{i}", "label": labels[i % 2]} for i in range(10)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "nlu" / "sentiment" / f"{part}.jsonl").write_text(text, encoding="utf-8")
+    check(Study.make({"passages": 24, "tasks": ["sentiment"], "task_source": "folder"}))
+    assert capsys.readouterr().out == (
+        "sentiment: 5 of 10 test labels never occur in training and count as errors: 'B' (5).\n"
+    )
 
 
 @pytest.mark.slow

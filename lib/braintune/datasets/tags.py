@@ -108,6 +108,10 @@ def read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
 def _parse(tags: set[str]) -> tuple[dict[str, Parsed], str]:
     """Split tags into edge and type; return them and the way in which they are written."""
     marked = sorted(tags - {"O"})
+    if odd := [tag for tag in marked if not tag or tag != tag.strip()]:
+        raise BraintuneError(
+            f"tag {odd[0]!r} is empty or has blanks around it; correct it (outside entities it is 'O')"
+        )
     for form, pattern in _FORMS.items():
         if all(found := [pattern.fullmatch(tag) for tag in marked]):
             parsed = {m[0]: (m["edge"], m.groupdict().get("type", UNTYPED)) for m in found if m}
