@@ -57,15 +57,19 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
 def _score_answers(rows: Sequence[Row], answers: Sequence[str]) -> dict[str, float]:
     wanted = [[answer["text"] for answer in row["answers"]] or [""] for row in rows]
     answered = np.array([bool(row["answers"]) for row in rows])
-    scores, kinds = {}, {}
-    for name, short, compare in (("answer F1", "F1", token_f1), ("exact match", "exact match", exact_match)):
-        best = [max(compare(a, text) for text in texts) for a, texts in zip(answers, wanted, strict=True)]
-        points = np.array(best, dtype=float)
-        scores[name] = float(np.mean(points))
-        if answered.any() and not answered.all():
-            kinds |= {f"HasAns {short}": float(points[answered].mean())}
-            kinds |= {f"NoAns {short}": float(points[~answered].mean())}
-    return scores | kinds
+    points = {
+        name: np.array([max(compare(a, text) for text in texts) for a, texts in zip(answers, wanted, strict=True)])
+        for name, compare in (("answer F1", token_f1), ("exact match", exact_match))
+    }
+    scores = {name: float(values.mean()) for name, values in points.items()}
+    if not answered.any() or answered.all():
+        return scores
+    sorts = {"HasAns": answered, "NoAns": ~answered}
+    return scores | {
+        f"{sort} {name.removeprefix('answer ')}": float(values[of].mean())
+        for sort, of in sorts.items()
+        for name, values in points.items()
+    }
 
 
 def _score_tags(truth: list[list[str]], given: Sequence[list[str]], left_out: tuple[str, ...]) -> dict[str, float]:

@@ -15,7 +15,7 @@ roles       the words; the predicate as a second text    the predicate in its se
 span        the question; a window of the context        the window (and the first token)
 =========== ============================================ ===================================
 
-Where questions may have no answer, the first token of an input stands for "none", as in the usual recipe for BERT [1]_.
+Where questions may have no answer, the first token of an input is the span of "none", the usual recipe for BERT [1]_.
 
 The tokeniser cuts what is too long into overlapping windows. An answer is searched for in every window of the context;
 any other row becomes the window that shows its spans best. Truncated rows are counted.
@@ -237,7 +237,8 @@ def _answer_features(row: Row, windows: list[_Window], may_lack: bool) -> tuple[
     A window's labels are the first and last token of the (first) answer. Where it does not show all of it, or there is
     none, they are [-1, -1], or the first token of the input for data whose questions may lack an answer.
     """
-    answer = row["answers"][0] if row["answers"] else {"answer_start": 0, "text": ""}
+    answered = bool(row["answers"])
+    answer: Row = row["answers"][0] if answered else {"answer_start": 0, "text": ""}
     start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
     question = windows[0].shown(0)  # of one that is too long, the beginning
     context = sorted((w for w in windows if w.shown(0) == question), key=lambda window: window.shown(1))
@@ -251,8 +252,8 @@ def _answer_features(row: Row, windows: list[_Window], may_lack: bool) -> tuple[
         labels = [int(inside[0]), int(inside[-1])] if shown else [0, 0] if may_lack else [-1, -1]
         spans = [_bounds(own), *([[0, 1]] if may_lack else [])]
         features.append({**window.inputs, "spans": spans, "labels": labels, "offsets": window.offsets[own]})
-    lost = lost and bool(row["answers"])
-    return features, len(context) < len(windows) or (bool(row["answers"]) and not (seen or lost)), int(lost)
+    lost = lost and answered
+    return features, len(context) < len(windows) or (answered and not seen and not lost), int(lost)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
