@@ -305,6 +305,11 @@ def test_what_is_unknown_in_training_is_remarked_on(folder_study):
     write_rows(folder, "ner", tagged, [*tagged[:4], {"tokens": ["Ox"], "tags": ["B-ANIMAL"]}])
     (remark,) = load_task(make(), "ner").remarks
     assert remark == "1 of 9 test tags never occur in training and count as errors: 'B-ANIMAL' (1)."
+    alike = [{"sentence": f"s{i}", "label": ("good", "Good", "bad")[i % 3]} for i in range(21)]
+    write_rows(folder, "sentiment", alike, alike[:3])
+    assert load_task(make(), "sentiment").remarks == ["Some labels differ in blanks or capitals only: 'Good', 'good'."]
+    write_rows(folder, "sentiment", alike[::3], alike[:1])
+    assert load_task(make(), "sentiment").remarks == ["All training labels are 'good': there is nothing to learn."]
     asked = [ROWS["qa"] | {"context": f"Ann met Eve {i}"} for i in range(20)]
     write_rows(folder, "qa", asked, [*asked[:3], asked[3] | {"answers": []}])
     assert load_task(make(), "qa").remarks == [
@@ -360,18 +365,40 @@ def test_one_label_for_every_word_is_scored_by_accuracy(folder_study, monkeypatc
         load_task(make(), "ner")
 
 
+def test_an_unknown_type_of_a_field_lists_the_known_ones():
+    mine = Task(
+        "mine", "mine", "sentence", "form", "accuracy", "?", {"sentence": "text", "score": "float", "label": "text"}
+    )
+    with pytest.raises(
+        BraintuneError, match="unknown type of field 'score' of task 'mine' 'float'; known: text, words"
+    ):
+        check_row(mine, {"sentence": "a", "score": 1.0, "label": "b"}, "a row")
+
+
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
         ({"metric": "F1"}, r"unknown metric of task 'mine' \(kind tokens\) 'F1'; known: .*span F1.*accuracy"),
         ({"kind": "words"}, "unknown kind of task 'mine' 'words'; known: .*tokens"),
         ({"level": "words"}, "unknown level of task 'mine' 'words'; known: .*concept"),
+        (
+            {"kind": "roles"},
+            "the fields of task 'mine' lack 'predicate_index'; kind roles needs 'tokens', 'tags', 'pred",
+        ),
+        (
+            {"kind": "sentence"},
+            "the fields of task 'mine' lack 'label'; kind sentence needs 'label' and a field of type",
+        ),
+        (
+            {"kind": "pair", "fields": {"a": "text", "label": "text"}},
+            "the fields of task 'mine' lack 'a text'; kind pair needs 'label' and two fields of type 'text'",
+        ),
     ],
 )
 def test_an_impossible_task_is_refused_where_it_is_made(changed, fault):
     values = {"name": "mine", "title": "mine", "kind": "tokens", "level": "form", "metric": "accuracy", "question": "?"}
     with pytest.raises(BraintuneError, match=fault):
-        Task(**values | changed, fields=TASKS["ner"].fields)
+        Task(**{**values, "fields": TASKS["ner"].fields, **changed})
 
 
 @pytest.mark.parametrize("name", TASKS)

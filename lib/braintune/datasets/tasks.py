@@ -73,7 +73,7 @@ class Task:
     Raises
     ------
     BraintuneError
-        For an unknown kind or level, and for a metric that does not belong to the kind.
+        For an unknown kind or level, a metric that does not belong to the kind, and fields that it needs and lacks.
     """
 
     name: str
@@ -89,6 +89,12 @@ class Task:
         metrics = lookup(METRICS, self.kind, f"kind {where}")
         lookup(dict.fromkeys(metrics), self.metric, f"metric {where} (kind {self.kind})")
         lookup(dict.fromkeys(("form", "concept", "sentence")), self.level, f"level {where}")
+        missing = [field for field in _NEEDED[self.kind] if field not in self.fields]
+        if missing or len(self.text_fields) < (2 if self.kind == "pair" else self.kind == "sentence"):
+            raise BraintuneError(
+                f"the fields {where} lack {missing[0] if missing else 'a text'!r}; kind {self.kind} needs "
+                f"{', '.join(map(repr, _NEEDED[self.kind]))}{_TEXTS.get(self.kind, '')}"
+            )
 
     @property
     def tags_are_spans(self) -> bool:
@@ -115,6 +121,16 @@ _REFERENCE = {
 _TAGS = {"tokens": "words", "tags": "words"}
 _ROLES = {**_TAGS, "predicate_index": "index"}
 _ANSWER = {"context": "text", "question": "text", "answers": "answers"}
+#: Fields that a kind reads by their name; the texts of the first two may have any name.
+_NEEDED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("sentence", "pair"), ("label",)),
+    "sense": tuple(_SENSES),
+    "reference": tuple(_REFERENCE),
+    "tokens": tuple(_TAGS),
+    "roles": tuple(_ROLES),
+    "span": tuple(_ANSWER),
+}
+_TEXTS = {"sentence": " and a field of type 'text'", "pair": " and two fields of type 'text'"}
 
 #: Every task by its name. A plugin of a profile adds one by ``TASKS["mine"] = Task(...)``.
 TASKS: dict[str, Task] = {task.name: task for task in (
@@ -172,14 +188,22 @@ class TaskData:
     @property
     def remarks(self) -> list[str]:
         """What a reader of the scores has to know about these examples, in sentences."""
-        n = sum(len(row_labels(self.task, row)) for row in self.test)
-        number, named = sum(self.unseen.values()), _named(self.unseen)
-        if not number:
-            return []
+        number = sum(self.unseen.values())
         if self.task.kind == "span":
-            return [f"{number} of {len(self.test)} test questions have no answer, but no training question lacks one."]
+            unanswerable = f"{number:,} of {len(self.test):,} test questions have no answer"
+            return [f"{unanswerable}, but no training question lacks one."] if number else []
+        sentences = []
         what = "tags" if self.task.kind in ("tokens", "roles") else "labels"
-        return [f"{number:,} of {n:,} test {what} never occur in training and count as errors: {named}."]
+        if number:
+            n = sum(len(row_labels(self.task, row)) for row in self.test)
+            unseen = f"{number:,} of {n:,} test {what} never occur in training and count as errors"
+            sentences.append(f"{unseen}: {_named(self.unseen)}.")
+        spelt = Counter(label.strip().casefold() for label in self.labels)
+        if alike := [label for label in self.labels if spelt[label.strip().casefold()] > 1]:
+            sentences.append(f"Some {what} differ in blanks or capitals only: {', '.join(map(repr, alike[:6]))}.")
+        if len(self.labels) == 1:
+            sentences.append(f"All training {what} are {self.labels[0]!r}: there is nothing to learn.")
+        return sentences
 
 
 def load_task(study: Study, name: str) -> TaskData:
@@ -432,7 +456,7 @@ def check_row(task: Task, row: Mapping[str, Any], where: str) -> None:
     for field, kind in task.fields.items():
         if field not in row:
             raise BraintuneError(f"{where}, field {field!r}: missing; {task.name} needs {', '.join(task.fields)}")
-        fits, wanted = _CHECKS[kind]
+        fits, wanted = lookup(_CHECKS, kind, f"type of field {field!r} of task {task.name!r}")
         if not fits(row[field]):
             raise BraintuneError(f"{where}, field {field!r}: {row[field]!r} must be {wanted}")
     if fault := next(_faults(task, row), None):
