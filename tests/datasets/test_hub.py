@@ -18,7 +18,7 @@ from braintune.core.settings import TEN_TASKS
 from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.hub_tasks import HUB
-from braintune.datasets.tasks import TASKS, load_task
+from braintune.datasets.tasks import NO_ANSWER, TASKS, load_task
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import make_job
 
@@ -265,6 +265,15 @@ def test_a_repository_becomes_rows_of_the_task(cache, task, described):
     assert all(re.fullmatch("[0-9a-f]{64}", sha) for sha in data.checksums.values())
 
 
+def test_questions_without_an_answer_have_two_empty_lists(cache):
+    row, (wanted,) = ROWS["qa"]
+    rows = [row, row | {"answers": {"text": [], "answer_start": []}}]
+    publish(cache, "qa", train=hub_table("qa", rows), test=hub_table("qa", rows))
+    data = load("qa")
+    assert data.train == data.test == [wanted, wanted | {"answers": []}]
+    assert data.labels == (NO_ANSWER,)
+
+
 def test_rows_are_drawn_and_cut_as_from_any_source(cache):
     rows = [{"sentence": f"s{i}", "label": i % 2} for i in range(60)]
     publish(cache, "sentiment", train=hub_table("sentiment", rows), test=hub_table("sentiment", rows[:20]))
@@ -334,7 +343,7 @@ FAULTS = [
     ("sentiment", {"sentence": None}, "sentence", "null where text must be"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "1 texts for 0 starts"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": [9]}}, "answers", "'Ann' is not at character 9"),
-    ("qa", {"answers": {"text": [], "answer_start": []}}, "answers", "not empty"),
+    ("qa", {"answers": {"text": [""], "answer_start": [0]}}, "answers", "without an answer has `answers: []`"),
     ("coreference", {"A-offset": 1}, "a_start", "'Ann' is not at character 1"),
     ("coreference", {"A-coref": True}, "B-coref", "true, as A-coref is"),
     ("wsd", {"end1": 40}, "start1", "characters 8 to 40 are not within the 19 of sentence1"),

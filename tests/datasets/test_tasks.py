@@ -12,7 +12,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.settings import TEN_TASKS
 from braintune.core.study import Study
 from braintune.datasets.metrics import exact_match, score, token_f1
-from braintune.datasets.tasks import KINDS, TASKS, Task, check_row, load_task, read_rows
+from braintune.datasets.tasks import KINDS, NO_ANSWER, TASKS, Task, check_row, load_task, read_rows
 from braintune.models.baselines import trivial_answers
 
 anything = settings(max_examples=50, deadline=None)  # a busy machine is no fault
@@ -92,7 +92,11 @@ def test_folder_rows_are_drawn_cut_and_counted(folder_study):
     assert not names[0] & names[1]
     assert len(names[2]) == 10
     assert data.labels == ("a", "b", "c")
-    assert data.unseen == sum(r["label"] == "z" for r in data.test)
+    n_unseen = sum(r["label"] == "z" for r in data.test)
+    assert data.unseen == {"z": n_unseen}
+    assert data.remarks == [
+        f"{n_unseen} of 10 test labels never occur in training and count as errors: 'z' ({n_unseen})."
+    ]
     for label in "ab":
         share = [sum(r["label"] == label for r in part) / len(part) for part in (data.train, data.validation)]
         assert abs(share[0] - share[1]) < 0.1
@@ -158,7 +162,14 @@ FAULTS = [
     ("coreference", {"a_start": 1}, "a_start", "'Ann' is not at character 1"),
     ("wsd", {"index2": 3}, "index2", "beyond the 3 words"),
     ("wsd", {"index2": -1}, "index2", "a whole number, at least 0"),
-    ("qa", {"answers": []}, "answers", "not empty"),
+    ("qa", {"answers": [{"text": "", "answer_start": 0}]}, "answers", "without an answer has `answers: []`"),
+    ("qa", {"answers": [{"text": " ", "answer_start": 3}]}, "answers", "without an answer has `answers: []`"),
+    ("qa", {"answers": [{"text": "Ann", "answer_start": -1}]}, "answers", "without an answer has `answers: []`"),
+    ("qa", {"answers": None}, "answers", "without an answer has `answers: []`"),
+    ("qa", {"answers": ""}, "answers", "without an answer has `answers: []`"),
+    ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "must be a list of {text, answer_start}"),
+    ("qa", {"is_impossible": True}, "is_impossible", "True, but `answers` has 1; empty it if true"),
+    ("qa", {"answers": [], "is_impossible": False}, "is_impossible", "False, but `answers` has 0"),
     ("qa", {"answers": [{"text": "Ann", "answer_start": 2}]}, "answers", "not at character 2"),
     ("sentiment", {"label": 1}, "label", "must be a text"),
     ("sentiment", {"label": None}, "label", "must be a text"),
@@ -199,10 +210,202 @@ def test_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
     assert read_rows(TASKS["sentiment"], file) == [row]
 
 
+def test_answers_may_be_none_or_written_as_the_hub_does(tmp_path):
+    file = tmp_path / "train.jsonl"
+    both = ({"answers": []}, {"answers": {"text": [], "answer_start": []}, "is_impossible": True})
+    one = {"answers": {"text": ["Ann", "met"], "answer_start": [0, 4]}, "is_impossible": False}
+    file.write_text("".join(json.dumps(ROWS["qa"] | more) + "\n" for more in (*both, one)), encoding="utf-8")
+    rows = read_rows(TASKS["qa"], file)
+    assert [[a["text"] for a in row["answers"]] for row in rows] == [[], [], ["Ann", "met"]]
+
+
+@pytest.mark.parametrize("task", ROWS)
+@pytest.mark.parametrize("extra", [[[0, 4, "PER"]], {"a": 1}, None, 3, "x"], ids=repr)
+def test_fields_that_a_task_does_not_have_are_passed_over(folder_study, task, extra):
+    """Annotation tools keep more fields, and other tasks use the same names."""
+    folder, make = folder_study
+    names = {"label", "tokens", "tags", "predicate_index", "text", "answers", "index1", "id"} - set(ROWS[task])
+    rows = [ROWS[task] | dict.fromkeys(names, extra) for _ in range(20)]
+    texts = [field for field in TASKS[task].text_fields if f"{field}_start" not in TASKS[task].fields]
+    for i, row in enumerate(rows):  # different texts
+        row |= {field: f"{row[field]} {i}" for field in texts}
+        row |= {} if texts else {"tokens": [*row["tokens"], str(i)], "tags": [*row["tags"], "O"]}
+    write_rows(folder, task, rows, rows[:5])
+    data = load_task(make(), task)
+    assert len(data.train) + len(data.validation) == 20
+    assert all(set(row) == set(TASKS[task].fields) for row in data.train)
+    assert score(data.task, data.test, trivial_answers(data))
+
+
+# --- parts and labels --------------------------------------------------------------------------------------------
+
+
+def test_neither_part_of_a_cut_is_empty_or_more_than_half(folder_study):
+    """Also where nearly all rows share a text, or where there are few."""
+    folder, make = folder_study
+    for sizes in ((19, 1), (1, 19), (30, 1, 1), (2, 1), (5, 5)):
+        rows = [{"sentence": f"s{k}", "label": "a"} for k, n in enumerate(sizes) for _ in range(n)]
+        write_rows(folder, "sentiment", rows, rows[:2])
+        for fraction in (0.01, 0.1, 0.5):
+            for seed in range(3):
+                data = load_task(make(validation_fraction=fraction, world_seed=seed), "sentiment")
+                assert 1 <= len(data.validation) <= len(rows) / 2
+                assert len(data.train) + len(data.validation) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "n"),
+    [
+        ("sentiment", {"sentence": "a", "label": "x"}, 1),
+        ("sentiment", {"sentence": "a", "label": "x"}, 9),
+        ("ner", {"tokens": ["a"], "tags": ["O"]}, 9),
+        ("qa", ROWS["qa"], 9),
+    ],
+)
+def test_rows_that_cannot_be_cut_are_refused(folder_study, task, row, n):
+    folder, make = folder_study
+    write_rows(folder, task, [row] * n, [row])
+    with pytest.raises(BraintuneError, match=rf"validation_fraction: 0\.1 of the {n} training rows .* or set it to 0"):
+        load_task(make(), task)
+    assert len(load_task(make(validation_fraction=0), task).train) == n
+
+
+def test_rows_without_any_text_share_none(folder_study):
+    folder, make = folder_study
+    write_rows(folder, "sentiment", [{"sentence": "", "label": "x"}] * 20, [{"sentence": "", "label": "x"}])
+    assert len(load_task(make(), "sentiment").validation) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "train", "test", "named"),
+    [
+        ("sentiment", {"label": "a"}, {"label": "A"}, "'A' (5)"),
+        ("sentiment", {"label": "a"}, {"label": "a "}, "'a ' (5)"),
+        ("sentiment", {"label": "entailment"}, {"label": "1"}, "'1' (5)"),
+        ("ner", {"tags": ["B-PER", "O"]}, {"tags": ["B-person", "O"]}, "'B-person' (5)"),
+        ("qa", {}, {"answers": []}, "'no answer' (5)"),
+    ],
+)
+def test_test_labels_of_which_training_has_none_are_refused(folder_study, task, train, test, named):
+    folder, make = folder_study
+    plain = {"sentence": "", "tokens": ["Ann", "sat"], "context": "Ann sat", "question": "Who?", "label": ""}
+    plain |= {"answers": [{"text": "Ann", "answer_start": 0}]}
+    fields = TASKS[task].fields
+    rows = {part: [{f: (plain | change)[f] for f in fields}] * 5 for part, change in (("train", train), ("test", test))}
+    write_rows(folder, task, *rows.values())
+    with pytest.raises(
+        BraintuneError, match=re.escape(f"of the 5 test rows occurs in training: {named}; training has")
+    ):
+        load_task(make(validation_fraction=0), task)
+
+
+def test_what_is_unknown_in_training_is_remarked_on(folder_study):
+    folder, make = folder_study
+    tagged = [{"tokens": ["Ann", str(i)], "tags": ["B-PER", "O"]} for i in range(20)]
+    write_rows(folder, "ner", tagged, [*tagged[:4], {"tokens": ["Ox"], "tags": ["B-ANIMAL"]}])
+    (remark,) = load_task(make(), "ner").remarks
+    assert remark == "1 of 9 test tags never occur in training and count as errors: 'B-ANIMAL' (1)."
+    alike = [{"sentence": f"s{i}", "label": ("good", "Good", "bad")[i % 3]} for i in range(21)]
+    write_rows(folder, "sentiment", alike, alike[:3])
+    assert load_task(make(), "sentiment").remarks == ["Some labels differ in blanks or capitals only: 'Good', 'good'."]
+    write_rows(folder, "sentiment", alike[::3], alike[:1])
+    assert load_task(make(), "sentiment").remarks == ["All training labels are 'good': there is nothing to learn."]
+    asked = [ROWS["qa"] | {"context": f"Ann met Eve {i}"} for i in range(20)]
+    write_rows(folder, "qa", asked, [*asked[:3], asked[3] | {"answers": []}])
+    assert load_task(make(), "qa").remarks == [
+        "1 of 4 test questions have no answer, but no training question lacks one."
+    ]
+    write_rows(folder, "qa", [*asked, asked[0] | {"answers": []}], [*asked[:3], asked[3] | {"answers": []}])
+    data = load_task(make(), "qa")
+    assert (data.remarks, data.labels) == ([], (NO_ANSWER,))
+
+
+# --- tags --------------------------------------------------------------------------------------------------------
+
+
+def test_the_scheme_is_that_of_both_parts_and_training_gets_iob2(folder_study):
+    folder, make = folder_study
+    train = [{"tokens": ["Bo", "Lu", str(i)], "tags": ["I-PER", "I-PER", "O"]} for i in range(20)]
+    write_rows(folder, "ner", train, [{"tokens": ["Bo", "Lu"], "tags": ["I-PER", "B-PER"]}])
+    data = load_task(make(), "ner")
+    assert (data.scheme, data.labels) == ("IOB1", ("B-PER", "I-PER", "O"))
+    assert (data.train[0]["tags"], data.test[0]["tags"]) == (["B-PER", "I-PER", "O"], ["B-PER", "B-PER"])
+    write_rows(folder, "ner", train, [{"tokens": ["Bo", "sat"], "tags": ["I-PER", "VERB"]}])
+    with pytest.raises(
+        BraintuneError, match=r"ner \(nlu/ner/train.jsonl, nlu/ner/test.jsonl\): the tags 'I-PER', 'VERB'"
+    ):
+        load_task(make(), "ner")
+
+
+def test_roles_may_have_another_scheme(folder_study):
+    folder, make = folder_study
+    rows = [
+        {"tokens": ["the", "ox", "eats", str(i)], "tags": ["B-A0", "E-A0", "S-V", "O"], "predicate_index": 2}
+        for i in range(20)
+    ]
+    write_rows(folder, "srl", rows, rows[:3])
+    data = load_task(make(), "srl")
+    assert (data.scheme, data.train[0]["tags"]) == ("BIOES", ["B-A0", "I-A0", "B-V", "O"])
+    assert score(data.task, data.test, [["B-A0", "I-A0", "O", "O"]] * 3)["span F1"] == 1
+
+
+def test_one_label_for_every_word_is_scored_by_accuracy(folder_study, monkeypatch, recwarn):
+    folder, make = folder_study
+    pos = Task("pos", "word classes", "tokens", "form", "accuracy", "Which class has a word?", TASKS["ner"].fields)
+    monkeypatch.setitem(TASKS, "pos", pos)
+    rows = [{"tokens": ["She", "plays", str(i)], "tags": ["PRON", "B-VERB", "NUM"]} for i in range(20)]
+    write_rows(folder, "pos", rows, rows[:3])
+    data = load_task(make(), "pos")
+    assert (data.scheme, data.labels) == ("", ("B-VERB", "NUM", "PRON"))
+    scores = score(pos, data.test, [["PRON", "B-VERB", "PRON"]] * 3)
+    assert scores == {"accuracy": pytest.approx(2 / 3), "macro F1": pytest.approx((2 / 3 + 1 + 0) / 3)}
+    assert trivial_answers(data)[0][:2] == ["PRON", "B-VERB"] and not recwarn.list
+    write_rows(folder, "ner", [row | {"tags": ["PRON", "VERB", "NUM"]} for row in rows], rows[:1])
+    with pytest.raises(BraintuneError, match=r"follow no scheme: .*is a task with metric='accuracy'"):
+        load_task(make(), "ner")
+
+
+def test_an_unknown_type_of_a_field_lists_the_known_ones():
+    mine = Task(
+        "mine", "mine", "sentence", "form", "accuracy", "?", {"sentence": "text", "score": "float", "label": "text"}
+    )
+    with pytest.raises(
+        BraintuneError, match="unknown type of field 'score' of task 'mine' 'float'; known: text, words"
+    ):
+        check_row(mine, {"sentence": "a", "score": 1.0, "label": "b"}, "a row")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"metric": "F1"}, r"unknown metric of task 'mine' \(kind tokens\) 'F1'; known: .*span F1.*accuracy"),
+        ({"kind": "words"}, "unknown kind of task 'mine' 'words'; known: .*tokens"),
+        ({"level": "words"}, "unknown level of task 'mine' 'words'; known: .*concept"),
+        (
+            {"kind": "roles"},
+            "the fields of task 'mine' lack 'predicate_index'; kind roles needs 'tokens', 'tags', 'pred",
+        ),
+        (
+            {"kind": "sentence"},
+            "the fields of task 'mine' lack 'label'; kind sentence needs 'label' and a field of type",
+        ),
+        (
+            {"kind": "pair", "fields": {"a": "text", "label": "text"}},
+            "the fields of task 'mine' lack 'a text'; kind pair needs 'label' and two fields of type 'text'",
+        ),
+    ],
+)
+def test_an_impossible_task_is_refused_where_it_is_made(changed, fault):
+    values = {"name": "mine", "title": "mine", "kind": "tokens", "level": "form", "metric": "accuracy", "question": "?"}
+    with pytest.raises(BraintuneError, match=fault):
+        Task(**{**values, "fields": TASKS["ner"].fields, **changed})
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_the_real_data_fit_and_guessing_is_poor(name, shared_data, monkeypatch):
     monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
     data = load_task(Study.make({"task_source": "folder", "train_examples": None}), name)
+    assert data.scheme == ("IOB2" if data.task.tags_are_spans else "")
     scores = score(data.task, data.test, trivial_answers(data))
     assert 0 <= scores[data.task.metric] < 0.75
     truth = [r["tags"] if "tags" in r else r.get("label") or r["answers"][0]["text"] for r in data.test]
@@ -244,6 +447,23 @@ def test_answer_scores_known_values():
     assert token_f1("", "the") == 1
     rows = [{"answers": [{"text": "ox"}, {"text": "big ox"}]}]
     assert score(TASKS["qa"], rows, ["the big ox"]) == {"answer F1": 1.0, "exact match": 1.0}
+
+
+def test_a_question_without_an_answer_is_right_only_if_nothing_is_said():
+    """As the official script of SQuAD 2 counts: each question, then those with and without an answer."""
+    row = {"context": "the big ox", "question": "who?"}
+    ox = [{"text": "big ox", "answer_start": 4}]
+    rows = [row | {"answers": answers} for answers in (ox, ox, [], [], [])]
+    scores = score(TASKS["qa"], rows, ["ox", "", "", "ox", "the"])
+    assert scores == {
+        "answer F1": pytest.approx((2 / 3 + 0 + 1 + 0 + 1) / 5),
+        "exact match": pytest.approx(2 / 5),
+        "HasAns F1": pytest.approx(1 / 3),
+        "HasAns exact match": 0,
+        "NoAns F1": pytest.approx(2 / 3),
+        "NoAns exact match": pytest.approx(2 / 3),
+    }
+    assert score(TASKS["qa"], rows[2:], ["", "", "ox"]) == {"answer F1": 2 / 3, "exact match": 2 / 3}
 
 
 def naive_spans(tags):

@@ -234,14 +234,14 @@ class Tags(html.parser.HTMLParser):
 def hostile_task(text):
     row = {"sentence": text, "label": text, text: text}
     task = tasks.TASKS["sentiment"]
-    return tasks.TaskData(task, [row], [], [row], (text,), 0, {}, {})
+    return tasks.TaskData(task, [row], [], [row], (text,), {}, {}, {})
 
 
 def shown(text):
     """Everything that puts a text from data on a page as HTML."""
     data = SimpleNamespace(name=text, simulated=False, participants=(text,), regions=(text,), stimuli=None)
     data.stimuli = Stimuli([text], [text], np.zeros(1, dtype=int))
-    words = tasks.TaskData(tasks.TASKS["ner"], [{"tokens": [text], "tags": [text]}], [], [], (), 0, {}, {})
+    words = tasks.TaskData(tasks.TASKS["ner"], [{"tokens": [text], "tags": [text]}], [], [], (), {}, {}, {})
     return {
         "example": prose.example(hostile_task(text)).data,
         "example of words": prose.example(words).data,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def make_data(kind, train, test=(), validation=()):
     for row in [*train, *test, *validation]:
         check_row(task, row, "a planted row")
     labels = {label for row in train for label in row_labels(task, row)}
-    return TaskData(task, list(train), list(validation), list(test), tuple(sorted(labels)), 0, {}, {})
+    return TaskData(task, list(train), list(validation), list(test), tuple(sorted(labels)), {}, {}, {})
 
 
 def planted(kind, rule, n_train=300, n_test=400):
@@ -236,11 +238,39 @@ def test_contexts_of_nothing_and_of_the_answer_alone():
     def row(context, answer):
         return {"context": context, "question": "", "answers": [{"text": answer, "answer_start": 0}]}
 
-    assert bag_of_words_answers(make_data("span", [row("Ann", "Ann")], [row(" Eve ", "")])) == ["Eve"]
-    assert bag_of_words_answers(make_data("span", [row("Ann", "")], [row("Eve", "")])) == [""]
+    nothing = row("", "") | {"answers": []}
+    assert bag_of_words_answers(make_data("span", [row("Ann", "Ann")], [row(" Eve ", " Eve")])) == ["Eve"]
     train = [row("Ann met", "Ann")] * 4
-    assert bag_of_words_answers(make_data("span", train, [row("", ""), row("Ann met", "Ann")])) == ["", "Ann"]
-    assert bag_of_words_answers(make_data("span", train, [row("", "")])) == [""]
+    assert bag_of_words_answers(make_data("span", train, [nothing, row("Ann met", "Ann")])) == ["", "Ann"]
+    assert bag_of_words_answers(make_data("span", train, [nothing])) == [""]
+    for answers in (bag_of_words_answers, trivial_answers):
+        assert answers(make_data("span", [nothing] * 3, [row("Eve", "Eve")])) == [""]
+
+
+def test_baselines_may_answer_nothing():
+    """The trivial one where most questions have no answer, the bag of words where their words say so."""
+
+    def row(word, answered):
+        context = f"Ann met {word}"
+        answers = [{"text": word, "answer_start": 8}] if answered else []
+        return {"context": context, "question": f"who met {'Ann' if answered else 'Zoe'}", "answers": answers}
+
+    names = ("Bo", "Eve", "Lu", "Tom")
+    train = [row(name, answered) for name in names for answered in (True, False, False, False)]
+    test = [row("Eve", True), row("Lu", False)]
+    data = make_data("span", train, test)
+    assert trivial_answers(data) == ["", ""]
+    assert bag_of_words_answers(data) == ["Eve", ""]
+    answered = make_data("span", [one for one in train if one["answers"]], test)
+    assert "" not in trivial_answers(answered) + bag_of_words_answers(answered)
+
+
+def test_tags_of_baselines_are_iob2_where_they_are_spans():
+    rows = [{"tokens": ["Ann", "Lee"], "tags": ["B-X", "I-X"]}] * 6
+    data = make_data("tokens", rows, [{"tokens": ["Lee"], "tags": ["B-X"]}])
+    assert trivial_answers(data) == bag_of_words_answers(data) == [["B-X"]]
+    labels = replace(data, task=replace(data.task, metric="accuracy"))
+    assert trivial_answers(labels) == bag_of_words_answers(labels) == [["I-X"]]
 
 
 def test_no_training_rows_are_refused():

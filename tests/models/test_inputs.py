@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braintune.datasets.tasks import TASKS
+from braintune.datasets.tasks import NO_ANSWER, TASKS
 from braintune.models.backbones import adapt_tokenizer
 from braintune.models.inputs import (
     IGNORED,
@@ -240,6 +240,35 @@ def test_the_best_window_wins():
     outputs[held][encoded.features[held]["labels"], [0, 1]] = 3.0
     assert len(encoded.features) > 1
     assert read_answers(encoded, outputs) == ["ox"]
+
+
+@family
+@anything
+@given(odd_texts, st.integers(0, 80), st.booleans())
+def test_questions_may_lack_an_answer(family, question, n, answered):
+    """The first token of every window is then "none", also for a context without a token."""
+    context = "a " * n + "ox"
+    answers = [{"text": "ox", "answer_start": 2 * n}] if answered else []
+    row = {"context": context, "question": question[:20], "answers": answers}
+    encoded = encode(TASKS["qa"], [row], (NO_ANSWER,), FAMILIES[family], 64)
+    assert all(f["spans"][1] == [0, 1] for f in encoded.features)
+    assert answered or all(f["labels"] == [0, 0] for f in encoded.features)
+    assert read_answers(encoded, answer_exactly(encoded)) == ["ox" if answered else ""]
+    assert encoded.lost == 0 and collate(encoded.features, 0)["spans"].shape[1:] == (2, 2)
+
+
+def test_none_is_answered_only_if_it_beats_the_context_in_every_window():
+    row = {"context": "a " * 100 + "ox", "question": "who", "answers": []}
+    encoded = encode(TASKS["qa"], [row], (NO_ANSWER,), FAMILIES["bert"], 64)
+    outputs = [np.full((64, 2), -9.0) for _ in encoded.features]
+    for points in outputs:
+        points[0] = 1.0
+    assert len(outputs) > 1 and read_answers(encoded, outputs) == [""]
+    outputs[1][5:7] = 0.5  # less than "none" in this window
+    outputs[0][0] = 0.4  # but more than the least certain "none"
+    assert read_answers(encoded, outputs) != [""]
+    plain = encode(TASKS["qa"], [row], (), FAMILIES["bert"], 64)
+    assert all(len(f["spans"]) == 1 and f["labels"] == [-1, -1] for f in plain.features)
 
 
 def test_padding_is_masked():

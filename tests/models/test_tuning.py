@@ -20,6 +20,7 @@ from braintune.models.heads import TunedModel
 from braintune.models.inputs import collate, encode
 from braintune.models.training import LengthGroupedSampler
 from braintune.models.tuning import history, history_table, load_tuned, tune, tuning_table
+from braintune.results.prose import tuning_facts
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
@@ -206,6 +207,33 @@ def test_a_word_that_gives_the_label_away_is_learned(make_study, tmp_path, monke
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     study = make_study(task_source="folder", train_examples=160, test_examples=60, epochs=[5])
     assert tune(study, "sentiment", method, 0)["score"] > 0.9
+
+
+def test_a_word_that_says_that_there_is_no_answer_is_learned(make_study, tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "nlu" / "qa"
+    folder.mkdir(parents=True)
+    for part, n in (("train", 160), ("test", 60)):
+        rows = []
+        for k in range(n):
+            words = [*generator.choice(["the", "is", "in"], 3), "river"]
+            context, answered = " ".join([*generator.permutation(words), str(k)]), bool(generator.integers(2))
+            found = [{"text": "river", "answer_start": context.index("river")}] if answered else []
+            rows.append(json.dumps({"context": context, "question": "ox" if answered else "play", "answers": found}))
+        (folder / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    study = make_study(task_source="folder", train_examples=None, test_examples=None, tasks=["qa"], epochs=[6])
+    metrics = tune(study, "qa", "fine-tuned", 0)
+    assert metrics["scores"]["HasAns F1"] > 0.9 and metrics["scores"]["NoAns exact match"] > 0.9
+    assert metrics["labels"] == ["no answer"] and metrics["unanswerable"]["test"] in range(20, 41)
+    for row in ("questions without an answer", "score of questions with / without"):
+        assert row in tuning_facts(metrics).data
+
+
+def test_several_recipes_need_a_validation_part(make_study):
+    study = make_study(validation_fraction=0, epochs=[1, 2])
+    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by; raise it"):
+        tuning.recipes_of(study, "fine-tuned")
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

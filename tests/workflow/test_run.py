@@ -1,6 +1,7 @@
 """What a run executes: only what is stale, one run at a time, wherever its folder is."""
 
 import fcntl
+import json
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,41 @@ class TestOneRunAtATime:
 def test_a_profile_is_checked_before_any_long_work(values, message):
     with pytest.raises(BraintuneError, match=message):
         check(Study.make({"passages": 24, "tasks": ["sentiment"]} | values))
+
+
+@pytest.fixture
+def sentiment(tmp_path, monkeypatch):
+    """Write task data whose labels repeat; return a study of them."""
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+
+    def write(n, train, test, **values):
+        (tmp_path / "nlu" / "sentiment").mkdir(parents=True)
+        for part, labels in (("train", train), ("test", test)):
+            rows = [{"sentence": f"s{i}", "label": labels[i % 2]} for i in range(n)]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (tmp_path / "nlu" / "sentiment" / f"{part}.jsonl").write_text(text, encoding="utf-8")
+        return Study.make({"passages": 24, "tasks": ["sentiment"], "task_source": "folder"} | values)
+
+    return write
+
+
+def test_task_data_are_cut_by_the_check(sentiment):
+    with pytest.raises(
+        BraintuneError, match=r"validation_fraction: 0\.1 of the 1 training rows of sentiment cannot be"
+    ):
+        check(sentiment(1, "ab", "ab"))
+
+
+def test_several_recipes_without_a_validation_part_are_refused_by_the_check(sentiment):
+    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by"):
+        check(sentiment(20, "ab", "ab", validation_fraction=0, epochs=[1, 2]))
+
+
+def test_the_check_prints_what_is_unknown_in_training(sentiment, capsys):
+    check(sentiment(10, "ab", "aB"))
+    assert capsys.readouterr().out == (
+        "sentiment: 5 of 10 test labels never occur in training and count as errors: 'B' (5).\n"
+    )
 
 
 @pytest.mark.slow

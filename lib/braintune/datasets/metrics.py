@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from seqeval import metrics as seqeval
+from seqeval.metrics.v1 import precision_recall_fscore_support
+from seqeval.scheme import IOB2
 from sklearn.metrics import accuracy_score, f1_score
 
 from braintune.datasets.tasks import Row, Task
@@ -16,8 +17,11 @@ from braintune.datasets.tasks import Row, Task
 def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, float]:
     """Score answers with the standard metrics of the task's kind.
 
-    Tags: span F1, precision and recall as in CoNLL (seqeval); a predicate's own tag does not count. Spans: exact
-    match and token F1 as in SQuAD [1]_, the best over the reference answers. Labels: accuracy and macro F1.
+    Tags: span F1, precision and recall of IOB2, strictly (seqeval): an I that begins an entity makes none, and a
+    predicate's tag does not count. Spans: exact match and token F1 as in SQuAD [1]_, the best over the reference
+    answers; to a question without an answer only an empty one is right, and where there are such questions the scores
+    of both sorts are given as well, ``HasAns …`` and ``NoAns …``, as in SQuAD 2 [2]_. Labels, also one for each word:
+    accuracy and macro F1.
 
     Parameters
     ----------
@@ -34,31 +38,50 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     References
     ----------
     .. [1] Rajpurkar, Zhang, Lopyrev, Liang (2016), SQuAD: 100,000+ questions for machine comprehension of text.
+    .. [2] Rajpurkar, Jia, Liang (2018), Know what you don't know: unanswerable questions for SQuAD.
     """
     if task.kind == "span":
-        wanted = [[answer["text"] for answer in row["answers"]] for row in rows]
-        return {
-            name: float(
-                np.mean([max(compare(a, text) for text in texts) for a, texts in zip(answers, wanted, strict=True)])
-            )
-            for name, compare in (("answer F1", token_f1), ("exact match", exact_match))
-        }
-    if task.kind in ("tokens", "roles"):
+        return _score_answers(rows, answers)
+    if task.tags_are_spans:
         return _score_tags([row["tags"] for row in rows], answers, ("B-V", "I-V") if task.kind == "roles" else ())
-    truth = [row["label"] for row in rows]
+    if task.kind in ("tokens", "roles"):
+        truth, answers = ([label for tags in part for label in tags] for part in ((r["tags"] for r in rows), answers))
+    else:
+        truth = [row["label"] for row in rows]
     return {
         "accuracy": float(accuracy_score(truth, answers)),
         "macro F1": float(f1_score(truth, answers, average="macro", zero_division=0)),
     }
 
 
+def _score_answers(rows: Sequence[Row], answers: Sequence[str]) -> dict[str, float]:
+    wanted = [[answer["text"] for answer in row["answers"]] or [""] for row in rows]
+    answered = np.array([bool(row["answers"]) for row in rows])
+    points = {
+        name: np.array([max(compare(a, text) for text in texts) for a, texts in zip(answers, wanted, strict=True)])
+        for name, compare in (("answer F1", token_f1), ("exact match", exact_match))
+    }
+    scores = {name: float(values.mean()) for name, values in points.items()}
+    if not answered.any() or answered.all():
+        return scores
+    sorts = {"HasAns": answered, "NoAns": ~answered}
+    return scores | {
+        f"{sort} {name.removeprefix('answer ')}": float(values[of].mean())
+        for sort, of in sorts.items()
+        for name, values in points.items()
+    }
+
+
 def _score_tags(truth: list[list[str]], given: Sequence[list[str]], left_out: tuple[str, ...]) -> dict[str, float]:
     truth, given = ([["O" if tag in left_out else tag for tag in tags] for tags in part] for part in (truth, given))
     equal = [t == g for tags, guess in zip(truth, given, strict=True) for t, g in zip(tags, guess, strict=True)]
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, given, average="micro", zero_division=0, scheme=IOB2
+    )
     return {
-        "span F1": float(seqeval.f1_score(truth, given, zero_division=0)),
-        "span precision": float(seqeval.precision_score(truth, given, zero_division=0)),
-        "span recall": float(seqeval.recall_score(truth, given, zero_division=0)),
+        "span F1": float(f1),
+        "span precision": float(precision),
+        "span recall": float(recall),
         "tag accuracy": sum(equal) / max(len(equal), 1),
     }
 

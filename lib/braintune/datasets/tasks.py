@@ -8,25 +8,23 @@ import hashlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
-from braintune.core.base import BraintuneError, data_folder, lookup
+from braintune.core.base import BraintuneError, data_folder, lookup, nearest_first
 from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.hub_tasks import entry_of
 from braintune.datasets.microworld.tasks import READERS, task_rows
-
-Row = dict[str, Any]
+from braintune.datasets.rows import PARTS, Row, check_row, read_rows
+from braintune.datasets.tags import read_scheme
 
 #: What a model is given and what it answers.
 KINDS = {
@@ -36,8 +34,18 @@ KINDS = {
     "reference": "one label for a pronoun and two candidates",
     "tokens": "a tag for every word",
     "roles": "a tag for every word, given a predicate",
-    "span": "a piece of the context that answers a question",
+    "span": "a piece of the context that answers a question, or nothing",
 }
+_LABEL_SCORES = ("accuracy", "macro F1")
+_TAG_SCORES = ("span F1", "span precision", "span recall", "tag accuracy")
+#: The scores that can be the main one of a task; tags are spans of words, or with a score of labels one label a word.
+METRICS = dict.fromkeys(KINDS, _LABEL_SCORES) | {
+    "tokens": (*_TAG_SCORES, *_LABEL_SCORES),
+    "roles": (*_TAG_SCORES, *_LABEL_SCORES),
+    "span": ("answer F1", "exact match"),
+}
+#: The label of a question whose answer is not in its context.
+NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,16 @@ class Task:
     level : {"form", "concept", "sentence"}
         Subject of the task: syntactic form, the meaning of concepts, or the meaning of whole sentences.
     metric : str
-        The main score, a key of what :func:`.metrics.score` returns.
+        The main score, one of :data:`METRICS` for its kind.
     question : str
         The task in one line.
     fields : dict of str to str
-        Fields of a row and their types, keys of ``_CHECKS``.
+        Fields of a row and their types, keys of :data:`.rows.CHECKS`.
+
+    Raises
+    ------
+    BraintuneError
+        For an unknown kind or level, a metric that does not belong to the kind, and fields that it needs and lacks.
     """
 
     name: str
@@ -67,6 +80,23 @@ class Task:
     metric: str
     question: str
     fields: dict[str, str]
+
+    def __post_init__(self) -> None:
+        where = f"of task {self.name!r}"
+        metrics = lookup(METRICS, self.kind, f"kind {where}")
+        lookup(dict.fromkeys(metrics), self.metric, f"metric {where} (kind {self.kind})")
+        lookup(dict.fromkeys(("form", "concept", "sentence")), self.level, f"level {where}")
+        missing = [field for field in _NEEDED[self.kind] if field not in self.fields]
+        if missing or len(self.text_fields) < (2 if self.kind == "pair" else self.kind == "sentence"):
+            raise BraintuneError(
+                f"the fields {where} lack {missing[0] if missing else 'a text'!r}; kind {self.kind} needs "
+                f"{', '.join(map(repr, _NEEDED[self.kind]))}{_TEXTS.get(self.kind, '')}"
+            )
+
+    @property
+    def tags_are_spans(self) -> bool:
+        """Whether the tags of several words make one span, written in a tag scheme."""
+        return self.kind in ("tokens", "roles") and self.metric in _TAG_SCORES
 
     @property
     def text_fields(self) -> list[str]:
@@ -78,16 +108,25 @@ _SENTENCE = {"sentence": "text", "label": "text"}
 _PAIR = {"sentence1": "text", "sentence2": "text", "label": "text"}
 _INFERENCE = {"premise": "text", "hypothesis": "text", "label": "text"}
 _SENSES = {**_PAIR, "index1": "index", "index2": "index"}
-_PARTS = ("pronoun", "a", "b")
 _REFERENCE = {
     "text": "text",
-    **dict.fromkeys(_PARTS, "text"),
-    **{f"{p}_start": "index" for p in _PARTS},
+    **dict.fromkeys(PARTS, "text"),
+    **{f"{p}_start": "index" for p in PARTS},
     "label": "text",
 }
 _TAGS = {"tokens": "words", "tags": "words"}
 _ROLES = {**_TAGS, "predicate_index": "index"}
 _ANSWER = {"context": "text", "question": "text", "answers": "answers"}
+#: Fields that a kind reads by their name; the texts of the first two may have any name.
+_NEEDED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("sentence", "pair"), ("label",)),
+    "sense": tuple(_SENSES),
+    "reference": tuple(_REFERENCE),
+    "tokens": tuple(_TAGS),
+    "roles": tuple(_ROLES),
+    "span": tuple(_ANSWER),
+}
+_TEXTS = {"sentence": " and a field of type 'text'", "pair": " and two fields of type 'text'"}
 
 #: Every task by its name. A plugin of a profile adds one by ``TASKS["mine"] = Task(...)``.
 TASKS: dict[str, Task] = {task.name: task for task in (
@@ -120,14 +159,16 @@ class TaskData:
     train, validation, test : list of dict
         Rows; validation is cut from the training data, and the test rows serve only for the final score.
     labels : tuple of str
-        Labels (or tags) of the training data, sorted; empty for spans.
-    unseen : int
-        Labels or tags of the test rows that the training data never show: they count as errors.
+        Labels (or tags, in IOB2) of the training data, sorted; for spans :data:`NO_ANSWER`, if there are such rows.
+    unseen : dict of str to int
+        Labels or tags that the training data never show → how often the test rows have them: they count as errors.
     checksums : dict of str to str
         SHA-256 of what the rows were read from.
     left_out : dict of str to int
         For ``train`` and ``test``, how many examples of the source the task cannot use, such as a sentence with
         emotions of several groups; empty if the source holds rows of the task alone.
+    scheme : str
+        The tag scheme of the source, see :mod:`braintune.datasets.tags`; empty where tags are no spans.
     """
 
     task: Task
@@ -135,9 +176,30 @@ class TaskData:
     validation: list[Row]
     test: list[Row]
     labels: tuple[str, ...]
-    unseen: int
+    unseen: dict[str, int]
     checksums: dict[str, str]
     left_out: dict[str, int]
+    scheme: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the scores has to know about these examples, in sentences."""
+        number = sum(self.unseen.values())
+        if self.task.kind == "span":
+            unanswerable = f"{number:,} of {len(self.test):,} test questions have no answer"
+            return [f"{unanswerable}, but no training question lacks one."] if number else []
+        sentences = []
+        what = "tags" if self.task.kind in ("tokens", "roles") else "labels"
+        if number:
+            n = sum(len(row_labels(self.task, row)) for row in self.test)
+            unseen = f"{number:,} of {n:,} test {what} never occur in training and count as errors"
+            sentences.append(f"{unseen}: {_named(self.unseen)}.")
+        spelt = Counter(label.strip().casefold() for label in self.labels)
+        if alike := [label for label in self.labels if spelt[label.strip().casefold()] > 1]:
+            sentences.append(f"Some {what} differ in blanks or capitals only: {', '.join(map(repr, alike[:6]))}.")
+        if len(self.labels) == 1:
+            sentences.append(f"All training {what} are {self.labels[0]!r}: there is nothing to learn.")
+        return sentences
 
 
 def load_task(study: Study, name: str) -> TaskData:
@@ -146,23 +208,61 @@ def load_task(study: Study, name: str) -> TaskData:
     Raises
     ------
     BraintuneError
-        For an unknown task, missing files, and rows that do not fit the task's fields.
+        For an unknown task, missing files, rows that do not fit the task's fields, tags without a scheme, too few
+        rows for a validation part, and test rows of which no label occurs in training.
     """
     task = lookup(TASKS, name, "task")
     source = lookup(SOURCES, study.task_source, "task_source")(study, task)
+    source, scheme = _in_iob2(task, source) if task.tags_are_spans else (source, "")
     rng = np.random.default_rng([study.world_seed, *name.encode()])
     train = _draw(source.train, study.train_examples, rng)
     test = _draw(source.test, study.test_examples, rng)
     labels = {label for row in train for label in row_labels(task, row)}
-    unseen = sum(label not in labels for row in test for label in row_labels(task, row))
+    unseen = _unseen(task, labels, test)
     train, validation = _cut(task, train, study.validation_fraction, rng)
-    return TaskData(task, train, validation, test, tuple(sorted(labels)), unseen, source.checksums, source.left_out)
+    return TaskData(
+        task, train, validation, test, tuple(sorted(labels)), unseen, source.checksums, source.left_out, scheme
+    )
+
+
+def _in_iob2(task: Task, source: "SourceRows") -> tuple["SourceRows", str]:
+    """Return the rows with tags in IOB2, and the name of the scheme that they had."""
+    parts = {"train": source.train, "test": source.test}
+    try:
+        scheme = read_scheme({part: [row["tags"] for row in rows] for part, rows in parts.items()})
+    except BraintuneError as fault:
+        raise BraintuneError(f"{task.name} ({', '.join(source.checksums)}): {fault}") from None
+    if scheme.name == "IOB2":
+        return source, scheme.name
+    train, test = ([row | {"tags": scheme.to_iob2(row["tags"])} for row in rows] for rows in parts.values())
+    return source._replace(train=train, test=test), scheme.name
+
+
+def _unseen(task: Task, labels: set[str], test: list[Row]) -> dict[str, int]:
+    """Count the labels of the test rows that training lacks; it is an error if it has none of them."""
+    wanted = Counter(label for row in test for label in row_labels(task, row))
+    unseen = {label: number for label, number in sorted(wanted.items()) if label not in labels}
+    known = set(wanted) - set(unseen) - ({"O"} if task.tags_are_spans else set())
+    if unseen and not known and not (task.kind == "span" and any(row["answers"] for row in test)):
+        raise BraintuneError(
+            f"{task.name}: none of the labels of the {len(test):,} test rows occurs in training: {_named(unseen)}; "
+            f"training has {', '.join(map(repr, nearest_first(next(iter(unseen)), sorted(labels))[:6])) or 'none'}; "
+            "spell them alike (blanks and capitals count), or give more training rows"
+        )
+    return unseen
+
+
+def _named(labels: Mapping[str, int], most: int = 6) -> str:
+    """Name the most frequent of some labels, with their numbers."""
+    first = sorted(labels.items(), key=lambda item: -item[1])[:most]
+    rest = len(labels) - len(first)
+    return ", ".join(f"{label!r} ({number:,})" for label, number in first) + (f" and {rest} others" if rest else "")
 
 
 def row_labels(task: Task, row: Row) -> list[str]:
-    """Return the labels of a row: one, one for each word, or none for a span."""
+    """Return the labels of a row: one, or one for each word; for a span :data:`NO_ANSWER`, or none."""
     if task.kind == "span":
-        return []
+        return [] if row["answers"] else [NO_ANSWER]
     return row["tags"] if task.kind in ("tokens", "roles") else [row["label"]]
 
 
@@ -174,36 +274,42 @@ def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part by text: no text is in both parts, and single labels have about equal shares in them."""
+    """Cut a validation part by text: no text is in both parts, and single labels have about equal shares in them.
+
+    Neither part is empty, and the validation part is at most half of the rows, also where most rows share a text.
+    """
     if not fraction:
         return rows, []
     texts = _text_groups(task, rows)
-    labels = ["" if task.kind in ("tokens", "roles", "span") else row["label"] for row in rows]
+    labels = ["" if task.kind in ("tokens", "roles") else "".join(row_labels(task, row)) for row in rows]
     most = min(texts.max() + 1, max(Counter(labels).values()))
-    if most < 2:
+    folds: list[set[int]] = []
+    if most > 1:
+        parts = min(max(2, round(1 / fraction)), most)
+        split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
+            folds = [set(fold) for _, fold in split.split(rows, labels, texts)]
+    held = next((fold for fold in folds if 0 < len(fold) <= len(rows) / 2), None)
+    if held is None:
         raise BraintuneError(
             f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
             "it takes two texts that share nothing, and two rows of a label; give more rows, or set it to 0"
         )
-    parts = min(max(2, round(1 / fraction)), most)
-    split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
-        held = set(next(split.split(rows, labels, texts))[1])
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
 
 
 def _text_groups(task: Task, rows: list[Row]) -> np.ndarray:
     """Number the rows so that those that share a text, directly or through others, have the same number."""
     fields = [f for f in task.text_fields if f"{f}_start" not in task.fields and f != "question"]
-    texts: dict[str, int] = {}
+    texts: dict[str, int] = {"": 0}  # no text is in no other row
     pairs = [
         (i, texts.setdefault(text, len(texts)))
         for i, row in enumerate(rows)
         for text in (*(row[field] for field in fields), " ".join(row.get("tokens", [])))
         if text
     ]
-    row, text = np.array(pairs).T
+    row, text = np.array(pairs, dtype=int).reshape(-1, 2).T
     shared = coo_array((np.ones(len(pairs)), (row, text)), shape=(len(rows), len(texts))).tocsr()
     return connected_components(shared @ shared.T)[1]
 
@@ -271,89 +377,3 @@ SOURCES: dict[str, Callable[[Study, Task], SourceRows]] = {
     "folder": _from_folder,
     "hub": _from_hub,
 }
-
-
-def read_rows(task: Task, file: Path) -> list[Row]:
-    """Read and check a JSONL file of one task.
-
-    Raises
-    ------
-    BraintuneError
-        For the first row that is not JSON or does not fit, naming file, line and field.
-    """
-    rows = []
-    # split at line feeds only: a JSON string may hold other line separators
-    for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BraintuneError(f"{where}: not a JSON object in UTF-8 ({error}); correct or remove the line") from None
-        if not isinstance(row, dict):
-            raise BraintuneError(f"{where}: a row must be a JSON object, not {type(row).__name__}")
-        check_row(task, row, where)
-        rows.append(row)
-    if not rows:
-        raise BraintuneError(f"{file} holds no rows; a task needs at least one")
-    return rows
-
-
-def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_list_of(fits: Callable[[Any], bool], value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(fits, value))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_answer(value: Any) -> bool:
-    return isinstance(value, dict) and _is_text(value.get("text")) and _is_index(value.get("answer_start"))
-
-
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (_is_text, "a text"),
-    "words": (partial(_is_list_of, _is_text), "a list of texts, not empty"),
-    "index": (_is_index, "a whole number, at least 0"),
-    "answers": (partial(_is_list_of, _is_answer), "a list of {text, answer_start}, not empty"),
-}
-
-
-def check_row(task: Task, row: Mapping[str, Any], where: str) -> None:
-    """Check that a row has the task's fields, of the right types, and that its positions fit its text."""
-    for field, kind in task.fields.items():
-        if field not in row:
-            raise BraintuneError(f"{where}, field {field!r}: missing; {task.name} needs {', '.join(task.fields)}")
-        fits, wanted = _CHECKS[kind]
-        if not fits(row[field]):
-            raise BraintuneError(f"{where}, field {field!r}: {row[field]!r} must be {wanted}")
-    if fault := next(_faults(task, row), None):
-        raise BraintuneError(f"{where}, field {fault[0]!r}: {fault[1]}")
-
-
-def _faults(task: Task, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (field, fault) for lengths and positions that do not fit together."""
-    if task.kind in ("tokens", "roles"):
-        n = len(row["tokens"])
-        if len(row["tags"]) != n:
-            yield "tags", f"{len(row['tags'])} tags for {n} tokens; there must be one for each"
-        if row.get("predicate_index", 0) >= n:
-            yield "predicate_index", f"{row['predicate_index']} is beyond the {n} tokens"
-    if task.kind == "sense":
-        for k in ("1", "2"):
-            n = len(row[f"sentence{k}"].split())
-            if row[f"index{k}"] >= n:
-                yield f"index{k}", f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"
-    if task.kind == "reference":
-        for part in _PARTS:
-            if not row["text"].startswith(row[part], row[f"{part}_start"]):
-                yield f"{part}_start", f"{row[part]!r} is not at character {row[f'{part}_start']} of the text"
-    if task.kind == "span":
-        for answer in row["answers"]:
-            if not row["context"].startswith(answer["text"], answer["answer_start"]):
-                yield "answers", f"{answer['text']!r} is not at character {answer['answer_start']} of the context"

@@ -19,7 +19,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from braintune.core.base import BraintuneError
 from braintune.datasets.metrics import score
-from braintune.datasets.tasks import Row, TaskData
+from braintune.datasets.tags import close_gaps
+from braintune.datasets.tasks import NO_ANSWER, Row, TaskData
 from braintune.models.inputs import best_span
 
 # --- counts of labels --------------------------------------------------------------------------------------------
@@ -29,13 +30,14 @@ def trivial_answers(data: TaskData) -> list[Any]:
     """Answer the test rows without a model.
 
     The most frequent training label; for tags, every word's most frequent tag in the training rows (for an unknown word
-    the most frequent of all tags); for spans, the whole context or its first words (the median number of an answer),
-    whichever scores better on the training rows.
+    the most frequent of all tags), an I that begins an entity read as B; for spans, the whole context, its first words
+    (the median number of an answer) or, where some have none, nothing, whichever scores best on the training rows.
     """
     task, train = data.task, data.train
     if task.kind == "span":
-        median = int(np.median([len(row["answers"][0]["text"].split()) for row in train]))
-        guesses = {n: [_first_words(row, n) for row in train] for n in (max(median, 1), None)}
+        sizes = [len(row["answers"][0]["text"].split()) for row in train if row["answers"]]
+        lengths = [max(int(np.median(sizes)), 1), None] if sizes else []
+        guesses = {n: [_first_words(row, n) for row in train] for n in lengths + [0] * (NO_ANSWER in data.labels)}
         best = max(guesses, key=lambda n: score(task, train, guesses[n])[task.metric])
         return [_first_words(row, best) for row in data.test]
     if task.kind in ("tokens", "roles"):
@@ -45,7 +47,8 @@ def trivial_answers(data: TaskData) -> list[Any]:
                 counts[word.lower()][tag] += 1
         usual = sum(counts.values(), Counter()).most_common(1)[0][0]
         tag_of = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-        return [[tag_of.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
+        answers = [[tag_of.get(word.lower(), usual) for word in row["tokens"]] for row in data.test]
+        return [close_gaps(tags) for tags in answers] if task.tags_are_spans else answers
     most = Counter(row["label"] for row in train).most_common(1)[0][0]
     return [most] * len(data.test)
 
@@ -63,7 +66,8 @@ def bag_of_words_answers(data: TaskData) -> list[Any]:
     A label: tf-idf [1]_ of words and bigrams, for two texts also of shared and unshared words. A tag: from the word and
     its two neighbours, for roles also from the predicate and its side. A span: every word of the context is classified
     by the word, the beginning of the question, and which words occur in it; the answer is the run of words with the
-    highest sum of log odds, relative to those of any word.
+    highest sum of log odds, relative to those of any word. Where questions may lack an answer, the words of both texts
+    decide first whether there is one, as for a label.
 
     Returns
     -------
@@ -85,18 +89,28 @@ def bag_of_words_answers(data: TaskData) -> list[Any]:
     if not data.test:
         return []
     if task.kind == "span":
-        return _answer_spans(train, data.test)
+        answered = [row for row in train if row["answers"]]
+        found = _answer_spans(answered, data.test) if answered else [""] * len(data.test)
+        asked = _answer_labels(
+            _pair_bag, ["question", "context"], train, [bool(r["answers"]) for r in train], data.test
+        )
+        return [text if has_answer else "" for text, has_answer in zip(found, asked, strict=True)]
     if task.kind in ("tokens", "roles"):
-        return _answer_tags(train, data.test, task.kind == "roles")
-    labels = [row["label"] for row in train]
+        answers = _answer_tags(train, data.test, task.kind == "roles")
+        return [close_gaps(tags) for tags in answers] if task.tags_are_spans else answers
+    return _answer_labels(_BAGS[task.kind], task.text_fields, train, [row["label"] for row in train], data.test)
+
+
+def _answer_labels(
+    bag: Callable[[Row, list[str]], Iterator[str]], fields: list[str], train: list[Row], labels: list, test: list[Row]
+) -> list[Any]:
     if len(set(labels)) == 1:  # nothing to tell apart
-        return labels[:1] * len(data.test)
-    bag = _BAGS[task.kind]
+        return labels[:1] * len(test)
     model = make_pipeline(
-        TfidfVectorizer(analyzer=lambda row: list(bag(row, task.text_fields)) or ["nothing"], sublinear_tf=True),
+        TfidfVectorizer(analyzer=lambda row: list(bag(row, fields)) or ["nothing"], sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000),
     )
-    return model.fit(train, labels).predict(data.test).tolist()
+    return model.fit(train, labels).predict(test).tolist()
 
 
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*|[^\w\s]")

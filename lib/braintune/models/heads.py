@@ -70,7 +70,8 @@ class TunedModel(nn.Module):
         spans : tensor of shape (b, k, 2)
             First and end position of every span.
         labels : tensor of shape (b,), (b, l) or (b, 2)
-            Numbers of labels, of tags, or of the answer's first and last token (-1: the answer is not here).
+            Numbers of labels, of tags, or of the answer's first and last token (-1: the answer is not here; 0, where
+            the first token is a span as well: there is none).
 
         Returns
         -------
@@ -83,7 +84,7 @@ class TunedModel(nn.Module):
         inside = (position >= spans[..., :1]) & (position < spans[..., 1:])  # [b, k, l]
         logits = self.head(self.dropout(self._features(hidden, inside))).float()
         if self.kind == "span":
-            logits = logits.masked_fill(~inside[:, 0, :, None], torch.finfo(logits.dtype).min)
+            logits = logits.masked_fill(~inside.any(1)[..., None], torch.finfo(logits.dtype).min)
         outputs = {"logits": logits}
         return outputs if labels is None else {"loss": self._loss(logits, labels), **outputs}
 

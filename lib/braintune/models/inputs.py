@@ -12,11 +12,17 @@ sense       first and second sentence                    the target word in each
 reference   the text                                     pronoun, candidate A, candidate B
 tokens      the words, joined by spaces                  none: every word's first sub-token
 roles       the words; the predicate as a second text    the predicate in its sentence
-span        the question; a window of the context        the window
+span        the question; a window of the context        the window (and the first token)
 =========== ============================================ ===================================
+
+Where questions may have no answer, the first token of an input is the span of "none", the usual recipe for BERT [1]_.
 
 The tokeniser cuts what is too long into overlapping windows. An answer is searched for in every window of the context;
 any other row becomes the window that shows its spans best. Truncated rows are counted.
+
+References
+----------
+.. [1] Devlin, Chang, Lee, Toutanova (2019), BERT, section 4.3.
 """
 
 import re
@@ -31,7 +37,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from braintune.datasets.tasks import Row, Task
+from braintune.datasets.tasks import NO_ANSWER, Row, Task
 
 #: Labels that the loss ignores (torch's own convention).
 IGNORED = -100
@@ -101,7 +107,7 @@ def encode(
         texts, spans = _texts_and_spans(task, row)
         windows = _windows(tokenizer, task, texts, max_tokens, stride)
         if task.kind == "span":
-            made, cut, missing = _answer_features(row, windows)
+            made, cut, missing = _answer_features(row, windows, NO_ANSWER in labels)
         else:
             feature, missing = _feature(task, row, _best_window(task, windows, spans), spans, number)
             made, cut = [feature], len(windows) > 1
@@ -225,12 +231,14 @@ def _feature(task: Task, row: Row, window: _Window, spans: list[Span], number: d
     return feature | {"words": first_tokens, "labels": labels}, first_tokens.count(-1)
 
 
-def _answer_features(row: Row, windows: list[_Window]) -> tuple[list[Feature], bool, int]:
+def _answer_features(row: Row, windows: list[_Window], may_lack: bool) -> tuple[list[Feature], bool, int]:
     """Encode a question with each window of its context; return them, and whether something is cut or lost.
 
-    A window's labels are the first and last token of the (first) answer, or [-1, -1] where it does not show all of it.
+    A window's labels are the first and last token of the (first) answer. Where it does not show all of it, or there is
+    none, they are [-1, -1], or the first token of the input for data whose questions may lack an answer.
     """
-    answer = row["answers"][0]
+    answered = bool(row["answers"])
+    answer: Row = row["answers"][0] if answered else {"answer_start": 0, "text": ""}
     start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
     question = windows[0].shown(0)  # of one that is too long, the beginning
     context = sorted((w for w in windows if w.shown(0) == question), key=lambda window: window.shown(1))
@@ -241,9 +249,11 @@ def _answer_features(row: Row, windows: list[_Window]) -> tuple[list[Feature], b
         whole = (first <= start or window is context[0]) and (end <= last or window is context[-1])
         shown = whole and len(inside) > 0
         seen, lost = seen or shown, lost and len(inside) == 0
-        labels = [int(inside[0]), int(inside[-1])] if shown else [-1, -1]
-        features.append({**window.inputs, "spans": [_bounds(own)], "labels": labels, "offsets": window.offsets[own]})
-    return features, len(context) < len(windows) or not (seen or lost), int(lost)
+        labels = [int(inside[0]), int(inside[-1])] if shown else [0, 0] if may_lack else [-1, -1]
+        spans = [_bounds(own), *([[0, 1]] if may_lack else [])]
+        features.append({**window.inputs, "spans": spans, "labels": labels, "offsets": window.offsets[own]})
+    lost = lost and answered
+    return features, len(context) < len(windows) or (answered and not seen and not lost), int(lost)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
@@ -293,15 +303,18 @@ def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
     Returns
     -------
     answers : list
-        A label, a list of tags, or a text for each row.
+        A label, a list of tags, or a text for each row; an empty one if "none" has more points in every window than
+        the best piece of the context.
     """
     span = encoded.task.kind == "span"
     answers: list[Any] = ["" if span else None] * len(encoded.rows)
-    best = [-np.inf] * len(encoded.rows)
+    best, none = [-np.inf] * len(encoded.rows), [np.inf] * len(encoded.rows)
     for feature, output in zip(encoded.features, outputs, strict=True):
         row = feature["row"]
         if span:
-            begin, end = feature["spans"][0]
+            (begin, end), *first_token = feature["spans"]
+            if first_token:
+                none[row] = min(none[row], float(output[0].sum()))
             first, last, points = best_span(output[begin:end, 0], output[begin:end, 1])
             if points > best[row]:
                 (start, _), (_, stop) = feature["offsets"][[first, last]]
@@ -310,6 +323,8 @@ def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
             answers[row] = [encoded.labels[int(output[p])] if p >= 0 else "O" for p in feature["words"]]
         else:
             answers[row] = encoded.labels[int(output)]
+    if span and NO_ANSWER in encoded.labels:
+        return [answer if best[row] >= none[row] else "" for row, answer in enumerate(answers)]
     return answers
 
 

@@ -181,6 +181,8 @@ def train(
     def chosen(logits: Tensor, truth: Tensor) -> Tensor:
         """Reduce logits to what answers are read from: scores of a span's ends, numbers of labels or tags."""
         if model.kind in ("tokens", "roles"):
+            if not validation.task.tags_are_spans:
+                return logits.argmax(-1)
             return best_tags(logits, truth != IGNORED, validation.labels)  # words, whatever their gold tags
         return logits if model.kind == "span" else logits.argmax(-1)
 

@@ -74,8 +74,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     lookup(METHODS, method, "method")
     if is_tuned(study, task, method, seed):
         return read_json(model_folder(study, task, method, seed) / "metrics.json")
-    rates = lookup(study.learning_rates, method, "key of learning_rates")
-    recipes = [Recipe(*values) for values in product(rates, study.epochs)]
+    recipes = recipes_of(study, method)
     data = load_task(study, task)
     device = pick_device(study.device)
     backbone = load_backbone(study.backbone)
@@ -99,6 +98,21 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
         }
         _write(model_folder(study, task, method, seed), model, backbone, metrics, curve)
     return metrics
+
+
+def recipes_of(study: Study, method: str) -> list[Recipe]:
+    """Return the recipes that the search tries.
+
+    Raises
+    ------
+    BraintuneError
+        If there are several and no validation part to choose by.
+    """
+    rates = lookup(study.learning_rates, method, "key of learning_rates")
+    recipes = [Recipe(*values) for values in product(rates, study.epochs)]
+    if len(recipes) > 1 and not study.validation_fraction:
+        raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give only one recipe")
+    return recipes
 
 
 def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
@@ -140,8 +154,6 @@ def _search(
     untried = {"score": None, "examples_seen": 0, "seconds": 0.0}
     if len(recipes) == 1:
         return [asdict(recipes[0]) | untried]
-    if not conditions.validation.rows:
-        raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give only one recipe")
     done = scratch / "trials.json"
     trials = read_json(done) if done.is_file() else []
     for number, recipe in enumerate(recipes[len(trials) :], start=len(trials)):
@@ -198,10 +210,13 @@ def _scratch(folder: Path, key: list[Any]) -> Iterator[Path]:
 def _data_facts(data: TaskData, parts: Mapping[str, Encoded]) -> dict[str, Any]:
     """Return facts about the data of a run."""
     once = [parts[part] for part in ("train", "validation", "test")]  # rows of a trial are training rows
+    spans = ("train", "validation", "test") if data.task.kind == "span" else ()
     return {
         "task": data.task.name,
         "labels": list(data.labels),
-        "unseen_labels": data.unseen,
+        "unseen_labels": sum(data.unseen.values()),
+        "tag_scheme": data.scheme,
+        "unanswerable": {part: sum(not row["answers"] for row in getattr(data, part)) for part in spans},
         "left_out": data.left_out,
         **{f"n_{part}": len(encoded.rows) for part, encoded in parts.items()},
         "truncated": sum(encoded.truncated for encoded in once),

@@ -81,6 +81,8 @@ def tuning_facts(metrics: dict[str, Any]) -> HTML:
     given = metrics | {
         "left_out": _value(list(metrics["left_out"].values())),
         "n_trials": metrics["n_trials"] if metrics["search_examples_seen"] else "none",
+        "unanswerable": _value(list(metrics["unanswerable"].values())) if any(metrics["unanswerable"].values()) else "",
+        "answered": _value([v for name, v in metrics["scores"].items() if name in ("HasAns F1", "NoAns F1")]),
     }
     rows = {name.format(**given): value.format(**given) for name, value in SENTENCES["tuning"].items()}
     return facts({name: value for name, value in rows.items() if value})

@@ -36,16 +36,18 @@ def check(study: Study) -> None:
     Raises
     ------
     BraintuneError
-        For an unknown task, method, control, backbone or brain data set, for data that are not there, and for a
-        backbone that its tokenizer does not fit or that a method does not serve.
+        For an unknown task, method, control, backbone or brain data set, for data that are not there, for a backbone
+        that its tokenizer does not fit or that a method does not serve, and for task data that cannot be cut into
+        training, validation and test examples.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, controls
+    from braintune.models import backbones, controls, tuning
     from braintune.models.methods import METHODS, check_methods
     from braintune.neural.representations import analysis_layer
 
     for method in study.methods:
         lookup(METHODS, method, "method")
+        tuning.recipes_of(study, method)
     for control in study.controls:
         lookup(controls.CONTROLS, control, "control")
     for name, file in study.vectors.items():
@@ -55,7 +57,8 @@ def check(study: Study) -> None:
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)
     for name in study.tasks:
-        tasks.load_task(study, name)
+        for remark in tasks.load_task(study, name).remarks:
+            print(f"{name}: {remark}", flush=True)
     for name in study.brains:
         registry.load_brain(study, name)
 
