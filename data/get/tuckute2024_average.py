@@ -42,12 +42,12 @@ def convert(source: Path) -> Iterator[str]:
     BraintuneError
         If the file or a column is missing, or a value is no number.
     """
-    table = read_csv(source / FILE, ("sentence", *COLUMNS)).rename(columns=COLUMNS)[["sentence", *COLUMNS.values()]]
-    for name in COLUMNS.values():
+    table = read_csv(source / FILE, ("sentence", *COLUMNS))[["sentence", *COLUMNS]]
+    for name in COLUMNS:
         table[name] = numbers(source / FILE, table[name], "a response must be a number; get the file again")
     path = base.data_folder() / "brain" / "tuckute2024_average" / "sentences.csv"
     with store.atomic(path) as temporary:
-        table.round(6).to_csv(temporary, index=False)
+        table.rename(columns=COLUMNS).round(6).to_csv(temporary, index=False)
     yield f"wrote {path}: {len(table)} sentences"
 
 

@@ -128,14 +128,21 @@ def _whole_groups(
 
 
 def _texts(stimuli: Stimuli) -> np.ndarray:
-    """Return numbers of the stimuli's texts: equal where the sentences are, but for case, white space, punctuation."""
+    """Return numbers of the stimuli's texts: equal where the sentences are, in any order, but for what does not matter.
+
+    Case, white space and punctuation do not.
+    """
     words: list[list[str]] = [[] for _ in stimuli.names]
     for sentence, stimulus in zip(stimuli.sentences, stimuli.stimulus_of, strict=True):
         words[stimulus].append(" ".join(sentence.casefold().split()))
-    texts = ["\n".join(lines) for lines in words]
-    letters = [" ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text))) or text for text in texts]
-    number = np.unique(texts, return_inverse=True)[1]
-    return pd.Series(number).groupby(letters).transform("min").to_numpy()
+    number = np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
+    same = [" / ".join(sorted({_letters(line) for line in lines})) for lines in words]
+    return pd.Series(number).groupby(same).transform("min").to_numpy()
+
+
+def _letters(sentence: str) -> str:
+    """Return the letters and digits of a sentence in one form; a sentence without any as it is."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", sentence).casefold())) or sentence
 
 
 def main_design(designs: Collection[str]) -> str:

@@ -82,9 +82,9 @@ def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path
     for file in series or others:
         first = "a time series must first become one volume a stimulus (e.g. with GLMsingle or nilearn.glm); "
         raise BraintuneError(
-            f"{file} is not read: {first if series else ''}responses are named <participant>_beta.nii.gz, masks "
-            "mask-<region>.nii.gz (of all participants) or <participant>_mask-<region>.nii.gz; rename it, or move it "
-            "out of the folder"
+            f"{file} is not read: {first if series else ''}responses are named <participant>_beta.nii.gz (one file, a "
+            "volume a stimulus), masks mask-<region>.nii.gz (of all participants) or "
+            "<participant>_mask-<region>.nii.gz; rename it, or move it out of the folder"
         )
     return responses, masks
 
