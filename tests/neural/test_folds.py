@@ -106,6 +106,11 @@ def test_designs_that_do_not_exist():
             r"4 inner folds .* there are 3; allowed for inner_folds are 2 … 3",
         ),
         (make_stimuli(30, np.arange(30) // 15), "grouped", r"there are 2; too few for any: set designs: \[shuffled\]"),
+        (
+            make_stimuli(9, sentences=["Yes."] * 9),
+            "shuffled",
+            "4 folds .* different texts, and there are 1; .*add stimuli",
+        ),
         (make_stimuli(6), "shuffled", "6 stimuli are too few for 4 folds"),
         (make_stimuli(9), "shuffled", "too few for 4 folds.*lower n_folds, inner_folds, blocks or gap"),
         (make_stimuli(40, contiguous=True), "grouped", "40 stimuli are too few for 2 folds.*gap"),

@@ -285,7 +285,7 @@ def images(type_="i2", claimed=None):
 
 @rows({
     "an empty table": (stimuli(b""), "{folder}/stimuli.csv, line 1: no column 'sentence'; it has nothing"),
-    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), r"{folder}/stimuli.csv, line 2: byte b'.xe9' is no UTF-8"),
+    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), r"{folder}/stimuli.csv, line 2: byte b'.xe9' is no text in UTF-8"),
     "a broken quote": (stimuli(b'sentence\n"One\n'), "{folder}/stimuli.csv, line 2: ", "close every double quote"),
     "a heading alone": (stimuli(b"sentence\n"), "{folder}/stimuli.csv lists 0 stimuli; at least two"),
     "a folder for a table": (

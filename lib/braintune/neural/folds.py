@@ -88,8 +88,9 @@ def _divide(
     if groups is None:
         tests = np.array_split(among, count)
     else:
-        inner = stream[0] == _INNER
-        tests = _whole_groups(among, groups, count, np.random.default_rng([settings.fold_seed, *stream]), inner)
+        tests = _whole_groups(among, groups, count, np.random.default_rng([settings.fold_seed, *stream]))
+        if len(tests) < count:
+            raise BraintuneError(_too_few(len(tests), count, groups is texts, stream[0] == _INNER))
     folds = []
     for test in tests:
         near = (test[:, None] + np.arange(-gap, gap + 1)).ravel()
@@ -104,19 +105,23 @@ def _divide(
     return folds
 
 
-def _whole_groups(
-    among: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator, inner: bool
-) -> list[np.ndarray]:
-    """Give whole groups, in random order but larger ones first, each to the smallest fold so far."""
+def _too_few(present: int, count: int, of_texts: bool, inner: bool) -> str:
+    """Return the message for fewer groups than folds."""
+    kind, folds = ("different texts" if of_texts else "passages or topics"), "inner folds" if inner else "folds"
+    allowed = f"allowed for {'inner_folds' if inner else 'n_folds'} are 2 … {present}"
+    if present < 3 - inner:  # an outer fold leaves two groups at least for its inner folds
+        remedy = "add stimuli" if of_texts else "set designs: [shuffled], or name smaller groups"
+        allowed = f"too few for any: {remedy}"
+    return f"{count} {folds} of whole groups need as many {kind}, and there are {present}; {allowed}"
+
+
+def _whole_groups(among: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Give whole groups, in random order but larger ones first, each to the smallest fold so far.
+
+    If there are fewer groups than folds, each is a fold.
+    """
     names, sizes = np.unique(groups[among], return_counts=True)
-    if len(names) < count:
-        allowed = f"allowed for {'inner_folds' if inner else 'n_folds'} are 2 … {len(names)}"
-        if len(names) < 3 - inner:  # an outer fold leaves two groups at least for its inner folds
-            allowed = "too few for any: set designs: [shuffled], or name smaller groups"
-        raise BraintuneError(
-            f"{count} {'inner folds' if inner else 'folds'} of whole groups need as many passages, topics or different "
-            f"texts, and there are {len(names)}; {allowed}"
-        )
+    count = min(count, len(names))
     order = rng.permutation(len(names))
     members: list[list] = [[] for _ in range(count)]
     filled = np.zeros(count, dtype=int)

@@ -69,6 +69,19 @@ class TestArrays:
         assert stimuli.position.tolist() == [0, 1] * 3
         assert not stimuli.contiguous
 
+    def test_edges_of_names_do_not_matter(self, folder):
+        table(folder, **{"\u200btopic ": ["sea", "sea ", " sea", "sea\u200b", "\ufeffsea", "sand"]})
+        assert load_brain(study(), "folder").stimuli.topic.tolist() == [0] * 5 + [1]
+
+    def test_repeated_sentences_are_trials_if_stimulus_names_them(self, folder):
+        table(folder, sentence=["One.", "Two."] * 3, stimulus=[f"trial {k}" for k in range(N)])
+        assert load_brain(study(), "folder").stimuli.names[-1] == "trial 5"
+
+    def test_topics_within_experiments(self, folder):
+        table(folder, experiment=[2, 2, 2, 3, 3, 3], topic=["sea", "sea", "sand"] * 2, position=range(N))
+        stimuli = load_brain(study(), "folder").stimuli
+        assert stimuli.topic.tolist() == [0, 0, 1, 2, 2, 3] and not stimuli.contiguous
+
     def test_a_story_is_known_by_its_positions(self, folder):
         table(folder, position=range(N))
         assert load_brain(study(), "folder").stimuli.contiguous
@@ -447,9 +460,17 @@ class TestFaults:
             ({"passage": [*"aabb", "NA", "NA"]}, "line 6, column 'passage': 'NA' is no name"),
             (
                 {"passage": ["sea", "Sea", *"abcd"]},
-                "line 3, .*'Sea' differs from 'sea' in line 2 only in case or white space",
+                "line 3, .*'Sea' and 'sea' in line 2 are the same name",
             ),
             ({"stimulus": ["x", "x", "y", "", "z", "z"]}, "line 5, column 'stimulus': '' is missing"),
+            (
+                {"passage": ["1", "1.0", *"2345"]},
+                "line 3, .*'1.0' and '1' in line 2 are the same name, written in two ways",
+            ),
+            (
+                {"passage_nr": list("aabbcc")},
+                "line 1: heading 'passage_nr' has no meaning; is it 'passage'. Name it so",
+            ),
             ({"Passages": list("aabbcc")}, "column 2: heading 'Passages' must be written 'passage'"),
             (
                 {"position": [0, 1, 2, 0, 1, 2]},
@@ -481,6 +502,11 @@ class TestFaults:
         with pytest.raises(BraintuneError, match="holds neither"):
             load_brain(study(), "folder")
 
+    def test_no_region(self, folder):
+        np.savez(folder / "P01.npz")
+        with pytest.raises(BraintuneError, match=r"P01\.npz holds no array; write one array a region"):
+            load_brain(study(), "folder")
+
     def test_no_participant(self, folder):
         for file in folder.glob("*.npz"):
             file.unlink()
@@ -495,6 +521,7 @@ class TestFaults:
         [
             ({"IFG": np.ones((N, 2))}, r"P02\.npz has no region 'AngG', which participant P01 has; it has IFG"),
             ({"IFG": np.eye(N), "AngG": np.ones((N, 0))}, "region AngG: no voxels"),
+            ({"IFG": np.eye(N) * 1j, "AngG": np.eye(N)}, r"P02\.npz: IFG has .*complex128; two numeric axes"),
         ],
     )
     def test_arrays_that_do_not_fit(self, folder, arrays, message):

@@ -153,10 +153,12 @@ class TestRefusals:
             ([*rows(), ["a", "b", 1, 2]], HEADING, r"line 14: 4 fields .* for 3 headings; put .* double quotes"),
             ([[3, *r] for r in rows()], ["", *HEADING], "line 1, column 1: the heading is empty, but the column has values"),
             ([[*r, "x"] for r in rows()], [*HEADING, " "], "line 1, column 4: the heading is empty, .*name each column, or"),
-            ([[n, *r] for n, r in enumerate(rows(), 1)], ["id", *HEADING], "column 1: 'id' is an index .*remove it"),
+            ([[n, *r] for n, r in enumerate(rows(), 1)], ["id", *HEADING], "column 'id' is an index .*remove it .*index=False"),
+            ([[*r, n] for n, r in enumerate(rows())], [*HEADING, "trial"], "column 'trial' is an index and no region"),
+            (rows(range(0, 24, 2)), ["sentence", "Topic ID", *HEADING[1:]], "heading 'Topic ID' has no meaning; is it 'topic'"),
             (rows("abcdefghijkl"), ["sentence", " Passage", *HEADING[1:]], "heading 'Passage' must be written 'passage'"),
             (rows("abcdefghijkl"), ["sentence", "topics", *HEADING[1:]], "column 2: heading 'topics' must be written 'topic'"),
-            (rows(["sea", " Sea"] * 6), ["sentence", "topic", *HEADING[1:]], "line 3, .*'Sea' differs from 'sea' in line 2 only in"),
+            (rows(["sea", " Sea"] * 6), ["sentence", "topic", *HEADING[1:]], "line 3, .*'Sea' and 'sea' in line 2 are the same name"),
             (rows(["N/A"] * N), ["sentence", "topic", *HEADING[1:]], "line 2, column 'topic': 'N/A' is no name; fill it in"),
             (rows(range(N)), ["sentence", "stimulus", *HEADING[1:]], "column 'stimulus' is not read here"),
             (rows(), ["sentence", "IFG", "Language"], "column 3: heading 'Language' must be written 'language'"),
@@ -190,7 +192,12 @@ class TestRefusals:
     def test_another_encoding(self, own):
         path = write(own, rows())
         path.write_bytes(path.read_bytes().replace(b"5th", "fünfte".encode("latin-1")))
-        with pytest.raises(BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is no UTF-8; save .* in UTF-8"):
+        with pytest.raises(
+            BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is no text in UTF-8; save .* in UTF-8"
+        ):
+            load_brain(study(), "table")
+        path.write_bytes("sentence,IFG\nA lamp.,1\n".encode("utf-16-le"))
+        with pytest.raises(BraintuneError, match=r"average\.csv, line 1: byte b'\\x00' is no text in UTF-8"):
             load_brain(study(), "table")
 
     def test_an_open_quote(self, own):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,16 @@ from braintune.core.base import BraintuneError
 
 #: What programs write for a missing name, in lower case.
 MISSING = ("", "n/a", "#n/a", "na", "nan")
+#: White space and marks without width, at the edges of a text.
+_EDGES = r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$"
 
 
 def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV file in UTF-8, separated by commas, with the names of its columns in the first line.
 
-    White space around headings and values is removed. A first column without a name that numbers the rows, and columns
-    without a name and without values, as spreadsheets and pandas write them, are left out.
+    White space around headings and values, and marks without width, are removed. A first column without a name that
+    numbers the rows, and columns without a name and without values, as spreadsheets and pandas write them, are left
+    out.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
         needed column, or has a row that is shorter or longer than the heading.
     """
     (_, heading), *records = _records(path) or [(1, [])]
-    heading = [name.strip() for name in heading]
+    heading = [re.sub(_EDGES, "", name) for name in heading]
     for line, fields in records:
         if len(fields) != len(heading):
             shown = ", ".join(map(repr, fields[:3])) + ", …" * (len(fields) > 3)
@@ -56,7 +60,7 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
             "columns by commas, with the names in the first line"
         )
     rows = np.array([fields for _, fields in records], dtype=object).reshape(-1, len(heading))
-    columns = {number: pd.Series(column).str.strip() for number, column in enumerate(rows.T)}
+    columns = {number: pd.Series(column).str.replace(_EDGES, "", regex=True) for number, column in enumerate(rows.T)}
     for number, name in enumerate(heading):
         if not name and _is_index(columns[number], number):
             del columns[number]
@@ -77,12 +81,14 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
         raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
     try:
         text = content.decode("utf-8-sig")
+        bad = content.find(b"\0")  # every second byte of UTF-16
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        bad = error.start
+    if bad >= 0:
+        line = content[:bad].count(b"\n") + 1
         raise BraintuneError(
-            f"{path}, line {line}: byte {content[error.start : error.start + 1]!r} is no UTF-8; save the table as CSV "
-            "in UTF-8"
-        ) from None
+            f"{path}, line {line}: byte {content[bad : bad + 1]!r} is no text in UTF-8; save the table as CSV in UTF-8"
+        )
     reader, records, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
     try:
         for fields in reader:
@@ -156,7 +162,7 @@ def labels(
     Raises
     ------
     BraintuneError
-        If a name is missing (unless `optional`), or two differ only in case or white space.
+        If a name is missing (unless `optional`), or two differ only in how they are written (:func:`text_key`).
     """
     missing = column.str.casefold().isin(MISSING)
     if not optional:
@@ -166,11 +172,15 @@ def labels(
     differs = column != first
     if differs.any():
         other = first[differs.idxmax()]
-        fault = f"differs from {other!r} in line {column.eq(other).idxmax()} only in case or white space"
-        refuse(path, column, differs, "write the same name in the same way", fault)
+        fault = f"and {other!r} in line {column.eq(other).idxmax()} are the same name, written in two ways"
+        refuse(path, column, differs, "write one name in one way", fault)
     return column
 
 
 def text_key(text: str) -> str:
-    """Return what two texts share if they differ only in case, white space or form of their characters (NFKC)."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Return what two names share that differ only in case, white space, form of their characters, or as 1 and 1.0."""
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    try:
+        return repr(float(plain))
+    except ValueError:
+        return " ".join(plain.casefold().split())

@@ -45,6 +45,8 @@ def own_study(study: Study) -> BrainData:
     responses = _responses(folder, bool(timed))
     first = next(iter(responses.files))
     regions = responses.regions_of(first)
+    if not regions:
+        raise BraintuneError(f"{next(iter(responses.files[first].values()))} holds no array; write one array a region")
 
     def load(participant: str) -> dict[str, np.ndarray]:
         wanted = [region for region in regions if study.regions is None or region in study.regions]

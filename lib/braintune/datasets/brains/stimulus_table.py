@@ -1,5 +1,6 @@
 """The columns that a table of stimuli may have, in a folder of arrays or beside region averages."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from braintune.datasets.brains.base import Stimuli
 from braintune.datasets.brains.csv_file import MISSING, labels, numbers, refuse
 
 GROUPS = ("experiment", "topic", "passage")
+OTHERS = ("sentence", "dereferenced", "stimulus", "position")
 
 
 def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -26,10 +28,16 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     BraintuneError
-        For a missing or repeated sentence, a missing name, names that differ only in case or white space, and a
-        position that is no whole number from 0. A passage may be missing in some rows if there is a ``topic``.
+        For a missing or repeated sentence, a missing name, a name written in two ways, a position that is no whole
+        number from 0, and a heading such as ``passage_id``. A passage may be missing in some rows if there is a
+        ``topic``.
     """
     table = table.copy()
+    for name in set(table) - {*GROUPS, *OTHERS}:
+        if meant := [known for known in (*GROUPS, *OTHERS[1:]) if known in re.split(r"[\W\d_]+", name.casefold())]:
+            raise BraintuneError(
+                f"{path}, line 1: heading {name!r} has no meaning; is it {meant[0]!r}? Name it so, or remove the column"
+            )
     for name in ("sentence", "dereferenced"):
         if name in table:
             column = table[name]

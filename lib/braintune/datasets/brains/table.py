@@ -182,12 +182,12 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     table = read_csv(path, ["sentence"], [*MEANINGS, "language"])
     regions = [column for column in table if column not in MEANINGS]
-    _require_no_index(path, table)
     if "stimulus" in table:
         raise BraintuneError(
             f"{path}, line 1: column 'stimulus' is not read here, where a row is a stimulus; average the responses to "
             "repeated sentences and remove the column, or bring the responses as arrays (`brains: [folder]`)"
         )
+    _require_no_index(path, table)
     if not regions:
         raise BraintuneError(
             f"{path}, line 1: no region; beside {', '.join(table)} it needs a column of responses for each region, "
@@ -205,13 +205,14 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def _require_no_index(path: Path, table: pd.DataFrame) -> None:
-    """Raise an error if the first column numbers the rows: it would be read as a region."""
-    rows, first = [str(row) for row in range(len(table) + 1)], table.columns[0]
-    if len(table) and first not in MEANINGS and list(table[first]) in (rows[:-1], rows[1:]):
-        raise BraintuneError(
-            f"{path}, line 1, column 1: {first!r} is an index and no region; remove it (in pandas: "
-            "to_csv(…, index=False))"
-        )
+    """Raise an error if a column numbers the rows: it would be read as a region."""
+    rows = [str(row) for row in range(len(table) + 1)]
+    for name in table.columns.difference(MEANINGS) if len(table) else ():
+        if list(table[name]) in (rows[:-1], rows[1:]):
+            raise BraintuneError(
+                f"{path}, line 1: column {name!r} is an index and no region; remove it (in pandas: "
+                "to_csv(…, index=False))"
+            )
 
 
 PEREIRA = BrainSource(
