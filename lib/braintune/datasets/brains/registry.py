@@ -145,7 +145,7 @@ def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
             raise BraintuneError(
                 f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, and "
                 "would count as two; put the responses of a participant into one file, e.g. averaged over sessions, or "
-                "name one file of each in `participants`"
+                "name one file of each in `participants`; rename the files of different people"
             )
         people[person] = participant
 
