@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.datasets.brains.alice import SECONDS_PER_SCAN
-from braintune.datasets.brains.base import read_csv
+from braintune.datasets.brains.csv_file import numbers, read_csv, refuse
 
 WORD_FILE = "AliceChapterOne-EEG.csv"
 PREDICTOR_FILE = "sept18-generic-predictors-under-hrf-with-logfrqhal.txt"
@@ -44,6 +44,7 @@ COLUMNS = {
 DROPPED = 10
 #: The rate of the words must follow the predictor this closely (correlation); the authors' files give 0.99.
 CLOSE = 0.95
+AGAIN = "get the file again"
 #: Distance of the beginnings that are tried, s, and how many at each side of the last one.
 STEP, REACH = 0.1, 50
 #: Values of the haemodynamic response for each scan.
@@ -167,24 +168,13 @@ def read_words(path: Path) -> pd.DataFrame:
     words = table[list(COLUMNS.values())].set_axis(list(COLUMNS), axis=1)
     if words.empty:
         raise BraintuneError(f"{path} has no words; get the file again")
-    words["word"] = words["word"].astype(str).str.strip()
+    refuse(path, table["Word"], table["Word"] == "", AGAIN)
     for name in list(COLUMNS)[1:]:
-        given, words[name] = words[name], pd.to_numeric(words[name], errors="coerce")
-        whole = name in ("segment", "sentence", "position")
-        _refuse(path, name, given, ~np.isfinite(words[name]) | (whole & (words[name] % 1 != 0)), "number", whole)
-    _refuse(path, "word", words["word"], words["word"] == "", "word")
-    _refuse(path, "offset", words["offset"], words["offset"] < words["onset"], "time after the onset")
+        words[name] = numbers(path, table[COLUMNS[name]], AGAIN)
+    for name in ("segment", "sentence", "position"):
+        refuse(path, table[COLUMNS[name]], words[name] % 1 != 0, f"a whole number is needed; {AGAIN}")
+    refuse(path, table["offset"], words["offset"] < words["onset"], AGAIN, "is before the onset")
     return words.astype({"segment": int, "sentence": int, "position": int})
-
-
-def _refuse(path: Path, name: str, given: pd.Series, bad: pd.Series, wanted: str, whole: bool = False) -> None:
-    """Raise an error that names the first row that is bad, if there is one."""
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise BraintuneError(
-            f"{path}, row {row + 1}, column {COLUMNS[name]!r}: '{given.iloc[row]}' is no {'whole ' * whole}{wanted}; "
-            "get the file again"
-        )
 
 
 def read_participants(source: Path, n_scans: int) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, int]]:

@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
-from braintune.datasets.brains.base import read_csv, read_text
+from braintune.datasets.brains.base import read_text
+from braintune.datasets.brains.csv_file import numbers, read_csv
 
 RESPONSES = "pereira_averaged.csv"
 LISTS = {2: "384_category.txt", 3: "243_category.txt"}
@@ -50,7 +51,8 @@ def convert(source: Path) -> Iterator[str]:
         If a file is missing or not as described, or sentences and responses do not go together.
     """
     table = read_csv(source / RESPONSES, ("Sentence", "EffectSize"))
-    responses = dict(zip(map(_plain, table["Sentence"]), table["EffectSize"], strict=True))
+    effects = numbers(source / RESPONSES, table["EffectSize"], "a response must be a number; get the file again")
+    responses = dict(zip(map(_plain, table["Sentence"]), effects, strict=True))
     rows = pd.DataFrame(
         [(e, *row) for e, name in LISTS.items() for row in _listed(source / name, passages=e == 2)],
         columns=["experiment", "topic", "passage", "dereferenced"],
@@ -62,7 +64,7 @@ def convert(source: Path) -> Iterator[str]:
         )
     presented = _pair(list(rows["dereferenced"]), list(responses))
     rows.insert(3, "sentence", presented)
-    rows["language"] = [round(float(responses[sentence]), 4) for sentence in presented]
+    rows["language"] = [round(responses[sentence], 4) for sentence in presented]
     path = base.data_folder() / "brain" / "pereira2018_average" / "sentences.csv"
     with store.atomic(path) as temporary:
         rows.to_csv(temporary, index=False)
@@ -72,7 +74,7 @@ def convert(source: Path) -> Iterator[str]:
 
 
 def _plain(sentence: str) -> str:
-    return " ".join(str(sentence).split())
+    return " ".join(sentence.split())
 
 
 def _listed(path: Path, passages: bool) -> Iterator[tuple[str, str, str]]:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fetching
-import pandas as pd
 
 from braintune.core import base, store
-from braintune.core.base import BraintuneError
-from braintune.datasets.brains.base import read_csv
+from braintune.datasets.brains.csv_file import numbers, read_csv
 
 FILE = "bold_response_LH.csv"
 REGIONS = ("AntTemp", "IFG", "IFGorb", "MFG", "PostTemp")
@@ -44,12 +42,12 @@ def convert(source: Path) -> Iterator[str]:
     BraintuneError
         If the file or a column is missing, or a value is no number.
     """
-    table = read_csv(source / FILE, ("sentence", *COLUMNS)).rename(columns=COLUMNS)[["sentence", *COLUMNS.values()]]
-    if bad := [name for name in COLUMNS.values() if not pd.api.types.is_numeric_dtype(table[name])]:
-        raise BraintuneError(f"{source / FILE}: a value of region {bad[0]} is no number; get the file again")
+    table = read_csv(source / FILE, ("sentence", *COLUMNS))[["sentence", *COLUMNS]]
+    for name in COLUMNS:
+        table[name] = numbers(source / FILE, table[name], "a response must be a number; get the file again")
     path = base.data_folder() / "brain" / "tuckute2024_average" / "sentences.csv"
     with store.atomic(path) as temporary:
-        table.round(6).to_csv(temporary, index=False)
+        table.rename(columns=COLUMNS).round(6).to_csv(temporary, index=False)
     yield f"wrote {path}: {len(table)} sentences"
 
 

@@ -45,7 +45,9 @@ class TestTuckute:
         with pytest.raises(BraintuneError, match=r"cannot read .*bold_response_LH\.csv"):
             list(tuckute.convert(source))
         self.write(source, lang_LH_IFG=["x"] * 10)
-        with pytest.raises(BraintuneError, match="a value of region IFG is no number; get the file again"):
+        with pytest.raises(
+            BraintuneError, match=r"line 2, column 'lang_LH_IFG': 'x' is not allowed; .*get the file again"
+        ):
             list(tuckute.convert(source))
 
 

@@ -239,6 +239,18 @@ def test_length_and_position_codes():
     assert neighbours[0, 1] > 0.95 > neighbours[0, 10] > neighbours[0, 30]
 
 
+def test_the_length_code_needs_stimuli_that_differ_in_words_or_characters():
+    def code(*sentences):
+        return length_code(Study.make({}), Stimuli(list(sentences), list(sentences), np.arange(len(sentences))))
+
+    characters = ["One long word.", "A short one.", "No dull film."]
+    np.testing.assert_array_equal(code(*characters), gaussian_basis(np.array([14.0, 12, 13])))
+    assert code("港口很旧。", "剧院有两扇大门。").shape == (2, 12)
+    assert code("One.", "A b.").shape == (2, 12)  # words differ, characters do not
+    with pytest.raises(NotAvailable, match="all of the same length"):
+        code("One of us.", "All of us.")
+
+
 @pytest.mark.parametrize("control", [passage_code, position_code])
 def test_codes_that_the_stimuli_do_not_allow(control):
     with pytest.raises(NotAvailable, match="these stimuli"):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from small_brains import decode_one, make_stimuli, make_study, shuffled
 
 from braintune.core.base import BraintuneError
+from braintune.datasets.brains.base import Stimuli
 from braintune.neural.folds import make_folds, permutations, topics
 
 
@@ -57,11 +58,19 @@ def test_story_blocks_keep_their_distance(n, blocks, gap):
 def test_equal_sentences_are_never_on_both_sides(design, seed):
     rng = np.random.default_rng(seed)
     text = rng.integers(0, 80, 96)
-    sentences = [f"  It is\t{t}. " if i % 2 else f"it IS {t}." for i, t in enumerate(text)]
+    sentences = [f"  It is\t{t}. " if i % 2 else f"it IS {t}" for i, t in enumerate(text)]
     passage = None if design == "story" else np.repeat(np.arange(24), 4)
     stimuli = make_stimuli(96, passage, contiguous=design == "story", sentences=sentences)
     study = make_study(fold_seed=seed, n_folds=3, blocks=4)
     check_folds(make_folds(stimuli, "shuffled" if design == "shuffled" else "grouped", study), text)
+
+
+def test_stimuli_of_the_same_sentences_are_the_same_text_in_any_order():
+    sentences = [
+        f"{what} {k % 12}." for k in range(24) for what in (("It is", "She saw") if k < 12 else ("she saw", "IT IS"))
+    ]
+    stimuli = Stimuli([f"trial {k}" for k in range(24)], sentences, np.repeat(np.arange(24), 2))
+    check_folds(make_folds(stimuli, "shuffled", make_study(n_folds=3, inner_folds=2)), np.arange(24) % 12)
 
 
 @pytest.mark.parametrize("design", ["shuffled", "grouped"])
@@ -91,7 +100,17 @@ def test_designs_that_do_not_exist():
     ("stimuli", "design", "message"),
     [
         (make_stimuli(30, np.arange(30) // 10), "grouped", r"4 folds of whole groups.*there are 3; allowed.*2 … 3"),
-        (make_stimuli(30, np.arange(30) // 6), "grouped", r"there are 3; allowed for n_folds and inner_folds"),
+        (
+            make_stimuli(30, np.arange(30) // 6),
+            "grouped",
+            r"4 inner folds .* there are 3; allowed for inner_folds are 2 … 3",
+        ),
+        (make_stimuli(30, np.arange(30) // 15), "grouped", r"there are 2; too few for any: set designs: \[shuffled\]"),
+        (
+            make_stimuli(9, sentences=["Yes."] * 9),
+            "shuffled",
+            "4 folds .* different texts, and there are 1; .*add stimuli",
+        ),
         (make_stimuli(6), "shuffled", "6 stimuli are too few for 4 folds"),
         (make_stimuli(9), "shuffled", "too few for 4 folds.*lower n_folds, inner_folds, blocks or gap"),
         (make_stimuli(40, contiguous=True), "grouped", "40 stimuli are too few for 2 folds.*gap"),
@@ -120,6 +139,10 @@ def test_permutations_move_what_folds_keep_together():
     for order in orders["story"]:
         step = set(np.diff(order) % 24)
         assert step == {23} or (step == {1} and min(order[0], 24 - order[0]) > 2)
+    text = np.random.default_rng(1).permutation(np.repeat(np.arange(8), 3))
+    repeated = make_stimuli(24, sentences=[f"sentence {t}" for t in text])
+    for order in permutations(repeated, "shuffled", study):  # labels of one text stay together
+        assert all(len(set(text[order[text == t]])) == 1 for t in range(8))
     many = permutations(*kinds["story"], make_study(permutations=999))
     assert len(np.unique(many, axis=0)) == len(many) < 48
     assert permutations(*kinds["single"], make_study()).shape == (0, 24)

@@ -36,8 +36,12 @@ import pereira_files
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import matlab, nifti, pereira
-from braintune.datasets.brains.base import read_array, read_keys
+from braintune.datasets.brains.base import Stimuli, read_array, read_keys
+from braintune.datasets.brains.folder import stimuli_of
+from braintune.datasets.brains.story import Story, read_story
+from braintune.datasets.brains.table import read_table
 from braintune.datasets.tasks import TASKS, read_rows
+from braintune.neural.folds import judged_design
 
 logging.getLogger("nibabel").setLevel(logging.CRITICAL)  # it tells of every field that it mends
 
@@ -145,6 +149,61 @@ def read_jsonl(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[1:])
     read_rows(list(TASKS.values())[content[0] % len(TASKS)], path)
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+#: Reader of a table → its headings, and a row that fits.
+_TABLES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
+    "stimuli": (
+        stimuli_of,
+        ["sentence", "stimulus", "experiment", "topic", "passage", "position"],
+        ["A lamp.", "x", "1", "sea", "first", "0"],
+    ),
+    "averages": (read_table, ["sentence", "topic", "passage", "position", "IFG"], ["A lamp.", "sea", "1", "3", "0.5"]),
+    "words": (read_story, ["word", "sentence", "onset_s", "offset_s"], ["She", "1", "0.5", "0.7"]),
+}
+_FIELDS_ODD = st.sampled_from(
+    ["", " ", "n/a", "NA", "nan", "inf", "-1", "1e400", "9" * 400, "0x10", "1_0", "True", "1.5", "٣", "½", '"', '""',
+     '"a,b"', '"a\nb"', "a,b", "a;b", "\x00", "\ufeff", "\u2028", "\xa0", "Sea", " sea", "é", "e\u0301", "=1+1", "a" * 300]
+)  # fmt: skip
+
+
+@st.composite
+def csv_bytes(draw: st.DrawFn) -> bytes:
+    """Draw a table: the first byte says for which reader."""
+    number = draw(st.integers(0, len(_TABLES) - 1))
+    _, heading, row = list(_TABLES.values())[number]
+    needed = {0, len(heading) - 1} if number == 1 else set(range(len(heading))) if number == 2 else {0}
+    kept = sorted(needed | draw(st.sets(st.sampled_from(range(len(heading))))))
+    lines = [[heading[i] for i in kept]]
+    for n in range(draw(st.integers(0, 14))):
+        counted = {"sentence": f"A lamp {n}." if number < 2 else str(n // 3), "stimulus": f"x{n // 2}"}
+        counted |= {"position": str(n), "onset_s": str(n), "offset_s": str(n + 1), "passage": str(n // 3)}
+        lines.append([counted.get(heading[i], row[i]) for i in kept])
+    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):  # odd headings and fields
+        line = lines[draw(st.integers(0, len(lines) - 1))]
+        line[draw(st.integers(0, len(kept) - 1))] = draw(_FIELDS_ODD)
+        if not draw(st.integers(0, 9)):
+            line.append("")
+    text = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])).join(map(",".join, lines))
+    content = text.encode(draw(st.sampled_from(["utf-8"] * 6 + ["utf-8-sig", "utf-16", "utf-32"])))
+    return bytes([number]) + draw(st.just(content) | st.just(content) | damaged(content) | st.binary(max_size=40))
+
+
+def read_csv_file(path: Path) -> None:
+    """Read a table whose first byte says by which reader; folds and groups come of it."""
+    content = path.read_bytes()
+    path.write_bytes(content[1:])
+    read, *_ = list(_TABLES.values())[content[0] % len(_TABLES)]
+    made = read(path)
+    stimuli = made.stimuli if isinstance(made, Story) else made
+    if isinstance(stimuli, Stimuli):
+        assert len(stimuli.names) == stimuli.stimulus_of.max() + 1 and all(stimuli.sentences)
+        for group in (stimuli.passage, stimuli.topic, stimuli.position):
+            assert group is None or (len(group) == len(stimuli.names) and group.min() >= 0)
+        with suppress(BraintuneError):
+            judged_design(stimuli, Study.make({"n_folds": 2, "inner_folds": 2}))
 
 
 # --- .npz --------------------------------------------------------------------------------------------------------
@@ -323,6 +382,7 @@ def read_profile(path: Path) -> None:
 #: Reader → (strategy that draws a file, function of its path).
 READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], None]]] = {
     "jsonl": (jsonl(), read_jsonl),
+    "csv": (csv_bytes(), read_csv_file),
     "npz": (npz, read_npz),
     "mat": (mat, read_mat),
     "nifti": (nifti_bytes(), read_nifti),
@@ -366,7 +426,8 @@ def once(reader: Callable[[Path], None], content: bytes, report: Report) -> None
         except Hang:
             report.add(f"no end after {PATIENCE} s", content)
         except Exception as error:
-            place = next(f for f in reversed(traceback.extract_tb(error.__traceback__)) if "braintune" in f.filename)
+            frames = traceback.extract_tb(error.__traceback__)
+            place = next((f for f in reversed(frames) if "braintune" in f.filename), frames[-1])
             report.add(f"{type(error).__name__} from {Path(place.filename).name}: {place.line}", content)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     report.slowest = max(report.slowest, time.process_time() - started)

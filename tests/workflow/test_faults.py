@@ -65,7 +65,8 @@ INVALID = "mine.yml is not valid YAML: "
     "a key that is nothing": (b"?", "mine.yml: key None must be a word"),
     "the name of another file": (b"profile: yours\n", "profile: 'yours' must be the file's name, 'mine'"),
     "a null": (b"n_folds: null\n", "mine.yml: n_folds: .*integer; got None .folds of the shuffled design"),
-    "no, a truth value": (b"tasks: [no]\n", "mine.yml: tasks.0: .*string; got False .tasks to tune on"),
+    "no, a truth value": (b"tasks: [no]\n", "mine.yml: tasks.0: .*string; got False .tasks to tune on.; put it in quotes"),
+    "a participant that is a number": (b"participants: [07]\n", "participants.0: .*string; got 7 .*; put it in quotes"),
     "a text for a list": (b"tasks: ner\n", "tasks: .*list; got 'ner'"),
     "a number for a text": (b"backbone: 5\n", "backbone: .*string; got 5 .pre-trained encoder"),
     "a broken number": (b"n_folds: 2.5\n", "n_folds: .*integer.*; got 2.5"),
@@ -270,6 +271,7 @@ def images(type_="i2", claimed=None):
     """Write an image of the participant and a mask; its header may claim two longer axes."""
 
     def write(folder):
+        (folder / "P01.npz").unlink()
         path = folder / "P01_beta.nii"
         nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 3), dtype=type_), np.eye(4)), path)
         nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), dtype=np.uint8), np.eye(4)), folder / "mask-IFG.nii")
@@ -282,9 +284,9 @@ def images(type_="i2", claimed=None):
 
 
 @rows({
-    "an empty table": (stimuli(b""), "cannot read {folder}/stimuli.csv", "No columns", "data/README.md"),
-    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), "cannot read {folder}/stimuli.csv", "0xe9", "data/README.md"),
-    "a broken quote": (stimuli(b'sentence\n"One\n'), "cannot read {folder}/stimuli.csv", "row 1", "data/README.md"),
+    "an empty table": (stimuli(b""), "{folder}/stimuli.csv, line 1: no column 'sentence'; it has nothing"),
+    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), r"{folder}/stimuli.csv, line 2: byte b'.xe9' is no text in UTF-8"),
+    "a broken quote": (stimuli(b'sentence\n"One\n'), "{folder}/stimuli.csv, line 2: ", "close every double quote"),
     "a heading alone": (stimuli(b"sentence\n"), "{folder}/stimuli.csv lists 0 stimuli; at least two"),
     "a folder for a table": (
         lambda folder: ((folder / "stimuli.csv").unlink(), (folder / "stimuli.csv").mkdir()),

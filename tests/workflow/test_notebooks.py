@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 
@@ -62,6 +63,21 @@ def test_cells_are_short_and_define_nothing(path):
         assert len(cell.source.splitlines()) <= 15
         tree = ast.parse(cell.source)
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While)]
+
+
+def test_decoding_takes_a_participant_whose_name_papermill_took_for_a_number(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    (folder := tmp_path / "brain" / "own").mkdir(parents=True)
+    (folder / "stimuli.csv").write_text("sentence\nOne.\nTwo.\nThree.\n", encoding="utf-8")
+    for name in ("007", "12"):
+        np.savez(folder / f"{name}.npz", IFG=np.eye(3))
+    parameters, start, read, *_ = (cell.source for cell in code_cells(base.REPOSITORY / "notebooks" / "decoding.ipynb"))
+    for given, name in ((7, "007"), (12, "12"), ("007", "007")):
+        exec(parameters, values := {})
+        exec(start, values)
+        values |= {"brain": "folder", "participant": given, "load_embeddings": lambda study, brain: {}}
+        exec(read, values)
+        assert values["participant"] == name
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from braintune.core import store
@@ -191,6 +192,53 @@ def test_the_check_prints_what_is_unknown_in_training(sentiment, capsys):
     assert capsys.readouterr().out == (
         "sentiment: 5 of 10 test labels never occur in training and count as errors: 'B' (5).\n"
     )
+
+
+def own_study(tmp_path, **arrays):
+    """Write twelve sentences in four passages, and the responses of participants."""
+    folder = tmp_path / "brain" / "own"
+    folder.mkdir(parents=True)
+    rows = "".join(f"Lamp {n} is on.,{n // 3}\n" for n in range(12))
+    (folder / "stimuli.csv").write_text(f"sentence,passage\n{rows}", encoding="utf-8")
+    for name, values in arrays.items():
+        np.savez(folder / f"{name}.npz", IFG=values)
+    return folder
+
+
+RESPONSES = np.random.default_rng(0).normal(size=(12, 15))
+
+
+@pytest.mark.parametrize(
+    ("last", "values", "message"),
+    [
+        (RESPONSES[:11], {}, r"participant P03, region IFG: responses of shape \(11, 15\) do not go with 12"),
+        (np.where(np.arange(12)[:, None] == 5, np.nan, RESPONSES), {}, r"P03, .*no response in 1 of 12 .*stimulus 6\)"),
+        (np.where(RESPONSES > 2, np.inf, RESPONSES), {}, "P03, .*NaN or infinite; .*non_finite: zero"),
+        (np.ones((12, 15)), {}, "P03, region IFG: every voxel is constant"),
+        (b"PK", {}, r"P03\.npz is not a readable \.npz file"),
+        (RESPONSES, {"n_folds": 5}, "brain data 'folder': 5 folds of whole groups .* there are 4; allowed for n_folds are 2 … 4"),
+        (RESPONSES, {"n_folds": 2}, "3 inner folds of whole groups .* there are 2; allowed for inner_folds are 2 … 2"),
+        (RESPONSES, {"vectors": {"GloVe": "short.npz"}}, r"GloVe: short\.npz has 11 rows, and there are 12 stimuli \(folder\)"),
+        (RESPONSES, {"vectors": {"GloVe": "brain/own/torn.np"}}, r"torn\.np is not a readable \.npz file"),
+        (RESPONSES, {}, None),
+    ],
+)  # fmt: skip
+def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, last, values, message):
+    """Faults of the last participant are found too."""
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    folder = own_study(tmp_path, P01=RESPONSES, P02=RESPONSES, P03=RESPONSES)
+    if isinstance(last, bytes):
+        (folder / "P03.npz").write_bytes(last)
+    else:
+        np.savez(folder / "P03.npz", IFG=last)
+    np.savez(tmp_path / "short.npz", vectors=RESPONSES[:11])
+    (folder / "torn.np").write_bytes(b"PK")
+    run = Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3} | values)
+    if message is None:
+        check(run)
+        return
+    with pytest.raises(BraintuneError, match=message):
+        check(run)
 
 
 @pytest.mark.slow

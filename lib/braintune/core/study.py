@@ -245,4 +245,5 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
     if not key:
         return error["msg"].removeprefix("Value error, ")
     meaning = cls.model_fields[str(error["loc"][0])].description
-    return f"{key}: {error['msg']}; got {error['input']!r} ({meaning})"
+    quotes = "; put it in quotes" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
+    return f"{key}: {error['msg']}; got {error['input']!r} ({meaning}){quotes}"

@@ -1,9 +1,12 @@
 """Fold designs, and the label permutations that go with them."""
 
+import re
+import unicodedata
 from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from braintune.core.base import BraintuneError
 from braintune.core.preprocess import regress_out
@@ -42,7 +45,7 @@ class Fold(NamedTuple):
 def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> list[Fold] | None:
     """Divide stimuli into folds, and the training stimuli of each into inner folds in the same way.
 
-    Equal sentences never stand on both sides of a fold.
+    Stimuli of the same text (but for case, white space and punctuation) are never on both sides of a fold.
 
     Parameters
     ----------
@@ -94,6 +97,8 @@ def _divide(
         tests = np.array_split(among, count)
     else:
         tests = _whole_groups(among, groups, count, np.random.default_rng([settings.fold_seed, *stream]))
+        if len(tests) < count:
+            raise BraintuneError(_too_few(len(tests), count, groups is texts, stream[0] == _INNER))
     folds = []
     for test in tests:
         near = (test[:, None] + np.arange(-gap, gap + 1)).ravel()
@@ -108,14 +113,23 @@ def _divide(
     return folds
 
 
+def _too_few(present: int, count: int, of_texts: bool, inner: bool) -> str:
+    """Return the message for fewer groups than folds."""
+    kind, folds = ("different texts" if of_texts else "passages or topics"), "inner folds" if inner else "folds"
+    allowed = f"allowed for {'inner_folds' if inner else 'n_folds'} are 2 … {present}"
+    if present < 3 - inner:  # an outer fold leaves two groups at least for its inner folds
+        remedy = "add stimuli" if of_texts else "set designs: [shuffled], or name smaller groups"
+        allowed = f"too few for any: {remedy}"
+    return f"{count} {folds} of whole groups need as many {kind}, and there are {present}; {allowed}"
+
+
 def _whole_groups(among: np.ndarray, groups: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Give whole groups, in random order but larger ones first, each to the smallest fold so far."""
+    """Give whole groups, in random order but larger ones first, each to the smallest fold so far.
+
+    If there are fewer groups than folds, each is a fold.
+    """
     names, sizes = np.unique(groups[among], return_counts=True)
-    if len(names) < count:
-        raise BraintuneError(
-            f"{count} folds of whole groups need as many passages or topics, and there are {len(names)}; allowed for "
-            f"n_folds and inner_folds are 2 … {len(names)}"
-        )
+    count = min(count, len(names))
     order = rng.permutation(len(names))
     members: list[list] = [[] for _ in range(count)]
     filled = np.zeros(count, dtype=int)
@@ -127,11 +141,21 @@ def _whole_groups(among: np.ndarray, groups: np.ndarray, count: int, rng: np.ran
 
 
 def _texts(stimuli: Stimuli) -> np.ndarray:
-    """Return numbers of the stimuli's texts: equal where the sentences are equal, but for case and white space."""
+    """Return numbers of the stimuli's texts: equal where the sentences are, in any order, but for what does not matter.
+
+    Case, white space and punctuation do not.
+    """
     words: list[list[str]] = [[] for _ in stimuli.names]
     for sentence, stimulus in zip(stimuli.sentences, stimuli.stimulus_of, strict=True):
         words[stimulus].append(" ".join(sentence.casefold().split()))
-    return np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
+    number = np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
+    same = [" / ".join(sorted({_letters(line) for line in lines})) for lines in words]
+    return pd.Series(number).groupby(same).transform("min").to_numpy()
+
+
+def _letters(sentence: str) -> str:
+    """Return the letters and digits of a sentence in one form; a sentence without any as it is."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", sentence).casefold())) or sentence
 
 
 def main_design(designs: Collection[str]) -> str:
@@ -173,7 +197,7 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
     What the test folds keep together is moved together, since exchanging single stimuli would also destroy dependence
     that the null hypothesis allows:
 
-    - ``shuffled``: single stimuli are permuted;
+    - ``shuffled``: single stimuli are permuted, or, where some have the same text, all with one text together;
     - ``grouped`` by passage: whole passages are permuted, in their inner order (labels slide over the edges of
       passages of unequal size);
     - ``grouped`` story: labels are shifted in a circle by more than the gap, half of them reversed, which keeps the
@@ -186,15 +210,16 @@ def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> n
     """
     n, count = len(stimuli.names), settings.permutations
     rng = np.random.default_rng([settings.fold_seed, _PERMUTE])
-    if design == "shuffled":
+    texts = _texts(stimuli)
+    if design == "shuffled" and len(np.unique(texts)) == n:
         drawn = [rng.permutation(n) for _ in range(count)]
-    elif stimuli.contiguous:
+    elif design == "grouped" and stimuli.contiguous:
         forward = [np.roll(np.arange(n), shift) for shift in range(settings.gap + 1, n - settings.gap)]
         backward = [np.roll(np.arange(n)[::-1], shift) for shift in range(n)]
         circle = forward + backward
         drawn = [circle[i] for i in rng.permutation(len(circle))[:count]]
     else:
-        groups = np.asarray(stimuli.groups)
+        groups = texts if design == "shuffled" else np.asarray(stimuli.groups)
         members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         place = np.concatenate(members)
         drawn = []

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from braintune.core import base, store
 from braintune.core.base import BraintuneError, lookup, nearest_first
 from braintune.core.study import PROFILES, Study, profile_path
 from braintune.datasets.brains import registry
+from braintune.datasets.brains.base import BrainData
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import (
     NOTEBOOKS,
@@ -27,6 +28,9 @@ from braintune.workflow.jobs import (
 )
 from braintune.workflow.processes import alone, end_with_parent
 
+#: Reading a participant that takes longer, s, is reported.
+SLOW = 5.0
+
 # --- before any long work ----------------------------------------------------------------------------------------
 
 
@@ -36,9 +40,10 @@ def check(study: Study) -> None:
     Raises
     ------
     BraintuneError
-        For an unknown task, method, control, backbone or brain data set, for data that are not there, for a backbone
-        that its tokenizer does not fit or that a method does not serve, and for task data that cannot be cut into
-        training, validation and test examples.
+        For an unknown task, method, control, backbone or brain data set, for a backbone that its tokenizer does not fit
+        or that a method does not serve; for data that are not there, or not as they should be: every participant is
+        read; for task data that cannot be cut into training, validation and test examples; and for too few stimuli or
+        groups for the folds.
     """
     from braintune.datasets import tasks
     from braintune.models import backbones, controls, tuning
@@ -59,8 +64,42 @@ def check(study: Study) -> None:
     for name in study.tasks:
         for remark in tasks.load_task(study, name).remarks:
             print(f"{name}: {remark}", flush=True)
-    for name in study.brains:
-        registry.load_brain(study, name)
+    brains = [registry.load_brain(study, name) for name in study.brains]
+    for data in brains:
+        _check_brain(study, data)
+    for name, file in study.vectors.items():
+        _check_vectors(name, file, brains)
+
+
+def _check_brain(study: Study, data: BrainData) -> None:
+    """Read all responses that a run will read, one participant at a time, and divide the stimuli into folds."""
+    from braintune.neural.folds import judged_design
+
+    try:
+        judged_design(data.stimuli, study)  # makes the folds of every design
+    except BraintuneError as error:
+        raise BraintuneError(f"brain data {data.name!r}: {error}") from None
+    if data.simulated:
+        return
+    for number, participant in enumerate(data.participants, start=1):
+        begun = time.monotonic()
+        data.load(participant)
+        if time.monotonic() - begun > SLOW:
+            print(f"checked {data.name}: participant {number} of {len(data.participants)}", flush=True)
+
+
+def _check_vectors(name: str, file: str, brains: Sequence[BrainData]) -> None:
+    """Read a control of the user's vectors; it must fit the stimuli of one brain data set at least."""
+    from braintune.models.controls import NotAvailable, user_vectors
+
+    reasons = []
+    for data in brains:
+        try:
+            user_vectors(file, data.stimuli)
+        except NotAvailable as reason:
+            reasons.append(f"{reason} ({data.name})")
+    if len(reasons) == len(brains):
+        raise BraintuneError(f"vectors: {name}: {'; '.join(reasons)}; a row a stimulus is needed, in their order")
 
 
 # --- executing one notebook --------------------------------------------------------------------------------------

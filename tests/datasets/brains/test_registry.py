@@ -243,7 +243,7 @@ class TestFaults:
         with pytest.raises(BraintuneError, match=r"does not go with concepts.txt"):
             load_brain(study(), "pereira2018-exp1")
         (folder / "alice2016" / "words.csv").write_text("word,sentence\nshe,1\n")
-        with pytest.raises(BraintuneError, match="no column 'onset_s'; it has word, sentence"):
+        with pytest.raises(BraintuneError, match="no column 'onset_s'; it has 'word', 'sentence'"):
             load_brain(study(), "alice2016")
         (folder / "alice2016" / "regions.txt").unlink()
         with pytest.raises(BraintuneError, match=r"cannot read .*regions\.txt"):

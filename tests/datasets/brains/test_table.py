@@ -98,7 +98,7 @@ class TestWhatIsThere:
         stimuli = load_brain(study(), "table").stimuli
         assert stimuli.contiguous and stimuli.position.tolist() == list(range(N))
         write(own, rows([*range(N - 2), 11, 10]), ["sentence", "position", *HEADING[1:]])
-        with pytest.raises(BraintuneError, match=r"line 12, column 'position': 11 is out of order; .*sort the rows"):
+        with pytest.raises(BraintuneError, match=r"line 13, column 'position': 10 is out of order; .*sort the rows"):
             load_brain(study(), "table")
 
     def test_wording(self, own):
@@ -113,6 +113,23 @@ class TestWhatIsThere:
         path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n")
         assert read_table(path).index.tolist() == [2, *range(4, N + 3)]
 
+    def test_spaces_and_what_has_no_heading(self, own):
+        """Numbered rows and empty columns, as pandas and spreadsheets add them, are no regions."""
+        write(
+            own,
+            [[n, *r[:2], f" {r[2]} ", ""] for n, r in enumerate(rows(), 3)],
+            ["", " sentence ", "IFG", "language", ""],
+        )
+        data = load_brain(study(), "table")
+        assert data.regions == ("IFG", "language") and data.stimuli.sentences[1] == "The 1th lamp, again."
+        write(own, rows())
+        np.testing.assert_array_equal(data.load("average")["IFG"], load_brain(study(), "table").load("average")["IFG"])
+
+    def test_a_story_may_leave_out_sentences(self, own):
+        write(own, rows([2 * n + 1 for n in range(N)]), ["sentence", "position", *HEADING[1:]])
+        stimuli = load_brain(study(), "table").stimuli
+        assert stimuli.contiguous and stimuli.position.tolist() == list(range(N))
+
 
 def replaced(row, column, value):
     """Rows with one field changed."""
@@ -125,22 +142,28 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("records", "heading", "message"),
         [
-            (replaced(3, 0, ""), HEADING, r"line 5, column 'sentence': '' is missing; .*list it once"),
+            (replaced(3, 0, ""), HEADING, r"line 5, column 'sentence': '' is missing; write the sentence there"),
             (replaced(3, 0, " The 1th lamp, again. "), HEADING, r"line 5, .*'The 1th .*same as in line 3; average the"),
             (replaced(4, 1, "high"), HEADING, r"line 6, column 'IFG': 'high' is not allowed; a region needs a finite"),
             (replaced(4, 1, "0,5"), HEADING, "line 6, column 'IFG': '0,5' is not allowed; a region needs a finite"),
             (replaced(0, 2, " "), HEADING, "line 2, column 'language': '' is missing; .*finite number in every row"),
             (replaced(0, 2, "nan"), HEADING, "line 2, column 'language': 'nan' is not allowed; .*finite number"),
             (replaced(0, 2, "-inf"), HEADING, "line 2, column 'language': '-inf' is not allowed; .*finite number"),
-            ([*rows(), ["More."]], HEADING, r"line 14: 1 fields \('More.', …\) for 3 headings; put .* double quotes"),
+            ([*rows(), ["More."]], HEADING, r"line 14: 1 fields \('More.'\) for 3 headings; put .* double quotes"),
             ([*rows(), ["a", "b", 1, 2]], HEADING, r"line 14: 4 fields .* for 3 headings; put .* double quotes"),
-            ([[n, *r] for n, r in enumerate(rows())], ["", *HEADING], r"column 1: '' is an index .*remove it .*index=False"),
-            ([[n, *r] for n, r in enumerate(rows(), 1)], ["id", *HEADING], "column 1: 'id' is an index .*remove it"),
-            (rows(), ["sentence", " IFG", "language"], r"column 2: heading ' IFG' must be written 'IFG'"),
-            (rows("abcdefghijkl"), ["sentence", " Passage", *HEADING[1:]], "heading ' Passage' must be written 'passage'"),
+            ([[3, *r] for r in rows()], ["", *HEADING], "line 1, column 1: the heading is empty, but the column has values"),
+            ([[*r, "x"] for r in rows()], [*HEADING, " "], "line 1, column 4: the heading is empty, .*name each column, or"),
+            ([[n, *r] for n, r in enumerate(rows(), 1)], ["id", *HEADING], "column 'id' is an index .*remove it .*index=False"),
+            ([[*r, n] for n, r in enumerate(rows())], [*HEADING, "trial"], "column 'trial' is an index and no region"),
+            (rows(range(0, 24, 2)), ["sentence", "Topic ID", *HEADING[1:]], "heading 'Topic ID' has no meaning; is it 'topic'"),
+            (rows("abcdefghijkl"), ["sentence", " Passage", *HEADING[1:]], "heading 'Passage' must be written 'passage'"),
+            (rows("abcdefghijkl"), ["sentence", "topics", *HEADING[1:]], "column 2: heading 'topics' must be written 'topic'"),
+            (rows(["sea", " Sea"] * 6), ["sentence", "topic", *HEADING[1:]], "line 3, .*'Sea' and 'sea' in line 2 are the same name"),
+            (rows(["N/A"] * N), ["sentence", "topic", *HEADING[1:]], "line 2, column 'topic': 'N/A' is no name; fill it in"),
+            (rows(range(N)), ["sentence", "stimulus", *HEADING[1:]], "column 'stimulus' is not read here"),
             (rows(), ["sentence", "IFG", "Language"], "column 3: heading 'Language' must be written 'language'"),
             (rows(), ["sentence", "IFG", "IFG"], "column 3: heading 'IFG' is repeated; name each column once"),
-            (rows(), ["sentence", "IFG", ""], "column 3: heading '' is empty; name each column once"),
+            (rows(), ["sentence", "IFG", ""], "column 3: the heading is empty, but the column has values; name each column"),
             (rows(), ["sentence;IFG", "b", "c"], "no column 'sentence'; it has 'sentence;IFG', .*separate columns by commas"),
             ([r[:1] for r in rows()], ["sentence"], "no region; beside sentence it needs a column of responses"),
             (rows()[:9], HEADING, "9 sentences; at least 10 are needed"),
@@ -169,7 +192,12 @@ class TestRefusals:
     def test_another_encoding(self, own):
         path = write(own, rows())
         path.write_bytes(path.read_bytes().replace(b"5th", "fünfte".encode("latin-1")))
-        with pytest.raises(BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is no UTF-8; save .* in UTF-8"):
+        with pytest.raises(
+            BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is no text in UTF-8; save .* in UTF-8"
+        ):
+            load_brain(study(), "table")
+        path.write_bytes("sentence,IFG\nA lamp.,1\n".encode("utf-16-le"))
+        with pytest.raises(BraintuneError, match=r"average\.csv, line 1: byte b'\\x00' is no text in UTF-8"):
             load_brain(study(), "table")
 
     def test_an_open_quote(self, own):

@@ -23,9 +23,10 @@ def alice2016(study: Study) -> BrainData:
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = base.read_text(texts["regions.txt"]).split()
     story = read_story(texts["words.csv"])
+    files = base.participant_files(folder, "s[0-9]*.npz")
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        path = folder / f"{participant}.npz"
+        (path,) = files[participant].values()
         scans = base.read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
             raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
@@ -34,7 +35,6 @@ def alice2016(study: Study) -> BrainData:
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 
     networks = dict.fromkeys(("language", *parts), "language")
-    files = base.participant_files(folder, "s[0-9]*.npz")
     return BrainData(
         SOURCE.name, tuple(files), tuple(networks), networks, story.stimuli, False, load, texts=texts, files=files
     )

@@ -6,11 +6,11 @@ Every reader of a data set builds on this module and ends in a :class:`BrainSour
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from braintune.core import base
 from braintune.core.base import BraintuneError
@@ -149,12 +149,35 @@ def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
         rows[sentence] = row
 
 
-def require_finite(values: np.ndarray, where: str) -> None:
+def require_finite(values: np.ndarray, where: str, remedy: str = "make the file again") -> None:
     """Raise an error that counts the values that are NaN or infinite, if there are any."""
     if bad := int((~np.isfinite(values)).sum()):
+        raise BraintuneError(f"{where}: {bad} of {values.size} values are NaN or infinite; {remedy}")
+
+
+#: So many voxels are not all exactly 0 unless the response is missing.
+MANY_VOXELS = 10
+
+
+def require_rows(values: np.ndarray, where: str, what: str, remedy: str) -> None:
+    """Raise an error for rows without a response: not finite in any voxel, or 0 in many.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_voxels)
+    where : str
+    what : str
+        What a row is, in the message.
+    remedy : str
+    """
+    empty = ~np.isfinite(values).any(axis=1)
+    if values.shape[1] >= MANY_VOXELS:
+        empty |= (values == 0).all(axis=1)
+    if values.shape[1] and empty.any() and values.any():
+        rows = ", ".join(map(str, np.flatnonzero(empty)[:5] + 1)) + ", …" * int(empty.sum() > 5)
         raise BraintuneError(
-            f"{where}: {bad} of {values.size} values are NaN or infinite; leave the participant or the region out "
-            "(`participants`, `regions`), make its file again, or set non_finite: zero, which leaves out such voxels"
+            f"{where}: no response in {empty.sum()} of {len(values)} rows ({what} {rows}), where every voxel is NaN, "
+            f"infinite or 0; {remedy}"
         )
 
 
@@ -175,11 +198,30 @@ def data_set_folder(source: BrainSource, name: str = "") -> Path:
     return folder
 
 
+def matching_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files in a folder that match `pattern`, whatever their case, sorted; hidden ones are left out."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return [folder / name for name in names if fnmatchcase(name.lower(), pattern.lower())]
+
+
+def listing(folder: Path) -> str:
+    """Return the names of the first files in a folder, for a message."""
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8) or "nothing"
+
+
 def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
     """Return participant -> name -> path of the files in a folder that match `pattern`, one for each participant."""
-    files = {file.stem: {file.name: file} for file in sorted(folder.glob(pattern))}
+    files: dict[str, dict[str, Path]] = {}
+    for file in matching_files(folder, pattern):
+        if file.stem in files:
+            raise BraintuneError(f"{file} and {next(iter(files[file.stem]))} are of the same participant; remove one")
+        files[file.stem] = {file.name: file}
     if not files:
-        raise BraintuneError(f"no participant in {folder}: no file {pattern!r}; `data/README.md` says how to make them")
+        raise BraintuneError(
+            f"no participant in {folder}: no file {pattern!r}; it has {listing(folder)}; `data/README.md` says how to "
+            "make them"
+        )
     return files
 
 
@@ -189,17 +231,6 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
-
-
-def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table that must have `columns`; words such as "null" stay words."""
-    try:
-        table = pd.read_csv(path, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
-    if missing := [column for column in columns if column not in table]:
-        raise BraintuneError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}")
-    return table
 
 
 def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what: str = "") -> Any:
@@ -229,7 +260,7 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
         Values that are NaN or infinite are an error.
     """
     array = _read_npz(path, lambda arrays: np.asarray(arrays[key]), f" with a numeric array {key!r}")
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise BraintuneError(
             f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"
         )

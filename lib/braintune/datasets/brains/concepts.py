@@ -7,6 +7,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import base
 from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
+from braintune.datasets.brains.csv_file import numbers, read_csv, refuse
 
 
 def concepts(study: Study) -> BrainData:
@@ -20,19 +21,23 @@ def concepts(study: Study) -> BrainData:
     folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("concepts.txt", "concept_sentences.csv")}
     names = base.read_text(texts["concepts.txt"]).split()
-    table = base.read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
-    rows = table["row"].to_numpy()
+    table = read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
+    empty = table["sentence"] == ""
+    refuse(texts["concept_sentences.csv"], table["sentence"], empty, "write the sentence there")
+    remedy = "number the concepts from 0, in the order of concepts.txt"
+    rows = numbers(texts["concept_sentences.csv"], table["row"], remedy, whole=True).to_numpy()
     if set(rows) != set(range(len(names))) or list(table["concept"]) != [names[row] for row in rows]:
         raise BraintuneError(
             f"{texts['concept_sentences.csv']} does not go with concepts.txt: every one of its {len(names)} "
             "concepts needs its sentences, under its own row number (from 0)"
         )
-    stimuli = Stimuli(names, [s.strip() for s in table["sentence"]], rows)
+    stimuli = Stimuli(names, list(table["sentence"]), rows)
 
     files = base.participant_files(folder, "[MP][0-9]*.npz")
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        return {"whole-brain": spread_components(base.read_array(folder / f"{participant}.npz", "responses"))}
+        (path,) = files[participant].values()
+        return {"whole-brain": spread_components(base.read_array(path, "responses"))}
 
     network = {"whole-brain": "whole-brain"}
     return BrainData(SOURCE.name, tuple(files), tuple(network), network, stimuli, False, load, texts=texts, files=files)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import base, nifti, story
 from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
+from braintune.datasets.brains.csv_file import read_csv
+from braintune.datasets.brains.stimulus_table import GROUPS, check_columns, make_stimuli
 
 
 class Responses(NamedTuple):
@@ -30,23 +31,22 @@ def own_study(study: Study) -> BrainData:
     `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
     `words.csv`             instead, for a story: when each word was spoken (read by `story.read_story`)
     `<participant>.npz`     one array a region, stimuli (or scans) x voxels
-    `<participant>_beta…`   instead, NIfTI: one volume a stimulus, with masks (see :mod:`.nifti`)
+    `<participant>_beta…`   instead, images: one volume a stimulus, with masks (see :mod:`.nifti`)
     ======================  ===================================================================================
 
     Raises
     ------
     BraintuneError
-        If the folder holds neither table or no participant, or a file does not fit.
+        If the folder holds neither table, no participant, or arrays and images, or a file does not fit.
     """
     folder = base.data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
     timed = story.read_story(table) if table.name == "words.csv" else None
-    images = any(folder.glob("*_beta.nii*"))
-    if images and timed:
-        raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
-    responses = _images(folder) if images else _arrays(folder)
+    responses = _responses(folder, bool(timed))
     first = next(iter(responses.files))
     regions = responses.regions_of(first)
+    if not regions:
+        raise BraintuneError(f"{next(iter(responses.files[first].values()))} holds no array; write one array a region")
 
     def load(participant: str) -> dict[str, np.ndarray]:
         wanted = [region for region in regions if study.regions is None or region in study.regions]
@@ -60,6 +60,8 @@ def own_study(study: Study) -> BrainData:
         found = responses.read(participant, wanted)
         if timed is None:
             return found
+        for region, scans in found.items():
+            base.require_rows(scans, f"{path}: {region}", "scan", "interpolate such scans")
         lagged = {r: story.respond(timed, x, study, study.seconds_per_scan, f"{path}: {r}") for r, x in found.items()}
         return {region: values.reshape(len(values), -1) for region, values in lagged.items()}
 
@@ -98,75 +100,79 @@ def stimuli_of(path: Path) -> Stimuli:
 
         - ``sentence``;
         - ``stimulus``: a name; rows of one name are one stimulus with several sentences, whose vectors are averaged;
-        - ``passage``, ``topic``: names of groups that must not be split in the grouped design;
-        - ``position``: position in the passage, from 0. Without ``passage``, the stimuli are one story: the grouped
-          design takes contiguous blocks.
+        - ``passage``, ``topic``: names of groups that must not be split in the grouped design, within ``experiment``;
+        - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
+          its order: the grouped design takes contiguous blocks.
 
     Raises
     ------
     BraintuneError
-        For an empty table, an empty or repeated sentence, or a group that differs within a stimulus.
+        As :func:`braintune.datasets.brains.csv_file.read_csv`, and as the functions of
+        :mod:`braintune.datasets.brains.stimulus_table`; for fewer than two stimuli.
     """
-    table = base.read_csv(path, ("sentence",))
-    sentences = [str(sentence).strip() for sentence in table["sentence"]]
-    several = "stimulus" in table
-    names = table["stimulus"].astype(str) if several else pd.Series([f"sentence {i + 1}" for i in range(len(table))])
-    number, unique = pd.factorize(names)
-    if len(unique) < 2:
-        raise BraintuneError(f"{path} lists {len(unique)} stimuli; at least two are needed")
-    if several and "" in set(sentences):
-        raise BraintuneError(f"{path}: sentence of row {sentences.index('') + 1} is empty; write it there")
-    if not several:
-        base.require_distinct(sentences, str(path), "average the responses to it, and list it once")
-    columns = [column for column in ("passage", "topic", "position") if column in table]
-    groups = {column: _by_stimulus(path, table[column], number) for column in columns}
-    if "position" in groups and not pd.api.types.is_integer_dtype(groups["position"].dtype):
-        raise BraintuneError(f"{path}: column 'position' must hold whole numbers from 0; leave it out, or mend it")
-    coded = {column: pd.factorize(groups[column])[0] for column in ("passage", "topic") if column in groups}
-    position, one_story = groups.get("position"), "position" in groups and "passage" not in groups
-    return Stimuli([str(name) for name in unique], sentences, number, **coded, position=position, contiguous=one_story)
-
-
-def _by_stimulus(path: Path, column: pd.Series, number: np.ndarray) -> np.ndarray:
-    """Return one value for each stimulus; sentences of a stimulus must agree on it."""
-    first = column.groupby(number).transform("first")
-    if (differs := column.to_numpy() != first.to_numpy()).any():
-        row = int(differs.argmax())
-        raise BraintuneError(
-            f"{path}: row {row + 1} has {column.name} {column.iloc[row]!r}, but another sentence of its stimulus has "
-            f"{first.iloc[row]!r}; a stimulus is in one {column.name}"
-        )
-    return column.groupby(number).first().to_numpy()
+    table = check_columns(path, read_csv(path, ["sentence"], ["stimulus", *GROUPS, "position"]))
+    stimuli = make_stimuli(path, table, table["sentence"])
+    if len(stimuli.names) < 2:
+        raise BraintuneError(f"{path} lists {len(stimuli.names)} stimuli; at least two are needed")
+    return stimuli
 
 
 # --- responses ---------------------------------------------------------------------------------------------------
 
 
+def _responses(folder: Path, timed: bool) -> Responses:
+    """Find the arrays or the images of a folder."""
+    betas, masks = nifti.find_images(folder)
+    arrays = base.matching_files(folder, "*.npz")
+    if arrays and betas:
+        raise BraintuneError(
+            f"{folder} holds arrays ({arrays[0].name}) and images ({next(iter(betas.values())).name}); one kind is "
+            "read: move the others out of the folder"
+        )
+    if betas and timed:
+        raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
+    if not (arrays or betas):
+        raise BraintuneError(
+            f"no participant in {folder}: neither <participant>.npz nor <participant>_beta.nii.gz; it has "
+            f"{base.listing(folder)}; the page *How do I add something of my own?* (book/extend.md) says how to "
+            "make them"
+        )
+    return _images(folder, betas, masks) if betas else _arrays(folder)
+
+
 def _arrays(folder: Path) -> Responses:
     """Read a folder with an .npz file for each participant, one array a region."""
     files = base.participant_files(folder, "*.npz")
+    paths = {who: next(iter(own.values())) for who, own in files.items()}
     return Responses(
         files,
-        regions_of=lambda participant: base.read_keys(folder / f"{participant}.npz"),
+        regions_of=lambda participant: base.read_keys(paths[participant]),
         read=lambda participant, regions: {
-            region: base.read_array(folder / f"{participant}.npz", region, finite=False) for region in regions
+            region: base.read_array(paths[participant], region, finite=False) for region in regions
         },
     )
 
 
-def _images(folder: Path) -> Responses:
-    """Read a folder with a NIfTI image for each participant, and masks of all participants or of each."""
-    betas = {file.name.split("_beta.nii")[0]: file for file in sorted(folder.glob("*_beta.nii*"))}
-    masks = {who: nifti.masks(folder, who) for who in betas}
+def _images(folder: Path, betas: Mapping[str, Path], every: Mapping[str, Mapping[str, Path]]) -> Responses:
+    """Read an image for each participant, with masks of all participants or of each."""
+    masks = {who: nifti.masks_of(every, who) for who in betas}
     first = next(iter(masks))
     if not masks[first]:
+        named = ", ".join(file.name for own in every.values() for file in own.values())
         raise BraintuneError(
             f"{folder}: no mask for participant {first}; a region's mask is mask-<region>.nii.gz (of all "
-            f"participants) or {first}_mask-<region>.nii.gz"
+            f"participants) or {first}_mask-<region>.nii.gz; there are {named or 'none'}"
         )
     shared = all(own.get(region, mask) == mask for own in masks.values() for region, mask in masks[first].items())
     return Responses(
-        {who: {file.name: file for file in (betas[who], *masks[who].values())} for who in betas},
+        {
+            who: {
+                name: path
+                for image in (betas[who], *masks[who].values())
+                for name, path in nifti.files_of(image).items()
+            }
+            for who in betas
+        },
         regions_of=lambda participant: tuple(masks[participant]),
         read=lambda participant, regions: nifti.read_masked(
             betas[participant], {region: masks[participant][region] for region in regions}

@@ -1,6 +1,7 @@
 """Brain data as NIfTI images: one volume per stimulus and one mask per region."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,76 @@ def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
     return index, shape, affine
 
 
-def masks(folder: Path, participant: str) -> dict[str, Path]:
-    """Return region -> mask of a participant: its own (`<participant>_mask-<region>.nii.gz`), else that of all."""
-    files = {}
-    for prefix in ("mask-", f"{participant}_mask-"):
-        for file in sorted([*folder.glob(f"{prefix}*.nii"), *folder.glob(f"{prefix}*.nii.gz")]):
-            files[file.name.removeprefix(prefix).removesuffix(".gz").removesuffix(".nii")] = file
-    return files
+def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]]]:
+    """Sort the images of a folder, NIfTI files or `.img` with `.hdr`, by their names; case does not matter in these.
+
+    Returns
+    -------
+    responses : dict of participant to Path
+        `<participant>_beta.nii.gz`.
+    masks : dict of participant to dict of region to Path
+        `<participant>_mask-<region>.nii.gz`; those of all participants, `mask-<region>.nii.gz`, under "".
+
+    Raises
+    ------
+    BraintuneError
+        If an image is neither, or two have the same name.
+    """
+    responses: dict[str, Path] = {}
+    masks: dict[str, dict[str, Path]] = {}
+    others = []
+    for file in sorted(folder.iterdir()):
+        image = re.fullmatch(r"([^.].*)\.(?:nii|nii\.gz|img)", file.name, flags=re.IGNORECASE)
+        if not image:
+            continue
+        beta = re.fullmatch(r"(.+)_betas?", image[1], flags=re.IGNORECASE)
+        mask = re.fullmatch(r"(?:(.+)_)?mask-(.+)", image[1], flags=re.IGNORECASE)
+        if beta:
+            place, key = responses, beta[1]
+        elif mask:
+            place, key = masks.setdefault(mask[1] or "", {}), mask[2]
+        else:
+            others.append(file)
+            continue
+        if key in place:
+            raise BraintuneError(f"{place[key]} and {file.name} are the same image; leave one of them there")
+        place[key] = file
+    series = [file for file in others if "bold" in file.name.lower()]
+    for file in series or others:
+        first = "a time series must first become one volume a stimulus (e.g. with GLMsingle or nilearn.glm); "
+        raise BraintuneError(
+            f"{file} is not read: {first if series else ''}responses are named <participant>_beta.nii.gz (one file, a "
+            "volume a stimulus), masks mask-<region>.nii.gz (of all participants) or "
+            "<participant>_mask-<region>.nii.gz; rename it, or move it out of the folder"
+        )
+    return responses, masks
+
+
+def masks_of(masks: Mapping[str, Mapping[str, Path]], participant: str) -> dict[str, Path]:
+    """Return region -> mask of a participant: its own, that of the same subject in BIDS names, else that of all.
+
+    Raises
+    ------
+    BraintuneError
+        If the subject has two masks of a region.
+    """
+    subject = re.match(r"sub-[A-Za-z0-9]+(?=_|$)", participant)
+    found: dict[str, Path] = {}
+    for who, own in masks.items():
+        if subject and who != participant and re.match(rf"{subject[0]}(_|$)", who):
+            if twice := sorted(set(found) & set(own)):
+                raise BraintuneError(
+                    f"{found[twice[0]]} and {own[twice[0]].name} are masks of the same region and subject; leave the "
+                    f"one there that fits, or name it {participant}_mask-{twice[0]}.nii.gz"
+                )
+            found |= own
+    return {**masks.get("", {}), **found, **masks.get(participant, {})}
+
+
+def files_of(image: Path) -> dict[str, Path]:
+    """Return name -> path of the files of an image: with the header, where that is separate."""
+    headers = [image.with_suffix(suffix) for suffix in (".hdr", ".HDR")] if image.suffix.lower() == ".img" else []
+    return {file.name: file for file in (image, *headers) if file is image or file.is_file()}
 
 
 def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -60,7 +124,7 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
     path : Path
         4D image, a volume per stimulus.
     regions : mapping of region to Path
-        Masks on the same grid; what is not 0 belongs to the region.
+        Masks on the same grid.
 
     Returns
     -------
@@ -69,20 +133,26 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
     Raises
     ------
     BraintuneError
-        If an image cannot be read, is not 4D, or a mask lies on another grid.
+        If an image cannot be read, is not 4D, or a mask is none or lies on another grid.
     """
     values, affine = _read_image(path)
     if values.ndim != 4:
-        raise BraintuneError(f"{path} has shape {values.shape}; four axes are needed, the last one over the stimuli")
+        raise BraintuneError(
+            f"{path} has shape {values.shape}; four axes are needed, the last one over the stimuli: join the volumes, "
+            "e.g. with nilearn.image.concat_imgs"
+        )
     out = {}
     for region, file in regions.items():
-        mask, mask_affine = _read_image(file)
-        if mask.shape != values.shape[:3] or not np.allclose(mask_affine, affine, atol=1e-3):
+        mask, mask_affine = _read_mask(file)
+        same = mask.shape == values.shape[:3]
+        if not (same and np.allclose(mask_affine, affine, atol=1e-3)):
+            theirs, ours = (x.shape[:3] if not same else np.round(a, 3).tolist() for x, a in
+                            ((mask, mask_affine), (values, affine)))  # fmt: skip
             raise BraintuneError(
-                f"{file} lies on another grid (shape {mask.shape}) than {path.name} (shape {values.shape[:3]}); "
-                "resample it, e.g. with nilearn.image.resample_to_img and nearest neighbours"
+                f"{file} lies on another grid ({'affine' if same else 'shape'} {theirs}) than {path.name} ({ours}); "
+                "resample it, e.g. with nilearn.image.resample_to_img and interpolation='nearest'"
             )
-        out[region] = values[np.nan_to_num(mask) != 0].T.astype(np.float32)
+        out[region] = values[mask].T.astype(np.float32)
     return out
 
 
@@ -92,15 +162,30 @@ def coordinates(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
     Raises
     ------
     BraintuneError
-        If a mask cannot be read or is not 3D.
+        If a mask cannot be read or is none.
     """
     centres = {}
     for region, file in regions.items():
-        mask, affine = _read_image(file)
-        if mask.ndim != 3:
-            raise BraintuneError(f"{file} has shape {mask.shape}; a mask has three axes")
-        centres[region] = np.argwhere(np.nan_to_num(mask) != 0) @ affine[:3, :3].T + affine[:3, 3]
+        mask, affine = _read_mask(file)
+        centres[region] = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
     return centres
+
+
+def _read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask as truth values, and its affine; NaN is outside."""
+    values, affine = _read_image(path)
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    if values.ndim != 3:
+        raise BraintuneError(f"{path} has shape {values.shape}; a mask has three axes")
+    values = np.nan_to_num(values)
+    inside = values != 0
+    if inside.any() and np.ptp(values[inside]) > 0:
+        raise BraintuneError(
+            f"{path} holds several values beside 0 ({values[inside].min():g} … {values[inside].max():g}); a mask has "
+            "one inside its region and 0 outside: write one mask a region, or apply a threshold"
+        )
+    return inside, affine
 
 
 def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +197,7 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
             raise ValueError(f"its values are of type {kind}; real numbers are needed")
         claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
-        if claimed > stored * (store.DEFLATE if path.suffix == ".gz" else 1):  # before memory is taken for it
+        if claimed > stored * (store.DEFLATE if path.suffix.lower() == ".gz" else 1):  # before memory is taken for it
             raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy

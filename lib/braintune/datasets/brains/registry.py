@@ -10,8 +10,8 @@ import numpy as np
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.store import checksum
 from braintune.core.study import Study
-from braintune.datasets.brains import alice, concepts, folder, pereira, pereira_hub, simulated, table
-from braintune.datasets.brains.base import BrainData, BrainSource, require_finite, varying_regressors
+from braintune.datasets.brains import alice, base, concepts, folder, pereira, pereira_hub, simulated, table
+from braintune.datasets.brains.base import BrainData, BrainSource, varying_regressors
 
 #: Every brain data set by name. A plugin of a profile adds one by ``BRAINS["mine"] = BrainSource(...)``.
 BRAINS: dict[str, BrainSource] = {
@@ -55,9 +55,10 @@ def load_brain(study: Study, name: str) -> BrainData:
     Raises
     ------
     BraintuneError
-        For an unknown data set, missing data, a participant whose name cannot be a file name, a participant or region
-        that it does not hold, and nuisance regressors that are unknown or too many. Loading a participant raises it for
-        a corrupt file, a wrong number of stimuli, and responses that are not finite or all constant.
+        For an unknown data set, missing data, a participant whose name cannot be a file name, several files of one
+        participant, a participant or region that it does not hold, and nuisance regressors that are unknown or too
+        many. Loading a participant raises it for a corrupt file, a wrong number of stimuli, and responses that are
+        missing, not finite or all constant.
     """
     if study.regions is not None:
         members = [member for region in study.regions for member in REGION_SETS.get(region, (region,))]
@@ -70,10 +71,37 @@ def load_brain(study: Study, name: str) -> BrainData:
                 "`_ . + -` alone, since files are named by it; rename the participant's files"
             )
     participants = _chosen(study, data, "participants")
+    _require_distinct_people(name, participants)
     regions = _chosen(study, data, "regions")
     stimuli = replace(data.stimuli, nuisance=_nuisance(study, data))
     chosen = replace(data, participants=participants, regions=regions, stimuli=stimuli)
     return replace(chosen, load=partial(_load, chosen, study.non_finite))
+
+
+def find_participant(data: BrainData, given: object) -> str:
+    """Return the participant that is meant by what papermill makes of its name: 101 of "101", and 1 of "01".
+
+    Raises
+    ------
+    BraintuneError
+        If there is none, or several are possible.
+    """
+    if isinstance(given, str):
+        fitting = [given] if given in data.participants else []
+    else:
+        fitting = [name for name in data.participants if name == str(given) or _number(name) == given]
+    if len(fitting) == 1:
+        return fitting[0]
+    remedy = "" if isinstance(given, str) else "; give a name of digits as text: `papermill -r participant NAME`"
+    fault = f"may be {' or '.join(fitting)}" if fitting else f"not in brain data {data.name!r}"
+    raise BraintuneError(f"participant {given!r} {fault}; it has {', '.join(data.participants)}{remedy}")
+
+
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None
 
 
 def data_checksums(study: Study, name: str) -> dict[str, str]:
@@ -99,6 +127,25 @@ def _chosen(study: Study, data: BrainData, kind: str) -> tuple[str, ...]:
         sets = f"; sets of regions are {', '.join(REGION_SETS)}" if kind == "regions" else ""
         raise BraintuneError(f"{kind}: {bad} not in brain data {data.name!r}; it has {', '.join(present)}{sets}")
     return chosen
+
+
+#: What follows the participant in the name of a file of one session or run.
+_SESSION = re.compile(r"[ _.-](?:ses|sess|session|run|visit|day)[ _.-]?\d.*$", re.IGNORECASE)
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+)_.*", re.IGNORECASE)
+
+
+def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
+    """Raise an error for two files of one participant: tests over participants would count the person twice."""
+    people: dict[str, str] = {}
+    for participant in participants:
+        person = _BIDS.sub(r"\1", _SESSION.sub("", participant)).casefold()
+        if person in people:
+            raise BraintuneError(
+                f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, and "
+                "would count as two; put the responses of a participant into one file, e.g. averaged over sessions, or "
+                "name one file of each in `participants`; rename the files of different people"
+            )
+        people[person] = participant
 
 
 def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
@@ -127,10 +174,7 @@ def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
 
 def _load(data: BrainData, non_finite: str, participant: str) -> dict[str, np.ndarray]:
     """Read one participant's regions, and check them."""
-    if participant not in data.participants:
-        raise BraintuneError(
-            f"participant {participant!r} not in brain data {data.name!r}; it has {', '.join(data.participants)}"
-        )
+    participant = find_participant(data, participant)
     loaded = data.load(participant)
     return {region: _checked(data, participant, region, loaded[region], non_finite) for region in data.regions}
 
@@ -145,12 +189,18 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
         )
     if responses.shape[1] == 0:
         raise BraintuneError(f"{where}: no voxels; leave the region or the participant out (`regions`, `participants`)")
+    with np.errstate(over="ignore"):
+        responses = responses.astype(np.float32, copy=False)
+    remedy = "remove these stimuli from the table and from all responses, or leave the participant out (`participants`)"
+    base.require_rows(responses, where, "stimulus", remedy)
     bad = ~np.isfinite(responses).all(axis=0)
-    if non_finite == "zero" and bad.any():  # such voxels carry nothing then
+    if non_finite == "zero" and bad.any() and not bad.all():  # such voxels carry nothing then
         message = f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used"
         warnings.warn(message, stacklevel=2)
         responses = np.where(bad, 0, responses)
-    require_finite(responses, where)
+    remedy = "leave the participant or the region out (`participants`, `regions`), or make its file again"
+    some = "" if bad.all() else "; non_finite: zero leaves out such voxels"
+    base.require_finite(responses, where, remedy + some)
     if (responses == responses[:1]).all():
         raise BraintuneError(f"{where}: every voxel is constant over the stimuli, so there is nothing to decode")
-    return responses.astype(np.float32, copy=False)
+    return responses

@@ -9,8 +9,10 @@ import pandas as pd
 from braintune.core.base import BraintuneError
 from braintune.core.preprocess import detrend, zscore
 from braintune.core.settings import BrainSettings
-from braintune.datasets.brains.base import Stimuli, read_csv
+from braintune.datasets.brains.base import Stimuli
+from braintune.datasets.brains.csv_file import labels, numbers, read_csv, refuse
 
+COLUMNS = ("word", "sentence", "onset_s", "offset_s")
 #: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
 
@@ -37,28 +39,42 @@ def read_story(path: Path) -> Story:
     Parameters
     ----------
     path : Path
-        A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number),
-        ``onset_s`` and ``offset_s``, counted from scan 0.
+        A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number or
+        name), ``onset_s`` and ``offset_s``, counted from scan 0.
 
     Raises
     ------
     BraintuneError
-        If a column is missing, a time is not a number, or a sentence ends before it begins.
+        As :func:`braintune.datasets.brains.csv_file.read_csv`; for a missing word or sentence, a time that is no
+        number, a word that ends before it begins or begins before the word above it, and a sentence that comes back.
     """
-    words = read_csv(path, ("word", "sentence", "onset_s", "offset_s"))
-    grouped = words.groupby("sentence", sort=True)
-    times = grouped.agg(onset=("onset_s", "min"), offset=("offset_s", "max"))
-    seconds = times.apply(pd.to_numeric, errors="coerce")
-    if (bad := ~(seconds["onset"] <= seconds["offset"])).any():
-        first = times[bad].iloc[0]
-        raise BraintuneError(
-            f"{path}: sentence {times.index[bad][0]} lasts from {first['onset']!r} to {first['offset']!r}; both must "
-            "be seconds, the end not before the beginning"
-        )
-    sentences = [_spoken(list(group["word"].astype(str))) for _, group in grouped]
+    words = read_csv(path, COLUMNS)
+    if words.empty:
+        raise BraintuneError(f"{path} lists no words; write one row a word")
+    refuse(path, words["word"], words["word"] == "", "write the word, or remove the row")
+    sentence = labels(path, words["sentence"], "write the number of its sentence")
+    remedy = "write seconds from scan 0; interpolate a time that is not known, as between the words around it"
+    onset, offset = (numbers(path, words[column], remedy) for column in COLUMNS[2:])
+    refuse(path, words["offset_s"], offset < onset, "correct the times", "is before the onset of its word")
+    remedy = (
+        "sort the rows by time; if another run begins here, join the scans of all runs in one array, and let times and "
+        "sentences count on"
+    )
+    refuse(path, words["onset_s"], onset.diff() < 0, remedy, "is earlier than the word before it")
+    begins = sentence != sentence.shift()
+    refuse(
+        path,
+        words["sentence"],
+        begins & sentence.duplicated(),
+        "the words of a sentence stand together: number sentences on from chapter to chapter",
+        "comes back after another sentence",
+    )
+    table = pd.DataFrame({"word": words["word"], "sentence": sentence, "onset": onset, "offset": offset})
+    grouped = table.groupby("sentence", sort=False)
+    spans = grouped.agg(onset=("onset", "min"), offset=("offset", "max")).to_numpy()
+    sentences = [_spoken(list(own)) for _, own in grouped["word"]]
     order = np.arange(len(sentences))
-    names = [f"sentence {number}" for number in times.index]
-    spans = seconds.to_numpy(dtype=np.float64)
+    names = [f"sentence {label}" for label in sentence[begins]]
     stimuli = Stimuli(names, sentences, order, position=order, contiguous=True, duration=spans[:, 1] - spans[:, 0])
     return Story(stimuli, spans)
 
@@ -85,11 +101,17 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     Raises
     ------
     BraintuneError
-        If there are too few scans for the detrending, or they end before the last sentence begins.
+        If there are too few scans for the detrending, they end before the last sentence begins, or a sentence begins
+        more than one scan before the first.
     """
     if study.detrend_order >= len(scans):
         raise BraintuneError(f"detrend_order: {study.detrend_order} must be below the {len(scans)} scans of {where}")
     end, times = seconds_per_scan * len(scans), story.times
+    if (early := times[:, 0] < -seconds_per_scan).any():
+        raise BraintuneError(
+            f"{where}: {early.sum()} sentences begin before scan 0 (the first at {times[0, 0]:g} s); count the times "
+            "of the words from the first scan that the array holds"
+        )
     if (late := times[:, 0] >= end).any():
         raise BraintuneError(
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "

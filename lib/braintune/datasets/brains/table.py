@@ -1,7 +1,5 @@
 """Region averages: a CSV file with a row a sentence and a column a region, the simplest form of a study."""
 
-import csv
-import io
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +10,9 @@ from braintune.core.base import BraintuneError
 from braintune.core.preprocess import zscore
 from braintune.core.study import Study
 from braintune.datasets.brains import base
-from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
+from braintune.datasets.brains.base import BrainData, BrainSource
+from braintune.datasets.brains.csv_file import numbers, read_csv
+from braintune.datasets.brains.stimulus_table import check_columns, make_stimuli
 
 #: Columns with a meaning; every other column is a region.
 MEANINGS = ("sentence", "dereferenced", "experiment", "topic", "passage", "position")
@@ -84,34 +84,15 @@ def _averages(study: Study, source: BrainSource, paths: dict[str, Path]) -> Brai
         participants=tuple(paths),
         regions=tuple(regions),
         networks={region: region if region in OTHER_NETWORKS else "language" for region in regions},
-        stimuli=_stimuli(paths[first], table, study.wording),
+        stimuli=make_stimuli(paths[first], table, table[_wording(study, table)]),
         simulated=False,
         load=load,
         files={who: {path.name: path} for who, path in paths.items()},
     )
 
 
-def _stimuli(path: Path, table: pd.DataFrame, wording: str) -> Stimuli:
-    """Return the sentences with their groups: `topic` within `experiment`, `passage` within both.
-
-    If a passage is missing in any row, passages are left out, so that the grouped folds keep topics together.
-    """
-    sentences = list(table["dereferenced" if wording == "dereferenced" and "dereferenced" in table else "sentence"])
-    within = [column for column in ("experiment", "topic") if column in table]
-    whole = "passage" in table and (table["passage"] != "").all()
-    topic = table.groupby(within, sort=False).ngroup().to_numpy() if "topic" in table else None
-    passage = table.groupby([*within, "passage"], sort=False).ngroup().to_numpy() if whole else None
-    position = table["position"].to_numpy() if "position" in table else None
-    order = np.arange(len(table))
-    story = position is not None and topic is None and passage is None
-    if story and (wrong := table["position"] != order).any():
-        line = wrong.idxmax()
-        raise BraintuneError(
-            f"{path}, line {line}, column 'position': {table['position'][line]} is out of order; sentences without "
-            "passage and topic are read as one story, in order from 0: sort the rows, or add `passage` or `topic`"
-        )
-    names = [f"sentence {row + 1}" for row in order]
-    return Stimuli(names, sentences, order, passage, topic, position, contiguous=story)
+def _wording(study: Study, table: pd.DataFrame) -> str:
+    return "dereferenced" if study.wording == "dereferenced" and "dereferenced" in table else "sentence"
 
 
 def _standardised(path: Path, regions: list[str]) -> np.ndarray:
@@ -182,7 +163,7 @@ def read_table(path: Path) -> pd.DataFrame:
         - ``topic``, ``passage``: groups that the grouped folds never split. A passage may be missing in some rows if
           there is a ``topic``: the topics are the groups then;
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
-          its order, and the grouped folds take contiguous blocks.
+          its order (positions rise from row to row), and the grouped folds take contiguous blocks.
 
         Every other column is a region, with a number in every row. A column ``language`` beside several regions of the
         language network makes them that network, decoded from all of them together; its own numbers are not used then.
@@ -195,108 +176,43 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     BraintuneError
-        For another encoding, faulty or repeated headings, an index column, no region, rows of another length than the
-        heading, missing or repeated sentences, values that are missing or no finite numbers, and fewer than ten rows.
+        As :func:`braintune.datasets.brains.csv_file.read_csv` and
+        :func:`braintune.datasets.brains.stimulus_table.check_columns`; for an index column, no region, values that are
+        missing or no finite numbers, and fewer than ten rows.
     """
-    (_, heading), *records = _records(path) or [(1, [])]
-    _check_heading(path, heading, [fields[0] for _, fields in records])
-    for line, fields in records:
-        if len(fields) != len(heading):
-            raise BraintuneError(
-                f"{path}, line {line}: {len(fields)} fields ({', '.join(map(repr, fields[:3]))}, …) for "
-                f"{len(heading)} headings; put a sentence with a comma in double quotes, and leave no field out"
-            )
-    if len(records) < MIN_ROWS:
+    table = read_csv(path, ["sentence"], [*MEANINGS, "language"])
+    regions = [column for column in table if column not in MEANINGS]
+    if "stimulus" in table:
         raise BraintuneError(
-            f"{path}: {len(records)} sentences; at least {MIN_ROWS} are needed to decode them in folds"
+            f"{path}, line 1: column 'stimulus' is not read here, where a row is a stimulus; average the responses to "
+            "repeated sentences and remove the column, or bring the responses as arrays (`brains: [folder]`)"
         )
-    lines = [line for line, _ in records]
-    table = pd.DataFrame([fields for _, fields in records], columns=heading, index=lines, dtype=object)
-    table = table.map(str.strip)
-    for column in heading:
-        table[column] = _checked(path, table[column], optional="passage" if "topic" in table else "")
+    _require_no_index(path, table)
+    if not regions:
+        raise BraintuneError(
+            f"{path}, line 1: no region; beside {', '.join(table)} it needs a column of responses for each region, "
+            "such as 'language' (responses as arrays or images are read by `brains: [folder]`)"
+        )
+    if len(table) < MIN_ROWS:
+        raise BraintuneError(f"{path}: {len(table)} sentences; at least {MIN_ROWS} are needed to decode them in folds")
+    table = check_columns(path, table)
+    remedy = (
+        f"a region needs a finite number in every row; what is no region is named {', '.join(MEANINGS)}, or removed"
+    )
+    for region in regions:
+        table[region] = numbers(path, table[region], remedy)
     return table
 
 
-def _records(path: Path) -> list[tuple[int, list[str]]]:
-    """Return line and fields of each record; blank lines are left out."""
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise BraintuneError(
-            f"{path}, line {line}: byte {content[error.start : error.start + 1]!r} is no UTF-8; save the table as CSV "
-            "in UTF-8"
-        ) from None
-    reader, records, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
-    try:
-        for fields in reader:
-            if fields:
-                records.append((line, fields))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise BraintuneError(
-            f"{path}, line {line}: {error}; close every double quote, and write one inside a field twice"
-        ) from None
-    return records
-
-
-def _check_heading(path: Path, heading: list[str], first: list[str]) -> None:
-    """Raise an error for a heading that is faulty or lacks a column; `first` holds the first field of each row."""
-    known = {name.casefold(): name for name in (*MEANINGS, "language")}
-    index = [str(row) for row in range(len(first) + 1)]
-    if heading and (
-        not heading[0].strip() or (heading[0] not in MEANINGS and first and first in (index[:-1], index[1:]))
-    ):
-        raise BraintuneError(
-            f"{path}, line 1, column 1: {heading[0]!r} is an index and no region; remove it (in pandas: "
-            "to_csv(…, index=False))"
-        )
-    for number, name in enumerate(heading, start=1):
-        right = known.get(name.strip().casefold(), name.strip())
-        if name != right or not name or name in heading[: number - 1]:
-            fault = f"must be written {right!r}" if name != right else "is repeated" if name else "is empty"
-            raise BraintuneError(f"{path}, line 1, column {number}: heading {name!r} {fault}; name each column once")
-    if "sentence" not in heading:
-        raise BraintuneError(
-            f"{path}, line 1: no column 'sentence'; it has {', '.join(map(repr, heading)) or 'nothing'}; separate "
-            "columns by commas, with the names in the first line"
-        )
-    if set(heading) <= set(MEANINGS):
-        raise BraintuneError(
-            f"{path}, line 1: no region; beside {', '.join(heading)} it needs a column of responses for each region, "
-            "such as 'language' (responses as arrays or images are read by `brains: [folder]`)"
-        )
-
-
-def _checked(path: Path, column: pd.Series, optional: str) -> pd.Series:
-    """Return a column if its values are right: text as it is, positions as int, regions as float64."""
-    name, remedy, numeric = column.name, "", pd.to_numeric(column, errors="coerce")
-    bad = pd.Series(False, index=column.index)
-    if name in ("sentence", "dereferenced"):
-        bad = (column == "") | column.duplicated()
-        remedy = "average the responses to a repeated sentence, and list it once"
-    elif name == "position":
-        bad = ~(numeric >= 0) | (numeric % 1 != 0)
-        remedy = "write whole numbers from 0, or leave the column out"
-    elif name in MEANINGS:
-        bad = (column == "") & (name != optional)
-        remedy = "fill it in, or leave the column out"
-    else:
-        bad = ~np.isfinite(numeric)
-        remedy = (
-            f"a region needs a finite number in every row; what is no region is named {', '.join(MEANINGS)}, or removed"
-        )
-    if bad.any():
-        line, value = bad.idxmax(), column[bad.idxmax()]
-        fault = "is missing" if not value else "is not allowed"
-        if name in ("sentence", "dereferenced") and value:
-            fault = f"is the same as in line {column.eq(value).idxmax()}"
-        raise BraintuneError(f"{path}, line {line}, column {name!r}: {value!r} {fault}; {remedy}")
-    if name == "position":
-        return numeric.astype(int)
-    return column if name in MEANINGS else numeric.astype(np.float64)
+def _require_no_index(path: Path, table: pd.DataFrame) -> None:
+    """Raise an error if a column numbers the rows: it would be read as a region."""
+    rows = [str(row) for row in range(len(table) + 1)]
+    for name in table.columns.difference(MEANINGS) if len(table) else ():
+        if list(table[name]) in (rows[:-1], rows[1:]):
+            raise BraintuneError(
+                f"{path}, line 1: column {name!r} is an index and no region; remove it (in pandas: "
+                "to_csv(…, index=False))"
+            )
 
 
 PEREIRA = BrainSource(
