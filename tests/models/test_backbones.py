@@ -5,10 +5,11 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_info
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 from braintune.core.base import BraintuneError
-from braintune.core.device import pick_device
+from braintune.core.device import pick_device, use_threads
 from braintune.datasets import hub
 from braintune.models import backbones
 from braintune.models.backbones import BACKBONES, fingerprint, load_backbone, random_backbone
@@ -193,3 +194,14 @@ def test_devices():
 def test_poolers_are_left_out(tmp_path, tiny_bert):
     assert not any("pooler" in name for name, _ in load_backbone(tiny_bert).model.named_parameters())
     assert isinstance(BertModel(BertConfig(num_hidden_layers=1)).pooler, torch.nn.Module)  # the library's default
+
+
+def test_every_library_takes_the_threads_of_the_profile():
+    before = torch.get_num_threads()
+    try:
+        for count in (2, 1):
+            use_threads(count)
+            assert torch.get_num_threads() == count
+            assert {pool["num_threads"] for pool in threadpool_info()} == {count}
+    finally:
+        use_threads(before)

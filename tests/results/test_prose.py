@@ -246,3 +246,19 @@ def test_a_page_shows_text_from_data_as_it_is(tmp_path):
 def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
     done = build(tmp_path, {"index": "# Page\n\nIt is {{ no_such_number }} today.\n"}, {"other": "1"})
     assert done.returncode and "index.md:3" in done.stderr and "'no_such_number' is undefined" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("brains", "said"),
+    [
+        (["simulated", "folder"], "The brain of this run is simulated"),
+        (["alice2016"], "real fMRI; the data sets are named above and described on the data page"),
+        (
+            ["alice2016", "table"],
+            "The responses of table are the user's own: this book does not know what was measured",
+        ),
+    ],
+    ids=str,
+)
+def test_what_the_responses_are_is_said_only_of_what_is_known(brains, said):
+    assert said in prose.standing(Study.make({"brains": brains}))

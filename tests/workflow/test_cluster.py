@@ -75,10 +75,10 @@ class TestHandedToSnakemake:
         monkeypatch.setattr(runner.os, "execv", lambda program, words: called.extend(words))
         monkeypatch.setattr(runner, "check", lambda study: None)
         monkeypatch.setattr(cluster, "installed", lambda executor: True)
-        runner.main([str(profile), "--engine", "slurm", "--dry-run"])
+        runner.main([str(profile), "--engine", "slurm", "--notemp"])
         assert called[called.index("--profile") + 1] == str(SLURM)
         assert called[called.index("--executor") + 1] == "slurm"
-        assert called.index("--dry-run") < called.index("--forcerun")
+        assert called.index("--notemp") < called.index("--forcerun")
 
     def test_a_run_on_an_unknown_engine_does_not_start(self):
         with pytest.raises(BraintuneError, match="no engine 'slrm'"):

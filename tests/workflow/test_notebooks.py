@@ -68,9 +68,9 @@ def test_cells_are_short_and_define_nothing(path):
 def test_decoding_takes_a_participant_whose_name_papermill_took_for_a_number(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     (folder := tmp_path / "brain" / "own").mkdir(parents=True)
-    (folder / "stimuli.csv").write_text("sentence\nOne.\nTwo.\nThree.\n", encoding="utf-8")
+    (folder / "stimuli.csv").write_text("sentence\nOne.\nTwo.\nThree.\nFour.\nFive.\n", encoding="utf-8")
     for name in ("007", "12"):
-        np.savez(folder / f"{name}.npz", IFG=np.eye(3))
+        np.savez(folder / f"{name}.npz", IFG=np.eye(5))
     parameters, start, read, *_ = (cell.source for cell in code_cells(base.REPOSITORY / "notebooks" / "decoding.ipynb"))
     for given, name in ((7, "007"), (12, "12"), ("007", "007")):
         exec(parameters, values := {})

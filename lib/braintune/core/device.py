@@ -1,6 +1,7 @@
 """Where torch computes."""
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from braintune.core.base import BraintuneError
 
@@ -26,3 +27,15 @@ def pick_device(setting: str, float64: bool = False) -> torch.device:
     if chosen not in here:
         raise BraintuneError(f"device: this machine has no {setting!r}; it has {', '.join(here)}; or set `auto`")
     return torch.device("cpu" if float64 and chosen == "mps" else chosen)
+
+
+def use_threads(count: int) -> None:
+    """Compute on as many threads as a batch job does: sums of another number of threads differ in their last bits.
+
+    Parameters
+    ----------
+    count : int
+        Threads of torch and of every BLAS library of this process; `threads` of a profile.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count)

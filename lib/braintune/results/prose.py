@@ -18,7 +18,7 @@ from IPython.display import HTML, Markdown
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
-from braintune.datasets.brains.registry import is_simulated, participants_label
+from braintune.datasets.brains.registry import DESCRIBED, is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
 from braintune.results import checks, claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
@@ -361,12 +361,19 @@ def _markup(value: str | pd.DataFrame | HTML) -> str:
     return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
 
 
+def standing(study: Study) -> str:
+    """Say what the brains of a run are: simulated, the user's own, or described on the data page."""
+    own = [name for name in study.brains if name not in DESCRIBED]
+    kind = "simulated" if any(map(is_simulated, study.brains)) else "own" if own else "real"
+    return SENTENCES[kind].format(names=" and ".join(own))
+
+
 def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
     """Return what the pages quote of a run: name → sentence, number or table."""
     study, tuned, scores = results.study, results.tuned, results.primary
     above = tables.null_summary(results.scores, results.null)
     quoted: dict[str, Any] = {
-        "standing": SENTENCES["simulated" if any(map(is_simulated, study.brains)) else "real"],
+        "standing": standing(study),
         "tuning_runs": str(len(tuned)),
         "tuning_beaten": str(int((tuned["score"] > tuned["baseline"]).sum())),
         "tuning_warnings": tuning_warnings(tuned),

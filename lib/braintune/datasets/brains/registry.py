@@ -22,6 +22,8 @@ BRAINS: dict[str, BrainSource] = {
         folder.SOURCE,
     )
 }
+#: Names of the data sets that the data page describes; the others are the user's own.
+DESCRIBED = frozenset(BRAINS) - {folder.SOURCE.name, table.OWN.name}
 #: Names in `regions` that mean several regions: the two sets of eight language regions in use in the literature on
 #: Pereira et al. (2018).
 REGION_SETS = {
