@@ -56,7 +56,7 @@ def attach_prompt(
     ------
     BraintuneError
         If the model has a prompt already, is of an unknown type, or counts the positions of its words in another way
-        than :func:`_positions`, so that the prompt would change the words themselves.
+        than expected, so that the prompt would change the words themselves.
     """
     family_of(model, "prompt-shallow")
     if hasattr(model, "shallow_prompt"):
