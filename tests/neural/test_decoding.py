@@ -55,19 +55,42 @@ def test_equals_the_slow_version(n, v, d, standardise):
                         assert found[name][f, g, i] == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
 
-def test_nuisance_is_regressed_out_of_both_sides_by_the_training_stimuli():
-    voxels, embedding = noisy_pair(60, 28, 9)
+def slow_fit_without(nuisance, x, y, inner, alphas):
+    """The scale-free fit, with nuisance regressed out by the stimuli that an inner fold trains on."""
+    shared, power, truth = np.zeros((3, len(alphas)))
+    for train, test in inner:
+        both = np.hstack([x, y])
+        left = both - LinearRegression().fit(nuisance[train], both[train]).predict(nuisance)
+        known, wanted = left[:, : x.shape[1]], left[:, x.shape[1] :]
+        wanted_here = wanted[test] - wanted[test].mean(0)
+        for a, alpha in enumerate(alphas):
+            predicted = Ridge(alpha, solver="svd").fit(known[train], wanted[train]).predict(known[test])
+            predicted -= predicted.mean(0)
+            shared[a] += (predicted * wanted_here).sum()
+            power[a] += (predicted**2).sum()
+            truth[a] += (wanted_here**2).sum()
+    return shared / np.sqrt(power * truth)
+
+
+@pytest.mark.parametrize("v", [12, 90])
+def test_nuisance_is_regressed_out_of_both_sides_by_the_training_stimuli(v):
+    voxels, embedding = noisy_pair(60, v, 9)
     rng = np.random.default_rng(5)
     stimuli = replace(make_stimuli(60), nuisance=rng.normal(size=(60, 2)))
-    voxels = voxels + 3 * stimuli.nuisance @ rng.normal(size=(2, 28))
+    voxels = voxels + 3 * stimuli.nuisance @ rng.normal(size=(2, v))
     embedding = embedding + stimuli.nuisance @ rng.normal(size=(2, 9))
     folds = make_folds(stimuli, "shuffled", make_study())
     found = decode_one(voxels, embedding, folds, standardise=False)
     for f, fold in enumerate(folds):
         fitted = LinearRegression().fit(stimuli.nuisance[fold.train], np.hstack([voxels, embedding])[fold.train])
         left = np.hstack([voxels, embedding]) - fitted.predict(stimuli.nuisance)
-        plain = decode_one(left[:, :28], left[:, 28:], [fold._replace(nuisance=None)], standardise=False)
-        for name in ("pairwise", "margin", "fit"):
+        x, y = StandardScaler().fit(left[fold.train, :v]).transform(left[:, :v]), left[:, v:]
+        fit = slow_fit_without(stimuli.nuisance[fold.train], x[fold.train], y[fold.train], fold.inner, ALPHAS * v)
+        assert found["choice"][f, 0, 0] == fit.argmax()
+        assert found["fit"][f, 0, 0] == pytest.approx(fit.max(), rel=1e-4)
+        at = ALPHAS[[fit.argmax()]]
+        plain = decode(gram_matrices([y], False), {"a": left[:, :v]}, [fold._replace(nuisance=None)], at)[0]
+        for name in ("pairwise", "margin"):
             assert found[name][f, 0, 0] == pytest.approx(plain[name][0, 0, 0], rel=1e-3, abs=1e-4), name
 
 

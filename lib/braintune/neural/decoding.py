@@ -101,7 +101,10 @@ def decode(
     everything = grams
     for f, fold in enumerate(folds):
         grams = everything.without(fold.nuisance, fold.train)
-        ridges = [fit_fold(fold.clean(values), fold[:2], fold.inner, relative, select) for values in regions.values()]
+        ridges = [
+            fit_fold(fold.clean(values), fold[:2], fold.inner, relative, select, fold.known_nuisance)
+            for values in regions.values()
+        ]
         terms = torch.cat([ridge.terms for ridge in ridges])
         fits = _fits(ridges, grams.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]

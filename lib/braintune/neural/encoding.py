@@ -156,10 +156,10 @@ class _Known(NamedTuple):
 def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, standardise: bool) -> Ridge:
     layer = fold.clean(layer)
     if standardise:
-        return fit_fold(layer, fold[:2], fold.inner, alphas, select)
+        return fit_fold(layer, fold[:2], fold.inner, alphas, select, fold.known_nuisance)
     train, test = (torch.as_tensor(layer[i], dtype=torch.float64, device=alphas.device) for i in fold[:2])
     mean = train.mean(0)
-    return fit_ridge(train - mean, test - mean, fold.inner, alphas, select)
+    return fit_ridge(train - mean, test - mean, fold.inner, alphas, select, fold.known_nuisance)
 
 
 def _score(ridge: Ridge, known: _Known) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -34,6 +34,11 @@ class Fold(NamedTuple):
     inner: list[tuple[np.ndarray, np.ndarray]]
     nuisance: np.ndarray | None = None
 
+    @property
+    def known_nuisance(self) -> np.ndarray | None:
+        """The regressors of the training stimuli."""
+        return None if self.nuisance is None else self.nuisance[self.train]
+
     def clean(self, values: np.ndarray) -> np.ndarray:
         """Regress the nuisance regressors out of values of shape (n_stimuli, n_columns)."""
         return values if self.nuisance is None else regress_out(values, self.nuisance, self.train)

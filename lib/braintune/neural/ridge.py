@@ -26,6 +26,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from braintune.core.preprocess import confound_regression
+
 Select = Literal["scale-free", "squared-error"]
 #: (train, test) index arrays of each fold.
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -84,6 +86,7 @@ def fit_fold(
     inner: Folds,
     alphas: torch.Tensor,
     select: Select = "scale-free",
+    nuisance: np.ndarray | None = None,
 ) -> Ridge:
     """Solve one region and fold: z-score columns on the training stimuli, then :func:`fit_ridge`.
 
@@ -96,9 +99,11 @@ def fit_fold(
     alphas : tensor of shape (n_alphas,), float64
         Penalties relative to the mean eigenvalue of the kernel, on the device to compute on.
     select : {"scale-free", "squared-error"}
+    nuisance : array of shape (n_train, n_regressors), optional
+        See :func:`fit_ridge`.
     """
     train, test = (torch.as_tensor(responses[i], dtype=torch.float64, device=alphas.device) for i in fold)
-    return fit_ridge(*zscore_voxels(train, test), inner, alphas, select)
+    return fit_ridge(*zscore_voxels(train, test), inner, alphas, select, nuisance)
 
 
 def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +115,14 @@ def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor
     return train.mul_(scale), test.mul_(scale)
 
 
-def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: torch.Tensor, select: Select) -> Ridge:
+def fit_ridge(
+    train: torch.Tensor,
+    test: torch.Tensor,
+    inner: Folds,
+    alphas: torch.Tensor,
+    select: Select,
+    nuisance: np.ndarray | None = None,
+) -> Ridge:
     """Solve one region and fold for all penalties, decomposing in float64.
 
     Parameters
@@ -123,6 +135,10 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: tor
         Penalties above zero, relative to the mean eigenvalue of the kernel X Xᵀ: with z-scored voxels that is the
         number of voxels that vary.
     select : {"scale-free", "squared-error"}
+    nuisance : array of shape (n_train, n_regressors), optional
+        Regressors that were regressed out of the training stimuli together. In each inner fold they are regressed out
+        anew, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
+        leave-one-out error does without.
 
     Notes
     -----
@@ -143,10 +159,42 @@ def fit_ridge(train: torch.Tensor, test: torch.Tensor, inner: Folds, alphas: tor
     if select == "squared-error":
         return Ridge(hat, _squared_error_terms(outer, few, alphas), select)
     places = [tuple(torch.as_tensor(part, device=train.device) for part in fold) for fold in inner]
-    parts = (
-        _from_voxels(train[k], train[t]) if few else _from_kernel(kernel[k][:, k], kernel[t][:, k]) for k, t in places
-    )
-    return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train)), select)
+    removed = [] if nuisance is None else [_Confounds.make(nuisance, *fold, train) for fold in inner]
+
+    def solve(number: int, kept: torch.Tensor, tested: torch.Tensor) -> _Parts:
+        both = (train[kept], train[tested]) if few else (kernel[kept][:, kept], kernel[tested][:, kept])
+        if removed:
+            both = removed[number].clean(*both, kernel=not few)
+        return _from_voxels(*both) if few else _from_kernel(*both)
+
+    parts = (solve(number, *fold) for number, fold in enumerate(places))
+    return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train), removed), select)
+
+
+class _Confounds(NamedTuple):
+    """What predicts values from nuisance regressors in an inner fold: ``design @ (solve @ kept)``."""
+
+    kept: torch.Tensor
+    tested: torch.Tensor
+    solve: torch.Tensor
+
+    @classmethod
+    def make(cls, nuisance: np.ndarray, kept: np.ndarray, tested: np.ndarray, like: torch.Tensor) -> "_Confounds":
+        design, solve = confound_regression(nuisance, kept)
+        return cls(
+            *(
+                torch.as_tensor(part, dtype=like.dtype, device=like.device)
+                for part in (design[kept], design[tested], solve)
+            )
+        )
+
+    def clean(self, kept: torch.Tensor, tested: torch.Tensor, kernel: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Regress the nuisance out of predictors, or of both sides of their kernels."""
+        predicted = self.solve @ kept
+        cleaned = kept - self.kept @ predicted, tested - self.tested @ predicted
+        if not kernel:
+            return cleaned
+        return tuple(part - (part @ self.solve.T) @ self.kept.T for part in cleaned)
 
 
 class _Parts(NamedTuple):
@@ -178,8 +226,14 @@ def _hat(parts: _Parts, alphas: torch.Tensor) -> torch.Tensor:
     return left.float() @ parts.right.T.float()
 
 
-def _scale_free_terms(folds: Iterable[_Parts], places: Sequence[tuple], alphas: torch.Tensor, n: int) -> torch.Tensor:
-    """Return per penalty the centred hat C H of held-out predictions, then per penalty Hᵀ C H, then C."""
+def _scale_free_terms(
+    folds: Iterable[_Parts], places: Sequence[tuple], alphas: torch.Tensor, n: int, removed: Sequence[_Confounds] = ()
+) -> torch.Tensor:
+    """Return per penalty the centred hat C H of held-out predictions, then per penalty Hᵀ C H, then C.
+
+    Where nuisance is regressed out, the truth is C M Y with a row of M for each stimulus that is tested, and the terms
+    are those of Mᵀ C H, Hᵀ C H and Mᵀ C M; H M is H.
+    """
     device, n_alphas = alphas.device, len(alphas)
     centred = torch.zeros(n_alphas + 1, n, n, device=device)
     for (left, right, values), (kept, tested) in zip(folds, places, strict=True):
@@ -189,10 +243,30 @@ def _scale_free_terms(folds: Iterable[_Parts], places: Sequence[tuple], alphas: 
     triangle = lower_triangle(torch.arange(n, device=device), n)
     terms = torch.empty(2 * n_alphas + 1, len(triangle), device=device)
     terms[n_alphas:-1] = square_terms(centred[:-1])
+    if removed:
+        left, right = _truth(removed, places, centred)
+        terms[-1] = square_terms(centred[-1:])[0]
     for a in range(n_alphas):
-        terms[a] = _count_twice(centred[a] + centred[a].T, triangle)
-    terms[-1] = _count_twice(2 * centred[-1], triangle)
+        shared = centred[a] + left @ (right @ centred[a]) if removed else centred[a]
+        terms[a] = _count_twice(shared + shared.T, triangle)
+    if not removed:
+        terms[-1] = _count_twice(2 * centred[-1], triangle)
     return terms
+
+
+def _truth(
+    removed: Sequence[_Confounds], places: Sequence[tuple], centred: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Subtract from the truth C, the last matrix, what nuisance predicts; return the two factors of that."""
+    n, columns = centred.shape[1], sum(len(part.solve) for part in removed)
+    left, right, start = centred.new_zeros(n, columns), centred.new_zeros(columns, n), 0
+    for part, (kept, tested) in zip(removed, places, strict=True):
+        own = slice(start, start + len(part.solve))
+        left[kept, own] = -part.solve.T.float()
+        right[own, tested] = (part.tested - part.tested.mean(0)).T.float()
+        start = own.stop
+    centred[-1] += right.T @ left.T
+    return left, right
 
 
 def square_terms(matrices: torch.Tensor) -> torch.Tensor:
