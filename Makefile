@@ -53,7 +53,7 @@ help:
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
-	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 6 hours)"
+	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 4 hours)"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
