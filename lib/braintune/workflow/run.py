@@ -50,16 +50,17 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     _take_lock(study)
     plan = fingerprints(study)
     todo = stale_jobs(study, plan)
+    forced = any(option.startswith(("-R", "-f", "-F", "--force")) for option in options)
     if todo:
         check(study)
     stale = [in_folder(study, executed_notebook(study, job)) for job in todo]
     if stale or not book_is_current(study):
         stale.append(in_folder(study, study.book_page))
-    elif not any(option.startswith(("-R", "-f", "-F", "--force")) for option in options):
+    elif not forced:
         require_unaltered(study)
         print(f"nothing to do: all {len(plan)} jobs and the book of {study.profile!r} are up to date", flush=True)
         return
-    if {"-n", "--dry-run", "--dryrun"} & set(options):
+    if not forced and {"-n", "--dry-run", "--dryrun"} & set(options):  # Snakemake lists what the user forces
         print(*(f"would run  {job.label}" for job in todo), "would build the book", sep="\n", flush=True)
         return
     plan_file = study.folder / PLAN
