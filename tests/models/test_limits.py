@@ -61,6 +61,13 @@ def save(tmp_path):
     return write
 
 
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    """The transformers library would make one that knows no word."""
+    bert().save_pretrained(tmp_path)
+    with pytest.raises(BraintuneError, match=r"holds no tokenizer, none of tokenizer\.json, .*save_pretrained"):
+        load_backbone(str(tmp_path))
+
+
 # --- lengths -----------------------------------------------------------------------------------------------------
 
 

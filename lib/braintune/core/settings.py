@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 TEN_TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
 
@@ -78,7 +78,9 @@ class TuningSettings(Settings):
     scored_only: list[str] = _parameter(
         ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
     )
-    seeds: list[NonNegativeInt] = _parameter([0], "one tuning run per seed, task and method", min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
+        [0], "one tuning run per seed, task and method", min_length=1
+    )
     learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]] = _parameter(
         {"fine-tuned": [1e-4], "prompt-tuned": [1e-2], "prompt-shallow": [1e-2], "lora": [1e-3], "bitfit": [1e-3],
          "head-only": [1e-2]},

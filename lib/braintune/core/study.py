@@ -73,6 +73,14 @@ class Study(
             raise ValueError(f"vectors: {bad[0]!r} must be a new name of letters, digits and . _ - only")
         if self.profile == "models":
             raise ValueError("profile: 'models' is the folder of tuned models in `runs`; choose another name")
+        try:
+            Path(self.runs).expanduser()
+        except RuntimeError:
+            raise ValueError(
+                f"runs: {self.runs!r} begins with the home folder of nobody; write the whole path"
+            ) from None
+        if not self.runs.strip() or self.runs.startswith("$"):
+            raise ValueError(f"runs: {self.runs!r} must be a path; variables of the shell mean nothing in it, ~ does")
         if self.stride >= self.max_tokens:
             raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
         if self.passages < self.topics:

@@ -8,7 +8,7 @@ scheme:
 scheme edges     what is required
 ====== ========= ===================================================================================================
 IO     I         nothing; neighbours of one type are one entity (where IOB1 never needs B, the two are the same)
-IOB1   I B       B only where an entity follows one of its own type
+IOB1   I B       B only where an entity follows one of the same type
 IOB2   B I       every entity begins with B
 BIOES  B I E S   first, inner and last word of an entity; S is an entity of one word
 BILOU  B I L U   the same, with L for E and U for S

@@ -166,6 +166,8 @@ def locate(name: str) -> Path:
     )
 
 
+#: Files in which a tokenizer keeps its words.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 #: What this process has checked already; a job loads the same backbone many times.
 _CHECKED: set[tuple[str, str, int, int]] = set()
 
@@ -242,6 +244,7 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
         model = make(folder, config, options).eval()
         if isinstance(getattr(model, "pooler", None), torch.nn.Module):
             model.pooler = torch.nn.Identity()  # it is never read, and many files do not hold its weights
+        _require_tokenizer(name, folder)
         tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
         if not limits.reads_token_types(model):
             tokenizer.model_input_names = [part for part in tokenizer.model_input_names if part != "token_type_ids"]
@@ -254,8 +257,18 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
     return Backbone(title, model, tokenizer, config.num_hidden_layers, config.hidden_size, weights)
 
 
+def _require_tokenizer(name: str, folder: Path) -> None:
+    """Refuse a folder without a tokenizer."""
+    if not any(file for pattern in _VOCABULARIES for file in folder.glob(pattern)):
+        raise BraintuneError(
+            f"backbone {name!r}: {folder} holds no tokenizer, none of {', '.join(_VOCABULARIES)}; the transformers "
+            "library would make an empty one, which knows no word: save the model's own with "
+            "`tokenizer.save_pretrained(folder)`"
+        )
+
+
 def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
-    """Refuse weights that would have to be unpickled, and models with a decoder of their own."""
+    """Refuse weights that would have to be unpickled, and models that also have a decoder."""
     pickled, safe = (sorted(file.name for file in folder.glob(f"*.{end}")) for end in ("bin", "safetensors"))
     if pickled and not safe:
         raise BraintuneError(

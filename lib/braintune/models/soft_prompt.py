@@ -126,10 +126,8 @@ def _positions(model: PreTrainedModel, ids: Tensor, length: int) -> tuple[Tensor
     positions, table = torch.arange(ids.shape[1], device=ids.device).expand_as(ids), position_table(model)
     if table is None:  # only distances count
         return torch.arange(-length, 0, device=ids.device), positions
-    first = 0
-    if (
-        padding := table.padding_idx
-    ) is not None:  # RoBERTa and MPNet count the words, and begin after the padding's id
+    first, padding = 0, table.padding_idx
+    if padding is not None:  # RoBERTa and MPNet count the words, and begin after the padding's id
         real = (ids != padding).long()
         first, positions = padding + 1, real.cumsum(1) * real + padding
     return torch.full((length,), first, device=ids.device), positions

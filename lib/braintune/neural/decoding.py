@@ -98,18 +98,17 @@ def decode(
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
     sets = [torch.tensor(members, device=device) for members in readouts]
     member = None if groups is None else torch.as_tensor(groups, device=device)
-    everything = grams
     for f, fold in enumerate(folds):
-        grams = everything.without(fold.nuisance, fold.train)
+        left = grams.without(fold.nuisance, fold.train)
         ridges = [
             fit_fold(fold.clean(values), fold[:2], fold.inner, relative, select, fold.known_nuisance)
             for values in regions.values()
         ]
         terms = torch.cat([ridge.terms for ridge in ridges])
-        fits = _fits(ridges, grams.products(fold.train, terms))
+        fits = _fits(ridges, left.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
         for items in _chunks(len(grams.inner), 4 * len(fold.train) * (len(fold.train) + len(fold.test)), device):
-            block = grams.block(fold.train, fold.test, items)
+            block = left.block(fold.train, fold.test, items)
             for g, ridge in enumerate(ridges):
                 fit, choice = fits[g][items].max(1)
                 correlation, error = _predict(ridge, choice, block)
@@ -118,13 +117,13 @@ def decode(
                 for name, values in found.items():
                     result[name][f, g, items] = values.cpu().numpy()
         for g, fit in enumerate(fits if by_stimulus else ()):
-            found = _match_readouts(ridges[g], fit, grams, *fold[:2], sets, influence)
+            found = _match_readouts(ridges[g], fit, left, *fold[:2], sets, influence)
             for name, values in found.items():
                 each[name][g][:, fold.test] = values.cpu().numpy()
         for p, order in enumerate(orders):
             train, test = order[fold.train], order[fold.test]
-            for g, fit in enumerate(_fits(ridges, grams.products(train, terms))):
-                found = _match_readouts(ridges[g], fit, grams, train, test, sets, scores)
+            for g, fit in enumerate(_fits(ridges, left.products(train, terms))):
+                found = _match_readouts(ridges[g], fit, left, train, test, sets, scores)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
     return result, null, each

@@ -1,7 +1,6 @@
 """Build the book of one run: stage its pages and executed notebooks, and render them.
 
-Each run has its book under `runs/<profile>/book`. It is refused if anything that it shows is not as
-it was made.
+Each run has its book under `runs/<profile>/book`. It is refused if anything that it shows is not as it was made.
 """
 
 import json
