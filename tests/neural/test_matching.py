@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braintune.neural.matching import GROUP_SCORES, SCORES, TIE, scores
+from braintune.neural.matching import GROUP_SCORES, SCORES, TIE, null_scores, scores
 
 
 def slow_scores(predicted, truth, group=None):
@@ -46,6 +46,8 @@ def test_scores_equal_double_loop_with_ties(m, seed, coarse):
     assert set(found) | {"mse"} == {*SCORES, *GROUP_SCORES}
     for name, values in found.items():
         assert float(values[0]) == pytest.approx(expected[name], abs=1e-6, nan_ok=True)
+    for name, values in null_scores(torch.from_numpy(r)[None]).items():
+        assert float(values[0]) == pytest.approx(expected[name], abs=1e-6)
 
 
 def test_predictions_that_do_not_vary_are_at_chance():

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,13 @@ from braintune.core.settings import DecodingSettings
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.neural.folds import Fold, judged_design, make_folds, permutations, topics
-from braintune.neural.grams import Block, Grams
-from braintune.neural.matching import GROUP_SCORES, SCORES, influence, scores
+from braintune.neural.grams import Grams
+from braintune.neural.matching import GROUP_SCORES, SCORES, influence, null_scores, scores
 from braintune.neural.representations import READOUTS, Embeddings, layer_grams
 from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
 from braintune.neural.units import by_group
 
-#: Bytes of inner products worked on at a time: enough for large products, few enough for a cache; a GPU wants more.
+#: Bytes of products worked on at a time: few enough for a cache; a GPU wants more.
 BLOCK_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 #: Scores that are computed with permuted labels too.
 NULL_SCORES = ("pairwise", "margin")
@@ -107,31 +108,54 @@ def decode(
         terms = torch.cat([ridge.terms for ridge in ridges])
         fits = _fits(ridges, left.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
-        for items in _chunks(len(grams.inner), 4 * len(fold.train) * (len(fold.train) + len(fold.test)), device):
-            block = left.block(fold.train, fold.test, items)
-            for g, ridge in enumerate(ridges):
-                fit, choice = fits[g][items].max(1)
-                correlation, error = _predict(ridge, choice, block)
+        labels = _Labels.make(left, fold.train, fold.test)
+        for g, ridge in enumerate(ridges):
+            hat, (fit, choice) = labels.spread(ridge.hat), fits[g].max(1)
+            for items in _chunks(len(grams.inner), 4 * len(fold.test) * grams.inner.shape[1], device):
+                correlation, error = _predict(hat, choice[items], labels, items)
                 group = None if here is None else here.expand(len(correlation), -1)
-                found = scores(correlation, group) | {"mse": error, "choice": choice, "fit": fit}
+                found = scores(correlation, group) | {"mse": error, "choice": choice[items], "fit": fit[items]}
                 for name, values in found.items():
-                    result[name][f, g, items] = values.cpu().numpy()
-        for g, fit in enumerate(fits if by_stimulus else ()):
-            found = _match_readouts(ridges[g], fit, left, *fold[:2], sets, influence)
-            for name, values in found.items():
-                each[name][g][:, fold.test] = values.cpu().numpy()
+                    result[name][f, g, items.cpu().numpy()] = values.cpu().numpy()
+            if by_stimulus:
+                found = _match_readouts(hat, fits[g], labels, sets, influence)
+                for name, values in found.items():
+                    each[name][g][:, fold.test] = values.cpu().numpy()
         for p, order in enumerate(orders):
-            train, test = order[fold.train], order[fold.test]
-            for g, fit in enumerate(_fits(ridges, left.products(train, terms))):
-                found = _match_readouts(ridges[g], fit, left, train, test, sets, scores)
+            labels = _Labels.make(left, order[fold.train], order[fold.test])
+            for g, fit in enumerate(_fits(ridges, left.products(order[fold.train], terms))):
+                found = _match_readouts(labels.spread(ridges[g].hat), fit, labels, sets, null_scores)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
     return result, null, each
 
 
-def _chunks(n: int, bytes_each: int, device: torch.device) -> list[slice]:
-    step = max(1, BLOCK_BYTES[device.type] // bytes_each)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+class _Labels(NamedTuple):
+    """Which stimuli a fold trains on and tests, under one order of the labels, and where the mean of the former lies.
+
+    What all predictions share, that mean, is taken out of both sides: where much is shrunk it would drown what tells
+    stimuli apart.
+    """
+
+    grams: Grams
+    train: torch.Tensor
+    test: torch.Tensor
+    weight: torch.Tensor  #: Of every stimulus in the mean, of shape (n_stimuli,).
+    origin: torch.Tensor  #: Inner products of every stimulus with the mean, of shape (n_grams, n_stimuli).
+
+    @classmethod
+    def make(cls, grams: Grams, train: np.ndarray, test: np.ndarray) -> "_Labels":
+        places = [torch.as_tensor(part, device=grams.inner.device) for part in (train, test)]
+        weight = grams.inner.new_zeros(grams.inner.shape[1]).index_fill_(0, places[0], 1 / len(train))
+        return cls(grams, *places, weight, grams.inner @ weight)
+
+    def spread(self, hat: torch.Tensor) -> torch.Tensor:
+        """Return hat matrices with a column for every stimulus: products with whole Gram matrices, none is gathered."""
+        return hat.new_zeros(*hat.shape[:2], len(self.weight)).index_copy_(2, self.train, hat)
+
+
+def _chunks(n: int, bytes_each: int, device: torch.device) -> Sequence[torch.Tensor]:
+    return torch.arange(n, device=device).split(max(1, BLOCK_BYTES[device.type] // bytes_each))
 
 
 def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]:
@@ -140,11 +164,9 @@ def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]
 
 
 def _match_readouts(
-    ridge: Ridge,
+    hat: torch.Tensor,
     fit: torch.Tensor,
-    grams: Grams,
-    train: np.ndarray,
-    test: np.ndarray,
+    labels: _Labels,
     sets: Sequence[torch.Tensor],
     score: Callable[[torch.Tensor], dict[str, torch.Tensor]],
 ) -> dict[str, torch.Tensor]:
@@ -152,23 +174,34 @@ def _match_readouts(
     fit, choice = fit.max(1)
     chosen = torch.stack([members[fit[members].argmax()] for members in sets])
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
-    found = score(_predict(ridge, choice[unique], grams.block(train, test, unique))[0])
+    found = score(_predict(hat, choice[unique], labels, unique)[0])
     return {name: values[place] for name, values in found.items()}
 
 
-def _predict(ridge: Ridge, choice: torch.Tensor, block: Block) -> tuple[torch.Tensor, torch.Tensor]:
+def _predict(
+    hat: torch.Tensor, choice: torch.Tensor, labels: _Labels, items: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Predict the test stimuli with the chosen penalties: correlation of predictions with truths, squared error."""
-    hat = ridge.hat[choice]
-    inner = hat @ block.cross  # predictions with truths
-    power = ((hat @ block.train) * hat).sum(2)  # squared norms of predictions
-    error = power.sum(1) - 2 * inner.diagonal(dim1=1, dim2=2).sum(1) + block.truth.sum(1)
+    grams, test, origin = labels.grams, labels.test, labels.origin[items]
+    product = hat.new_empty(len(items), *hat.shape[1:])  # predictions with all stimuli
+    for row, item, penalty in zip(product, items.tolist(), choice.tolist(), strict=True):
+        torch.mm(hat[penalty], grams.inner[item], out=row)
+    hat = hat[choice]
+    inner = product.index_select(2, test) - (product @ labels.weight)[:, :, None]
+    truth = (
+        grams.inner.diagonal(dim1=1, dim2=2)[items][:, test] - 2 * origin[:, test] + (origin @ labels.weight)[:, None]
+    )
+    power = (product * hat).sum(2)  # squared norms of predictions
+    error = power.sum(1) - 2 * inner.diagonal(dim1=1, dim2=2).sum(1) + truth.sum(1)
     # Centring over dimensions is a rank-one correction, so the products above serve correlations as well.
-    mean = (hat @ block.mean_train[:, :, None])[:, :, 0]
-    covariance = inner - (block.width * mean)[:, :, None] * block.mean_test[:, None, :]
-    scale = _inverse_norm(power - block.width * mean**2, FLAT * block.truth)
-    truth_scale = _inverse_norm(block.truth - block.width * block.mean_test**2, 1e-7 * block.truth)
+    width, mean = grams.width[items][:, None], grams.mean[items]
+    predicted = (hat @ mean[:, :, None])[:, :, 0]
+    mean = mean[:, test] - (mean @ labels.weight)[:, None]
+    covariance = inner - (width * predicted)[:, :, None] * mean[:, None, :]
+    scale = _inverse_norm(power - width * predicted**2, FLAT * truth)
+    truth_scale = _inverse_norm(truth - width * mean**2, 1e-7 * truth)
     correlation = covariance * scale[:, :, None] * truth_scale[:, None, :]
-    return correlation, error / (block.width[:, 0] * block.truth.shape[1])
+    return correlation, error / (width[:, 0] * len(test))
 
 
 def _inverse_norm(square: torch.Tensor, rounding: torch.Tensor) -> torch.Tensor:

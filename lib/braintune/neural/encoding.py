@@ -23,7 +23,7 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.neural.decoding import alphas, readout_sets, readout_table, score_table
 from braintune.neural.folds import Fold, judged_design, permutations
-from braintune.neural.grams import Grams, gram_matrices
+from braintune.neural.grams import PRODUCT_BYTES, Grams, gram_matrices
 from braintune.neural.representations import Embeddings, stack_layers
 from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold, fit_ridge, square_terms
 from braintune.neural.units import by_group
@@ -83,7 +83,8 @@ def encode(
 
     Notes
     -----
-    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli, see :func:`fitting_orders`.
+    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli, see :func:`fitting_orders`, and
+    some 200 MB.
 
     References
     ----------
@@ -102,7 +103,10 @@ def encode(
     for f, fold in enumerate(folds):
         left = targets.without(fold.nuisance, fold.train)
         known = _Known.make(left, fold, every)
-        found = [_score(_fit(layer, fold, relative, select, standardise), known) for layer in layers]
+        found, step = [], _at_once(fold, len(relative))
+        for start in range(0, len(layers), step):
+            some = layers[start : start + step]
+            found += _score([_fit(layer, fold, relative, select, standardise) for layer in some], known)
         shape = (len(every), n_targets, len(layers))
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
         for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
@@ -153,6 +157,12 @@ class _Known(NamedTuple):
         return cls(torch.cat(triangles), torch.cat(cross), torch.cat(truth))
 
 
+def _at_once(fold: Fold, n_alphas: int) -> int:
+    """Return how many layers are scored together: a product with many terms is as fast as one with few."""
+    triangle = len(fold.train) * (len(fold.train) + 1) // 2
+    return max(1, PRODUCT_BYTES["cpu"] // (4 * triangle * (3 * n_alphas + 1)))
+
+
 def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, standardise: bool) -> Ridge:
     layer = fold.clean(layer)
     if standardise:
@@ -162,14 +172,19 @@ def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, st
     return fit_ridge(train - mean, test - mean, fold.inner, alphas, select, fold.known_nuisance)
 
 
-def _score(ridge: Ridge, known: _Known) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return fit, chosen penalty and correlation of every order and target."""
-    fit, choice = ridge.fit(known.triangles @ ridge.terms.T).max(1)
-    centred = ridge.hat - ridge.hat.mean(1, keepdim=True)
-    shared = (known.cross @ centred.flatten(1).T).gather(1, choice[:, None])[:, 0]
-    power = (known.triangles @ square_terms(centred).T).gather(1, choice[:, None])[:, 0]
-    found = shared * (power * known.truth).clamp(min=1e-30).rsqrt()
-    return fit, choice, torch.where(power > FLAT * known.truth, found, 0)
+def _score(ridges: Sequence[Ridge], known: _Known) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Return fit, chosen penalty and correlation of every order and target, for each regression."""
+    hats = [ridge.hat - ridge.hat.mean(1, keepdim=True) for ridge in ridges]
+    terms = torch.cat([*(ridge.terms for ridge in ridges), *(square_terms(hat) for hat in hats)])
+    products = (known.triangles @ terms.T).split([len(ridge.terms) for ridge in ridges] + [len(hat) for hat in hats], 1)
+    crosses = (known.cross @ torch.cat([hat.flatten(1) for hat in hats]).T).chunk(len(hats), 1)
+    found = []
+    for ridge, product, power, shared in zip(ridges, products, products[len(ridges) :], crosses, strict=False):
+        fit, choice = ridge.fit(product).max(1)
+        power, shared = (part.gather(1, choice[:, None])[:, 0] for part in (power, shared))
+        correlation = shared * (power * known.truth).clamp(min=1e-30).rsqrt()
+        found.append((fit, choice, torch.where(power > FLAT * known.truth, correlation, 0)))
+    return found
 
 
 def _influence(hat: torch.Tensor, inner: torch.Tensor, fold: Fold) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,27 +12,6 @@ from braintune.neural.ridge import lower_triangle
 
 #: Bytes of lower triangles multiplied at a time: the larger, the faster.
 PRODUCT_BYTES = {"cpu": 2**27, "cuda": 2**31}
-
-
-class Block(NamedTuple):
-    """Inner products between the stimuli of one fold; the origin of test stimuli is the training stimuli's mean.
-
-    Attributes
-    ----------
-    train : tensor of shape (n_representations, n_train, n_train)
-    cross : tensor of shape (n_representations, n_train, n_test)
-    truth : tensor of shape (n_representations, n_test)
-        Squared norms of the test stimuli.
-    mean_train, mean_test : tensors of shape (n_representations, n_train), (n_representations, n_test)
-    width : tensor of shape (n_representations, 1)
-    """
-
-    train: torch.Tensor
-    cross: torch.Tensor
-    truth: torch.Tensor
-    mean_train: torch.Tensor
-    mean_test: torch.Tensor
-    width: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -53,25 +31,6 @@ class Grams:
     inner: torch.Tensor
     mean: torch.Tensor
     width: torch.Tensor
-
-    def block(self, train: np.ndarray, test: np.ndarray, items: slice | torch.Tensor = slice(None)) -> Block:
-        """Return the inner products between `train` and `test` stimuli.
-
-        What all predictions share, the training mean, is taken out of both sides: where much is shrunk it would drown
-        what tells stimuli apart.
-        """
-        train, test = (torch.as_tensor(part, device=self.inner.device) for part in (train, test))
-        inner, mean = self.inner[items], self.mean[items]
-        square = torch.empty(len(inner), len(train), len(train), device=inner.device)
-        cross = torch.empty(len(inner), len(train), len(test), device=inner.device)
-        for item, gram in enumerate(inner):
-            rows = gram.index_select(0, train)  # rows, then columns: a third of one flat gather's time
-            torch.index_select(rows, 1, train, out=square[item])
-            torch.index_select(rows, 1, test, out=cross[item])
-        truth = inner[:, test, test] - 2 * cross.mean(1) + square.mean((1, 2))[:, None]
-        cross -= square.mean(2, keepdim=True)
-        mean_test = mean[:, test] - mean[:, train].mean(1, keepdim=True)
-        return Block(square, cross, truth, mean[:, train], mean_test, self.width[items][:, None])
 
     def without(self, nuisance: np.ndarray | None, train: np.ndarray) -> "Grams":
         """Return the Gram matrices of what :func:`braintune.core.preprocess.regress_out` leaves of the representations.
