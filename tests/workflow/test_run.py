@@ -226,7 +226,7 @@ RESPONSES = np.random.default_rng(0).normal(size=(12, 15))
 def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, last, values, message):
     """Faults of the last participant are found too."""
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-    folder = own_study(tmp_path, P01=RESPONSES, P02=RESPONSES, P03=RESPONSES)
+    folder = own_study(tmp_path, P01=-RESPONSES, P02=2 * RESPONSES, P03=RESPONSES)
     if isinstance(last, bytes):
         (folder / "P03.npz").write_bytes(last)
     else:

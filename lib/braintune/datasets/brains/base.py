@@ -192,7 +192,7 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
     """Raise an error for codes of missing values, such as -999.
 
     A code is a whole number of at least 99 in size that comes back and lies twice as far from the other values of its
-    column as these spread; the others are not all whole numbers.
+    column as these spread; the others are more than a tenth, and not all whole numbers.
 
     Parameters
     ----------
@@ -207,7 +207,12 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
             coded = columns == top
             low, high = (np.where(coded, end, columns) for end in (np.inf, -np.inf))
             low, high = low.min(axis=0), high.max(axis=0)
-            far = (top - high > 2 * (high - low)) & (high > low) & (~coded & (columns % 1 != 0)).any(axis=0)
+            far = (
+                (coded.mean(axis=0) < 0.9)
+                & (top - high > 2 * (high - low))
+                & (high > low)
+                & (~coded & (columns % 1 != 0)).any(axis=0)
+            )
         for code in np.unique(top[far]):
             own = coded & far & (top == code)
             if (cells := int(own.sum())) > 1:

@@ -84,8 +84,9 @@ def _regions(study: Study, responses: Responses) -> tuple[str, ...]:
     present = {who: responses.regions_of(who) for who in people or responses.files}
     path_of = {who: next(iter(responses.files[who].values())) for who in present}
     regions = tuple(dict.fromkeys(region for own in present.values() for region in own))
-    if not regions:
-        raise BraintuneError(f"{next(iter(path_of.values()))} holds no array; write one array a region")
+    for who in present:
+        if not present[who]:
+            raise BraintuneError(f"{path_of[who]} holds no array; write one array a region")
     if study.regions is None:
         require_region_names(str(next(iter(path_of.values())).parent), "array or mask", regions)
     for region in regions:
@@ -94,10 +95,10 @@ def _regions(study: Study, responses: Responses) -> tuple[str, ...]:
             has = next(who for who, own in present.items() if region in own)
             common = [r for r in regions if all(r in own for own in present.values())]
             raise BraintuneError(
-                f"{path_of[lacking[0]]} has no region {region!r}, which participant {has} has; it is not there for "
-                f"{', '.join(lacking[:8])}{', …' * (len(lacking) > 8)}; all participants have "
-                f"{', '.join(common) or 'none'}: name regions that all have, or the participants "
-                "who have it (`regions`, `participants`)"
+                f"{path_of[lacking[0]]} has no region {region!r}, which participant {has} has (without it: "
+                f"{', '.join(lacking[:8])}{', …' * (len(lacking) > 8)}); all participants have "
+                f"{', '.join(common) or 'none'}: name regions or participants for which all is there (`regions`, "
+                "`participants`)"
             )
     return regions
 
