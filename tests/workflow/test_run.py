@@ -241,6 +241,14 @@ def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, 
         check(run)
 
 
+def test_the_check_prints_what_is_not_used_of_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    table = own_study(tmp_path, P01=RESPONSES) / "stimuli.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",passage", ",run"), encoding="utf-8")
+    check(Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3}))
+    assert "folder: columns of the table of stimuli that are not used: 'run'\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 class TestAfterTheTinyChain:
     """The real chain: its folder copied elsewhere, with new dates and without Snakemake's records."""

@@ -353,3 +353,13 @@ class TestOtherFormats:
             image = nibabel.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4))
             nibabel.save(image, own / f"sub-01_contrast-trial{n}_stat-z_statmap.nii.gz")
         refused("folder", "these 3 images are one map a trial", "order of stimuli.csv", "nilearn.image.concat_imgs")
+
+    def test_trials_named_as_responses_and_folders_of_subjects(self, own):
+        arrays(own)
+        (own / "sub-01").mkdir()
+        refused("folder", "it has stimuli.csv, sub-01 (folders in it are not read)")
+        for name in ("mask-IFG", "sub-01_trial-1_beta", "sub-01_trial-2_beta"):
+            nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.eye(4)), own / f"{name}.nii")
+        refused(
+            "folder", "are one participant by their names", "with the trials in the order of stimuli.csv", "concat_imgs"
+        )

@@ -159,10 +159,11 @@ def _responses(folder: Path, timed: bool) -> Responses:
     if betas and timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
     if not (arrays or betas):
+        inside = " (folders in it are not read)" * any(path.is_dir() for path in folder.iterdir())
         raise BraintuneError(
             f"no participant in {folder}: neither <participant>.npz nor <participant>_beta.nii.gz; it has "
-            f"{base.listing(folder)}; the page *How do I add something of my own?* (book/extend.md) says how to "
-            "make them"
+            f"{base.listing(folder)}{inside}; the page *How do I add something of my own?* (book/extend.md) says how "
+            "to make them"
         )
     return _images(folder, betas, masks) if betas else _arrays(folder)
 

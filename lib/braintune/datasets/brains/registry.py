@@ -152,6 +152,8 @@ def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
         if person in people:
             sides = all(_SIDE.search(who) for who in (people[person], participant))
             how = "with the voxels of both hemispheres side by side" if sides else "e.g. averaged over sessions"
+            if "trial" in participant.lower():
+                how = "with the trials in the order of stimuli.csv (images: nilearn.image.concat_imgs)"
             raise BraintuneError(
                 f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, and "
                 f"would count as two; put the responses of a participant into one file, {how}, or "
