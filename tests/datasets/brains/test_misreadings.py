@@ -65,14 +65,14 @@ class TestNamesOfRegions:
     @pytest.mark.parametrize(
         "name",
         ["run", "n_words", "nWords", "block_order", "trial", "RT", "length", "duration", "onset", "TR", "word count",
-         "sentence_length", "conditions", "motion", "subject", "runID", "order", "Unnamed"],
+         "sentence_length", "conditions", "motion", "subject", "nwords", "runID", "order", "Unnamed"],
     )  # fmt: skip
     def test_a_column_of_the_design(self, own, name):
         averages(own, **{name: numbers(1, N)})
         refused("table", f"line 1: column {name!r} is a variable of the design", "remove it", "`regions: [IFG, MFG]`")
         assert load_brain(study("table", regions=["IFG", "MFG"]), "table").load("average").keys() == {"IFG", "MFG"}
 
-    @pytest.mark.parametrize("name", ["S01", "sub-1", "P12", "subject 3", "M07", "participant_2", "S4", "s01"])
+    @pytest.mark.parametrize("name", ["S01", "sub-1", "P12", "subject 3", "M07", "participant_2", "S4", "s01", "P_03"])
     def test_a_column_of_a_participant(self, own, name):
         averages(own, **{name: numbers(1, N)})
         refused("table", f"column {name!r} is a participant by its name", "one file a participant", "regions: [IFG, M")
@@ -133,7 +133,7 @@ class TestLanguage:
 
 class TestColumnsOfStimuli:
     @pytest.mark.parametrize(
-        "name", ["paragraph", "story", "Text", "document_id", "block", "section", "chapters", "item nr"]
+        "name", ["paragraph", "story", "Text", "document_id", "block", "categories", "chapters", "item nr"]
     )
     @pytest.mark.parametrize("brain", ["table", "folder"])
     def test_another_word_for_a_group(self, own, brain, name):

@@ -15,8 +15,12 @@ GROUPS = ("experiment", "topic", "passage")
 OTHERS = ("sentence", "dereferenced", "stimulus", "position")
 
 
+def _singular(word: str) -> str:
+    return re.sub(r"ies$", "y", word.casefold()).removesuffix("s")
+
+
 def _word_set(words: str) -> frozenset[str]:
-    return frozenset(word.removesuffix("s") for word in words.split())
+    return frozenset(map(_singular, words.split()))
 
 
 #: Words for a group of sentences that are no heading here; a column of groups that is not read gives wrong folds.
@@ -33,13 +37,13 @@ DESIGN_WORDS = (
         "run session sess ses trial condition cond order row list split fold source date unnamed level age sex "
         "participant subject subj sub sentence stimulus stim position word count length len char character letter "
         "syllable token duration dur onset offset start end time timing tr scan volume vol frequency freq surprisal "
-        "perplexity logprob rt rating motion confound nuisance regressor mask noise ceiling event x y z coord "
-        "coordinate"
+        "perplexity logprob rt nwords wordcount nchars rating motion confound nuisance regressor mask noise ceiling event x y z "
+        "coord coordinate"
     )
 )
 #: S1, S2, M1, V1 … are areas of the cortex, and p24 is one too; S01, S3, P12 and sub-1 are participants.
 _PARTICIPANT = re.compile(
-    r"(?i:sub|subj|subject|participant|person|reader|listener|ppt?|vp)[ _.-]?\d+|[SPM](?:[3-9]|\d\d+)|[spm]0\d+"
+    r"(?i:sub|subj|subject|participant|person|reader|listener|ppt?|vp)[ _.-]?\d+|[SPM][_-]?(?:[3-9]|\d\d+)|[spm]0\d+"
 )
 #: Headings of tables with a row for each sentence and region, or for each sentence and participant.
 _LONG = {
@@ -51,7 +55,7 @@ _LONG = {
 
 def _words_of(name: str) -> list[str]:
     """Return the words of a heading in lower case and without a plural s: n and word for `n_words` and `nWords`."""
-    return [word.casefold().removesuffix("s") for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
+    return [_singular(word) for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
@@ -100,11 +104,11 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     ------
     BraintuneError
         For a missing or repeated sentence, a missing name, a name written in two ways, a position that is no whole
-        number from 0, and a heading such as ``passage_id``. A passage may be missing in some rows if there is a
-        ``topic``.
+        number from 0, and a heading such as ``passage_id`` or ``paragraph``. A passage may be missing in some rows if
+        there is a ``topic``.
     """
     table = table.copy()
-    for name in set(table) - {*GROUPS, *OTHERS}:
+    for name in table.columns.difference([*GROUPS, *OTHERS], sort=False):
         if meant := [known for known in (*GROUPS, *OTHERS[1:]) if known in re.split(r"[\W\d_]+", name.casefold())]:
             raise BraintuneError(
                 f"{path}, line 1: heading {name!r} has no meaning; is it {meant[0]!r}? Name it so, or remove the column"
