@@ -69,7 +69,12 @@ class TestNamesOfRegions:
     )  # fmt: skip
     def test_a_column_of_the_design(self, own, name):
         averages(own, **{name: numbers(1, N)})
-        refused("table", f"line 1: column {name!r} is a variable of the design", "remove it", "`regions: [IFG, MFG]`")
+        refused(
+            "table",
+            f"line 1: column {name!r} is a design or nuisance variable by its name",
+            "remove it",
+            "`regions: [IFG, MFG]`",
+        )
         assert load_brain(study("table", regions=["IFG", "MFG"]), "table").load("average").keys() == {"IFG", "MFG"}
 
     @pytest.mark.parametrize("name", ["S01", "sub-1", "P12", "subject 3", "M07", "participant_2", "S4", "s01", "P_03"])
@@ -92,7 +97,7 @@ class TestNamesOfRegions:
     @pytest.mark.parametrize("name", ["motion", "confounds", "mask", "times", "onsets"])
     def test_an_array_that_is_none(self, own, name):
         arrays(own, P01={"IFG": numbers(0, N, 3), name: numbers(1, N, 2)}, P02={"IFG": numbers(2, N, 3)})
-        refused("folder", f"array or mask {name!r} is a variable of the design", "`regions: [IFG]`")
+        refused("folder", f"array or mask {name!r} is a design or nuisance variable by its name", "`regions: [IFG]`")
         assert load_brain(study("folder", regions=["IFG"]), "folder").load("P02").keys() == {"IFG"}
 
     @pytest.mark.parametrize("first", ["P01", "P02"])

@@ -37,8 +37,8 @@ DESIGN_WORDS = (
         "run session sess ses trial condition cond order row list split fold source date unnamed level age sex "
         "participant subject subj sub sentence stimulus stim position word count length len char character letter "
         "syllable token duration dur onset offset start end time timing tr scan volume vol frequency freq surprisal "
-        "perplexity logprob rt nwords wordcount nchars rating motion confound nuisance regressor mask noise ceiling event x y z "
-        "coord coordinate"
+        "perplexity logprob rt nwords wordcount nchars rating motion confound nuisance regressor mask noise ceiling "
+        "event x y z coord coordinate"
     )
 )
 #: S1, S2, M1, V1 … are areas of the cortex, and p24 is one too; S01, S3, P12 and sub-1 are participants.
@@ -76,7 +76,7 @@ def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
         return
     good = [name for name in names if name not in (*people, *design)] or list(names)
     listed = ", ".join(good[:6]) + ", …" * (len(good) > 6)
-    fault = "a participant" if people else "a variable of the design or of no interest"
+    fault = "a participant" if people else "a design or nuisance variable"
     remedy = "write one file a participant, with its regions" if people else "remove it"
     raise BraintuneError(
         f"{where}: {kind} {bad[0]!r} is {fault} by its name, and would be read as a region; {remedy}, or name the "
