@@ -202,7 +202,8 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
     for sign in (1, -1) if len(values) else ():
         top = values.max(axis=0) if sign > 0 else values.min(axis=0)
         with np.errstate(all="ignore"):
-            suspects = (np.abs(top) >= SMALLEST_CODE) & (top % 1 == 0)
+            suspects = np.flatnonzero((np.abs(top) >= SMALLEST_CODE) & (top % 1 == 0))
+            suspects = suspects[(values[:, suspects] % 1 != 0).any(axis=0)]  # few, also in data of whole numbers
             top, columns = sign * top[suspects].astype(np.float64), sign * values[:, suspects].astype(np.float64)
             coded = columns == top
             low, high = (np.where(coded, end, columns) for end in (np.inf, -np.inf))
