@@ -208,12 +208,7 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
             coded = columns == top
             low, high = (np.where(coded, end, columns) for end in (np.inf, -np.inf))
             low, high = low.min(axis=0), high.max(axis=0)
-            far = (
-                (coded.mean(axis=0) < 0.9)
-                & (top - high > 2 * (high - low))
-                & (high > low)
-                & (~coded & (columns % 1 != 0)).any(axis=0)
-            )
+            far = (top - high > 2 * (high - low)) & (high > low) & (coded.mean(axis=0) < 0.9)
         for code in np.unique(top[far]):
             own = coded & far & (top == code)
             if (cells := int(own.sum())) > 1:
