@@ -65,11 +65,11 @@ def _column(values):
     return np.array(values, dtype=float).reshape(-1, 1) if len(values) else np.zeros((0, 0))
 
 
-def variables(held, older=False):
+def variables(held, older=False, participant="P00"):
     """The variables of a file, in the layout of the release or of the older one."""
     atlases = held["atlases"]
     meta = {
-        "subject": "P00",
+        "subject": participant,
         "dimx": 88.0,
         "dimy": 125.0,
         "dimz": 85.0,
@@ -95,7 +95,11 @@ def variables(held, older=False):
 def write(path, held, version=5, older=False):
     """Write one file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {name: value for name, value in variables(held, older).items() if name not in held.get("without", ())}
+    found = {
+        name: value
+        for name, value in variables(held, older, path.parent.name).items()
+        if name not in held.get("without", ())
+    }
     if version == 5:
         io.savemat(path, found, do_compression=True, long_field_names=True)
         return

@@ -165,7 +165,8 @@ _TABLES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
 }
 _FIELDS_ODD = st.sampled_from(
     ["", " ", "n/a", "NA", "nan", "inf", "-1", "1e400", "9" * 400, "0x10", "1_0", "True", "1.5", "٣", "½", '"', '""',
-     '"a,b"', '"a\nb"', "a,b", "a;b", "\x00", "\ufeff", "\u2028", "\xa0", "Sea", " sea", "é", "e\u0301", "=1+1", "a" * 300]
+     '"a,b"', '"a\nb"', "a,b", "a;b", "\x00", "\ufeff", "\u2028", "\xa0", "Sea", " sea", "é", "e\u0301", "=1+1", "a" * 300,
+     "run", "S01", "paragraph", "roi", "value", "subject", "language", "-999", "sep=;", "S" + "9" * 300]
 )  # fmt: skip
 
 
@@ -186,7 +187,9 @@ def csv_bytes(draw: st.DrawFn) -> bytes:
         line[draw(st.integers(0, len(kept) - 1))] = draw(_FIELDS_ODD)
         if not draw(st.integers(0, 9)):
             line.append("")
-    text = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])).join(map(",".join, lines))
+    text = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])).join(
+        map(draw(st.sampled_from([","] * 9 + [";", "\t"])).join, lines)
+    )
     content = text.encode(draw(st.sampled_from(["utf-8"] * 6 + ["utf-8-sig", "utf-16", "utf-32"])))
     return bytes([number]) + draw(st.just(content) | st.just(content) | damaged(content) | st.binary(max_size=40))
 

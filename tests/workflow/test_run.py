@@ -226,7 +226,7 @@ RESPONSES = np.random.default_rng(0).normal(size=(12, 15))
 def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, last, values, message):
     """Faults of the last participant are found too."""
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-    folder = own_study(tmp_path, P01=RESPONSES, P02=RESPONSES, P03=RESPONSES)
+    folder = own_study(tmp_path, P01=-RESPONSES, P02=2 * RESPONSES, P03=RESPONSES)
     if isinstance(last, bytes):
         (folder / "P03.npz").write_bytes(last)
     else:
@@ -239,6 +239,14 @@ def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, 
         return
     with pytest.raises(BraintuneError, match=message):
         check(run)
+
+
+def test_the_check_prints_what_is_not_used_of_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
+    table = own_study(tmp_path, P01=RESPONSES) / "stimuli.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",passage", ",run"), encoding="utf-8")
+    check(Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3}))
+    assert "folder: columns of the table of stimuli that are not used: 'run'\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -159,7 +159,7 @@ class BrainSettings(Settings):
     seconds_per_scan: float = _parameter(
         2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
     )
-    lags: list[float] = _parameter(
+    lags: list[NonNegativeFloat] = _parameter(
         [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
     )
     nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(

@@ -66,6 +66,8 @@ def check(study: Study) -> None:
             print(f"{name}: {remark}", flush=True)
     brains = [registry.load_brain(study, name) for name in study.brains]
     for data in brains:
+        for remark in data.remarks:
+            print(f"{data.name}: {remark}", flush=True)
         _check_brain(study, data)
     for name, file in study.vectors.items():
         _check_vectors(name, file, brains)

@@ -11,7 +11,7 @@ from braintune.datasets.brains.table import read_table
 from braintune.neural.folds import make_folds
 
 N = 12
-HEADING = ["sentence", "IFG", "language"]
+HEADING = ["sentence", "IFG", "MFG"]
 
 
 def study(**values):
@@ -44,14 +44,14 @@ class TestWhatIsThere:
         records = rows()
         path = write(own, records)
         data = load_brain(study(), "table")
-        assert (data.participants, data.regions) == (("average",), ("IFG", "language"))
-        assert data.networks == {"IFG": "language", "language": "language"}
+        assert (data.participants, data.regions) == (("average",), ("IFG", "MFG"))
+        assert data.networks == {"IFG": "language", "MFG": "language"}
         assert data.stimuli.sentences[3] == "The 3th lamp, again."
         assert data.stimuli.groups is None and not data.stimuli.contiguous
         values = np.array([record[1:] for record in records])
         expected = (values - values.mean(0)) / values.std(0)
         loaded = data.load("average")
-        np.testing.assert_allclose(np.hstack([loaded["IFG"], loaded["language"]]), expected, atol=1e-6)
+        np.testing.assert_allclose(np.hstack([loaded["IFG"], loaded["MFG"]]), expected, atol=1e-6)
         assert list(registry.data_checksums(study(), "table")) == [path.name]
 
     def test_a_file_for_each_participant(self, own):
@@ -118,10 +118,10 @@ class TestWhatIsThere:
         write(
             own,
             [[n, *r[:2], f" {r[2]} ", ""] for n, r in enumerate(rows(), 3)],
-            ["", " sentence ", "IFG", "language", ""],
+            ["", " sentence ", "IFG", "MFG", ""],
         )
         data = load_brain(study(), "table")
-        assert data.regions == ("IFG", "language") and data.stimuli.sentences[1] == "The 1th lamp, again."
+        assert data.regions == ("IFG", "MFG") and data.stimuli.sentences[1] == "The 1th lamp, again."
         write(own, rows())
         np.testing.assert_array_equal(data.load("average")["IFG"], load_brain(study(), "table").load("average")["IFG"])
 
@@ -146,9 +146,9 @@ class TestRefusals:
             (replaced(3, 0, " The 1th lamp, again. "), HEADING, r"line 5, .*'The 1th .*same as in line 3; average the"),
             (replaced(4, 1, "high"), HEADING, r"line 6, column 'IFG': 'high' is not allowed; a region needs a finite"),
             (replaced(4, 1, "0,5"), HEADING, "line 6, column 'IFG': '0,5' is not allowed; a region needs a finite"),
-            (replaced(0, 2, " "), HEADING, "line 2, column 'language': '' is missing; .*finite number in every row"),
-            (replaced(0, 2, "nan"), HEADING, "line 2, column 'language': 'nan' is not allowed; .*finite number"),
-            (replaced(0, 2, "-inf"), HEADING, "line 2, column 'language': '-inf' is not allowed; .*finite number"),
+            (replaced(0, 2, " "), HEADING, "line 2, column 'MFG': '' is missing; .*finite number in every row"),
+            (replaced(0, 2, "nan"), HEADING, "line 2, column 'MFG': 'nan' is not allowed; .*finite number"),
+            (replaced(0, 2, "-inf"), HEADING, "line 2, column 'MFG': '-inf' is not allowed; .*finite number"),
             ([*rows(), ["More."]], HEADING, r"line 14: 1 fields \('More.'\) for 3 headings; put .* double quotes"),
             ([*rows(), ["a", "b", 1, 2]], HEADING, r"line 14: 4 fields .* for 3 headings; put .* double quotes"),
             ([[3, *r] for r in rows()], ["", *HEADING], "line 1, column 1: the heading is empty, but the column has values"),
@@ -172,7 +172,7 @@ class TestRefusals:
             (rows([*"abcdefghijk", ""]), ["sentence", "passage", *HEADING[1:]], "line 13, column 'passage': '' is missing"),
             (rows([0, 1, 0.5] * 4), ["sentence", "position", *HEADING[1:]], "line 4, column 'position': '0.5' is not .*whole"),
             (rows([-1] * N), ["sentence", "position", *HEADING[1:]], "line 2, column 'position': '-1' is not .*whole"),
-            ([[*r[:2], 4] for r in rows()], HEADING, "column 'language': every value is the same, .*remove the column"),
+            ([[*r[:2], 4] for r in rows()], HEADING, "column 'MFG': every value is the same, .*remove the column"),
         ],
     )  # fmt: skip
     def test_a_faulty_table(self, own, records, heading, message):
@@ -211,7 +211,7 @@ class TestRefusals:
         [
             (replaced(2, 0, "Other."), HEADING, r"P02\.csv, line 4, column 'sentence': 'Other.', but P01\.csv has 'The 2th"),
             (rows()[:-1], HEADING, r"P02\.csv has 11 sentences, and P01\.csv has 12; .*the same sentences"),
-            (rows(), ["sentence", "MFG", "language"], r"P02\.csv, line 1: no column 'IFG', which P01\.csv has; .*same columns"),
+            (rows(), ["sentence", "PostTemp", "MFG"], r"P02\.csv, line 1: no column 'IFG', which P01\.csv has; .*same columns"),
         ],
     )  # fmt: skip
     def test_participants_that_differ(self, own, records, heading, message):

@@ -22,6 +22,11 @@ def alice2016(study: Study) -> BrainData:
     folder = base.data_set_folder(SOURCE)
     texts = {file: folder / file for file in ("regions.txt", "words.csv")}
     parts = base.read_text(texts["regions.txt"]).split()
+    if len(set(parts)) < len(parts) or "language" in parts:
+        raise BraintuneError(
+            f"{texts['regions.txt']} names {' '.join(parts)}; each region has one name, and 'language' is all of them "
+            "together: rename that region"
+        )
     story = read_story(texts["words.csv"])
     files = base.participant_files(folder, "s[0-9]*.npz")
 

@@ -96,7 +96,9 @@ class BrainData:
     texts : mapping of name to Path
         Files that are read for any participant.
     files : mapping of participant to mapping of name to Path
-        Files that are read for one participant.
+        Files that are read for one participant, that of the responses first.
+    remarks : tuple of str
+        What a user should know before a run, such as columns that are not used.
     """
 
     name: str
@@ -109,6 +111,7 @@ class BrainData:
     coordinates: Mapping[str, np.ndarray] | None = None
     texts: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,10 @@ def require_finite(values: np.ndarray, where: str, remedy: str = "make the file 
         raise BraintuneError(f"{where}: {bad} of {values.size} values are NaN or infinite; {remedy}")
 
 
+#: What to do where two participants have the same responses.
+COPIED = "a participant must not count twice: remove one, or write the right responses there"
+#: Codes of missing values are whole numbers from 99.
+SMALLEST_CODE = 99
 #: So many voxels are not all exactly 0 unless the response is missing.
 MANY_VOXELS = 10
 
@@ -179,6 +186,36 @@ def require_rows(values: np.ndarray, where: str, what: str, remedy: str) -> None
             f"{where}: no response in {empty.sum()} of {len(values)} rows ({what} {rows}), where every voxel is NaN, "
             f"infinite or 0; {remedy}"
         )
+
+
+def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
+    """Raise an error for codes of missing values, such as -999.
+
+    A code is a whole number of at least 99 in size that comes back and lies twice as far from the other values of its
+    column as these spread; the others are more than a tenth, and not all whole numbers.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_columns)
+    where, remedy : str
+    """
+    for sign in (1, -1) if len(values) else ():
+        top = values.max(axis=0) if sign > 0 else values.min(axis=0)
+        with np.errstate(all="ignore"):
+            suspects = np.flatnonzero((np.abs(top) >= SMALLEST_CODE) & (top % 1 == 0))
+            suspects = suspects[(values[:, suspects] % 1 != 0).any(axis=0)]  # few, also in data of whole numbers
+            top, columns = sign * top[suspects].astype(np.float64), sign * values[:, suspects].astype(np.float64)
+            coded = columns == top
+            low, high = (np.where(coded, end, columns) for end in (np.inf, -np.inf))
+            low, high = low.min(axis=0), high.max(axis=0)
+            far = (top - high > 2 * (high - low)) & (high > low) & (coded.mean(axis=0) < 0.9)
+        for code in np.unique(top[far]):
+            own = coded & far & (top == code)
+            if (cells := int(own.sum())) > 1:
+                raise BraintuneError(
+                    f"{where}: {cells} of {values.size} values are {sign * code:g}, far from all others: a code of "
+                    f"missing values, in {own.any(axis=0).sum()} of {values.shape[1]} columns; {remedy}"
+                )
 
 
 # --- reading files -----------------------------------------------------------------------------------------------
@@ -210,6 +247,25 @@ def listing(folder: Path) -> str:
     return ", ".join(names[:8]) + ", …" * (len(names) > 8) or "nothing"
 
 
+#: Pattern of what is read → endings of what is often written in its place, and how to change it.
+_UNREAD = {
+    "*.csv": (
+        (".csv.gz", ".csv.zip", ".tsv", ".xlsx", ".xls", ".ods", ".parquet"),
+        "unpack it or save it as CSV in UTF-8 with commas (in pandas: read_csv, read_excel …, then "
+        "to_csv(…, index=False))",
+    ),
+    "*.npz": ((".npy", ".npz.gz", ".pkl", ".h5", ".hdf5"), "save one array a region with numpy.savez(…, IFG=…)"),
+}
+
+
+def require_all_read(folder: Path, pattern: str) -> None:
+    """Raise an error for a file that looks like data, but is not read: a participant would be left out."""
+    endings, remedy = _UNREAD.get(pattern, ((), ""))
+    for file in matching_files(folder, "*"):
+        if file.name.lower().endswith(endings):
+            raise BraintuneError(f"{file} is not read, {pattern} is; {remedy}, or move it out of the folder")
+
+
 def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
     """Return participant -> name -> path of the files in a folder that match `pattern`, one for each participant."""
     files: dict[str, dict[str, Path]] = {}
@@ -217,6 +273,7 @@ def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
         if file.stem in files:
             raise BraintuneError(f"{file} and {next(iter(files[file.stem]))} are of the same participant; remove one")
         files[file.stem] = {file.name: file}
+    require_all_read(folder, pattern)
     if not files:
         raise BraintuneError(
             f"no participant in {folder}: no file {pattern!r}; it has {listing(folder)}; `data/README.md` says how to "
@@ -238,10 +295,13 @@ def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what:
         with np.load(path, allow_pickle=False) as arrays:
             return read(arrays)
     except Exception as error:  # a damaged file may fail in zipfile, in a decompressor, in NumPy or in its parser
-        raise BraintuneError(
-            f"{path} is not a readable .npz file{what} ({error}); `data/README.md` says how to make it; write it with "
-            "numpy.savez"
-        ) from None
+        remedy = "`data/README.md` says how to make it; write it with numpy.savez"
+        if "Object arrays" in str(error):  # otherwise allow_pickle would be the advice
+            remedy = (
+                "it holds Python objects, such as lists of different lengths or numbers beside text or None: save one "
+                "array of numbers a region, with numpy.savez(…, IFG=numpy.array(rows, dtype='float32'))"
+            )
+        raise BraintuneError(f"{path} is not a readable .npz file{what} ({error}); {remedy}") from None
 
 
 def read_keys(path: Path) -> tuple[str, ...]:

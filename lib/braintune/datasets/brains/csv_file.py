@@ -14,6 +14,13 @@ from braintune.core.base import BraintuneError
 
 #: What programs write for a missing name, in lower case.
 MISSING = ("", "n/a", "#n/a", "na", "nan")
+#: First bytes of files that are no text → what they are.
+_NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or another packed file",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"\x1f\x8b": "a packed file (gzip)",
+    b"PAR1": "a Parquet file",
+}
 #: White space and marks without width, at the edges of a text.
 _EDGES = r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$"
 
@@ -79,6 +86,9 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
         content = path.read_bytes()
     except OSError as error:
         raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+    for start, fault in _NO_TEXT.items():
+        if content.startswith(start):
+            raise BraintuneError(f"{path} is {fault}, not text; save the table as CSV in UTF-8, with commas")
     try:
         text = content.decode("utf-8-sig")
         bad = content.find(b"\0")  # every second byte of UTF-16
@@ -89,6 +99,7 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
         raise BraintuneError(
             f"{path}, line {line}: byte {content[bad : bad + 1]!r} is no text in UTF-8; save the table as CSV in UTF-8"
         )
+    _require_commas(path, re.split(r"[\r\n]", text, maxsplit=1)[0].strip())
     reader, records, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
     try:
         for fields in reader:
@@ -100,6 +111,21 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
             f"{path}, line {line}: {error}; close every double quote, and write one inside a field twice"
         ) from None
     return records
+
+
+def _require_commas(path: Path, first: str) -> None:
+    """Raise an error for another separator in the first line, or for one that Excel names there."""
+    if first.lower().startswith("sep=") and len(first) <= 6:
+        raise BraintuneError(
+            f"{path}, line 1: {first!r} is for Excel alone; remove this line, and separate columns by commas"
+        )
+    mark = next((mark for mark in "\t;|" if mark in first and "," not in first), "")
+    if mark:
+        raise BraintuneError(
+            f"{path}, line 1: columns are separated by {mark!r}; separate them by commas, and write numbers with a "
+            f"decimal point; in pandas: read_csv({path.name!r}, sep={mark!r}, decimal=',').to_csv({path.name!r}, "
+            "index=False) (without decimal=',' where numbers have a point already)"
+        )
 
 
 def _check_heading(path: Path, heading: list[str], known: Sequence[str]) -> None:

@@ -12,7 +12,15 @@ from braintune.core.study import Study
 from braintune.datasets.brains import base, nifti, story
 from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
 from braintune.datasets.brains.csv_file import read_csv
-from braintune.datasets.brains.stimulus_table import GROUPS, check_columns, make_stimuli
+from braintune.datasets.brains.stimulus_table import (
+    GROUPS,
+    check_columns,
+    make_stimuli,
+    require_region_names,
+    unused_columns,
+)
+
+COLUMNS = ("sentence", "stimulus", *GROUPS, "position")
 
 
 class Responses(NamedTuple):
@@ -43,21 +51,11 @@ def own_study(study: Study) -> BrainData:
     table = _table(folder)
     timed = story.read_story(table) if table.name == "words.csv" else None
     responses = _responses(folder, bool(timed))
-    first = next(iter(responses.files))
-    regions = responses.regions_of(first)
-    if not regions:
-        raise BraintuneError(f"{next(iter(responses.files[first].values()))} holds no array; write one array a region")
+    regions = _regions(study, responses)
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        wanted = [region for region in regions if study.regions is None or region in study.regions]
-        present = responses.regions_of(participant)
         path = next(iter(responses.files[participant].values()))
-        if absent := [region for region in wanted if region not in present]:
-            raise BraintuneError(
-                f"{path} has no region {absent[0]!r}, which participant {first} has; it has {', '.join(present)}; "
-                "leave one of the two out (`regions`, `participants`)"
-            )
-        found = responses.read(participant, wanted)
+        found = responses.read(participant, [r for r in regions if study.regions is None or r in study.regions])
         if timed is None:
             return found
         for region, scans in found.items():
@@ -76,7 +74,33 @@ def own_study(study: Study) -> BrainData:
         coordinates=responses.coordinates,
         texts={table.name: table},
         files=responses.files,
+        remarks=() if timed else unused_columns(read_csv(table, ["sentence"], COLUMNS), COLUMNS),
     )
+
+
+def _regions(study: Study, responses: Responses) -> tuple[str, ...]:
+    """Return the regions of the participants; each must have all of those that the study names, or of all."""
+    people = [who for who in responses.files if study.participants is None or who in study.participants]
+    present = {who: responses.regions_of(who) for who in people or responses.files}
+    path_of = {who: next(iter(responses.files[who].values())) for who in present}
+    regions = tuple(dict.fromkeys(region for own in present.values() for region in own))
+    for who in present:
+        if not present[who]:
+            raise BraintuneError(f"{path_of[who]} holds no array; write one array a region")
+    if study.regions is None:
+        require_region_names(str(next(iter(path_of.values())).parent), "array or mask", regions)
+    for region in regions:
+        lacking = [who for who, own in present.items() if region not in own]
+        if lacking and (study.regions is None or region in study.regions):
+            has = next(who for who, own in present.items() if region in own)
+            common = [r for r in regions if all(r in own for own in present.values())]
+            raise BraintuneError(
+                f"{path_of[lacking[0]]} has no region {region!r}, which participant {has} has (without it: "
+                f"{', '.join(lacking[:8])}{', …' * (len(lacking) > 8)}); all participants have "
+                f"{', '.join(common) or 'none'}: name regions or participants for which all is there (`regions`, "
+                "`participants`)"
+            )
+    return regions
 
 
 def _table(folder: Path) -> Path:
@@ -84,8 +108,9 @@ def _table(folder: Path) -> Path:
     present = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
     if len(present) != 1:
         raise BraintuneError(
-            f"{folder} holds {'both' if present else 'neither'} stimuli.csv and words.csv; one is needed: "
-            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided"
+            f"{folder} holds {'both' if present else 'neither'} stimuli.csv and words.csv; one is needed, as text: "
+            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided; it "
+            f"has {base.listing(folder)}"
         )
     return present[0]
 
@@ -104,13 +129,15 @@ def stimuli_of(path: Path) -> Stimuli:
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
           its order: the grouped design takes contiguous blocks.
 
+        Others are not used (:func:`braintune.datasets.brains.stimulus_table.unused_columns` names them).
+
     Raises
     ------
     BraintuneError
         As :func:`braintune.datasets.brains.csv_file.read_csv`, and as the functions of
         :mod:`braintune.datasets.brains.stimulus_table`; for fewer than two stimuli.
     """
-    table = check_columns(path, read_csv(path, ["sentence"], ["stimulus", *GROUPS, "position"]))
+    table = check_columns(path, read_csv(path, ["sentence"], COLUMNS))
     stimuli = make_stimuli(path, table, table["sentence"])
     if len(stimuli.names) < 2:
         raise BraintuneError(f"{path} lists {len(stimuli.names)} stimuli; at least two are needed")
@@ -132,10 +159,11 @@ def _responses(folder: Path, timed: bool) -> Responses:
     if betas and timed:
         raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
     if not (arrays or betas):
+        inside = " (folders in it are not read)" * any(path.is_dir() for path in folder.iterdir())
         raise BraintuneError(
             f"no participant in {folder}: neither <participant>.npz nor <participant>_beta.nii.gz; it has "
-            f"{base.listing(folder)}; the page *How do I add something of my own?* (book/extend.md) says how to "
-            "make them"
+            f"{base.listing(folder)}{inside}; the page *How do I add something of my own?* (book/extend.md) says how "
+            "to make them"
         )
     return _images(folder, betas, masks) if betas else _arrays(folder)
 

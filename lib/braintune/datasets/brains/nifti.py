@@ -80,9 +80,16 @@ def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path
         place[key] = file
     series = [file for file in others if "bold" in file.name.lower()]
     for file in series or others:
-        first = "a time series must first become one volume a stimulus (e.g. with GLMsingle or nilearn.glm); "
+        first = ""
+        if series:
+            first = "a time series must first become one volume a stimulus (e.g. with GLMsingle or nilearn.glm); "
+        elif len(others) > 1:
+            first = (
+                f"if these {len(others)} images are one map a trial, join those of a participant, in the order of "
+                "stimuli.csv: nilearn.image.concat_imgs(files).to_filename('P01_beta.nii.gz'); "
+            )
         raise BraintuneError(
-            f"{file} is not read: {first if series else ''}responses are named <participant>_beta.nii.gz (one file, a "
+            f"{file} is not read: {first}responses are named <participant>_beta.nii.gz (one file, a "
             "volume a stimulus), masks mask-<region>.nii.gz (of all participants) or "
             "<participant>_mask-<region>.nii.gz; rename it, or move it out of the folder"
         )

@@ -2,8 +2,11 @@
 
 import re
 import warnings
+import zipfile
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -58,9 +61,9 @@ def load_brain(study: Study, name: str) -> BrainData:
     ------
     BraintuneError
         For an unknown data set, missing data, a participant whose name cannot be a file name, several files of one
-        participant, a participant or region that it does not hold, and nuisance regressors that are unknown or too
-        many. Loading a participant raises it for a corrupt file, a wrong number of stimuli, and responses that are
-        missing, not finite or all constant.
+        participant, two participants with the same responses, a participant or region that it does not hold, and
+        nuisance regressors that are unknown or too many. Loading a participant raises it for a corrupt file, a wrong
+        number of stimuli, and responses that are missing, coded as missing (-999), not finite or all constant.
     """
     if study.regions is not None:
         members = [member for region in study.regions for member in REGION_SETS.get(region, (region,))]
@@ -75,6 +78,7 @@ def load_brain(study: Study, name: str) -> BrainData:
     participants = _chosen(study, data, "participants")
     _require_distinct_people(name, participants)
     regions = _chosen(study, data, "regions")
+    _require_different_responses(data, participants, regions)
     stimuli = replace(data.stimuli, nuisance=_nuisance(study, data))
     chosen = replace(data, participants=participants, regions=regions, stimuli=stimuli)
     return replace(chosen, load=partial(_load, chosen, study.non_finite))
@@ -134,20 +138,51 @@ def _chosen(study: Study, data: BrainData, kind: str) -> tuple[str, ...]:
 #: What follows the participant in the name of a file of one session or run.
 _SESSION = re.compile(r"[ _.-](?:ses|sess|session|run|visit|day)[ _.-]?\d.*$", re.IGNORECASE)
 _BIDS = re.compile(r"(sub-[A-Za-z0-9]+)_.*", re.IGNORECASE)
+_SIDE = re.compile(
+    r"^(?:lh|rh)[ _.-]|[ _.-](?:hemi[ _.-]?)?(?:l|r|lh|rh|left|right)(?:[ _.-]hemi\w*)?(?=[ _.-]|$)", re.I
+)
 
 
 def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
     """Raise an error for two files of one participant: tests over participants would count the person twice."""
     people: dict[str, str] = {}
     for participant in participants:
-        person = _BIDS.sub(r"\1", _SESSION.sub("", participant)).casefold()
+        person = _BIDS.sub(r"\1", _SESSION.sub("", _SIDE.sub("", participant))).casefold()
+        person = re.sub(r"\d+", lambda digits: str(int(digits[0])), person)  # sub-1 is sub-01
         if person in people:
+            sides = all(_SIDE.search(who) for who in (people[person], participant))
+            how = "with the voxels of both hemispheres side by side" if sides else "e.g. averaged over sessions"
+            if "trial" in participant.lower():
+                how = "with the trials in the order of stimuli.csv (images: nilearn.image.concat_imgs)"
             raise BraintuneError(
                 f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, and "
-                "would count as two; put the responses of a participant into one file, e.g. averaged over sessions, or "
+                f"would count as two; put the responses of a participant into one file, {how}, or "
                 "name one file of each in `participants`; rename the files of different people"
             )
         people[person] = participant
+
+
+def _require_different_responses(data: BrainData, participants: tuple[str, ...], regions: tuple[str, ...]) -> None:
+    """Raise an error if files of two participants hold the same responses."""
+    paths = [next(iter(data.files.get(participant, {}).values()), None) for participant in participants]
+    sizes = [path.stat().st_size for path in paths if path]
+    seen: dict[Hashable, Path] = {}
+    for path in filter(None, paths):
+        packed = path.suffix.lower() == ".npz"
+        alone = not packed and sizes.count(path.stat().st_size) == 1  # so that nothing large is read in vain
+        for content in () if alone else _packed(path, regions) if packed else (checksum(path),):
+            if (other := seen.setdefault(content, path)) is not path:
+                raise BraintuneError(f"{path} holds the same responses as {other.name}; {base.COPIED}")
+
+
+def _packed(path: Path, regions: tuple[str, ...]) -> list[Hashable]:
+    """Return what identifies each region in an .npz file: name, sum and size; all arrays if none is named so."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = [(file.filename.removesuffix(".npy"), file.CRC, file.file_size) for file in archive.infolist()]
+    except Exception:  # a damaged file is refused where it is read
+        return []
+    return [array for array in arrays if array[0] in regions] or [frozenset(arrays)]
 
 
 def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
@@ -195,6 +230,9 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
         responses = responses.astype(np.float32, copy=False)
     remedy = "remove these stimuli from the table and from all responses, or leave the participant out (`participants`)"
     base.require_rows(responses, where, "stimulus", remedy)
+    base.require_no_codes(
+        responses, where, "remove these stimuli everywhere, or write NaN there and set non_finite: zero for such voxels"
+    )
     bad = ~np.isfinite(responses).all(axis=0)
     if non_finite == "zero" and bad.any() and not bad.all():  # such voxels carry nothing then
         message = f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used"

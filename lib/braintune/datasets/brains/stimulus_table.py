@@ -15,6 +15,81 @@ GROUPS = ("experiment", "topic", "passage")
 OTHERS = ("sentence", "dereferenced", "stimulus", "position")
 
 
+def _singular(word: str) -> str:
+    return re.sub(r"ies$", "y", word.casefold()).removesuffix("s")
+
+
+def _word_set(words: str) -> frozenset[str]:
+    return frozenset(map(_singular, words.split()))
+
+
+#: Words for a group of sentences that are no heading here; a column of groups that is not read gives wrong folds.
+GROUP_WORDS = _word_set(
+    "paragraph story text document doc article section chapter scene block item category theme genre group"
+)
+#: Words that number things.
+_NUMBER_WORDS = _word_set("n id nr no num number index idx name")
+#: Further words of which the usual names of design, nuisance and description are made; none names a region.
+DESIGN_WORDS = (
+    GROUP_WORDS
+    | _NUMBER_WORDS
+    | _word_set(
+        "run session sess ses trial condition cond order row list split fold source date unnamed level age sex "
+        "participant subject subj sub sentence stimulus stim position word count length len char character letter "
+        "syllable token duration dur onset offset start end time timing tr scan volume vol frequency freq surprisal "
+        "perplexity logprob rt nwords wordcount nchars rating motion confound nuisance regressor mask noise ceiling "
+        "event x y z coord coordinate"
+    )
+)
+#: S1, S2, M1, V1 … are areas of the cortex, and p24 is one too; S01, S3, P12 and sub-1 are participants.
+_PARTICIPANT = re.compile(
+    r"(?i:sub|subj|subject|participant|person|reader|listener|ppt?|vp)[ _.-]?\d+|[SPM][_-]?(?:[3-9]|\d\d+)|[spm]0\d+"
+)
+#: Headings of tables with a row for each sentence and region, or for each sentence and participant.
+_LONG = {
+    "participant": _word_set("participant subject subj sub uid"),
+    "region": _word_set("roi region parcel area network froi"),
+    "value": _word_set("value response bold beta effect effectsize activation estimate"),
+}
+
+
+def _words_of(name: str) -> list[str]:
+    """Return the words of a heading in lower case and without a plural s: n and word for `n_words` and `nWords`."""
+    return [_singular(word) for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
+
+
+def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
+    """Raise an error for a name that is no region's: every column or array that is not named otherwise is a region.
+
+    Not called where `regions` of the profile names those wanted.
+
+    Parameters
+    ----------
+    where : str
+    kind : str
+        What has the name, in the message.
+    names : sequence of str
+    """
+    people = [name for name in names if _PARTICIPANT.fullmatch(name)]
+    design = [name for name in names if (words := _words_of(name)) and DESIGN_WORDS.issuperset(words)]
+    if not (bad := people or design):
+        return
+    good = [name for name in names if name not in (*people, *design)] or list(names)
+    listed = ", ".join(good[:6]) + ", …" * (len(good) > 6)
+    fault = "a participant" if people else "a design or nuisance variable"
+    remedy = "write one file a participant, with its regions" if people else "remove it"
+    raise BraintuneError(
+        f"{where}: {kind} {bad[0]!r} is {fault} by its name, and would be read as a region; {remedy}, or name the "
+        f"regions that are wanted in the profile, such as `regions: [{listed}]`"
+    )
+
+
+def unused_columns(table: pd.DataFrame, used: Sequence[str]) -> tuple[str, ...]:
+    """Return a remark that names the columns of a table that have no meaning, if there are any."""
+    unused = ", ".join(repr(column) for column in table if column not in used)
+    return (f"columns of the table of stimuli that are not used: {unused}",) if unused else ()
+
+
 def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Check the columns with a meaning: sentences as they are, names of groups, positions as whole numbers.
 
@@ -29,14 +104,20 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     ------
     BraintuneError
         For a missing or repeated sentence, a missing name, a name written in two ways, a position that is no whole
-        number from 0, and a heading such as ``passage_id``. A passage may be missing in some rows if there is a
-        ``topic``.
+        number from 0, and a heading such as ``passage_id`` or ``paragraph``. A passage may be missing in some rows if
+        there is a ``topic``.
     """
     table = table.copy()
-    for name in set(table) - {*GROUPS, *OTHERS}:
+    for name in table.columns.difference([*GROUPS, *OTHERS], sort=False):
         if meant := [known for known in (*GROUPS, *OTHERS[1:]) if known in re.split(r"[\W\d_]+", name.casefold())]:
             raise BraintuneError(
                 f"{path}, line 1: heading {name!r} has no meaning; is it {meant[0]!r}? Name it so, or remove the column"
+            )
+        words = [word for word in _words_of(name) if word not in _NUMBER_WORDS]
+        if words and GROUP_WORDS.issuperset(words):
+            raise BraintuneError(
+                f"{path}, line 1: heading {name!r} has no meaning; sentences that belong together are known by "
+                "'passage' or 'topic': rename it to one of these, or remove the column"
             )
     for name in ("sentence", "dereferenced"):
         if name in table:
@@ -45,7 +126,8 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             repeated = column.duplicated() & ("stimulus" not in table)
             if repeated.any():
                 fault = f"is the same as in line {column.eq(column[repeated.idxmax()]).idxmax()}"
-                refuse(path, column, repeated, "average the responses to a repeated sentence, and list it once", fault)
+                remedy = _long_format(table) or "average the responses to a repeated sentence, and list it once"
+                refuse(path, column, repeated, remedy, fault)
     for name in ("stimulus", *GROUPS):
         if name in table:
             table[name] = labels(path, table[name], optional=name == "passage" and "topic" in table)
@@ -53,6 +135,28 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         remedy = "write whole numbers from 0, or leave the column out"
         table["position"] = numbers(path, table["position"], remedy, whole=True)
     return table
+
+
+def _long_format(table: pd.DataFrame) -> str:
+    """Return how to write one row a sentence, in pandas, of a table in long format; empty if it is none."""
+    columns: dict[str, str] = {}
+    for name in table:
+        for role, words in _LONG.items():
+            if len(_words_of(name)) <= 2 and not words.isdisjoint(_words_of(name)):
+                columns.setdefault(role, name)
+    if {"region", "value"} <= set(columns):
+        index = [name for name in (*GROUPS, *OTHERS) if name in table]
+        pivot = f"index={index}, columns={columns['region']!r}, values={columns['value']!r}, sort=False"
+        change = f".pivot_table({pivot}).reset_index()"
+    elif "participant" in columns:
+        change = f".drop(columns={columns['participant']!r})"
+    else:
+        return ""
+    line = f"table{change}.to_csv('average.csv', index=False)"
+    if "participant" in columns:
+        each = f"part{change}.to_csv(f'{{who}}.csv', index=False)"
+        line = f"for who, part in table.groupby({columns['participant']!r}): {each}"
+    return f"write one row a sentence and one column a region, for `brains: [table]`, in pandas: {line}"
 
 
 def make_stimuli(path: Path, table: pd.DataFrame, sentences: Sequence[str]) -> Stimuli:

@@ -9,10 +9,12 @@ import pandas as pd
 from braintune.core.base import BraintuneError
 from braintune.core.preprocess import detrend, zscore
 from braintune.core.settings import BrainSettings
-from braintune.datasets.brains.base import Stimuli
+from braintune.datasets.brains.base import Stimuli, require_no_codes
 from braintune.datasets.brains.csv_file import labels, numbers, read_csv, refuse
 
 COLUMNS = ("word", "sentence", "onset_s", "offset_s")
+#: Part of the sentences that may begin, delayed by a lag, after the last scan: the end of a story.
+MOST_LATE = 0.1
 #: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
 
@@ -101,8 +103,9 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     Raises
     ------
     BraintuneError
-        If there are too few scans for the detrending, they end before the last sentence begins, or a sentence begins
-        more than one scan before the first.
+        If there are too few scans for the detrending, they end before the last sentence begins (or before more than a
+        tenth of them, delayed by a lag), a sentence begins more than one scan before the first, or scans hold codes of
+        missing values.
     """
     if study.detrend_order >= len(scans):
         raise BraintuneError(f"detrend_order: {study.detrend_order} must be below the {len(scans)} scans of {where}")
@@ -117,6 +120,13 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
         )
+    for lag in study.lags:
+        if (late := times[:, 0] + lag >= end).mean() > MOST_LATE:
+            raise BraintuneError(
+                f"lags: {lag:g} s after the onset of {late.sum()} of {len(times)} sentences the {len(scans)} scans of "
+                f"{where} have ended ({end:g} s); allowed are lags after which scans are there, such as 2 … 8 s"
+            )
+    require_no_codes(scans, where, "interpolate such scans")
     clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
     return sentence_responses(clean, times, study.lags, seconds_per_scan)
 

@@ -1,5 +1,6 @@
 """Region averages: a CSV file with a row a sentence and a column a region, the simplest form of a study."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from braintune.core.study import Study
 from braintune.datasets.brains import base
 from braintune.datasets.brains.base import BrainData, BrainSource
 from braintune.datasets.brains.csv_file import numbers, read_csv
-from braintune.datasets.brains.stimulus_table import check_columns, make_stimuli
+from braintune.datasets.brains.stimulus_table import check_columns, make_stimuli, require_region_names
 
-#: Columns with a meaning; every other column is a region.
+#: Columns with a meaning; every other column is a region, unless `regions` names others.
 MEANINGS = ("sentence", "dereferenced", "experiment", "topic", "passage", "position")
 #: Networks that are no part of the language network; any other region is one.
 OTHER_NETWORKS = ("DMN", "task-positive", "visual", "whole-brain")
+#: All regions of the language network together, where this module makes a region of them.
+NETWORK = "language"
 MIN_ROWS = 10
 
 
@@ -45,45 +48,53 @@ def tuckute2024_average(study: Study) -> BrainData:
     .. [1] Tuckute et al. (2024). Driving and suppressing the human language network using large language models.
        Nature Human Behaviour 8, 544-561.
     """
-    return _averages(study, TUCKUTE, {"average": base.data_set_folder(TUCKUTE) / "sentences.csv"})
+    return _averages(study, TUCKUTE, {"average": base.data_set_folder(TUCKUTE) / "sentences.csv"}, network=True)
 
 
 def own_table(study: Study) -> BrainData:
     """Read every CSV file of the folder `study.own_study`, one for an average or one for each participant."""
     files = base.participant_files(base.data_set_folder(OWN, study.own_study), "*.csv")
-    return _averages(study, OWN, {who: next(iter(own.values())) for who, own in files.items()})
+    paths = {who: next(iter(own.values())) for who, own in files.items()}
+    return _averages(study, OWN, paths, None if study.regions is None else tuple(study.regions))
 
 
-def _averages(study: Study, source: BrainSource, paths: dict[str, Path]) -> BrainData:
-    """Return the brain data of one table for each participant.
+def _averages(
+    study: Study,
+    source: BrainSource,
+    paths: dict[str, Path],
+    wanted: tuple[str, ...] | None = None,
+    network: bool = False,
+) -> BrainData:
+    """Return the brain data of one table for each participant; `wanted` and `network` as in :func:`_parts`.
 
     Every region is z-scored over the sentences, within each `experiment` where that column exists.
 
     Raises
     ------
     BraintuneError
-        If a table is not as :func:`read_table` says, two tables differ in sentences or columns, or a region is constant
-        within an experiment.
+        If a table is not as :func:`read_table` says, two tables differ in sentences or columns or have the same
+        numbers, a region is constant within an experiment, or ``language`` is a column beside its regions.
     """
     first, *others = paths
-    table = _kept(paths[first])
+    table = _kept(paths[first], wanted)
     for other in others:
-        _require_same(paths[first], table, paths[other], _kept(paths[other]))
-    regions = [column for column in table if column not in MEANINGS]
-    parts = [region for region in regions if region not in (*OTHER_NETWORKS, "language")]
+        _require_same(paths[first], table, paths[other], _kept(paths[other], wanted), wanted)
+    columns = [column for column in table if column not in MEANINGS]
+    parts = _parts(paths[first], columns, wanted, network)
+    read = [column for column in columns if wanted is None or column in wanted]
+    _require_different(paths, read, wanted)
 
     def load(participant: str) -> dict[str, np.ndarray]:
-        responses = _standardised(paths[participant], regions)
-        found = {region: responses[:, i : i + 1] for i, region in enumerate(regions)}
-        if "language" in regions and len(parts) > 1:  # the network: all of its regions together
-            found["language"] = np.hstack([found[part] for part in parts])
-        return found
+        responses = _standardised(paths[participant], _kept(paths[participant], wanted), read)
+        found = {region: responses[:, i : i + 1] for i, region in enumerate(read)}
+        return found | ({NETWORK: np.hstack([found[part] for part in parts])} if parts else {})
 
+    regions = tuple(dict.fromkeys([*columns, *([NETWORK] if parts else [])]))
     return BrainData(
         name=source.name,
         participants=tuple(paths),
-        regions=tuple(regions),
-        networks={region: region if region in OTHER_NETWORKS else "language" for region in regions},
+        regions=regions,
+        networks={region: region if region in OTHER_NETWORKS else NETWORK for region in regions},
         stimuli=make_stimuli(paths[first], table, table[_wording(study, table)]),
         simulated=False,
         load=load,
@@ -91,13 +102,44 @@ def _averages(study: Study, source: BrainSource, paths: dict[str, Path]) -> Brai
     )
 
 
+def _parts(path: Path, columns: list[str], wanted: tuple[str, ...] | None, network: bool) -> list[str]:
+    """Return the columns that are ``language`` together; none where it is a column, or not asked for.
+
+    Parameters
+    ----------
+    path : Path
+    columns : list of str
+        The table's columns of responses.
+    wanted : tuple of str, or None
+        The regions that a profile names; None reads all.
+    network : bool
+        The published column of this name is replaced, as `data/README.md` says.
+
+    Raises
+    ------
+    BraintuneError
+        If there is a column ``language`` beside its regions, and `wanted` does not choose.
+    """
+    parts = [column for column in columns if column not in (*OTHER_NETWORKS, NETWORK)]
+    if network:
+        return parts
+    if wanted is None and parts and NETWORK in columns:
+        named = ", ".join(parts)
+        raise BraintuneError(
+            f"{path}, line 1: column {NETWORK!r} beside {named} may mean its numbers, or these regions together; name "
+            f"the regions in the profile: `regions: [{NETWORK}, {named}]` takes its numbers as they are, and makes it "
+            "of the other regions named if the column is renamed or removed"
+        )
+    parts = [part for part in parts if part in (wanted or ())]
+    return parts if len(parts) > 1 and NETWORK in (wanted or ()) and NETWORK not in columns else []
+
+
 def _wording(study: Study, table: pd.DataFrame) -> str:
     return "dereferenced" if study.wording == "dereferenced" and "dereferenced" in table else "sentence"
 
 
-def _standardised(path: Path, regions: list[str]) -> np.ndarray:
+def _standardised(path: Path, table: pd.DataFrame, regions: list[str]) -> np.ndarray:
     """Return the regions of a table, each z-scored within every experiment: array of shape (n_sentences, n_regions)."""
-    table = _kept(path)
     experiments = table["experiment"].to_numpy() if "experiment" in table else np.zeros(len(table))
     responses = table[regions].to_numpy(dtype=np.float64, copy=True)
     for experiment in np.unique(experiments):
@@ -114,10 +156,12 @@ def _standardised(path: Path, regions: list[str]) -> np.ndarray:
     return responses
 
 
-def _require_same(path: Path, table: pd.DataFrame, other_path: Path, other: pd.DataFrame) -> None:
+def _require_same(
+    path: Path, table: pd.DataFrame, other_path: Path, other: pd.DataFrame, wanted: tuple[str, ...] | None
+) -> None:
     """Raise an error if two participants' tables differ in columns or in what is known of the sentences."""
     remedy = "all participants need the same columns, and the same sentences in the same order"
-    if differing := sorted(set(table) ^ set(other)):
+    if differing := sorted(c for c in set(table) ^ set(other) if wanted is None or c in (*MEANINGS, *wanted)):
         has, lacks = (path, other_path) if differing[0] in table else (other_path, path)
         raise BraintuneError(f"{lacks}, line 1: no column {differing[0]!r}, which {has.name} has; {remedy}")
     if len(table) != len(other):
@@ -131,24 +175,34 @@ def _require_same(path: Path, table: pd.DataFrame, other_path: Path, other: pd.D
             )
 
 
+def _require_different(paths: dict[str, Path], regions: list[str], wanted: tuple[str, ...] | None) -> None:
+    """Raise an error if two participants have the same numbers in a region."""
+    seen: dict[tuple[str, bytes], Path] = {}
+    for path in paths.values():
+        for region in regions:
+            other = seen.setdefault((region, _kept(path, wanted)[region].to_numpy().tobytes()), path)
+            if other is not path:
+                raise BraintuneError(f"{path}, column {region!r}: the same numbers as in {other.name}; {base.COPIED}")
+
+
 # --- reading a table ---------------------------------------------------------------------------------------------
 
 
-def _kept(path: Path) -> pd.DataFrame:
+def _kept(path: Path, wanted: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Return a table, read once for each state of its file."""
     try:
         state = path.stat()
     except OSError as error:
         raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
-    return _read_once(path, state.st_size, state.st_mtime_ns)
+    return _read_once(path, wanted, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _read_once(path: Path, *state: int) -> pd.DataFrame:
-    return read_table(path)
+def _read_once(path: Path, wanted: tuple[str, ...] | None, *state: int) -> pd.DataFrame:
+    return read_table(path, wanted)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, wanted: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a table of region averages.
 
     Parameters
@@ -165,20 +219,23 @@ def read_table(path: Path) -> pd.DataFrame:
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
           its order (positions rise from row to row), and the grouped folds take contiguous blocks.
 
-        Every other column is a region, with a number in every row. A column ``language`` beside several regions of the
-        language network makes them that network, decoded from all of them together; its own numbers are not used then.
+        Every other column is a region, with a number in every row. Where a name is plainly none, such as ``run`` or
+        ``S01``, the regions must be named in the profile.
+    wanted : sequence of str, or None
+        The regions that the profile names; other columns are not read then.
 
     Returns
     -------
     DataFrame
-        A row a sentence, with its line in the file as index; regions are float64.
+        A row a sentence, with its line in the file as index; regions that are read are float64.
 
     Raises
     ------
     BraintuneError
         As :func:`braintune.datasets.brains.csv_file.read_csv` and
-        :func:`braintune.datasets.brains.stimulus_table.check_columns`; for an index column, no region, values that are
-        missing or no finite numbers, and fewer than ten rows.
+        :func:`braintune.datasets.brains.stimulus_table.check_columns`; for an index column, no region, a region whose
+        name is that of something else, values that are missing, codes of missing values or no finite numbers, and fewer
+        than ten rows.
     """
     table = read_csv(path, ["sentence"], [*MEANINGS, "language"])
     regions = [column for column in table if column not in MEANINGS]
@@ -187,7 +244,8 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path}, line 1: column 'stimulus' is not read here, where a row is a stimulus; average the responses to "
             "repeated sentences and remove the column, or bring the responses as arrays (`brains: [folder]`)"
         )
-    _require_no_index(path, table)
+    read = [region for region in regions if wanted is None or region in wanted]
+    _require_no_index(path, table[read])
     if not regions:
         raise BraintuneError(
             f"{path}, line 1: no region; beside {', '.join(table)} it needs a column of responses for each region, "
@@ -196,18 +254,24 @@ def read_table(path: Path) -> pd.DataFrame:
     if len(table) < MIN_ROWS:
         raise BraintuneError(f"{path}: {len(table)} sentences; at least {MIN_ROWS} are needed to decode them in folds")
     table = check_columns(path, table)
+    if wanted is None:
+        require_region_names(f"{path}, line 1", "column", regions)
     remedy = (
-        f"a region needs a finite number in every row; what is no region is named {', '.join(MEANINGS)}, or removed"
+        "a region needs a finite number in every row, with a decimal point: remove the rows of sentences without a "
+        f"response, for every participant; what is no region is named {', '.join(MEANINGS)}, or removed, or left out "
+        "by naming the others in the profile (`regions`)"
     )
-    for region in regions:
+    for region in read:
         table[region] = numbers(path, table[region], remedy)
+        where = f"{path}, column {region!r}"
+        base.require_no_codes(table[[region]].to_numpy(), where, "remove these rows, for every participant")
     return table
 
 
 def _require_no_index(path: Path, table: pd.DataFrame) -> None:
     """Raise an error if a column numbers the rows: it would be read as a region."""
     rows = [str(row) for row in range(len(table) + 1)]
-    for name in table.columns.difference(MEANINGS) if len(table) else ():
+    for name in table if len(table) else ():
         if list(table[name]) in (rows[:-1], rows[1:]):
             raise BraintuneError(
                 f"{path}, line 1: column {name!r} is an index and no region; remove it (in pandas: "
