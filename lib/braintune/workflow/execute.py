@@ -181,7 +181,7 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
 
 def _given(profile: str, job: Job, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a notebook: the profile, those of the job, and `save` where it is declared."""
-    path = profile_path(profile).resolve()
+    path = profile_path(profile)
     named = path.stem if path.parent == PROFILES else os.path.relpath(path, base.REPOSITORY)
     given = {"profile": named, **dict(job.parameters)} | ({"save": True} if "save" in declared else {})
     if unknown := [name for name in given if name not in declared]:
