@@ -4,6 +4,8 @@ A message names the key or the file, the value, and what is allowed or what to d
 are in `test_pereira.py` and `test_matlab.py`, those of the hub's data sets in `test_hub.py`.
 """
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from braintune.datasets.brains import registry
 from braintune.models import backbones
 from braintune.workflow import execute
 from braintune.workflow import run as runner
+from braintune.workflow.jobs import make_job
 from braintune.workflow.run import run_chain
 
 
@@ -189,6 +192,26 @@ def test_results_that_cannot_be_written(tmp_path, runs):
     profile.write_text(f"runs: {runs}\n", encoding="utf-8")
     message = message_of(run_chain, str(profile))
     holds(message, f"cannot write to {re.escape(runs)}/mine: ", "make room or give rights there, or .* with `runs`")
+
+
+def test_a_notebook_that_cannot_be_saved(tmp_path, monkeypatch):
+    """Papermill saves it after each cell; nothing of the job remains that would be taken for a result."""
+    import papermill
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    profile = tmp_path / "mine.yml"
+    profile.write_text(f"runs: {tmp_path}\n", encoding="utf-8")
+    message = message_of(execute.execute, str(profile), make_job("figures"))
+    holds(
+        message,
+        f"figures: cannot write {re.escape(str(tmp_path))}/mine/notebooks/figures.failed",
+        "No space",
+        "make room",
+    )
+    assert not list(tmp_path.rglob("*.ipynb"))
 
 
 def test_a_full_disk_leaves_earlier_results_intact(tmp_path):

@@ -42,7 +42,7 @@ def data_folder() -> Path:
         If the variable holds a relative path: notebooks and jobs run in different folders.
     """
     named = os.environ.get("BRAINTUNE_DATA") or str(REPOSITORY / "data" / "raw")
-    folder = Path(os.path.expanduser(named))
+    folder = Path(os.path.expanduser(named))  # noqa: PTH111 (it leaves a home of nobody)
     if not folder.is_absolute():
         raise BraintuneError(
             f"BRAINTUNE_DATA: {named!r} must be an absolute path, since notebooks and jobs run in different folders; "

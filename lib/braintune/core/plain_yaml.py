@@ -7,22 +7,24 @@ a parameter needs a number, ``010`` is then ten.
 
 import re
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
+_WHOLE = r"(0|[1-9][0-9]*)"
+_POWER = r"[eE][-+]?[0-9]+"
 _PATTERNS = {
     "bool": r"true|True|TRUE|false|False|FALSE",
     "null": r"~|null|Null|NULL|",
-    "int": r"[-+]?(0|[1-9][0-9]*)",
-    "float": r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+))|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-}  # fmt: skip
+    "int": rf"[-+]?{_WHOLE}",
+    "float": rf"[-+]?(({_WHOLE}\.[0-9]*|\.[0-9]+)({_POWER})?|{_WHOLE}{_POWER}|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+}
 
 
 class _Loader(yaml.SafeLoader):
     """Safe loader with the resolvers of YAML 1.2 that refuses a key which is given twice."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines = defaultdict(list)

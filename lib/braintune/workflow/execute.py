@@ -170,6 +170,11 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
             f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
+    except OSError as error:  # papermill cannot save the notebook
+        raise BraintuneError(
+            f"{job.label}: cannot write {failed}: {error.strerror or error}; make room or give rights there, then run "
+            "the same command"
+        ) from None
     except RuntimeError as error:
         if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
             raise

@@ -110,7 +110,7 @@ def _locked(study: Study) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            if os.listdir(study.folder) == [LOCK]:
+            if [path.name for path in study.folder.iterdir()] == [LOCK]:
                 (study.folder / LOCK).unlink()
             os.close(lock)
         for folder in made:
