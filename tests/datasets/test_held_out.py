@@ -2,7 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -19,6 +19,7 @@ def folds_of_sklearn(labels, groups, n_folds, seed):
     return found
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2**31 - 1), st.integers(2, 10), st.integers(1, 7), st.integers(12, 80), st.floats(0.05, 2.0)
 )  # fmt: skip
