@@ -7,7 +7,7 @@ a parameter needs a number, ``010`` is then ten.
 
 import re
 from collections import defaultdict
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -24,7 +24,7 @@ _PATTERNS = {
 class _Loader(yaml.SafeLoader):
     """Safe loader with the resolvers of YAML 1.2 that refuses a key which is given twice."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines = defaultdict(list)
