@@ -45,13 +45,12 @@ def load_yaml(text: str) -> Any:
 
     Raises
     ------
-    yaml.YAMLError, ValueError
+    ValueError
         If it is not valid YAML, or a mapping has a key twice.
     RecursionError
         If its brackets are too deep.
     """
-    loader = _Loader(text)
     try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
+        return _Loader(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None

@@ -240,7 +240,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # a key that is given twice, or bytes that are no UTF-8
+    except ValueError as error:  # also bytes that are no UTF-8
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
