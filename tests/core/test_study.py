@@ -1,3 +1,4 @@
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
-from braintune.core.study import PROFILES, Study, is_engine
+from braintune.core.study import PLAN, PROFILES, Study, is_engine
 
 NAMES = sorted(path for path in PROFILES.glob("*.yml") if not is_engine(path))
 
@@ -54,7 +55,18 @@ def test_every_parameter_says_what_it_means():
         ({"profile": "../elsewhere"}, "profile: .*pattern .*'../elsewhere'"),
         ({"profile": "models"}, "profile: 'models' is the folder of tuned models .* choose another name"),
         ({"margin": float("nan")}, "margin: .*finite.*nan"),
-        ({"plugins": "mine.py"}, "plugins: .*list; got 'mine.py'"),
+        ({"plugins": "mine.py"}, r"plugins: a list .* as in plugins: \[mine.py\]; got 'mine.py'"),
+        ({"method": ["fine-tuned"]}, "unknown parameter 'method'; known: methods, "),
+        ({"seed": 1}, "unknown parameter 'seed'; known: seeds, "),
+        ({"seeds": 1}, r"seeds: a list is needed, as in seeds: \[0\]; got 1"),
+        ({"brains": "simulated"}, r"brains: a list is needed, as in brains: \[simulated\]; got 'simulated'"),
+        ({"tasks": "all"}, r"tasks: a list is needed, as in tasks: \[chunking, ner, .*emotion\]; got 'all'"),
+        ({"learning_rates": 1e-4}, r"learning_rates: a mapping .*: {fine-tuned: \[0.0001\], .*; got 0.0001"),
+        ({"learning_rates": {"lora": 1e-4}}, r"learning_rates.lora: a list .* lora: \[0.0001\]; got 0.0001"),
+        ({"vectors": "glove.npz"}, "vectors: a mapping is needed, as in vectors: {name: glove.npz}; got 'glove.npz'"),
+        ({"seeds": [True]}, r"seeds: true and false are no value .*; got \[True\]"),
+        ({"signal": {"language": False}}, "signal: true and false are no value .*False"),
+        ({"layer": True}, "layer: true and false are no value .* write a number.*; got True"),
     ],
     ids=str,
 )
@@ -124,6 +136,60 @@ class TestLoad:
             Study.load(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("seeds: [010, 07]", {"seeds": [10, 7]}),
+        ("participants: [07, no, 1:30]", {"participants": ["07", "no", "1:30"]}),
+        ("learning_rates: {fine-tuned: [1e-4, 2E-5], prompt-tuned: [1, .5]}",
+         {"learning_rates": {"fine-tuned": [1e-4, 2e-5], "prompt-tuned": [1.0, 0.5]}}),
+        ("standardise: false\nlags: [+2, -1.5]\nlayer: -2", {"standardise": False, "lags": [2, -1.5], "layer": -2}),
+        ("participants: null\nregions: ~\nown_study: 2001-01-01", {"participants": None, "regions": None, "own_study": "2001-01-01"}),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_they_are_typed(tmp_path, text, values):
+    path = tmp_path / "mine.yml"
+    path.write_text(text, encoding="utf-8")
+    study = Study.load(path)
+    assert {name: getattr(study, name) for name in values} == values
+
+
+class TestTwoFilesWithOneName:
+    """The folder of a run belongs to the profile whose results it holds."""
+
+    @pytest.fixture
+    def profiles(self, tmp_path):
+        """Two files with one name and one folder of runs; that of the first has results."""
+        for folder in ("here", "there"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "mine.yml").write_text(f"runs: {tmp_path / 'runs'}\n", encoding="utf-8")
+        store.write_json(tmp_path / "runs" / "mine" / PLAN, {"profile": "../../here/mine.yml", "stale": []})
+        return tmp_path
+
+    def test_the_second_is_refused_and_both_are_named(self, profiles):
+        first, second = (profiles / folder / "mine.yml" for folder in ("here", "there"))
+        assert Study.load(first).profile == "mine"
+        message = f"mine holds the results of {first}, and {second} has the same name, 'mine'; give .* another `runs`"
+        with pytest.raises(BraintuneError, match=message):
+            Study.load(second)
+        assert Study.load(second, runs=str(profiles / "others")).profile == "mine"
+
+    def test_a_profile_that_was_moved_keeps_its_results(self, profiles):
+        (profiles / "here" / "mine.yml").rename(profiles / "there" / "mine.yml")
+        assert Study.load(profiles / "there" / "mine.yml").profile == "mine"
+
+    def test_folders_that_were_copied_together_know_each_other(self, profiles, tmp_path_factory):
+        copy = shutil.copytree(profiles, tmp_path_factory.mktemp("elsewhere") / "copy")
+        profile = copy / "here" / "mine.yml"
+        profile.write_text(f"runs: {copy / 'runs'}\n", encoding="utf-8")
+        assert Study.load(profile).folder == copy / "runs" / "mine"
+
+    @pytest.mark.parametrize("content", ["[]", "{", '{"profile": 1}', "{}"])
+    def test_a_damaged_plan_names_nobody(self, profiles, content):
+        (profiles / "runs" / "mine" / PLAN).write_text(content, encoding="utf-8")
+        assert Study.load(profiles / "there" / "mine.yml").profile == "mine"
+
+
 def test_a_study_is_frozen():
     with pytest.raises(Exception, match="frozen"):
         Study().n_folds = 3
@@ -172,8 +238,12 @@ class TestFiles:
 def test_the_data_folder_is_named_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     assert base.data_folder() == tmp_path
-    monkeypatch.setenv("BRAINTUNE_DATA", "../elsewhere")
     monkeypatch.chdir(tmp_path)
-    assert base.data_folder() == base.REPOSITORY.parent / "elsewhere"
+    for relative in ("../elsewhere", "data", "~nobody-here/data"):
+        monkeypatch.setenv("BRAINTUNE_DATA", relative)
+        with pytest.raises(BraintuneError, match=f"BRAINTUNE_DATA: '{relative}' must be an absolute path.* from here"):
+            base.data_folder()
+    monkeypatch.setenv("BRAINTUNE_DATA", "~/data")
+    assert base.data_folder() == (Path.home() / "data").resolve()
     monkeypatch.delenv("BRAINTUNE_DATA")
     assert base.data_folder() == base.REPOSITORY / "data" / "raw"

@@ -259,7 +259,7 @@ def main() -> None:
         speed(options, show)
         show("peak memory in GiB, of the other libraries too", peak_memory())
         if options.data and Path(options.data).is_dir():
-            os.environ["BRAINTUNE_DATA"] = options.data
+            os.environ["BRAINTUNE_DATA"] = str(Path(options.data).resolve())
             accuracy(show)
         else:
             print("no folder of real data (--data, BRAINTUNE_DATA): accuracy is left out")

@@ -100,6 +100,16 @@ def test_profile_cores_and_engine_are_passed_on(fresh):
     assert "--cores" not in there and "<host>\n" in there
 
 
+@pytest.mark.parametrize("name", ["a #1 {x}", "it's", 'a "b"', "a$b", "a;b", "`a`", "a,b", "*", "a  b", ""])
+def test_a_name_with_signs_reaches_the_command_as_it_is(fresh, name):
+    parrot(fresh)
+    assert make(fresh, "verify", f"PROFILE={name}") == (0, f"<-m><braintune><verify><{name}>\n")
+    assert make(fresh, "serve", f"PROFILE={name}", f"PORT={name}")[1] == f"<-m><braintune><serve><{name}><{name}>\n"
+    printed = make(fresh, "book", f"PROFILE={name}", f"CORES={'' if '$' in name else name}")[1]
+    assert f"<run><{name}><--cores><{'' if '$' in name else name}>" in printed
+    assert f"<run><quick><--engine><x {name}>" in make(fresh, "book", f"ENGINE=x {name}")[1]
+
+
 @pytest.mark.parametrize(("target", "words"), [("verify", "<verify><quick>"), ("serve", "<serve><quick><8000>")])
 def test_each_target_calls_its_verb(fresh, target, words):
     parrot(fresh)

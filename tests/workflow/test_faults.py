@@ -4,6 +4,8 @@ A message names the key or the file, the value, and what is allowed or what to d
 are in `test_pereira.py` and `test_matlab.py`, those of the hub's data sets in `test_hub.py`.
 """
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from braintune.datasets.brains import registry
 from braintune.models import backbones
 from braintune.workflow import execute
 from braintune.workflow import run as runner
+from braintune.workflow.jobs import make_job
 from braintune.workflow.run import run_chain
 
 
@@ -60,14 +63,20 @@ INVALID = "mine.yml is not valid YAML: "
     "an alias to nothing": (b"tasks: *mine\n", INVALID, "undefined alias 'mine'"),
     "an object of Python": (b"tasks: !!python/object/apply:os.system [ls]\n", INVALID, "python/object/apply:os.system"),
     "a control character": (b"profile: mine\x07\n", INVALID, "#x0007"),
-    "an invalid date": (b"profile: 2001-99-99\n", INVALID, "month must be in 1..12"),
+    "a date": (b"profile: 2001-99-99\n", "profile: '2001-99-99' must be the file's name, 'mine'; rename"),
+    "a key twice": (b"n_folds: 4\nlayer: 2\nn_folds: 5\n", INVALID, "key 'n_folds' is given in lines 1 and 3; keep one"),
+    "a method twice": (b"learning_rates:\n  lora: [1]\n  lora: [2]\n", INVALID, "'lora' is given in lines 2 and 3"),
+    "an integer of 5000 digits": (b"threads: " + b"9" * 5000, INVALID, "4300 digits"),
+    "minutes and seconds": (b"n_folds: 1:30\n", "n_folds: .*valid integer.*; got '1:30'"),
+    "yes for a number": (b"layer: yes\n", "layer: .*valid integer.*; got 'yes' .analysis layer"),
+    "true for a number": (b"seeds: [true]\n", r"seeds: true and false are no value.*; got \[True\]"),
     "a key that is no word": (b"1: mine\n", "mine.yml: key 1 must be a word, as in `key: value`"),
     "a key that is nothing": (b"?", "mine.yml: key None must be a word"),
     "the name of another file": (b"profile: yours\n", "profile: 'yours' must be the file's name, 'mine'"),
     "a null": (b"n_folds: null\n", "mine.yml: n_folds: .*integer; got None .folds of the shuffled design"),
-    "no, a truth value": (b"tasks: [no]\n", "mine.yml: tasks.0: .*string; got False .tasks to tune on.; put it in quotes"),
-    "a participant that is a number": (b"participants: [07]\n", "participants.0: .*string; got 7 .*; put it in quotes"),
-    "a text for a list": (b"tasks: ner\n", "tasks: .*list; got 'ner'"),
+    "false for a text": (b"tasks: [false]\n", "mine.yml: tasks: true and false .* in quotes; got .False. .tasks to tune on."),
+    "a participant that is a number": (b"participants: [7]\n", "participants.0: .*string; got 7 .*; put it in quotes"),
+    "a text for a list": (b"tasks: ner\n", "tasks: a list is needed, as in tasks: .*; got 'ner'"),
     "a number for a text": (b"backbone: 5\n", "backbone: .*string; got 5 .pre-trained encoder"),
     "a broken number": (b"n_folds: 2.5\n", "n_folds: .*integer.*; got 2.5"),
     "a number below": (b"learning_rates: {fine-tuned: [1e-4x]}\n", "learning_rates.fine-tuned.0: .*number.*'1e-4x'"),
@@ -183,6 +192,26 @@ def test_results_that_cannot_be_written(tmp_path, runs):
     profile.write_text(f"runs: {runs}\n", encoding="utf-8")
     message = message_of(run_chain, str(profile))
     holds(message, f"cannot write to {re.escape(runs)}/mine: ", "make room or give rights there, or .* with `runs`")
+
+
+def test_a_notebook_that_cannot_be_saved(tmp_path, monkeypatch):
+    """Papermill saves it after each cell; nothing of the job remains that would be taken for a result."""
+    import papermill
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    profile = tmp_path / "mine.yml"
+    profile.write_text(f"runs: {tmp_path}\n", encoding="utf-8")
+    message = message_of(execute.execute, str(profile), make_job("figures"))
+    holds(
+        message,
+        f"figures: cannot write {re.escape(str(tmp_path))}/mine/notebooks/figures.failed",
+        "No space",
+        "make room",
+    )
+    assert not list(tmp_path.rglob("*.ipynb"))
 
 
 def test_a_full_disk_leaves_earlier_results_intact(tmp_path):

@@ -78,7 +78,7 @@ class TestWhatIsExecuted:
         runner.main([str(profile), "--cores", "1"])
         (command,) = called
         assert "--nolock" in command
-        assert store.read_json(study.folder / runner.PLAN)["profile"] == str(profile)
+        assert store.read_json(study.folder / runner.PLAN)["profile"] == "../made-up.yml"  # also in a copy
         assert command[command.index("--cores") + 1] == "1"
         assert command[command.index("--rerun-triggers") + 1] == "software-env"
 
@@ -124,6 +124,32 @@ class TestOneRunAtATime:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with pytest.raises(BraintuneError, match=r"'made-up' is in progress in .*made-up; wait .* \(kill 4711\)"):
                 run_chain(str(profile))
+
+    @pytest.mark.parametrize("there", [False, True])
+    def test_a_refused_run_leaves_nothing_behind(self, tmp_path, called, monkeypatch, there):
+        runs = tmp_path / "a" / "b"
+        profile = write_profile(tmp_path, runs=str(runs))
+        if there:
+            (runs / "made-up").mkdir(parents=True)
+        before = sorted(tmp_path.rglob("*"))
+
+        def refuse(study):
+            assert (study.folder / ".lock").is_file()
+            raise BraintuneError("refused")
+
+        monkeypatch.setattr(runner, "check", refuse)
+        with pytest.raises(BraintuneError, match="refused"):
+            run_chain(str(profile))
+        assert sorted(tmp_path.rglob("*")) == before
+        (runs / "models").mkdir(parents=True)  # of another profile
+        with pytest.raises(BraintuneError, match="refused"):
+            run_chain(str(profile))
+        assert (runs / "models").is_dir()
+
+    def test_a_dry_run_leaves_nothing_behind(self, tmp_path, called):
+        profile = write_profile(tmp_path, runs=str(tmp_path / "runs"))
+        run_chain(str(profile), ["--dry-run"])
+        assert [path.name for path in tmp_path.iterdir()] == [profile.name] and called == []
 
     def test_the_lock_goes_to_snakemake_and_ends_with_it(self, tmp_path, called):
         """What a kill leaves behind must not keep the next run from starting."""

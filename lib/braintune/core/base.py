@@ -36,7 +36,16 @@ def nearest_first(name: str, known: Iterable[str]) -> list[str]:
 def data_folder() -> Path:
     """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository.
 
-    A relative path is taken from the root of the repository, wherever a notebook or a job runs.
+    Raises
+    ------
+    BraintuneError
+        If the variable holds a relative path: notebooks and jobs run in different folders.
     """
-    named = os.environ.get("BRAINTUNE_DATA") or "data/raw"
-    return (REPOSITORY / Path(named).expanduser()).resolve()
+    named = os.environ.get("BRAINTUNE_DATA") or str(REPOSITORY / "data" / "raw")
+    folder = Path(os.path.expanduser(named))  # noqa: PTH111 (it leaves a home of nobody)
+    if not folder.is_absolute():
+        raise BraintuneError(
+            f"BRAINTUNE_DATA: {named!r} must be an absolute path, since notebooks and jobs run in different folders; "
+            f'from here it is {str(Path.cwd() / folder)!r}, and in a shell BRAINTUNE_DATA="$PWD/{named}"'
+        )
+    return folder.resolve()

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 TEN_TASKS = ("chunking", "ner", "srl", "coreference", "wsd", "nli", "paraphrase", "qa", "sentiment", "emotion")
 
@@ -16,6 +25,16 @@ class Settings(BaseModel):
     """Base of all groups of parameters: frozen, and no unknown key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for numbers and texts: pydantic would take them for 1 and 0."""
+        wanted = cls.model_fields[str(info.field_name)].annotation is bool
+        members = value.values() if isinstance(value, dict) else [value]
+        if not wanted and any(isinstance(v, bool) for m in members for v in (m if isinstance(m, list) else [m])):
+            raise ValueError("true and false are no value of this parameter; write a number, or a text in quotes")
+        return value
 
     def values(self, *groups: type["Settings"]) -> dict[str, Any]:
         """Return the parameters that belong to `groups`, as plain values."""

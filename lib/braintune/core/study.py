@@ -14,10 +14,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from braintune.core import base, settings
+from braintune.core import base, settings, store
 from braintune.core.base import BraintuneError, nearest_first
+from braintune.core.plain_yaml import load_yaml
 from braintune.core.plugins import load_plugin
 
+#: What the Snakefile reads, in the folder of a run: the profile's path from there, and the pages to be made again.
+PLAN = ".plan.json"
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
 
@@ -121,18 +124,24 @@ class Study(
         Raises
         ------
         BraintuneError
-            If there is no such profile, or it is not a valid one.
+            If there is no such profile, it is not a valid one, or the folder of its run belongs to another file.
         """
         path = profile_path(profile)
         values = read_settings(path)
         if values.get("profile", path.stem) != path.stem:
-            raise BraintuneError(f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}")
+            raise BraintuneError(
+                f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; rename one of "
+                "them, or leave the line out"
+            )
         if isinstance(values.get("plugins"), list):
+            here = path.parent.resolve()
             values["plugins"] = [
-                os.path.relpath(path.parent.resolve() / str(p), base.REPOSITORY) for p in values["plugins"]
+                os.path.relpath(here / Path(str(p)).expanduser(), base.REPOSITORY) for p in values["plugins"]
             ]
         given = {name: value for name, value in changes.items() if value is not None}
-        return cls.make({"profile": path.stem} | values | given, path.name)
+        made = cls.make({"profile": path.stem} | values | given, path.name)
+        _require_same_profile(made, path)
+        return made
 
     # --- the grid --------------------------------------------------------------------------------------------
 
@@ -216,7 +225,7 @@ def profile_path(profile: str | Path) -> Path:
             f"{str(profile)!r} is an engine's file: it says where jobs run, not what is computed. Name a profile as "
             f"well, one of {known}: make book PROFILE=quick ENGINE={profile}"
         )
-    return path
+    return path.parent.resolve() / path.name  # a link keeps its name
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -225,13 +234,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     BraintuneError
-        If it is not valid YAML, or holds something else.
+        If it is not valid YAML, gives a key twice, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # an invalid date, for example, is no YAMLError
+    except ValueError as error:  # also bytes that are no UTF-8
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
@@ -245,13 +254,46 @@ def is_engine(path: Path) -> bool:
     return any(line.startswith(b"executor:") for line in path.read_bytes().splitlines())
 
 
+def _require_same_profile(study: Study, path: Path) -> None:
+    """Raise an error if the results in the folder of a run are those of another profile, which is still there.
+
+    A profile that was moved, and a repository that was moved or copied, keep their results.
+    """
+    try:
+        other = study.folder / store.read_json(study.folder / PLAN)["profile"]
+        others = other.is_file() and not other.samefile(path)
+    except (BraintuneError, OSError, KeyError, TypeError):  # no run yet, or its plan is damaged
+        return
+    if others:
+        raise BraintuneError(
+            f"{study.folder} holds the results of {other.resolve()}, and {path.resolve()} has the same name, "
+            f"{study.profile!r}; give one of the files another name (and `profile`), or another `runs`"
+        )
+
+
+#: Kind of pydantic error → what is needed; the others are in pydantic's words.
+_NEEDED = {"list_type": "list", "dict_type": "mapping"}
+
+
 def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
     """Put one pydantic error in the project's words."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown parameter {key!r}; known: {', '.join(nearest_first(key, cls.model_fields))}"
+    message = error["msg"].removeprefix("Value error, ")
     if not key:
-        return error["msg"].removeprefix("Value error, ")
-    meaning = cls.model_fields[str(error["loc"][0])].description
-    quotes = "; put it in quotes" if error["type"] == "string_type" and isinstance(error["input"], int | float) else ""
-    return f"{key}: {error['msg']}; got {error['input']!r} ({meaning}){quotes}"
+        return message
+    field, given = cls.model_fields[str(error["loc"][0])], error["input"]
+    remedy = ""
+    if error["type"] == "string_type" and isinstance(given, int | float):
+        remedy = "; put it in quotes"
+    if error["type"] == "string_pattern_mismatch":
+        remedy = "; use letters, digits, _ and - alone" + (
+            ", also for the name of the file" if key == "profile" else ""
+        )
+    if error["type"] in _NEEDED:
+        example = field.get_default(call_default_factory=True) if len(error["loc"]) == 1 else None
+        example = example or ([given] if _NEEDED[error["type"]] == "list" else {"name": given})
+        shown = yaml.safe_dump(example, default_flow_style=True, width=1000, sort_keys=False).strip()
+        message = f"a {_NEEDED[error['type']]} is needed, as in {error['loc'][-1]}: {shown}"
+    return f"{key}: {message}; got {given!r} ({field.description}){remedy}"

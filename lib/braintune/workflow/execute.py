@@ -172,6 +172,11 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
             f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
+    except OSError as error:  # papermill cannot save the notebook
+        raise BraintuneError(
+            f"{job.label}: cannot write {failed}: {error.strerror or error}; make room or give rights there, then run "
+            "the same command"
+        ) from None
     except RuntimeError as error:
         if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
             raise
@@ -183,7 +188,7 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
 
 def _given(profile: str, job: Job, declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a notebook: the profile, those of the job, and `save` where it is declared."""
-    path = profile_path(profile).resolve()
+    path = profile_path(profile)
     named = path.stem if path.parent == PROFILES else os.path.relpath(path, base.REPOSITORY)
     given = {"profile": named, **dict(job.parameters)} | ({"save": True} if "save" in declared else {})
     if unknown := [name for name in given if name not in declared]:

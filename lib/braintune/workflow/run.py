@@ -3,13 +3,14 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study, profile_path
+from braintune.core.study import PLAN, Study, profile_path
 from braintune.workflow import cluster
 from braintune.workflow.execute import check
 from braintune.workflow.fingerprints import book_fingerprint, fingerprints, stale_jobs
@@ -17,8 +18,8 @@ from braintune.workflow.jobs import executed_notebook
 from braintune.workflow.processes import make_folder
 from braintune.workflow.verify import require_unaltered
 
-#: What the Snakefile reads, in the folder of the run: the profile's path, and the pages to be made again.
-PLAN = ".plan.json"
+#: Holds the id of the process that runs, in the folder of the run.
+LOCK = ".lock"
 
 
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
@@ -46,8 +47,12 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     study, options = Study.load(profile), list(options)
     _check_cores(options)
     where = cluster.options_for(engine) if engine else []
-    make_folder(study.folder)
-    _take_lock(study)
+    with _locked(study):
+        _run_locked(study, profile_path(profile), [*where, *options])
+
+
+def _run_locked(study: Study, profile: Path, options: list[str]) -> None:
+    """Become Snakemake if a job is not up to date, the lock of the run's folder held."""
     plan = fingerprints(study)
     todo = stale_jobs(study, plan)
     forced = any(option.startswith(("-R", "-f", "-F", "--force")) for option in options)
@@ -63,13 +68,12 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     if not forced and {"-n", "--dry-run", "--dryrun"} & set(options):  # Snakemake lists what the user forces
         print(*(f"would run  {job.label}" for job in todo), "would build the book", sep="\n", flush=True)
         return
-    plan_file = study.folder / PLAN
-    store.write_json(plan_file, {"profile": str(profile_path(profile).resolve()), "stale": stale})
+    store.write_json(study.folder / PLAN, {"profile": os.path.relpath(profile, study.folder.resolve()), "stale": stale})
     store.hand_on_checksums(study.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(base.REPOSITORY / "Snakefile")]
     command += ["--directory", str(study.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--rerun-triggers", "software-env"]  # no trigger of Snakemake's own; there is no such environment
-    command += [*where, *options, "--forcerun", *stale]
+    command += [*options, "--forcerun", *stale]
     sys.stdout.flush()
     os.execv(command[0], command)
 
@@ -95,9 +99,28 @@ def book_is_current(study: Study) -> bool:
     return study.book_page.is_file() and built == book_fingerprint(study)
 
 
-def _take_lock(study: Study) -> None:
+@contextmanager
+def _locked(study: Study) -> Iterator[None]:
+    """Lock a run's folder; where nothing was written, as after a refusal, remove what was made for the lock."""
+    made = [folder for folder in (study.folder, *study.folder.parents) if not folder.exists()]
+    lock = None
+    try:
+        make_folder(study.folder)
+        lock = _take_lock(study)
+        yield
+    finally:
+        if lock is not None:
+            if [path.name for path in study.folder.iterdir()] == [LOCK]:
+                (study.folder / LOCK).unlink()
+            os.close(lock)
+        for folder in made:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def _take_lock(study: Study) -> int:
     """Lock a run's folder for this process and for the Snakemake that it becomes."""
-    lock = os.open(study.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(study.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -110,6 +133,7 @@ def _take_lock(study: Study) -> None:
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.set_inheritable(lock, True)
+    return lock
 
 
 def main(words: Iterable[str]) -> None:
