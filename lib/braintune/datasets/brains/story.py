@@ -15,6 +15,8 @@ from braintune.datasets.brains.csv_file import labels, numbers, read_csv, refuse
 COLUMNS = ("word", "sentence", "onset_s", "offset_s")
 #: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
+#: Scans may go on for so long after the response to the last word, s, and for so large a part of the whole.
+SILENCE, SILENT_PART = 60.0, 1 / 3
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     Raises
     ------
     BraintuneError
-        If there are too few scans for the detrending, they end before the last sentence begins, or a sentence begins
-        more than one scan before the first.
+        If there are too few scans for the detrending, they end before the last sentence begins, a sentence begins
+        more than one scan before the first, or the scans go on for more than :data:`SILENCE` or :data:`SILENT_PART`
+        after the last word and the longest lag.
     """
     if study.detrend_order >= len(scans):
         raise BraintuneError(f"detrend_order: {study.detrend_order} must be below the {len(scans)} scans of {where}")
@@ -116,6 +119,14 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
         raise BraintuneError(
             f"{where}: the {len(scans)} scans end after {end:g} s, but {late.sum()} sentences begin later (the last at "
             f"{times[:, 0].max():g} s); check seconds_per_scan ({seconds_per_scan:g} s) and the times of the words"
+        )
+    needed = times[:, 1].max() + max(study.lags)
+    if end - needed > min(SILENCE, SILENT_PART * end):
+        raise BraintuneError(
+            f"{where}: the {len(scans)} scans take {end:g} s, but the last word ends at {times[:, 1].max():g} s (its "
+            f"response at {needed:g} s); at most {SILENCE:g} s and a third of the scans may follow it. Check "
+            f"seconds_per_scan ({seconds_per_scan:g} s; about {needed / len(scans):.2g} s would fit) and the times of "
+            "the words, or remove the scans after the story"
         )
     clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
     return sentence_responses(clean, times, study.lags, seconds_per_scan)
