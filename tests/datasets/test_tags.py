@@ -108,3 +108,19 @@ def test_what_is_no_scheme_is_refused(rows, fault):
     with pytest.raises(BraintuneError) as error:
         read_scheme({"train": [sentence.split(" ") for sentence in rows.split("|")]})
     assert re.search(fault, str(error.value)), error.value
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "named"),
+    [
+        ("B-X I-X O", "O|S-X|B-X E-X", "train IOB2, test BIOES; test row 2 "),
+        ("U-X O|B-X L-X", "B-X I-X", "train BILOU, test IOB2; test row 1 "),
+        ("B-X I-X O", "X O", r"train IOB2, test IO \(types alone\); test row 1 "),
+        ("B-X I-X O", "B-X O|O I-X", r"IOB2 does not allow 'I-X' after 'O' \(test row 2\)"),
+        ("O I-X|B-X I-X", "B-X I-X", r"IOB2 does not allow 'I-X' after 'O' \(train row 1\)"),
+    ],
+)
+def test_the_part_with_the_fault_is_named(train, test, named):
+    parts = {name: [row.split(" ") for row in rows.split("|")] for name, rows in (("train", train), ("test", test))}
+    with pytest.raises(BraintuneError, match=named):
+        read_scheme(parts)

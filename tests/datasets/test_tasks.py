@@ -1,6 +1,9 @@
+import gzip
 import json
 import re
 import string
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -42,6 +45,16 @@ def write_rows(folder, task, train, test):
     for part, rows in (("train", train), ("test", test)):
         file = folder / "nlu" / task / f"{part}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def others(rows):
+    """Return the rows with a further word or letter, so that no test row is a training row."""
+    texts = ("sentence", "sentence1", "premise", "context", "text")
+    changed = [row | {f: f"{row[f]} too" for f in texts if row.get(f) and isinstance(row[f], str)} for row in rows]
+    for row in changed:
+        if isinstance(row.get("tokens"), list) and isinstance(row["tokens"][-1], str):
+            row["tokens"] = [*row["tokens"][:-1], f"{row['tokens'][-1]}x"]
+    return changed
 
 
 @pytest.fixture
@@ -111,14 +124,14 @@ def test_the_validation_part_shares_no_text_with_the_rest(folder_study):
         {"context": f"It is {i // 6}.", "question": "What is it?", "answers": [{"text": "It", "answer_start": 0}]}
         for i in range(60)
     ]
-    write_rows(folder, "qa", rows, rows[:10])
+    write_rows(folder, "qa", rows, others(rows[:10]))
     pairs = [{"sentence1": f"a{i // 3}", "sentence2": f"b{i // 2}", "label": "xy"[i % 2]} for i in range(60)]
-    write_rows(folder, "paraphrase", [row | {"label": row["label"]} for row in pairs], pairs[:10])
+    write_rows(folder, "paraphrase", pairs, others(pairs[:10]))
     for task, fields in (("qa", ["context"]), ("paraphrase", ["sentence1", "sentence2"])):
         data = load_task(make(train_examples=None), task)
         train, validation = ({row[f] for row in part for f in fields} for part in (data.train, data.validation))
         assert len(data.validation) in range(3, 13) and not train & validation
-    write_rows(folder, "qa", rows[:6] * 5, rows[:5])
+    write_rows(folder, "qa", rows[:6] * 5, others(rows[:5]))
     with pytest.raises(BraintuneError, match=r"validation_fraction: 0\.1 of the 30 training rows of qa"):
         load_task(make(), "qa")
 
@@ -128,7 +141,7 @@ def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
     mine = Task("mine", "irony", "sentence", "sentence", "macro F1", "Ironic?", {"sentence": "text", "label": "text"})
     monkeypatch.setitem(TASKS, "mine", mine)
     rows = [{"sentence": f"s{i}", "label": "ab"[i % 2]} for i in range(40)]
-    write_rows(folder, "mine", rows, rows[:5])
+    write_rows(folder, "mine", rows, others(rows[:5]))
     data = load_task(make(), "mine")
     assert (data.task, data.labels, len(data.test)) == (mine, ("a", "b"), 5)
     assert score(mine, data.test, [row["label"] for row in data.test])["macro F1"] == 1
@@ -137,7 +150,7 @@ def test_a_task_can_be_added_at_run_time(folder_study, monkeypatch):
 def test_all_rows_and_no_validation_part(folder_study):
     folder, make = folder_study
     rows = [ROWS["sentiment"] | {"sentence": f"s{i}"} for i in range(12)]
-    write_rows(folder, "sentiment", rows, rows[:3])
+    write_rows(folder, "sentiment", rows, others(rows[:3]))
     data = load_task(make(train_examples=None, test_examples=None, validation_fraction=0), "sentiment")
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 0, 3)
     assert len(load_task(make(validation_fraction=0.01), "sentiment").validation) == 1
@@ -171,8 +184,24 @@ FAULTS = [
     ("qa", {"is_impossible": True}, "is_impossible", "True, but `answers` has 1; empty it if true"),
     ("qa", {"answers": [], "is_impossible": False}, "is_impossible", "False, but `answers` has 0"),
     ("qa", {"answers": [{"text": "Ann", "answer_start": 2}]}, "answers", "not at character 2"),
-    ("sentiment", {"label": 1}, "label", "must be a text"),
-    ("sentiment", {"label": None}, "label", "must be a text"),
+    ("sentiment", {"label": 1}, "label", '1 must be a text; write "label": "1" (or whole numbers in all rows)'),
+    ("sentiment", {"label": True}, "label", 'True must be a text; write "label": "true"'),
+    ("sentiment", {"label": 1.5}, "label", '1.5 must be a text; write "label": "1.5"'),
+    ("sentiment", {"label": None}, "label", "None must be a text; write the label, or remove the row"),
+    ("sentiment", {"sentence": 7}, "sentence", 'write "sentence": "7"'),
+    ("chunking", {"tags": [3, 0, 0]}, "tags", "write the name of each tag ('O', 'B-PER'), not its number (3)"),
+    ("chunking", {"tokens": ["She", 12.5, "."]}, "tokens", 'write "12.5", not 12.5'),
+    ("wsd", {"index1": "2"}, "index1", "'2' must be a whole number, at least 0; write \"index1\": 2"),
+    ("wsd", {"index1": 2.0}, "index1", '2.0 must be a whole number, at least 0; write "index1": 2'),
+    ("sentiment", {"sentence": "a \ud800 film"}, "sentence", "holds '\\ud800', which is no character"),
+    ("sentiment", {"label": "good\0"}, "label", "holds '\\x00', which is no character"),
+    ("chunking", {"tokens": ["She", "\udfff", "."]}, "tokens", "holds '\\udfff', which is no character"),
+    (
+        "srl",
+        {"predicate_index": 0},
+        "predicate_index",
+        "0 is 'She', tagged 'B-ARG0', but 'B-V' is the tag of 'plays'; wr",
+    ),
 ]
 
 
@@ -191,7 +220,8 @@ def test_faulty_rows_name_file_line_and_field(tmp_path, task, change, field, fau
     [
         (b"", "holds no rows"),
         (b"{]", "line 1: not a JSON object"),
-        (b"\xff\xfe", "line 1: not a JSON object"),
+        (b"\xff\xfe", "it is UTF-16; convert it: `python -c"),
+        (b"\x80", "line 1: not a JSON object in UTF-8 ('utf-8' codec can't decode byte 0x80 in position 0"),
         (b"[1]", "line 1: a row must be a JSON object, not list"),
         (b'{"label": "x"}', "field 'sentence': missing; sentiment needs sentence, label"),
     ],
@@ -201,6 +231,104 @@ def test_faulty_files(tmp_path, content, fault):
     file.write_bytes(content)
     with pytest.raises(BraintuneError, match=re.escape(fault)):
         read_rows(TASKS["sentiment"], file)
+
+
+def test_class_numbers_become_texts_if_all_rows_have_them(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"sentence": "a", "label": 0}\n{"sentence": "b", "label": 12}\n', encoding="utf-8-sig")
+    assert [row["label"] for row in read_rows(TASKS["sentiment"], file)] == ["0", "12"]
+
+
+def table(separator):
+    return f'"sentence"{separator}"label"\n"Ann, met; Eve"{separator}"NA"\n"b"{separator}"1"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        (
+            "train.jsonl",
+            json.dumps([{"sentence": "é 1/2", "label": "NA"}, {"sentence": "2", "label": "1"}]),
+            "JSON array",
+        ),
+        ("train.json", json.dumps([{"sentence": "2001-01-01", "label": "1"}], indent=1), "JSON array"),
+        ("train.json", '{"sentence": "a", "label": "1"}\n', "rename it"),
+        *(
+            (name, table(mark), "a table")
+            for name, mark in (("train.csv", ","), ("train.tsv", "\t"), ("train.jsonl", ";"))
+        ),
+        ("train.jsonl", gzip.compress(b'{"sentence": "a", "label": "1"}\n'), "unpack it"),
+        ("train.jsonl.gz", gzip.compress(b'{"sentence": "a", "label": "1"}\n'), "unpack it"),
+        ("train.jsonl", '{"sentence": "é", "label": "1"}\n'.encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_the_command_that_converts_another_format_works(folder_study, name, content, what):
+    folder, make = folder_study
+    write_rows(folder, "sentiment", [], [{"sentence": f"t{i}", "label": "1"} for i in range(3)])
+    place = folder / "nlu" / "sentiment"
+    (place / "train.jsonl").unlink()
+    (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    study = make(validation_fraction=0)
+    with pytest.raises(BraintuneError, match=what) as error:
+        load_task(study, "sentiment")
+    command = str(error.value).split("`")[1].replace("python", sys.executable, 1)
+    subprocess.run(command, shell=True, check=True)
+    rows = read_rows(TASKS["sentiment"], place / "train.jsonl")
+    assert all(row["label"] in ("1", "NA") for row in rows)
+    if what in ("JSON array", "UTF-16"):
+        text = content.decode("utf-16") if isinstance(content, bytes) else content
+        assert rows == (json.loads(text) if what == "JSON array" else [json.loads(text)])
+    if what == "a table":
+        assert rows[0] == {"sentence": "Ann, met; Eve", "label": "NA"}
+
+
+def test_marked_words_are_those_of_the_field_word(tmp_path):
+    """Irregular forms are allowed; positions counted from 1 are not."""
+    file = tmp_path / "train.jsonl"
+    words = [("go", "went"), ("bank", "Banks"), ("play", "played"), ("bank", '"bank"')]
+    rows = [
+        {
+            "word": word,
+            "sentence1": f"she {form} out",
+            "sentence2": f"{word} it so",
+            "index1": 1,
+            "index2": 0,
+            "label": "x",
+        }
+        for word, form in words
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert len(read_rows(TASKS["wsd"], file)) == 4
+    shifted = [row | {"index1": 2} for row in rows]
+    file.write_text("\n".join(map(json.dumps, shifted)), encoding="utf-8")
+    message = (
+        r"line 1, field 'index1': 2 is 'out' in sentence1, and the row is about 'go'; the word at index1 fits in 0 of 4 "
+        r"rows \(3 fit before it\)\. Count the words between spaces from 0, or remove the field `word`"
+    )
+    with pytest.raises(BraintuneError, match=message):
+        read_rows(TASKS["wsd"], file)
+    shifted = [{key: value for key, value in row.items() if key != "word"} for row in shifted]
+    file.write_text("\n".join(map(json.dumps, shifted)), encoding="utf-8")
+    assert read_rows(TASKS["wsd"], file)[0]["index1"] == 2
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_test_rows_that_are_training_rows(folder_study, task):
+    """All of them are an error, some are remarked on; the answer makes no difference."""
+    folder, make = folder_study
+    row = ROWS[task]
+    train = [row, *others([row] * 4), *others(others([row] * 3))]
+    write_rows(folder, task, train, train[:2])
+    study = make(validation_fraction=0)
+    with pytest.raises(BraintuneError, match=rf"nlu/{task}/test.jsonl: all 2 test rows are in train.jsonl too"):
+        load_task(study, task)
+    new = others(others(others([row] * 2)))
+    write_rows(folder, task, train, [*train[:1], *new])
+    data = load_task(study, task)
+    assert data.shared == 1
+    assert data.remarks[0] == "Also among the training rows: 1 of 3 test rows; scores may be too high."
+    write_rows(folder, task, train, new)
+    assert not any("training rows" in remark for remark in load_task(study, task).remarks)
 
 
 def test_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
@@ -230,7 +358,7 @@ def test_fields_that_a_task_does_not_have_are_passed_over(folder_study, task, ex
     for i, row in enumerate(rows):  # different texts
         row |= {field: f"{row[field]} {i}" for field in texts}
         row |= {} if texts else {"tokens": [*row["tokens"], str(i)], "tags": [*row["tags"], "O"]}
-    write_rows(folder, task, rows, rows[:5])
+    write_rows(folder, task, rows, others(rows[:5]))
     data = load_task(make(), task)
     assert len(data.train) + len(data.validation) == 20
     assert all(set(row) == set(TASKS[task].fields) for row in data.train)
@@ -245,7 +373,7 @@ def test_neither_part_of_a_cut_is_empty_or_more_than_half(folder_study):
     folder, make = folder_study
     for sizes in ((19, 1), (1, 19), (30, 1, 1), (2, 1), (5, 5)):
         rows = [{"sentence": f"s{k}", "label": "a"} for k, n in enumerate(sizes) for _ in range(n)]
-        write_rows(folder, "sentiment", rows, rows[:2])
+        write_rows(folder, "sentiment", rows, others(rows[:2]))
         for fraction in (0.01, 0.1, 0.5):
             for seed in range(3):
                 data = load_task(make(validation_fraction=fraction, world_seed=seed), "sentiment")
@@ -264,7 +392,7 @@ def test_neither_part_of_a_cut_is_empty_or_more_than_half(folder_study):
 )
 def test_rows_that_cannot_be_cut_are_refused(folder_study, task, row, n):
     folder, make = folder_study
-    write_rows(folder, task, [row] * n, [row])
+    write_rows(folder, task, [row] * n, others([row]))
     with pytest.raises(BraintuneError, match=rf"validation_fraction: 0\.1 of the {n} training rows .* or set it to 0"):
         load_task(make(), task)
     assert len(load_task(make(validation_fraction=0), task).train) == n
@@ -292,7 +420,7 @@ def test_test_labels_of_which_training_has_none_are_refused(folder_study, task, 
     plain |= {"answers": [{"text": "Ann", "answer_start": 0}]}
     fields = TASKS[task].fields
     rows = {part: [{f: (plain | change)[f] for f in fields}] * 5 for part, change in (("train", train), ("test", test))}
-    write_rows(folder, task, *rows.values())
+    write_rows(folder, task, rows["train"], others(rows["test"]))
     with pytest.raises(
         BraintuneError, match=re.escape(f"of the 5 test rows occurs in training: {named}; training has")
     ):
@@ -302,20 +430,20 @@ def test_test_labels_of_which_training_has_none_are_refused(folder_study, task, 
 def test_what_is_unknown_in_training_is_remarked_on(folder_study):
     folder, make = folder_study
     tagged = [{"tokens": ["Ann", str(i)], "tags": ["B-PER", "O"]} for i in range(20)]
-    write_rows(folder, "ner", tagged, [*tagged[:4], {"tokens": ["Ox"], "tags": ["B-ANIMAL"]}])
+    write_rows(folder, "ner", tagged, [*others(tagged[:4]), {"tokens": ["Ox"], "tags": ["B-ANIMAL"]}])
     (remark,) = load_task(make(), "ner").remarks
     assert remark == "1 of 9 test tags never occur in training and count as errors: 'B-ANIMAL' (1)."
     alike = [{"sentence": f"s{i}", "label": ("good", "Good", "bad")[i % 3]} for i in range(21)]
-    write_rows(folder, "sentiment", alike, alike[:3])
+    write_rows(folder, "sentiment", alike, others(alike[:3]))
     assert load_task(make(), "sentiment").remarks == ["Some labels differ in blanks or capitals only: 'Good', 'good'."]
-    write_rows(folder, "sentiment", alike[::3], alike[:1])
+    write_rows(folder, "sentiment", alike[::3], others(alike[:1]))
     assert load_task(make(), "sentiment").remarks == ["All training labels are 'good': there is nothing to learn."]
     asked = [ROWS["qa"] | {"context": f"Ann met Eve {i}"} for i in range(20)]
-    write_rows(folder, "qa", asked, [*asked[:3], asked[3] | {"answers": []}])
+    write_rows(folder, "qa", asked, others([*asked[:3], asked[3] | {"answers": []}]))
     assert load_task(make(), "qa").remarks == [
         "1 of 4 test questions have no answer, but no training question lacks one."
     ]
-    write_rows(folder, "qa", [*asked, asked[0] | {"answers": []}], [*asked[:3], asked[3] | {"answers": []}])
+    write_rows(folder, "qa", [*asked, asked[0] | {"answers": []}], others([*asked[:3], asked[3] | {"answers": []}]))
     data = load_task(make(), "qa")
     assert (data.remarks, data.labels) == ([], (NO_ANSWER,))
 
@@ -335,6 +463,11 @@ def test_the_scheme_is_that_of_both_parts_and_training_gets_iob2(folder_study):
         BraintuneError, match=r"ner \(nlu/ner/train.jsonl, nlu/ner/test.jsonl\): the tags 'I-PER', 'VERB'"
     ):
         load_task(make(), "ner")
+    plain = [{"tokens": ["Eva"], "tags": ["O"]}] * 2
+    write_rows(folder, "ner", train, [*plain, {"tokens": ["Bo", "Lu"], "tags": ["B-PER", "E-PER"]}, *plain])
+    message = r"the parts use two tag schemes: train IO, test BIOES; test row 3 is the first that does not fit train"
+    with pytest.raises(BraintuneError, match=message):
+        load_task(make(), "ner")
 
 
 def test_roles_may_have_another_scheme(folder_study):
@@ -343,7 +476,7 @@ def test_roles_may_have_another_scheme(folder_study):
         {"tokens": ["the", "ox", "eats", str(i)], "tags": ["B-A0", "E-A0", "S-V", "O"], "predicate_index": 2}
         for i in range(20)
     ]
-    write_rows(folder, "srl", rows, rows[:3])
+    write_rows(folder, "srl", rows, others(rows[:3]))
     data = load_task(make(), "srl")
     assert (data.scheme, data.train[0]["tags"]) == ("BIOES", ["B-A0", "I-A0", "B-V", "O"])
     assert score(data.task, data.test, [["B-A0", "I-A0", "O", "O"]] * 3)["span F1"] == 1
@@ -354,13 +487,13 @@ def test_one_label_for_every_word_is_scored_by_accuracy(folder_study, monkeypatc
     pos = Task("pos", "word classes", "tokens", "form", "accuracy", "Which class has a word?", TASKS["ner"].fields)
     monkeypatch.setitem(TASKS, "pos", pos)
     rows = [{"tokens": ["She", "plays", str(i)], "tags": ["PRON", "B-VERB", "NUM"]} for i in range(20)]
-    write_rows(folder, "pos", rows, rows[:3])
+    write_rows(folder, "pos", rows, others(rows[:3]))
     data = load_task(make(), "pos")
     assert (data.scheme, data.labels) == ("", ("B-VERB", "NUM", "PRON"))
     scores = score(pos, data.test, [["PRON", "B-VERB", "PRON"]] * 3)
     assert scores == {"accuracy": pytest.approx(2 / 3), "macro F1": pytest.approx((2 / 3 + 1 + 0) / 3)}
     assert trivial_answers(data)[0][:2] == ["PRON", "B-VERB"] and not recwarn.list
-    write_rows(folder, "ner", [row | {"tags": ["PRON", "VERB", "NUM"]} for row in rows], rows[:1])
+    write_rows(folder, "ner", [row | {"tags": ["PRON", "VERB", "NUM"]} for row in rows], others(rows[:1]))
     with pytest.raises(BraintuneError, match=r"follow no scheme: .*is a task with metric='accuracy'"):
         load_task(make(), "ner")
 

@@ -1,6 +1,7 @@
 """Backbones as users bring them: what a model can read, what its tokenizer writes, and where they do not fit."""
 
 import json
+import re
 import warnings
 
 import pytest
@@ -13,6 +14,8 @@ from transformers import (
     BertModel,
     CamembertConfig,
     CamembertForMaskedLM,
+    CLIPConfig,
+    CLIPModel,
     FunnelBaseModel,
     FunnelConfig,
     GPT2Config,
@@ -20,10 +23,16 @@ from transformers import (
     MPNetConfig,
     MPNetModel,
     PreTrainedTokenizerFast,
+    ResNetConfig,
+    ResNetModel,
     RobertaConfig,
     RobertaModel,
     T5Config,
     T5EncoderModel,
+    ViTConfig,
+    ViTModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
 )
 
 from braintune.core.base import BraintuneError
@@ -251,3 +260,47 @@ def test_models_that_shorten_the_text(save):
         BraintuneError, match=r"cannot read a short pair: .*a hidden state has the shape \(1, \d+, 32\)"
     ):
         load_backbone(save(FunnelBaseModel(config), bert_tokenizer()))
+
+
+IMAGES = {"image_size": 32, "patch_size": 8}
+#: Models that read no text, or not text alone.
+OTHERS = {
+    "vit": lambda: ViTModel(ViTConfig(**SMALL, **IMAGES)),
+    "resnet": lambda: ResNetModel(ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1])),
+    "clip": lambda: CLIPModel(CLIPConfig(text_config={"vocab_size": N, **SMALL}, vision_config=SMALL | IMAGES)),
+    "wav2vec2": lambda: Wav2Vec2Model(
+        Wav2Vec2Config(**SMALL, conv_dim=(8,), conv_stride=(5,), conv_kernel=(10,), num_conv_pos_embedding_groups=4)
+    ),
+}
+
+
+@pytest.mark.parametrize("with_tokenizer", [False, True])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_models_that_read_no_text(tmp_path, kind, with_tokenizer):
+    OTHERS[kind]().save_pretrained(tmp_path)
+    if with_tokenizer:
+        bert_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(BraintuneError, match=rf"models of type '{kind}' have no table of tokens.*an encoder of text"):
+        load_backbone(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("config.json", "{}", 'config.json names no model_type, such as "bert"'),
+        ("config.json", "[]", "config.json names no model_type"),
+        ("tokenizer.json", "{", "its tokenizer cannot be read (Expecting property name"),
+        ("tokenizer.json", "[]", "its tokenizer cannot be read ("),
+        ("tokenizer.json", '{"version": "1.0", "model": {"type": "WordPiece"}}', "its tokenizer cannot be read ("),
+        ("tokenizer_config.json", "{", "its tokenizer cannot be read ("),
+    ],
+)
+def test_broken_files_are_named(tmp_path, name, content, fault):
+    """The transformers library would guess a type from the name of the folder, and make another tokenizer."""
+    folder = tmp_path / "bert-large"
+    bert().save_pretrained(folder)
+    bert_tokenizer().save_pretrained(folder)
+    (folder / "vocab.txt").write_text("the\nriver\n", encoding="utf-8")
+    (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(BraintuneError, match=re.escape(fault) + ".*fetch it again"):
+        load_backbone(str(folder))

@@ -12,10 +12,18 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertModel,
+    BloomConfig,
+    BloomModel,
+    GPTNeoXConfig,
+    GPTNeoXModel,
+    LlamaConfig,
+    LlamaModel,
     MobileBertConfig,
     MobileBertModel,
     OPTConfig,
     OPTModel,
+    Qwen2Config,
+    Qwen2Model,
     RoFormerConfig,
     RoFormerModel,
 )
@@ -412,8 +420,8 @@ def test_weights_of_other_settings_are_refused(method, change, message):
 @pytest.mark.parametrize("family", WITHOUT_PREFIX)
 def test_no_prefix_where_attention_does_not_go_through_the_registry(family):
     """Refused, with what does work, also where a plugin says that it works; by the check of a profile as well."""
-    works = "fine-tuned, lora, bitfit, prompt-shallow and head-only"
-    message = rf"type '{family}': .* 3 of 3 layers .*registry.* Choose among {works}.*`controls` without zero-prefix"
+    works = "fine-tuned, prompt-shallow, lora, bitfit, head-only"
+    message = rf"type '{family}': .* 3 of 3 layers .*registry.*`methods` to some of {works}, and leave zero-prefix"
     with pytest.raises(BraintuneError, match=message):
         prepared("prompt-tuned", family)
     with pytest.MonkeyPatch.context() as patch:
@@ -457,7 +465,9 @@ def test_a_shallow_prompt_must_leave_the_words_alone(monkeypatch):
     wide = MobileBertConfig(vocab_size=WORDS, **SMALL, embedding_size=16, intra_bottleneck_size=16)
     for model in (OPTModel(config), MobileBertModel(wide)):
         monkeypatch.setitem(FAMILIES, kind := model.config.model_type, Family(lora=()))
-        with pytest.raises(BraintuneError, match=rf"prompt-shallow cannot .* '{kind}'.*; choose another method"):
+        with pytest.raises(
+            BraintuneError, match=rf"prompt-shallow cannot .* '{kind}'.*; choose another .*`methods` to some of fine"
+        ):
             attach_prompt(model.eval(), LENGTH)
 
 
@@ -468,7 +478,7 @@ def test_weights_of_another_method_are_refused():
 
 
 def test_faults_name_the_remedy():
-    with pytest.raises(BraintuneError, match=r"'modernbert' has none; choose another method .* or a backbone with"):
+    with pytest.raises(BraintuneError, match=r"'modernbert' has none; choose a backbone with .* or set `methods` to"):
         prepared("bitfit", WITHOUT_BIASES)
     for method in ("lora", "prompt-shallow", "prompt-tuned"):
         with pytest.raises(
@@ -482,3 +492,47 @@ def test_faults_name_the_remedy():
     for wrong in (lambda: model(ids), lambda: model(input_ids=ids, attention_mask=torch.ones(3, 1, 16, 16))):
         with pytest.raises(BraintuneError, match=r"`input_ids` and `attention_mask`, both of shape \(b, l\), by name"):
             wrong()
+
+
+def decoder(family):
+    """Return a tiny decoder; Llama's has fewer heads for keys and values, and no biases."""
+    sizes = {"vocab_size": WORDS, **SMALL}
+    made = {
+        "llama": lambda: LlamaModel(LlamaConfig(**sizes, num_key_value_heads=2)),
+        "qwen2": lambda: Qwen2Model(Qwen2Config(**sizes, num_key_value_heads=2)),
+        "gpt_neox": lambda: GPTNeoXModel(GPTNeoXConfig(**sizes)),
+        "bloom": lambda: BloomModel(BloomConfig(vocab_size=WORDS, hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS)),
+        "opt": lambda: OPTModel(OPTConfig(**sizes, ffn_dim=48, word_embed_proj_dim=WIDTH)),
+    }
+    return made[family]().eval()
+
+
+def settings_of(message):
+    """Return the settings that a message names: methods, and which controls must go."""
+    methods = message.partition("`methods` to some of ")[2].partition(", and leave")[0].partition("; or")[0]
+    controls = ["length"] if "leave zero-prefix and random-prefix out" in message else ["zero-prefix", "random-prefix"]
+    return {"methods": methods.split(", "), "controls": controls}
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt_neox", "bloom", "opt", *ENCODERS])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_remedy_of_a_refusal_is_not_refused(family, known, monkeypatch):
+    """Also for decoders, unknown or made known by a plugin: the settings that a message names serve the model."""
+    if family in ENCODERS:
+        model = tiny_encoder(family)
+    else:
+        model = decoder(family)
+        if known:
+            lora = ("query_key_value",) if family in ("gpt_neox", "bloom") else ("q_proj", "v_proj")
+            monkeypatch.setitem(FAMILIES, family, Family(lora=lora))
+    alone = [{"methods": [method], "controls": ["length"]} for method in METHODS]
+    for values in (*alone, {"methods": ["fine-tuned"]}):
+        try:
+            check_methods(model, Study.make(values))
+        except BraintuneError as error:
+            remedy = settings_of(str(error))
+            assert set(remedy["methods"]) <= set(METHODS) - ({*values["methods"]} if "controls" in values else set())
+            assert set(remedy["methods"]) >= {"fine-tuned", "head-only"} - {*values["methods"]}
+            if family == "bloom" and known and "prompt-tuned" in remedy["methods"]:
+                remedy["methods"].remove("prompt-tuned")  # refused in turn, with what works instead
+            check_methods(model, Study.make(remedy))

@@ -350,7 +350,9 @@ def test_a_prefix_without_effect_is_an_error():
     """The second layer's attention is computed, and dropped."""
     model = make("bert")
     model.encoder.layer[1].attention.register_forward_hook(lambda module, given, out: (given[0], *out[1:]))
-    with pytest.raises(BraintuneError, match=r"layer 2 of 3 has no effect .*'bert'.*choose among fine-tuned, lora"):
+    with pytest.raises(
+        BraintuneError, match=r"layer 2 of 3 has no effect .*'bert'.*to some of fine-tuned, prompt-shallow, lora"
+    ):
         attach_prefix(model, LENGTH)
     assert len(attach_prefix(make("bert"), LENGTH)) == LAYERS
 
@@ -368,5 +370,7 @@ def test_attaching_leaves_the_random_state_and_no_gradient(model):
 
 def test_unknown_types_are_named():
     config = RoFormerConfig(**SMALL, vocab_size=WORDS)
-    with pytest.raises(BraintuneError, match=r"type 'roformer'; known: bert, roberta, .*Use fine-tuned.*a plugin"):
+    with pytest.raises(
+        BraintuneError, match=r"type 'roformer'; known: bert, roberta, .*gpt2. Choose .*fine-tuned.*a plugin"
+    ):
         attach_prefix(RoFormerModel(config), LENGTH)

@@ -194,14 +194,14 @@ def test_no_validation_part_keeps_the_last_epoch(make_study):
 @pytest.mark.parametrize("method", ["fine-tuned", "prompt-tuned"])
 def test_a_word_that_gives_the_label_away_is_learned(make_study, tmp_path, monkeypatch, method):
     generator = np.random.default_rng(0)
-    words = np.array(["ox", "the", "is", "in"])
+    words = np.array(["she", "ox", "the", "is", "in"])  # the first in test rows only: not all are training rows
     folder = tmp_path / "nlu" / "sentiment"
     folder.mkdir(parents=True)
     for part, n in (("train", 160), ("test", 60)):
         rows = []
         for _ in range(n):
             label = str(generator.choice(["river", "play"]))
-            sentence = " ".join(generator.permutation([label, *generator.choice(words, 2)]))
+            sentence = " ".join(generator.permutation([label, *generator.choice(words[part == "train" :], 2)]))
             rows.append(json.dumps({"sentence": sentence, "label": label}))
         (folder / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
@@ -401,7 +401,11 @@ def test_three_labels_need_no_change_of_code(make_study, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for part, n in (("train", 60), ("test", 30)):
         rows = [
-            {"premise": "the ox" + i // 3 * " plays", "hypothesis": f"she is {label}" + i // 3 * " now", "label": label}
+            {
+                "premise": f"{part}: the ox" + i // 3 * " plays",
+                "hypothesis": f"she is {label}" + i // 3 * " now",
+                "label": label,
+            }
             for i, label in enumerate(labels * (n // 3))
         ]
         (folder / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

@@ -40,7 +40,9 @@ from braintune.datasets.brains.base import Stimuli, read_array, read_keys
 from braintune.datasets.brains.folder import stimuli_of
 from braintune.datasets.brains.story import Story, read_story
 from braintune.datasets.brains.table import read_table
-from braintune.datasets.tasks import TASKS, read_rows
+from braintune.datasets.rows import inputs_of, read_rows
+from braintune.datasets.tags import read_scheme
+from braintune.datasets.tasks import TASKS
 from braintune.neural.folds import judged_design
 
 logging.getLogger("nibabel").setLevel(logging.CRITICAL)  # it tells of every field that it mends
@@ -123,7 +125,9 @@ _ROWS = {
     "span": {"context": "Ann met Eve", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 0}]},
     "sentence": {"sentence": "a dull film", "label": "negative"},
 }
-_WORDS = st.sampled_from(["She", "plays", "", "\ud800", "\u2028", "a" * 300, "river\x00", "ﬁ", "\u202e", "O", "B-V"])
+_WORDS = st.sampled_from(
+    ["She", "plays", "", "\ud800", "\u2028", "a" * 300, "river\x00", "ﬁ", "\u202e", "O", "B-V", "S-X", "I-X"]
+)
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _WORDS | st.just(10**400) | st.just(-1),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
@@ -137,9 +141,10 @@ def jsonl(draw: st.DrawFn) -> bytes:
     number = draw(st.integers(0, len(TASKS) - 1))
     task = list(TASKS.values())[number]
     row = dict(_ROWS[task.kind])
-    for name in draw(st.lists(st.sampled_from([*task.fields, "other"]), max_size=2)):
+    for name in draw(st.lists(st.sampled_from([*task.fields, "word", "other"]), max_size=2)):
         row[name] = draw(_VALUES | _WORDS | st.integers(0, 3) | st.lists(_WORDS, min_size=2, max_size=2))
     lines = [json.dumps(row).encode(), b"", b"[" * draw(st.sampled_from([1, 10, 100_000])), b"9" * 5000]
+    lines += [lines[0], b",".join(name.encode() for name in task.fields), json.dumps(row).encode("utf-16")]
     text = draw(st.sampled_from([b"\n", b"\r\n", b"\r"])).join(draw(st.lists(st.sampled_from(lines), max_size=3)))
     return bytes([number]) + draw(st.just(text) | damaged(text + b" ") | st.binary(max_size=40) | st.just(lines[0]))
 
@@ -148,7 +153,12 @@ def read_jsonl(path: Path) -> None:
     """Read a task file whose first byte says which task."""
     content = path.read_bytes()
     path.write_bytes(content[1:])
-    read_rows(list(TASKS.values())[content[0] % len(TASKS)], path)
+    task = list(TASKS.values())[content[0] % len(TASKS)]
+    rows = read_rows(task, path)
+    assert all(isinstance(inputs_of(task, row).encode(), bytes) for row in rows)
+    if task.tags_are_spans:
+        with suppress(BraintuneError):
+            read_scheme({"train": [row["tags"] for row in rows[1:]], "test": [row["tags"] for row in rows[:1]]})
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

@@ -131,13 +131,14 @@ def sentiment(text):
     "brackets without end": (sentiment(b"[" * 100_000), NO_JSON, "recursion depth", REMOVE),
     "cut in the middle": (sentiment(b'{"sentence": "a", "label": "b"}\n{"sentence": "a", "la'), "line 2: not a", REMOVE),
     "one JSON list": (sentiment(b'[{"sentence": "a"}]'), "line 1: a row must be a JSON object, not list"),
-    "a table": (sentiment(b"sentence,label\na,b\n"), NO_JSON, REMOVE),
+    "a table": (sentiment(b"sentence,label\na,b\n"), NO_JSON, r"a table \(CSV\); convert it: `python -c"),
     "UTF-16": (sentiment('{"sentence": "a"}'.encode("utf-16")), "line 1, field 'label': missing; .* sentence, label"),
     "Latin-1": (sentiment(b'{"sentence": "caf\xe9", "label": "b"}'), NO_JSON, "byte 0xe9", REMOVE),
     "single quotes": (sentiment(b"{'sentence': 'a'}"), NO_JSON, "double quotes", REMOVE),
     "two rows on a line": (sentiment(b'{"sentence": "a", "label": "b"} {}'), NO_JSON, "Extra data", REMOVE),
     "a null": (sentiment(b'{"sentence": null, "label": "b"}'), "field 'sentence': None must be a text"),
-    "a number as a label": (sentiment(b'{"sentence": "a", "label": 1}'), "field 'label': 1 must be a text"),
+    "a truth value as a label": (
+        sentiment(b'{"sentence": "a", "label": true}'), "field 'label': True must be a text", 'write "label": "true"'),
     "a number of 5000 digits": (("wsd", b'{"index1": ' + b"9" * 5000 + b"}"), NO_JSON, "4300 digits", REMOVE),
     "a word that is a number": (
         ("ner", b'{"tokens": ["a", 1], "tags": ["O", "O"]}'),

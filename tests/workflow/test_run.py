@@ -193,7 +193,7 @@ def sentiment(tmp_path, monkeypatch):
     def write(n, train, test, **values):
         (tmp_path / "nlu" / "sentiment").mkdir(parents=True)
         for part, labels in (("train", train), ("test", test)):
-            rows = [{"sentence": f"s{i}", "label": labels[i % 2]} for i in range(n)]
+            rows = [{"sentence": f"{part} {i}", "label": labels[i % 2]} for i in range(n)]
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (tmp_path / "nlu" / "sentiment" / f"{part}.jsonl").write_text(text, encoding="utf-8")
         return Study.make({"passages": 24, "tasks": ["sentiment"], "task_source": "folder"} | values)

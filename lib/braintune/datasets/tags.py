@@ -18,6 +18,7 @@ No two of them fit the same tags, unless they mean the same entities.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,8 +81,33 @@ def read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
     Raises
     ------
     BraintuneError
-        If the tags follow no scheme, naming the row that breaks the one that fits best.
+        If the tags follow no scheme, naming the row that breaks the one that fits best; and if each part follows a
+        scheme, but not the same one.
     """
+    try:
+        return _read_scheme(parts)
+    except BraintuneError:
+        if len(parts) == 1:
+            raise
+    given = {part: list(rows) for part, rows in parts.items()}
+    schemes = {part: _read_scheme({part: rows}).name for part, rows in given.items()}  # or the fault of one part
+    (first, rows), (other, more), *_ = given.items()
+
+    def conflicts(n: int) -> bool:
+        try:
+            return not _read_scheme({first: rows, other: more[:n]})
+        except BraintuneError:
+            return True
+
+    row = bisect_left(range(len(more) + 1), True, lo=1, key=conflicts)
+    raise BraintuneError(
+        f"the parts use two tag schemes: {', '.join(f'{part} {name}' for part, name in schemes.items())}; {other} row "
+        f"{row} is the first that does not fit {first}; write both in one scheme, such as IOB2"
+    )
+
+
+def _read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
+    """Read one scheme off all parts together."""
     rows = [(f"{part} row {number}", tags) for part, some in parts.items() for number, tags in enumerate(some, start=1)]
     parsed, form = _parse({tag for _, tags in rows for tag in tags})
     edges = {edge for edge, _ in parsed.values()} - {"O"}

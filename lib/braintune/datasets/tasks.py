@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.hub_tasks import entry_of
 from braintune.datasets.microworld.tasks import READERS, task_rows
-from braintune.datasets.rows import PARTS, Row, check_row, read_rows
+from braintune.datasets.rows import PARTS, Row, check_row, conversion, inputs_of, read_rows
 from braintune.datasets.tags import read_scheme
 
 #: What a model is given and what it answers.
@@ -169,6 +170,8 @@ class TaskData:
         emotions of several groups; empty if the source holds rows of the task alone.
     scheme : str
         The tag scheme of the source, see :mod:`braintune.datasets.tags`; empty where tags are no spans.
+    shared : int
+        Test rows that are training or validation rows as well, whatever their labels.
     """
 
     task: Task
@@ -180,15 +183,19 @@ class TaskData:
     checksums: dict[str, str]
     left_out: dict[str, int]
     scheme: str = ""
+    shared: int = 0
 
     @property
     def remarks(self) -> list[str]:
         """What a reader of the scores has to know about these examples, in sentences."""
+        sentences = []
+        if self.shared:
+            shared = f"{self.shared:,} of {len(self.test):,} test rows"
+            sentences.append(f"Also among the training rows: {shared}; scores may be too high.")
         number = sum(self.unseen.values())
         if self.task.kind == "span":
             unanswerable = f"{number:,} of {len(self.test):,} test questions have no answer"
-            return [f"{unanswerable}, but no training question lacks one."] if number else []
-        sentences = []
+            return [*sentences, f"{unanswerable}, but no training question lacks one."] if number else sentences
         what = "tags" if self.task.kind in ("tokens", "roles") else "labels"
         if number:
             n = sum(len(row_labels(self.task, row)) for row in self.test)
@@ -209,7 +216,8 @@ def load_task(study: Study, name: str) -> TaskData:
     ------
     BraintuneError
         For an unknown task, missing files, rows that do not fit the task's fields, tags without a scheme, too few
-        rows for a validation part, and test rows of which no label occurs in training.
+        rows for a validation part, test rows of which no label occurs in training, and test rows of a folder that
+        are all training rows.
     """
     task = lookup(TASKS, name, "task")
     source = lookup(SOURCES, study.task_source, "task_source")(study, task)
@@ -218,11 +226,16 @@ def load_task(study: Study, name: str) -> TaskData:
     train = _draw(source.train, study.train_examples, rng)
     test = _draw(source.test, study.test_examples, rng)
     labels = {label for row in train for label in row_labels(task, row)}
-    unseen = _unseen(task, labels, test)
+    unseen, shared = _unseen(task, labels, test), _shared(task, train, test)
     train, validation = _cut(task, train, study.validation_fraction, rng)
-    return TaskData(
-        task, train, validation, test, tuple(sorted(labels)), unseen, source.checksums, source.left_out, scheme
-    )
+    names = tuple(sorted(labels))
+    return TaskData(task, train, validation, test, names, unseen, source.checksums, source.left_out, scheme, shared)
+
+
+def _shared(task: Task, train: list[Row], test: list[Row]) -> int:
+    """Count the test rows whose inputs are those of a training row; rows without a text are not compared."""
+    seen = {inputs_of(task, row) for row in train} - {""}
+    return sum(inputs_of(task, row) in seen for row in test)
 
 
 def _in_iob2(task: Task, source: "SourceRows") -> tuple["SourceRows", str]:
@@ -345,11 +358,19 @@ def _from_folder(study: Study, task: Task) -> SourceRows:
     folder = data_folder() / "nlu" / task.name
     files = [folder / f"{part}.jsonl" for part in ("train", "test")]
     if missing := [file for file in files if not file.is_file()]:
+        for other in filter(Path.is_file, sorted(folder.glob(f"{missing[0].stem}*"))):
+            if remedy := conversion(task, other, missing[0]):
+                raise BraintuneError(f"{missing[0]} does not exist; there is {other.name}: {remedy}")
         raise BraintuneError(
             f"{missing[0]} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/"
             f"{missing[0].name} (data/README.md says how to get it), or set task_source: hub or microworld"
         )
     train, test = (read_rows(task, file) for file in files)
+    if _shared(task, train, test) == len(test):
+        raise BraintuneError(
+            f"{files[1]}: all {len(test):,} test rows are in {files[0].name} too, so a score would show what was "
+            "remembered; write other test rows"
+        )
     return SourceRows(train, test, {f"nlu/{task.name}/{file.name}": checksum(file) for file in files}, {})
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +142,10 @@ _WITH_DECODER = (
     "backbone {!r}: models of type {!r} are an encoder and a decoder, which read two texts; choose an encoder (BERT, "
     "RoBERTa, ELECTRA, …) or a decoder alone (GPT-2)"
 )
+_WITHOUT_WORDS = (
+    "backbone {!r}: models of type {!r} have no table of tokens, so they do not read text alone, but images, sound or "
+    "several of these; choose an encoder of text (BERT, RoBERTa, ELECTRA, …) or a decoder (GPT-2)"
+)
 
 
 def locate(name: str) -> Path:
@@ -236,16 +241,19 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
     """Make a model of a backbone's folder, configuration and options, and load its tokeniser."""
     folder = locate(name)
     with _loading(name):
+        _require_model_type(folder / "config.json")
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         _check_kind(name, folder, config)
         options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
         if config.model_type in ("bert", "roberta", "xlm-roberta"):
             options["add_pooling_layer"] = False
         model = make(folder, config, options).eval()
+        if not isinstance(_token_embedding(model), torch.nn.Embedding):
+            raise BraintuneError(_WITHOUT_WORDS.format(name, config.model_type))
         if isinstance(getattr(model, "pooler", None), torch.nn.Module):
             model.pooler = torch.nn.Identity()  # it is never read, and many files do not hold its weights
         _require_tokenizer(name, folder)
-        tokenizer = adapt_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), config.model_type)
+        tokenizer = adapt_tokenizer(_read_tokenizer(folder), config.model_type)
         if not limits.reads_token_types(model):
             tokenizer.model_input_names = [part for part in tokenizer.model_input_names if part != "token_type_ids"]
         weights = fingerprint(model)
@@ -267,8 +275,38 @@ def _require_tokenizer(name: str, folder: Path) -> None:
         )
 
 
+def _require_model_type(file: Path) -> None:
+    """Refuse a configuration without a type; the transformers library would guess one from the name of the folder."""
+    if not file.is_file():
+        return  # the transformers library says so
+    try:
+        config = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its config.json is not a valid JSON file ({error})") from None
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ValueError('its config.json names no model_type, such as "bert"')
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a folder; an error names it."""
+    try:
+        if (file := folder / "tokenizer.json").is_file():
+            json.loads(file.read_bytes())  # the library would pass over a broken one, and make another
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # anything, also without a message
+        raise ValueError(f"its tokenizer cannot be read ({hub.first_line(error)})") from error
+
+
+def _token_embedding(model: PreTrainedModel) -> torch.nn.Module | None:
+    """Return the layer that reads tokens; None for models of sound, and of images and text at once."""
+    try:
+        return model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+
+
 def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
-    """Refuse weights that would have to be unpickled, and models that also have a decoder."""
+    """Refuse weights that would have to be unpickled, and models that read no text or also have a decoder."""
     pickled, safe = (sorted(file.name for file in folder.glob(f"*.{end}")) for end in ("bin", "safetensors"))
     if pickled and not safe:
         raise BraintuneError(
@@ -278,6 +316,8 @@ def _check_kind(name: str, folder: Path, config: PreTrainedConfig) -> None:
         )
     if config.is_encoder_decoder:
         raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
+    if not hasattr(config, "vocab_size"):
+        raise BraintuneError(_WITHOUT_WORDS.format(name, config.model_type))
 
 
 def fingerprint(model: PreTrainedModel) -> str:

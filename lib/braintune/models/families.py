@@ -57,12 +57,39 @@ def family_of(model: PreTrainedModel, method: str) -> Family:
     """
     kind = model.config.model_type
     if kind not in FAMILIES:
+        known = ", ".join(name for name, family in FAMILIES.items() if family.deep or method != "prompt-tuned")
+        layers = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
         raise BraintuneError(
-            f"{method} does not know models of type {kind!r}; known: {', '.join(FAMILIES)}. Use fine-tuned, bitfit or "
-            "head-only, which need to know nothing, choose a backbone of a known type, or add the type to FAMILIES "
-            f"(braintune.models.families) in a plugin: FAMILIES[{kind!r}] = Family(lora=(…))"
+            f"{method} does not know models of type {kind!r}; known: {known}. Choose a backbone of a known type; or "
+            f"{alternatives(model, method)}; or add the type to FAMILIES (braintune.models.families) in a plugin: "
+            f"FAMILIES[{kind!r}] = Family(lora=(…)), with the names of its query and value projections (its linear "
+            f"layers are {', '.join(sorted(layers)) or 'none'})"
         )
     return FAMILIES[kind]
+
+
+def alternatives(model: PreTrainedModel, refused: str) -> str:
+    """Say which settings of a profile serve a model that one method does not serve.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    refused : str
+        The method.
+    """
+    family = FAMILIES.get(model.config.model_type)
+    served = {
+        "fine-tuned": True,
+        "prompt-tuned": family and family.deep,
+        "prompt-shallow": family,
+        "lora": family,
+        "bitfit": any(name.endswith("bias") for name, _ in model.named_parameters()),
+        "head-only": True,
+    }
+    text = f"set `methods` to some of {', '.join(name for name, fits in served.items() if fits and name != refused)}"
+    if refused == "prompt-tuned" or not served["prompt-tuned"]:
+        text += ", and leave zero-prefix and random-prefix out of `controls`"
+    return text
 
 
 def position_table(model: PreTrainedModel) -> nn.Embedding | None:

@@ -23,7 +23,7 @@ from braintune.core.base import BraintuneError, lookup
 from braintune.core.settings import TuningSettings
 from braintune.core.study import Study
 from braintune.datasets.hub import first_line
-from braintune.models.families import family_of, gradients
+from braintune.models.families import alternatives, family_of, gradients
 from braintune.models.prefix import attach_prefix
 from braintune.models.soft_prompt import attach_prompt
 
@@ -62,8 +62,8 @@ def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -
     _freeze_pooler(model)
     if not trained_state(model):
         raise BraintuneError(
-            f"bitfit trains bias vectors, and this model of type {model.config.model_type!r} has none; choose another "
-            "method (prompt-shallow and lora are as small), or a backbone with biases, such as BERT or RoBERTa"
+            f"bitfit trains bias vectors, and this model of type {model.config.model_type!r} has none; choose a "
+            f"backbone with biases, such as BERT or RoBERTa, or {alternatives(model, 'bitfit')}"
         )
 
 
@@ -133,8 +133,8 @@ def prepare(model: PreTrainedModel, method: str, settings: TuningSettings, seed:
     if (added and without) or not any(g is not None and g.any() for g in found.values()):
         raise BraintuneError(
             f"{method} trains {(without or list(asked))[0]!r}, and the output of this model of type "
-            f"{model.config.model_type!r} does not depend on it; choose another method (fine-tuned and head-only serve "
-            "every model) or another backbone"
+            f"{model.config.model_type!r} does not depend on it; choose another backbone, or "
+            f"{alternatives(model, method)}"
         )
 
 
@@ -147,8 +147,11 @@ def check_methods(model: PreTrainedModel, study: Study) -> None:
     """Check that a study's methods, and its controls with a prefix, serve a backbone; faults as in :func:`prepare`."""
     for method in study.methods:
         prepare(deepcopy(model), method, study, 0)
-    if {"zero-prefix", "random-prefix"} & set(study.controls):
-        attach_prefix(deepcopy(model), study.prefix_length)
+    if controls := [name for name in study.controls if name in ("zero-prefix", "random-prefix")]:
+        try:
+            attach_prefix(deepcopy(model), study.prefix_length)
+        except BraintuneError as fault:
+            raise BraintuneError(f"controls {', '.join(controls)}: {fault}") from None
 
 
 def restore(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:

@@ -32,14 +32,12 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from braintune.core.base import BraintuneError
-from braintune.models.families import FAMILIES, family_of, gradients
+from braintune.models.families import FAMILIES, alternatives, family_of, gradients
 
 ATTENTION = "braintune_prefix"
 _RECORDED = "braintune_recorded"
 #: Random tokens are read in rows of this length: about a sentence, and every model can read that many.
 _ROW = 32
-#: What serves a model whose attention cannot be given a prefix.
-WITHOUT_PREFIX = "fine-tuned, lora, bitfit, prompt-shallow and head-only"
 
 #: While a model is traced: each call of the attention function, as (module, keys and values).
 _calls: list[tuple[nn.Module, Tensor]] = []
@@ -147,8 +145,8 @@ def attention_calls(model: PreTrainedModel) -> list[tuple[nn.Module, Tensor]]:
         raise BraintuneError(
             f"prompt-tuned cannot give a prefix to models of type {model.config.model_type!r}: the attention of "
             f"{layers - len(calls) if len(calls) < layers else 'some'} of {layers} layers does not go through the "
-            f"attention registry of the transformers library. Choose among {WITHOUT_PREFIX}, with `controls` without "
-            f"zero-prefix and random-prefix; or choose a backbone of type {deep}"
+            f"attention registry of the transformers library. Choose a backbone of type {deep}; or "
+            f"{alternatives(model, 'prompt-tuned')}"
         )
     return calls
 
@@ -253,8 +251,8 @@ def _check_reach(model: PreTrainedModel) -> None:
     if without := [layer for layer, gradient in enumerate(found, 1) if gradient is None or not gradient.any()]:
         raise BraintuneError(
             f"the prefix of layer {without[0]} of {len(vectors)} has no effect on the output of this model of type "
-            f"{model.config.model_type!r}, so it cannot be prompt-tuned; choose among {WITHOUT_PREFIX}, or another "
-            "backbone"
+            f"{model.config.model_type!r}, so it cannot be prompt-tuned; choose another backbone, or "
+            f"{alternatives(model, 'prompt-tuned')}"
         )
 
 

@@ -23,7 +23,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from braintune.core.base import BraintuneError
 from braintune.datasets.hub import first_line
-from braintune.models.families import family_of, position_table, tiny_input
+from braintune.models.families import alternatives, family_of, position_table, tiny_input
 from braintune.models.prefix import vocabulary_tokens
 
 
@@ -80,7 +80,7 @@ def attach_prompt(
 def _check_words(model: PreTrainedModel, wanted: Tensor) -> None:
     """Check that the embedding layer makes of the words what it made of them without the prompt."""
     refused = f"prompt-shallow cannot put vectors before the words of models of type {model.config.model_type!r}"
-    remedy = "choose another method (lora and bitfit are as small) or another backbone"
+    remedy = f"choose another backbone, or {alternatives(model, 'prompt-shallow')}"
     try:
         found = _words(model)
     except (IndexError, RuntimeError, TypeError) as error:

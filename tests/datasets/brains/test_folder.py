@@ -132,6 +132,24 @@ class TestStory:
         with pytest.raises(BraintuneError, match=r"IFG: the 50 scans end after 25 s, but 1 sentences begin later"):
             load_brain(study(seconds_per_scan=0.5, detrend_order=1), "folder").load("P01")
 
+    @pytest.mark.parametrize(
+        ("scans", "seconds", "fits"),
+        [(600, 2.0, 0.17), (120, 2.0, 0.86), (170, 1.0, 0.61), (40, 2.9, None), (150, 1.0, None), (90, 1.5, None)],
+    )
+    def test_scans_that_go_on_long_after_the_story_are_refused(self, folder, scans, seconds, fits):
+        """At most a minute and a third of the scans may follow the response to the last word, here at 103 s."""
+        write_words(folder, [("She", 1, 0, 1), ("left", 1, 1, 4), ("He", 2, 90, 91), ("stayed", 2, 91, 97)])
+        np.savez(folder / "P01.npz", IFG=np.random.default_rng(1).normal(size=(scans, 3)))
+        data = load_brain(study(seconds_per_scan=seconds, lags=[3.0, 6.0], detrend_order=1, regions=["IFG"]), "folder")
+        if fits is None:
+            assert data.load("P01")["IFG"].shape == (2, 6)
+            return
+        message = (
+            rf"IFG: the {scans} scans take {scans * seconds:g} s, but the last word ends at 97 s .*{fits} s would fit"
+        )
+        with pytest.raises(BraintuneError, match=message):
+            data.load("P01")
+
     def test_scans_come_as_arrays(self, folder):
         (folder / "stimuli.csv").unlink()
         (folder / "words.csv").write_text("word,sentence,onset_s,offset_s\nShe,1,0,1\n")

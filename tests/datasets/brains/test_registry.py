@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
         np.savez(concepts / f"{name}.npz", responses=rng.standard_normal((3, 5)).astype(np.float32))
     (story / "regions.txt").write_text("\n".join(PARTS) + "\n")
     words = [("They", 1, 0, 1), ("ve", 1, 1, 2), ("gone", 1, 2, 3)]
-    words += [("Is", 2, 30, 31), ("it", 2, 31, 40), ("TRUE", 2, 40, 41)]
+    words += [("Is", 2, 70, 71), ("it", 2, 71, 80), ("TRUE", 2, 80, 81)]
     pd.DataFrame(words, columns=["word", "sentence", "onset_s", "offset_s"]).to_csv(story / "words.csv", index=False)
     np.savez(story / "s07.npz", timecourses=rng.standard_normal((SCANS, 2)).astype(np.float32))
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
@@ -107,7 +107,7 @@ class TestStory:
         drift = np.array([[np.cos(np.pi * k * (2 * i + 1) / (2 * SCANS)) for k in range(4)] for i in range(SCANS)])
         clean = scans - drift @ np.linalg.lstsq(drift, scans, rcond=None)[0]
         clean = (clean - clean.mean(0)) / clean.std(0)
-        for row, (onset, offset) in enumerate([(0, 3), (30, 41)]):
+        for row, (onset, offset) in enumerate([(0, 3), (70, 81)]):
             for column, lag in enumerate(lags):
                 inside = [i for i in range(SCANS) if onset + lag <= 2 * i <= offset + lag]
                 for part, region in enumerate(PARTS):

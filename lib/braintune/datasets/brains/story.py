@@ -17,6 +17,8 @@ COLUMNS = ("word", "sentence", "onset_s", "offset_s")
 MOST_LATE = 0.1
 #: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
+#: Scans may go on for so long after the response to the last word, s, and for so large a part of the whole.
+SILENCE, SILENT_PART = 60.0, 1 / 3
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     ------
     BraintuneError
         If there are too few scans for the detrending, they end before the last sentence begins (or before more than a
-        tenth of them, delayed by a lag), a sentence begins more than one scan before the first, or scans hold codes of
+        tenth of them, delayed by a lag), a sentence begins more than one scan before the first, the scans go on for
+        more than :data:`SILENCE` or :data:`SILENT_PART` after the last word and the longest lag, or they hold codes of
         missing values.
     """
     if study.detrend_order >= len(scans):
@@ -126,6 +129,14 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
                 f"lags: {lag:g} s after the onset of {late.sum()} of {len(times)} sentences the {len(scans)} scans of "
                 f"{where} have ended ({end:g} s); allowed are lags after which scans are there, such as 2 … 8 s"
             )
+    needed = times[:, 1].max() + max(study.lags)
+    if end - needed > min(SILENCE, SILENT_PART * end):
+        raise BraintuneError(
+            f"{where}: the {len(scans)} scans take {end:g} s, but the last word ends at {times[:, 1].max():g} s (its "
+            f"response at {needed:g} s); at most {SILENCE:g} s and a third of the scans may follow it. Check "
+            f"seconds_per_scan ({seconds_per_scan:g} s; about {needed / len(scans):.2g} s would fit) and the times of "
+            "the words, or remove the scans after the story"
+        )
     require_no_codes(scans, where, "interpolate such scans")
     clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
     return sentence_responses(clean, times, study.lags, seconds_per_scan)
