@@ -143,7 +143,7 @@ class TestLoad:
         ("participants: [07, no, 1:30]", {"participants": ["07", "no", "1:30"]}),
         ("learning_rates: {fine-tuned: [1e-4, 2E-5], prompt-tuned: [1, .5]}",
          {"learning_rates": {"fine-tuned": [1e-4, 2e-5], "prompt-tuned": [1.0, 0.5]}}),
-        ("standardise: false\nlags: [+2, -1.5]\nlayer: -2", {"standardise": False, "lags": [2, -1.5], "layer": -2}),
+        ("standardise: false\nlags: [+2, 1.5]\nlayer: -2", {"standardise": False, "lags": [2, 1.5], "layer": -2}),
         ("participants: null\nregions: ~\nown_study: 2001-01-01", {"participants": None, "regions": None, "own_study": "2001-01-01"}),
     ],
 )  # fmt: skip

@@ -257,10 +257,11 @@ def table(separator):
             (name, table(mark), "a table")
             for name, mark in (("train.csv", ","), ("train.tsv", "\t"), ("train.jsonl", ";"))
         ),
-        ("train.jsonl", gzip.compress(b'{"sentence": "a", "label": "1"}\n'), "unpack it"),
-        ("train.jsonl.gz", gzip.compress(b'{"sentence": "a", "label": "1"}\n'), "unpack it"),
+        ("train.jsonl", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "unpack it"),
+        ("train.jsonl.gz", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "unpack it"),
         ("train.jsonl", '{"sentence": "é", "label": "1"}\n'.encode("utf-16"), "UTF-16"),
     ],
+    ids=["array", "lines of an array", "suffix", "csv", "tsv", "semicolons", "gzip", "gzip by name", "utf-16"],
 )
 def test_the_command_that_converts_another_format_works(folder_study, name, content, what):
     folder, make = folder_study

@@ -82,7 +82,7 @@ def decode(
 
     Notes
     -----
-    Memory is bounded by three times the Gram matrices plus one :class:`Ridge` per region.
+    Memory is bounded by four times the Gram matrices plus one :class:`Ridge` per region.
     """
     for name, responses in regions.items():
         if responses.ndim != 2 or not np.isfinite(responses).all():
@@ -110,21 +110,21 @@ def decode(
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
         labels = _Labels.make(left, fold.train, fold.test)
         for g, ridge in enumerate(ridges):
-            hat, (fit, choice) = labels.spread(ridge.hat), fits[g].max(1)
-            for items in _chunks(len(grams.inner), 4 * len(fold.test) * grams.inner.shape[1], device):
-                correlation, error = _predict(hat, choice[items], labels, items)
+            fit, choice = fits[g].max(1)
+            for items in _chunks(len(grams.inner), 4 * len(fold.test) ** 2, device):
+                correlation, error = _predict(ridge.hat, choice[items], labels, items)
                 group = None if here is None else here.expand(len(correlation), -1)
                 found = scores(correlation, group) | {"mse": error, "choice": choice[items], "fit": fit[items]}
                 for name, values in found.items():
                     result[name][f, g, items.cpu().numpy()] = values.cpu().numpy()
             if by_stimulus:
-                found = _match_readouts(hat, fits[g], labels, sets, influence)
+                found = _match_readouts(ridge.hat, fits[g], labels, sets, influence)
                 for name, values in found.items():
                     each[name][g][:, fold.test] = values.cpu().numpy()
         for p, order in enumerate(orders):
             labels = _Labels.make(left, order[fold.train], order[fold.test])
             for g, fit in enumerate(_fits(ridges, left.products(order[fold.train], terms))):
-                found = _match_readouts(labels.spread(ridges[g].hat), fit, labels, sets, null_scores)
+                found = _match_readouts(ridges[g].hat, fit, labels, sets, null_scores)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
     return result, null, each
@@ -141,16 +141,17 @@ class _Labels(NamedTuple):
     train: torch.Tensor
     test: torch.Tensor
     weight: torch.Tensor  #: Of every stimulus in the mean, of shape (n_stimuli,).
-    origin: torch.Tensor  #: Inner products of every stimulus with the mean, of shape (n_grams, n_stimuli).
+    rows: torch.Tensor  #: Inner products of training with all stimuli, of shape (n_grams, n_train, n_stimuli).
+    origin: torch.Tensor  #: Those of the mean with all stimuli, of shape (n_grams, n_stimuli).
 
     @classmethod
     def make(cls, grams: Grams, train: np.ndarray, test: np.ndarray) -> "_Labels":
-        places = [torch.as_tensor(part, device=grams.inner.device) for part in (train, test)]
-        weight = grams.inner.new_zeros(grams.inner.shape[1]).index_fill_(0, places[0], 1 / len(train))
-        return cls(grams, *places, weight, grams.inner @ weight)
+        kept, tested = (torch.as_tensor(part, device=grams.inner.device) for part in (train, test))
+        weight = grams.inner.new_zeros(grams.inner.shape[1]).index_fill_(0, kept, 1 / len(train))
+        return cls(grams, kept, tested, weight, grams.inner.index_select(1, kept), grams.inner @ weight)
 
     def spread(self, hat: torch.Tensor) -> torch.Tensor:
-        """Return hat matrices with a column for every stimulus: products with whole Gram matrices, none is gathered."""
+        """Return hat matrices with a column for every stimulus, so that nothing is gathered from products with them."""
         return hat.new_zeros(*hat.shape[:2], len(self.weight)).index_copy_(2, self.train, hat)
 
 
@@ -183,19 +184,19 @@ def _predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Predict the test stimuli with the chosen penalties: correlation of predictions with truths, squared error."""
     grams, test, origin = labels.grams, labels.test, labels.origin[items]
-    product = hat.new_empty(len(items), *hat.shape[1:])  # predictions with all stimuli
-    for row, item, penalty in zip(product, items.tolist(), choice.tolist(), strict=True):
-        torch.mm(hat[penalty], grams.inner[item], out=row)
-    hat = hat[choice]
-    inner = product.index_select(2, test) - (product @ labels.weight)[:, :, None]
+    width, mean = grams.width[items][:, None], grams.mean[items]
+    spread, size = labels.spread(hat), (len(items), len(test))
+    inner, power, predicted = hat.new_empty(*size, len(test)), hat.new_empty(size), hat.new_empty(size)
+    for row, (item, penalty) in enumerate(zip(items.tolist(), choice.tolist(), strict=True)):
+        product = hat[penalty] @ labels.rows[item]  # predictions with all stimuli
+        torch.sub(product.index_select(1, test), (product @ labels.weight)[:, None], out=inner[row])
+        torch.linalg.vecdot(product, spread[penalty], out=power[row])  # squared norms of predictions
+        torch.mv(spread[penalty], mean[row], out=predicted[row])
     truth = (
         grams.inner.diagonal(dim1=1, dim2=2)[items][:, test] - 2 * origin[:, test] + (origin @ labels.weight)[:, None]
     )
-    power = (product * hat).sum(2)  # squared norms of predictions
     error = power.sum(1) - 2 * inner.diagonal(dim1=1, dim2=2).sum(1) + truth.sum(1)
     # Centring over dimensions is a rank-one correction, so the products above serve correlations as well.
-    width, mean = grams.width[items][:, None], grams.mean[items]
-    predicted = (hat @ mean[:, :, None])[:, :, 0]
     mean = mean[:, test] - (mean @ labels.weight)[:, None]
     covariance = inner - (width * predicted)[:, :, None] * mean[:, None, :]
     scale = _inverse_norm(power - width * predicted**2, FLAT * truth)

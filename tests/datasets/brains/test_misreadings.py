@@ -247,7 +247,7 @@ class TestCodes:
         refused("folder", *fragments)
 
     def test_a_code_in_scans(self, own):
-        (own / "words.csv").write_text("word,sentence,onset_s,offset_s\nShe,1,0,1\nleft,2,10,11\n")
+        (own / "words.csv").write_text("word,sentence,onset_s,offset_s\nShe,1,0,1\nleft,2,59,60\n")
         scans = numbers(1, 40, 3)
         scans[3:5, 1] = -999
         np.savez(own / "P01.npz", IFG=scans)
@@ -320,7 +320,7 @@ class TestOtherFormats:
             (b"sep=;\nsentence;IFG\n", "'sep=;' is for Excel alone; remove this line"),
             (b"\xef\xbb\xbfsep=,\r\nsentence,IFG\r\n", "'sep=,' is for Excel alone; remove this line"),
             (zipped(), "is an Excel workbook or another packed file, not text; save the table as CSV in UTF-8"),
-            (gzip.compress(b"sentence,IFG\n"), "is a packed file (gzip), not text; save the table as CSV"),
+            (gzip.compress(b"sentence,IFG\n", mtime=0), "is a packed file (gzip), not text; save the table as CSV"),
             (b"PAR1....", "is a Parquet file, not text"),
         ],
     )
