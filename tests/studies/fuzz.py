@@ -1,8 +1,8 @@
-"""Hostile input for the readers of files: ``python tests/fuzz.py READER [SECONDS]``.
+"""Hostile input for the readers of files: ``python tests/studies/fuzz.py READER [SECONDS]``.
 
 Hypothesis draws files: valid ones that are damaged, and such as are made to be odd. A reader may read a file or raise
 BraintuneError. Anything else that comes out, a call that does not end or that ends the process, and memory that grows out
-of proportion are findings; the smallest file of each is told, and kept, and the command ends with an error.
+of proportion are findings; the smallest file of each is printed and kept, and the command ends with an error.
 """
 
 import gzip
@@ -492,7 +492,7 @@ def round_apart(name: str, number: int, folder: Path, report: Report) -> None:
 def main(words: list[str]) -> int:
     """Fuzz one reader for some seconds; tell what was found."""
     if not words or words[0] not in READERS:
-        sys.exit(f"python tests/fuzz.py READER [SECONDS]; readers: {', '.join(READERS)}")
+        sys.exit(f"python tests/studies/fuzz.py READER [SECONDS]; readers: {', '.join(READERS)}")
     name, seconds = words[0], float(words[1]) if len(words) > 1 else 60.0
     in_use = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + LIMIT_MB * 2**20,) * 2)
