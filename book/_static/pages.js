@@ -58,6 +58,36 @@ function makeFilterable(table) {
   show();
 }
 
+/* A table as comma-separated values. A text that a spreadsheet would take for a formula is quoted. */
+function asCsv(table) {
+  const text = (cell) => cell.textContent.trim().replace(/\s+/g, " ").replace(/^[=@]/, "'$&");
+  const line = (row) => [...row.cells].map((cell) => `"${text(cell).replace(/"/g, '""')}"`).join(",");
+  return [...table.rows].map(line).join("\r\n") + "\r\n";
+}
+
+function makeDownloadable(table, number) {
+  const page = location.pathname.split("/").pop().replace(/\.html$/, "") || "table";
+  const [bar, button, link] = ["div", "button", "a"].map((name) => document.createElement(name));
+  bar.className = "table-tools";
+  button.type = "button";
+  button.textContent = "Download CSV";
+  button.setAttribute("aria-label", `Download table ${number + 1} of this page as CSV`);
+  button.addEventListener("click", () => {
+    link.href = URL.createObjectURL(new Blob(["\ufeff", asCsv(table)], { type: "text/csv" }));
+    link.download = `${page}-${number + 1}.csv`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+  bar.append(button);
+  if (!table.closest(".cell_output")) {
+    const source = document.createElement("a");
+    source.href = "results/figures.html";
+    source.textContent = "Made by the figures notebook";
+    bar.prepend(source);
+  }
+  table.after(bar);
+}
+
 /* On a narrow page the style stacks the cells of a row, each below the heading of its column. That they are cells must
    then be said: a browser forgets it of what is not laid out as a table. */
 function makeStackable(table) {
@@ -107,7 +137,8 @@ function mendRoles() {
 
 document.addEventListener("DOMContentLoaded", () => {
   mendRoles();
-  for (const table of document.querySelectorAll("table.results")) {
+  document.querySelectorAll("table.results").forEach(makeDownloadable);
+  for (const table of document.querySelectorAll("table.results:not(.matrix)")) {
     if (table.tHead?.rows.length !== 1 || table.tBodies.length !== 1) continue;
     const rows = table.tBodies[0].rows.length;
     if (rows > 2) makeSortable(table);

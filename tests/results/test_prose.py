@@ -35,7 +35,7 @@ def test_text_from_data_is_escaped():
 def test_what_a_step_took_is_said():
     jobs = [("tuning", 60.0), ("tuning", 120.0), ("tuning", 30.0), ("rsa", 42.0)]
     said = prose.of_costs(pd.DataFrame(jobs, columns=["step", "seconds"]).assign(memory_mb=900.0))
-    assert said["took_tuning"] == "3.5 minutes (3 jobs)" and said["took_rsa"] == "0.7 minutes (1 job)"
+    assert said["took_tuning"] == "3.5 minutes" and said["took_rsa"] == "0.7 minutes"
     assert "900.0" in said["costs"].data and "took_figures" not in said
 
 
@@ -155,7 +155,7 @@ def quoted():
     run, real = (replace(r, scores=r.scores.assign(**groups), tuned=r.tuned.assign(**costs)) for r in (run, real))
     run = replace(run, decoded=run.primary.assign(alpha_edge=False))
     own, other = claims.judge(run), claims.judge(real)
-    found = prose.of_run(run, own, checks.check(run)) | prose.of_answer(own, real, other)
+    found = prose.of_run(run, own, checks.check(run)) | prose.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
     return found | prose.of_recorded(real, other) | prose.of_costs(costs)

@@ -13,8 +13,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from IPython.display import HTML
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from scipy.spatial import KDTree
 
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.nifti import voxel_grid
@@ -22,14 +27,18 @@ from braintune.results import tables
 from braintune.results.style import ACCURACY, nothing
 from braintune.results.tables import ARMS, CHANCE
 
+#: Largest distance of a vertex of the surface from the voxel whose value it shows, in millimetres.
+REACH_MM = 8.0
+
 
 def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions through a glass brain, coloured by accuracy, one row a method."""
+    """Draw the regions through a glass brain: where each lies, then coloured by accuracy, one row a method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     images, top, scale = _images(data, scores)
     rows = {f"{method}: {scale}": image for method, image in images.items()}
-    return _glass(rows, cmap="viridis", vmin=CHANCE, vmax=top, cbar_tick_format="%.2f")
+    regions = list(dict.fromkeys(_here(data, scores)["region"]))
+    return _glass(rows, ACCURACY, regions=(data, regions), cmap="viridis", vmin=CHANCE, vmax=top)
 
 
 def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
@@ -42,51 +51,94 @@ def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
         return nothing("only one tuning method was run")
     limit = max(float(difference.abs().max()), 0.005)
     title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
-    look = {"cmap": "RdBu", "vmin": -limit, "vmax": limit, "symmetric_cbar": True, "cbar_tick_format": "%+.3f"}
-    return _glass({title: region_image(data, difference)}, **look)
+    look = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
+    return _glass({title: region_image(data, difference)}, f"difference in {ACCURACY}", **look)
 
 
-def _glass(images: Mapping[str, Any], **look: Any) -> Figure:
-    """Draw images through glass brains, one row a title."""
+def _glass(
+    images: Mapping[str, Any], label: str, regions: tuple[BrainData, list[str]] | None = None, **look: Any
+) -> Figure:
+    """Draw images through glass brains, one row a title, with one colour bar; first where the `regions` lie."""
     from nilearn import plotting
 
-    figure, panels = plt.subplots(len(images), 1, figsize=(7.4, 2.1 * len(images) + 0.1), squeeze=False)
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.12 / len(images), hspace=0.15)
-    look |= {"display_mode": "lyrz", "colorbar": True, "plot_abs": False, "threshold": 0, "annotate": False}
-    for axes, (title, image) in zip(panels[:, 0], images.items(), strict=True):
+    rows = len(images) + (regions is not None)
+    above, below = (0.8 if regions else 0.3), 0.8  # inches of the legend and of the colour bar
+    height = 2.1 * rows + above + below
+    figure, panels = plt.subplots(rows, 1, figsize=(7.4, height), squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=below / height, top=1 - above / height, hspace=0.18)
+    shared = {"display_mode": "lyrz", "colorbar": False, "plot_abs": False, "threshold": 0, "annotate": False}
+    for axes, (title, image) in zip(panels[-len(images) :, 0], images.items(), strict=True):
         axes.set_axis_off()
-        plotting.plot_glass_brain(image, axes=axes, **look)
+        plotting.plot_glass_brain(image, axes=axes, **shared, **look)
         axes.set_title(title, fontsize=10, loc="left")
+    if regions:
+        _name_regions(figure, panels[0, 0], *regions, **shared)
+    scale = plt.cm.ScalarMappable(plt.Normalize(look["vmin"], look["vmax"]), look["cmap"])
+    bar = figure.add_axes((0.25, 0.55 / height, 0.5, 0.13 / height))
+    figure.colorbar(scale, cax=bar, orientation="horizontal", label=label, ticks=MaxNLocator(5))
     return figure
+
+
+def _name_regions(figure: Figure, axes: plt.Axes, data: BrainData, names: list[str], **look: Any) -> None:
+    """Draw where each region lies, named in a legend above; one that its parts cover wholly is left out."""
+    from nilearn import plotting
+
+    image = region_image(data, pd.Series(range(1, len(names) + 1), names, dtype=float))
+    tab = sns.color_palette("tab20", 20)
+    colours = [(tab[::2] + tab[1::2])[place % 20] for place in range(len(names))]
+    axes.set_axis_off()
+    look |= {"cmap": ListedColormap(colours), "vmin": 0.5, "vmax": len(names) + 0.5}
+    plotting.plot_glass_brain(image, axes=axes, **look)
+    axes.set_title("regions; a part covers its network", fontsize=10, loc="left")
+    seen = set(np.unique(image.get_fdata()).astype(int))
+    patches = [Patch(color=colours[k], label=name) for k, name in enumerate(names) if k + 1 in seen]
+    figure.legend(handles=patches, loc="upper center", ncols=min(6, len(patches)), fontsize=8)
 
 
 def brain_surface(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions on the surface of fsaverage, which ships with nilearn, one row a method."""
+    """Draw the regions on the surface of fsaverage, which ships with nilearn: both sides, one row a method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     from nilearn import datasets, plotting
-    from nilearn.image import resample_to_img
-    from nilearn.surface import SurfaceImage
 
     images, top, scale = _images(data, scores)
-    template = datasets.load_mni152_template(resolution=4)
     meshes = datasets.load_fsaverage("fsaverage5")
-    look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal"), "view": "lateral"}
+    look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")}
     look |= {"cmap": "viridis", "threshold": 1e-3, "vmin": CHANCE, "vmax": top, "colorbar": False}
-    shape = {"figsize": (7.4, 2.6 * len(images)), "subplot_kw": {"projection": "3d"}, "squeeze": False}
-    figure, panels = plt.subplots(len(images), 2, **shape)
-    figure.subplots_adjust(left=0, right=0.9, bottom=0, top=1 - 0.14 / len(images), wspace=0, hspace=0.1)
+    views = [(side, view) for side in ("left", "right") for view in ("lateral", "medial")]
+    shape = {"figsize": (7.4, 1.9 * len(images) + 0.7), "subplot_kw": {"projection": "3d"}, "squeeze": False}
+    figure, panels = plt.subplots(len(images), len(views), **shape)
+    bottom = 0.8 / figure.get_figheight()
+    figure.subplots_adjust(left=0, right=1, bottom=bottom, top=1 - 0.14 / len(images), wspace=0, hspace=0.15)
     for row, (method, image) in zip(panels, images.items(), strict=True):
-        image = resample_to_img(image, template, interpolation="nearest", force_resample=True, copy_header=True)
-        surface = SurfaceImage.from_volume(meshes["pial"], image, interpolation="nearest_most_frequent")
-        look |= {"surf_mesh": meshes["inflated"], "stat_map": surface, "figure": figure}
-        for axes, side in zip(row, ("left", "right"), strict=True):
-            plotting.plot_surf_stat_map(hemi=side, axes=axes, **look)
+        look |= {"surf_mesh": meshes["inflated"], "stat_map": _on_surface(image, meshes["pial"]), "figure": figure}
+        for axes, (side, view) in zip(row, views, strict=True):
+            plotting.plot_surf_stat_map(hemi=side, view=view, axes=axes, **look)
             axes.set_box_aspect(None, zoom=1.5)
-        row[0].set_title(f"{method}: {scale}", fontsize=10, loc="left")
+            for collection in axes.collections:  # 20,000 faces would make a file of many megabytes
+                collection.set_rasterized(True)
+            if method == next(iter(images)):
+                axes.text2D(0.5, 0.02, f"{side}, {view}", transform=axes.transAxes, ha="center", fontsize=8)
+        row[0].text2D(0, 1.04, f"{method}: {scale}", transform=row[0].transAxes, fontsize=10)
     colours = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
-    figure.colorbar(colours, cax=figure.add_axes((0.93, 0.3, 0.015, 0.4)), format="%.2f")
+    bar = figure.add_axes((0.3, 0.55 * bottom, 0.4, 0.12 / figure.get_figheight()))
+    figure.colorbar(colours, cax=bar, orientation="horizontal", format="%.2f", label=ACCURACY)
     return figure
+
+
+def _on_surface(image: Any, mesh: Any) -> Any:
+    """Give each vertex the value of the nearest voxel of a region within :data:`REACH_MM`, else 0."""
+    from nilearn.surface import SurfaceImage
+
+    values = image.get_fdata()
+    index = np.argwhere(values != 0)
+    tree = KDTree(index @ image.affine[:3, :3].T + image.affine[:3, 3])
+    found = {}
+    for side, part in mesh.parts.items():
+        distance, nearest = tree.query(part.coordinates, distance_upper_bound=REACH_MM)
+        nearest = np.where(np.isfinite(distance), nearest, 0)
+        found[side] = np.where(np.isfinite(distance), values[tuple(index[nearest].T)], 0.0).astype(np.float32)
+    return SurfaceImage(mesh=mesh, data=found)
 
 
 def brain_view(data: BrainData, scores: pd.DataFrame, method: str) -> HTML:

@@ -18,14 +18,16 @@ import seaborn as sns
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from scipy import stats
 
 from braintune.core import store
 from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import style, tables
+from braintune.results import statistics, style, tables
+from braintune.results.claims import WORDS
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
-from braintune.results.tables import ALL, ARMS, CHANCE, first_readout
+from braintune.results.tables import ALL, ARMS, CHANCE, READOUT_NAMES, SHOWN, first_readout
 
 #: Controls that are drawn by layer, and their lines.
 CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
@@ -35,6 +37,8 @@ SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted w
 #: Direction → what it does, for a title.
 DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence to brain"}
 
+#: Row of the mean over tasks.
+MEAN = "mean over tasks"
 #: Why a figure of one direction is empty.
 NOT_RUN = "the run leaves this direction out"
 
@@ -91,14 +95,17 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def learning_curves(history: pd.DataFrame) -> Figure:
-    """Draw validation score by epoch (mean over seeds), one small panel a task."""
+def learning_curves(history: pd.DataFrame, tuned: pd.DataFrame | None = None) -> Figure:
+    """Draw validation score by epoch (mean over seeds), one small panel a task, beside the baseline of `tuned`."""
     tasks = dict(list(history.groupby("task", sort=False)))
     if not tasks:
         return nothing("no model was tuned")
-    figure, parts = panels(tasks, columns=5, size=(1.8, 1.7), fontsize=9)
+    figure, parts = panels(tasks, columns=5, size=(1.8, 1.7), fontsize=9, sharey=True)
+    base = {} if tuned is None else tuned.groupby("task")["baseline"].mean().to_dict()
     for axes, rows in parts:
         style.curves(axes, rows, "epoch", "score")
+        if (level := base.get(rows["task"].iloc[0])) is not None:
+            axes.axhline(level, color="black", linestyle=":", linewidth=1, label="trivial baseline (test)")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
@@ -152,8 +159,37 @@ def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
         kept = tables.labelled(rows[rows["kind"] != "control"])
         means = style.over_participants(kept, "method", "region", value=value)
         style.dots(axes, means, "region", list(rows["region"].unique()), x=value)
-        axes.set_title(f"{brain} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
+        axes.set_title(f"{style.who(brain, rows)} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
     column[-1, 0].set_xlabel(SCORE_LABELS[value])
+    return with_legend(figure)
+
+
+def beside_controls(table: pd.DataFrame, direction: str = "decoding") -> Figure:
+    """Draw the scores of all representations, one panel a brain data set, beside controls and permuted labels.
+
+    For `table` see :func:`braintune.results.answer.scores_beside_controls`.
+    """
+    if table.empty:
+        return nothing("these results hold one direction only")
+    brains = {
+        f"{who}\n{region}, {folds} folds, {READOUT_NAMES[readout]}": rows
+        for (who, region, folds, readout), rows in table.groupby(["who", "region", "folds", "readout"], sort=False)
+    }
+    names = list(dict.fromkeys(table["representation"]))
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.28 * len(names) + 0.9), fontsize=9)
+    for axes, rows in parts:
+        for place, row in enumerate(rows.set_index("representation").reindex(names).itertuples()):
+            if not np.isfinite(row.mean):
+                axes.text(0.02, place, "not recorded", transform=axes.get_yaxis_transform(), va="center", fontsize=8,
+                          color=COLOURS["untuned"], style="italic")  # fmt: skip
+                continue
+            name = row.Index if row.Index in COLOURS else "control"
+            spread = np.nan_to_num([[row.mean - row.low], [row.high - row.mean]])
+            axes.errorbar(row.mean, place, xerr=spread, fmt=MARKERS[name], color=COLOURS[name], capsize=2, markersize=6)
+        if direction == "decoding":
+            style.chance_line(axes)
+        style.name_rows(axes, names)
+        axes.set(xlabel=SCORE_LABELS[SHOWN[direction]])
     return with_legend(figure)
 
 
@@ -166,7 +202,7 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
     for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
         regions, design = list(rows["region"].unique()), rows["folds"].iloc[0]
         for region in [r for r in regions if r in tables.NETWORKS] or regions:
-            networks[f"{region}\n{brain}, {design}"] = rows[rows["region"] == region]
+            networks[f"{region}\n{style.who(brain, rows)},\n{design} folds"] = rows[rows["region"] == region]
     size = (2.1, 0.3 * len(tasks) + 0.9)
     figure, parts = panels(networks, columns=4, size=size, fontsize=9, sharex=True, sharey=True)
     for axes, rows in parts:
@@ -178,12 +214,21 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
 
 
 def difference_map(scores: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set."""
-    differences = {}
+    """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set.
+
+    A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over the cells of a brain).
+    """
+    differences, cells = {}, {}
     for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
         contrast = tables.contrast(rows, ["region", "task"])
         if len(contrast):
-            differences[brain] = 100 * contrast.mean(axis=1).unstack("task", sort=False)
+            name = style.who(brain, rows)
+            differences[name] = 100 * contrast.mean(axis=1).unstack("task", sort=False)
+            written = [
+                f"{style.signed(100 * x, '.1f')}{star}"
+                for x, star in zip(contrast.mean(axis=1), _stars(contrast), strict=True)
+            ]
+            cells[name] = pd.Series(written, contrast.index).unstack("task", sort=False)
     if not differences:
         return nothing("only one tuning method was run")
     limit = max(float(t.abs().max().max()) for t in differences.values()) or 1.0
@@ -194,26 +239,42 @@ def difference_map(scores: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for axes, (brain, table) in zip(column.flat, differences.items(), strict=True):
         sns.heatmap(
-            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=True, fmt="+.1f",
+            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=cells[brain], fmt="",
             annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
         )  # fmt: skip
         axes.set(xlabel="", ylabel="")
-        axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths", fontsize=10, loc="left")
+        axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths (* q < 0.05)", fontsize=10, loc="left")
         axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
         axes.tick_params(axis="y", rotation=0)
     return figure
 
 
-def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
+def _stars(contrast: pd.DataFrame) -> list[str]:
+    """Return a star for each row of cells × participants that differs from 0 (q < 0.05), else an empty text."""
+    if contrast.shape[1] < 2:
+        return [""] * len(contrast)
+    p_values = stats.ttest_1samp(contrast, 0, axis=1, nan_policy="omit").pvalue
+    return ["*" if q < 0.05 else "" for q in statistics.fdr(p_values)]
+
+
+def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame | None = None) -> Figure:
     """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel a brain data set.
 
-    For `tests` see :func:`braintune.results.claims.task_table`; the margin, a part of the signal, is drawn as a band.
+    For `tests` see :func:`braintune.results.claims.task_table`, for `answers`, which add the mean over tasks,
+    :func:`braintune.results.meta_analysis.answer_table`; the margin, a part of the signal, is drawn as a band.
     """
+    if answers is not None and len(tests):
+        means = first_readout(answers[(answers["direction"] == "decoding")])
+        means = means[means["brain"].isin(tests["brain"])].assign(task=MEAN)
+        tests = pd.concat([tests, means[["brain", "task", "difference", "low", "high"]]], ignore_index=True)
     brains = dict(list(tests.groupby("brain", sort=False)))
     if not brains:
         return nothing("nothing is decoded beyond codes without content, or no task was learned by both methods")
-    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7))
+    brains = {style.who(brain, rows): rows for brain, rows in brains.items()}
+    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7), sharex=True)
     for axes, rows in parts:
+        if MEAN in set(rows["task"]):
+            axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
         spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
@@ -223,7 +284,8 @@ def difference_by_task(tests: pd.DataFrame, margin: float) -> Figure:
                   label="shrunken towards the mean")  # fmt: skip
         style.name_rows(axes, rows["task"].tolist())
         axes.set(xlabel="difference, part of the untuned signal")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(style.signed_percent)
     return with_legend(figure)
 
 
@@ -246,7 +308,7 @@ def task_ranking(scores: pd.DataFrame) -> Figure:
 def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the rows of each brain, region and fold design, by these three."""
     groups = rows.groupby(["brain", "region", "folds"], sort=False)
-    return {f"{brain}: {region}, {design} folds": of for (brain, region, design), of in groups}
+    return {f"{style.who(brain, of)}\n{region}, {design} folds": of for (brain, region, design), of in groups}
 
 
 def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
@@ -328,7 +390,8 @@ def leakage(scores: pd.DataFrame) -> Figure:
     """Draw the controls and the untuned model under each fold design, main region of each brain."""
     rows = tables.in_main_region(scores[scores["kind"] != "tuned"])
     rows = rows.assign(folds=rows["folds"] + " folds")
-    brains = {f"{brain}: {region}": of for (brain, region), of in rows.groupby(["brain", "region"], sort=False)}
+    groups = rows.groupby(["brain", "region"], sort=False)
+    brains = {f"{style.who(brain, of)}\n{region}": of for (brain, region), of in groups}
     figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
     for axes, here in parts:
         style.chance_line(axes)
@@ -344,6 +407,7 @@ def leakage(scores: pd.DataFrame) -> Figure:
 def similarity_matrix(table: pd.DataFrame) -> Figure:
     """Draw the Spearman similarity of every pair of representations."""
     matrix = table.pivot_table(index="representation_a", columns="representation_b", values="spearman", sort=False)
+    matrix = matrix.set_axis(tables.readable(matrix.index), axis=0).set_axis(tables.readable(matrix.columns), axis=1)
     side = 0.22 * len(matrix) + 2.2
     figure, axes = plt.subplots(figsize=(side, side * 0.9), layout="constrained")
     bar = {"label": "Spearman RSA", "shrink": 0.6}
@@ -359,7 +423,8 @@ def closeness(table: pd.DataFrame) -> Figure:
     `table` is the RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
     """
     rows = table[table["method"].isin(ARMS)]
-    tasks, brains = list(rows["task"].unique()), dict(list(rows.groupby("brain", sort=False)))
+    tasks = list(rows["task"].unique())
+    brains = {f"stimuli of {style.who(brain, of)}": of for brain, of in rows.groupby("brain", sort=False)}
     if not tasks:
         return nothing("no model was tuned")
     figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)
@@ -375,19 +440,31 @@ def closeness(table: pd.DataFrame) -> Figure:
 
 
 def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
-    """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls."""
-    looks = {method: {"color": COLOURS[method], "marker": MARKERS[method], "markersize": 5} for method in ARMS}
-    looks |= {name: {"color": COLOURS["control"], "linestyle": line} for name, line in CONTROL_LINES.items()}
-    means = tables.labelled(untuned).groupby(["method", "layer"])["spearman"].mean()
-    means = means[means.index.get_level_values("method").isin(looks)]
-    if means.empty:
+    """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls.
+
+    Bars of the arms are 95 % t intervals over tasks, those of the controls bootstrap intervals over passages.
+    """
+    looks = {method: {"color": COLOURS[method], "marker": MARKERS[method]} for method in ARMS}
+    marks = zip(CONTROL_LINES.items(), "^vX", strict=True)
+    looks |= {name: {"color": COLOURS["control"], "linestyle": line, "marker": mark} for (name, line), mark in marks}
+    rows = tables.labelled(untuned)
+    if not rows["method"].isin(looks).any():
         return nothing("no model was tuned")
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for name in (name for name in looks if name in means.index):
-        axes.plot(means[name].index, means[name], label=name, **looks[name])
+    figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
+    drawn = [name for name in looks if name in set(rows["method"])]
+    for place, name in enumerate(drawn):
+        here = rows[rows["method"] == name]
+        by_task = here.groupby(["layer", "task"])[["spearman", "low", "high"]].mean()
+        means = by_task.groupby("layer").mean()
+        ends = means[["low", "high"]].T.to_numpy()
+        if name in ARMS:
+            ends = np.array([style.t_interval(of) for _, of in by_task["spearman"].groupby(level="layer")]).T
+        spread = np.nan_to_num(np.abs(ends - means["spearman"].to_numpy()))
+        x = means.index + 0.06 * (place - (len(drawn) - 1) / 2)  # so that equal curves are seen
+        axes.errorbar(x, means["spearman"], yerr=spread, label=name, markersize=5, capsize=2, **looks[name])
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     axes.grid(axis="y")
-    axes.set(xlabel="layer", ylabel="Spearman RSA to the untuned model", ylim=(None, 1.02))
+    axes.set(xlabel="layer", ylabel="similarity to untuned (RSA)", ylim=(None, 1.02))
     return with_legend(figure)
 
 
@@ -427,26 +504,18 @@ def _against(scores: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: floa
         axes.grid(axis="y")
         axes.set(xlabel=label, ylabel=ACCURACY)
         axes.margins(0.1)
-        _label_tasks(axes, points)
+        style.name_points(axes, {task: pair[["x", "pairwise"]] for task, pair in points.groupby(level="task")})
     return with_legend(figure)
-
-
-def _label_tasks(axes: plt.Axes, points: pd.DataFrame) -> None:
-    """Write the tasks' names in a column at the right, each beside a thin line from its rightmost point."""
-    ends = points.sort_values("x").groupby(level="task").last().sort_values("pairwise")
-    low, high = axes.get_ylim()
-    heights = np.linspace(low, high, len(ends) + 2)[1:-1]
-    for (task, end), height in zip(ends.iterrows(), heights, strict=True):
-        axes.annotate(
-            task, (end["x"], end["pairwise"]), (1.03, height), textcoords=("axes fraction", "data"), fontsize=8,
-            va="center", arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 3},
-        )  # fmt: skip
 
 
 def power_curves(power: pd.DataFrame) -> Figure:
     """Draw how often each verdict is reached (the recorded table ``power``), one line a number of participants."""
-    shown = {name: name for name in power if name not in ("participants", "difference", "studies")}
-    figure, parts = panels(shown, columns=3, size=(2.5, 2.0), sharex=True, sharey=True)
+    shown = {
+        f"{name}\n{WORDS[name.split()[0]]['short']}": name
+        for name in power
+        if name not in ("participants", "difference", "studies")
+    }
+    figure, parts = panels(shown, columns=3, size=(2.5, 2.1), fontsize=9, sharex=True, sharey=True)
     palette = sns.color_palette("colorblind", power["participants"].nunique())
     for axes, name in parts:
         axes.axhline(0.8, color="black", linewidth=0.8, linestyle="--")
@@ -454,5 +523,6 @@ def power_curves(power: pd.DataFrame) -> Figure:
             label = f"{people} participants"
             axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
         axes.set(xlabel="planted part of the signal", ylabel="share of studies", ylim=(-0.03, 1.03))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.label_outer()
     return with_legend(figure)

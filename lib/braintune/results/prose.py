@@ -20,7 +20,8 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import DESCRIBED, is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
-from braintune.results import checks, claims, meta_analysis, recorded, tables
+from braintune.results import answer, checks, claims, meta_analysis, recorded, tables
+from braintune.results.answer import UNITS, Column, answering
 from braintune.results.checks import CheckResult
 from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
@@ -63,7 +64,12 @@ def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
         for name, column in table.items()
         if column.dtype.kind != "f" and column.isna().any()
     }
-    look = {"float_format": f"{{:.{digits}f}}".format, "formatters": whole, "na_rep": "–", "classes": "results"}
+    p_values = [
+        name for name in table.select_dtypes("float") if re.fullmatch(r"p|q|p_\w+|(.* )?p|permutation", str(name))
+    ]
+    formats = whole | dict.fromkeys(p_values, lambda p: "–" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
+    plain = f"{{:z.{digits}f}}".format  # z: what rounds to zero has no sign
+    look = {"float_format": plain, "formatters": formats, "na_rep": "–", "classes": "results"}
     html = table.assign(**gaps).to_html(index=False, escape=True, border=0, **look)
     return HTML((f"<p class='caption'><strong>{escape(caption)}</strong></p>" if caption else "") + html)
 
@@ -86,6 +92,20 @@ def tuning_facts(metrics: dict[str, Any]) -> HTML:
     }
     rows = {name.format(**given): value.format(**given) for name, value in SENTENCES["tuning"].items()}
     return facts({name: value for name, value in rows.items() if value})
+
+
+def notebook_table(tuned: pd.DataFrame) -> HTML:
+    """Show every tuning run with its score, each linked to its executed notebook; from the page of tuning."""
+    shown = tuned[["task", "method", "seed", "metric", "score", "baseline"]].to_dict("records")
+    head = "".join(f"<th scope='col'>{name}</th>" for name in (*shown[0], "notebook")) if shown else ""
+    rows = []
+    for row in shown:
+        place = escape(f"results/tuning/{row['task']}_{row['method']}_seed-{row['seed']}.html")
+        cells = (f"{v:.3f}" if isinstance(v, float) else escape(str(v)) for v in row.values())
+        name = escape(f"{row['task']}, {row['method']}, seed {row['seed']}")
+        link = f"<td><a href='{place}' aria-label='notebook: {name}'>open</a></td>"
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}{link}</tr>")
+    return HTML(f"<table class='results'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
 
 
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
@@ -144,16 +164,13 @@ def _by_method(means: pd.Series, *methods: str) -> str:
 
 # --- claims ------------------------------------------------------------------------------------------------------
 
-#: How the effect of a claim is written, where it is no part of the signal.
-UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
-
 
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
     rows = tables.judged(scores[scores["brain"] == e.brain])
     means = tables.labelled(rows).groupby("method")["pairwise"].mean()
-    answer, difference = _methods(e)
-    sentences = [SENTENCES["headline"].format(where=_where(e), answer=answer, means=_by_method(means))]
+    said, difference = _methods(e)
+    sentences = [SENTENCES["headline"].format(where=_where(e), answer=said, means=_by_method(means))]
     sentences += [SENTENCES["difference"].format(result=difference.sentence)] if difference else []
     return " ".join(sentences)
 
@@ -167,10 +184,10 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
     found, margin = claims.finding(effect, e), e.loss(e.region)
     within = max(effect.above(-margin), 1 - effect.above(margin)) < e.study.fdr
     if found.p is not None and found.p < e.study.fdr:
-        answer = words["better" if effect.estimate > 0 else "worse"] + (words["little"] if within else "")
+        said = words["better" if effect.estimate > 0 else "worse"] + (words["little"] if within else "")
     else:
-        answer = words["equal" if within else "open"]
-    return answer.format(margin=margin), found
+        said = words["equal" if within else "open"]
+    return said.format(margin=margin), found
 
 
 def _people(e: Evidence) -> str:
@@ -210,10 +227,10 @@ def brief(ledger: Ledger) -> dict[str, str]:
 def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+.1%") -> str:
     """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
-    for e, answer, found in parts:
+    for e, said, found in parts:
         effect = f"{_effect(found, unit)} in " if found and found.estimate is not None else ""
-        by_answer.setdefault(answer, []).append(effect + _people(e))
-    sentence = "; and ".join(f"{answer}: {', '.join(numbers)}" for answer, numbers in by_answer.items())
+        by_answer.setdefault(said, []).append(effect + _people(e))
+    sentence = "; and ".join(f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items())
     sentence = f"{subject} {sentence}.".strip()
     return sentence[:1].upper() + sentence[1:]
 
@@ -243,8 +260,8 @@ def ledger_list(ledger: Ledger) -> HTML:
     for brain, e in ledger.evidence.items():
         note = ": a check of the method, not a finding" if is_simulated(brain) else ""
         entries = "".join(map(_entry, ledger.of(brain)))
-        title = f"<p class='caption'><strong>{escape(_where(e) + note)}</strong></p>"
-        parts.append(f"{title}<dl class='ledger'>{entries}</dl>")
+        title = f"<summary>{escape(_where(e) + note)}</summary>"
+        parts.append(f"<details class='ledger'>{title}<dl class='ledger'>{entries}</dl></details>")
     return HTML("\n".join(parts))
 
 
@@ -288,9 +305,31 @@ def sign_table(signs: Sequence[CheckResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
 
 
-def answering(own: Ledger, real: Ledger) -> Ledger:
-    """Return the ledger that answers the book's question: the run's own, or the recorded one where it is simulated."""
-    return real if any(map(is_simulated, own.evidence)) else own
+def matrix(columns: Sequence[Column], combined: str) -> HTML:
+    """Show the verdicts on all claims at a glance: a row a claim, a column a brain data set, real ones first.
+
+    The last line says what all data sets that answer the question give `combined`.
+    """
+    table = answer.verdict_matrix(columns)
+    heads = "".join(f"<th scope='col'>{escape(heading)}</th>" for heading, *_ in columns)
+    rows = ""
+    for (claim, paper), found in table.groupby(["claim", "paper"], sort=False):
+        cells = "".join(map(_cell, found["verdict"], found["effect"]))
+        rows += f"<tr><th scope='row'>{claim}. {escape(paper)}</th>{cells}</tr>"
+    effects = "".join(f"<td>{escape(effect) or '–'}</td>" for effect in answer.combined_effects(columns))
+    words = SENTENCES["matrix"]
+    return HTML(
+        f"<table class='results matrix'><caption>{words['caption']}</caption>"
+        f"<thead><tr><th scope='col'>{words['claim']}</th>{heads}</tr></thead><tbody>{rows}"
+        f"<tr><th scope='row'>{words['effect']}</th>{effects}</tr></tbody>"
+        f"<tfoot><tr><th scope='row'>{words['combined']}</th><td colspan='{len(columns)}'>{escape(combined)}</td></tr>"
+        "</tfoot></table>"
+    )
+
+
+def _cell(verdict: str, effect: str) -> str:
+    mark = f"<span class='verdict {verdict.replace(' ', '-')}'>{verdict}</span>"
+    return f"<td>{mark} <span class='numbers'>{escape(effect)}</span></td>"
 
 
 # --- what is recorded --------------------------------------------------------------------------------------------
@@ -380,6 +419,7 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
         "tuning_table": tables.tuning_summary(tuned),
         "tuning_costs": tables.tuning_costs(tuned),
         "tuning_choices": tables.tuning_choices(tuned),
+        "tuning_notebooks": notebook_table(tuned),
         "n_tasks": str(tuned["task"].nunique()),
         "closeness": " ".join(f"{brain}: {closeness_answer(results.of(brain).closeness)}" for brain in study.brains),
         "distance": _distance(results.closeness),
@@ -447,14 +487,35 @@ def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     return quoted | {f"calibration_{name}": value for name, value in calibration.items()}
 
 
-def of_answer(own: Ledger, real: Results, ledger: Ledger) -> dict[str, str]:
-    """Return the answer to the book's question, and whose data give it."""
-    answer, source = answering(own, ledger), recorded_standing(real)
-    if answer is own:
+def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
+
+    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
+    """
+    is_own = answering(own, ledger) is own
+    judged, found = (own, results) if is_own else (ledger, real)
+    source = recorded_standing(real)
+    if is_own:
         brains = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
         source = SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
-    said = brief(answer) | {"source": source, "combined": combined_answer(answer)}
-    return {f"answer_{name}": sentence for name, sentence in said.items()}
+    lacks = answer.missing(found)
+    no_encoding = SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
+    lacking = "; ".join(SENTENCES["missing"][name] for name in lacks)
+    said = brief(judged) | {
+        "source": source,
+        "combined": combined_answer(judged),
+        "missing": f"Not recorded: {lacking}." if lacks else SENTENCES["nothing missing"],
+        "scores": answer.score_summary(found),
+        "encoding": no_encoding or of_encoding(found, judged)["encoding_methods"],
+        "encoding_scores": no_encoding or answer.score_summary(found, "encoding"),
+        "tuning": tables.tuning_summary(found.tuned),
+        "tuning_runs": str(len(found.tuned)),
+        "tuning_beaten": str(int((found.tuned["score"] > found.tuned["baseline"]).sum())),
+        "tuning_tasks": str(found.tuned["task"].nunique()),
+        "matrix": matrix(answer.columns_of(own, ledger), combined_answer(judged)),
+    }
+    quoted = {f"answer_{name}": value for name, value in said.items()}
+    return quoted | {"run_heading": SENTENCES["heading"]["own" if is_own else "simulated"]}
 
 
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
@@ -462,7 +523,7 @@ def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
     table = tables.cost_table(costs)
     quoted: dict[str, str | HTML] = {"costs": show(table, digits=1), "took_encoding": SENTENCES["no time"]}
     for row in table.itertuples(index=False):
-        quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes ({row.jobs} {'job' if row.jobs == 1 else 'jobs'})"
+        quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes"
     return quoted
 
 

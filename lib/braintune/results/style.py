@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from scipy import stats
 
+from braintune.datasets.brains.registry import participants_label
 from braintune.results.tables import CHANCE
 
 #: Colour (blind-safe: Okabe & Ito) and marker of each method and each fold design.
@@ -129,6 +131,48 @@ def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
+def who(brain: str, rows: pd.DataFrame) -> str:
+    """Name a brain data set by who took part; without their number where `rows` do not list participants."""
+    if "participant" in rows:
+        return participants_label(brain, rows["participant"].nunique())
+    return participants_label(brain, 0).removeprefix("0 ")
+
+
+def name_points(axes: plt.Axes, points: Mapping[str, pd.DataFrame], size: int = 8) -> None:
+    """Write names beside points: each beside one of its own, where it covers no other point, line or name.
+
+    `points` maps a name to its points, a row of x and y each; they are joined by a line.
+    """
+    axes.figure.draw_without_rendering()  # settles the axes, so that places on the page are known
+    to_page = axes.transData.transform
+    lines = {name: to_page(of.to_numpy(dtype=float)) for name, of in points.items()}
+    taken = [
+        point + np.outer(np.linspace(0, 1, 100), line[-1] - point) for line in lines.values() for point in line[:1]
+    ]
+    dots, boxes, scale = np.concatenate([np.empty((0, 2)), *taken]), [], axes.figure.dpi / 72
+    marks = np.concatenate([np.empty((0, 2)), *lines.values()])
+    for name, line in lines.items():
+        width, height, gap = 0.6 * size * scale * len(name), 1.1 * size * scale, 6 * scale
+        choices = []
+        for (x, y), dx, dy in ((point, dx, dy) for point in line for dx in (1, -1, 0) for dy in (0, 1, -1)):
+            if dx or dy:
+                left = x + dx * gap - width * (1 - dx) / 2
+                low = y + dy * gap * (1 if dx else 1.4) - height * (1 - dy) / 2
+                choices.append(Bbox.from_bounds(left, low, width, height))
+        inside = axes.bbox
+        cost = [
+            3 * sum(box.overlaps(other) for other in boxes)
+            + 2 * box.count_contains(marks)
+            + 0.1 * box.count_contains(dots)
+            + 5 * (not inside.contains(*box.min) or not inside.contains(*box.max))
+            for box in choices
+        ]
+        best = choices[int(np.argmin(cost))]
+        boxes.append(best)
+        middle = axes.transData.inverted().transform((best.x0 + best.width / 2, best.y0 + best.height / 2))
+        axes.text(*middle, name, ha="center", va="center", fontsize=size)
+
+
 def with_legend(figure: Figure) -> Figure:
     """Return a figure with one legend above its panels, each entry once."""
     entries: dict[str, Any] = {}
@@ -150,6 +194,12 @@ def percent_text(value: float, low: float, high: float) -> str:
     """Write an effect with its interval in percent: ``+3 % (−1 to +7)``; alone where there is no interval."""
     interval = f" ({_signed(low)} to {_signed(high)})" if np.isfinite([low, high]).all() else ""
     return signed_percent(value) + interval
+
+
+def signed(value: float, form: str) -> str:
+    """Write a number with its sign; one that rounds to zero has none."""
+    written = f"{value:+{form}}"
+    return written[1:] if not float(written) else written.replace("-", "−")
 
 
 def _signed(part: float) -> str:

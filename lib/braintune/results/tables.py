@@ -1,5 +1,6 @@
 """Tidy tables of a run, and the means, contrasts and summaries that claims and pages are made from."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -303,6 +304,15 @@ def by_method(at_layer: pd.DataFrame, value: str = "pairwise") -> pd.DataFrame:
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows in which ``method`` names the untuned model and the controls too, for a figure or a table."""
     return rows.assign(method=rows["method"].where(rows["kind"] == "tuned", rows["representation"]))
+
+
+def readable(representations: Iterable[str]) -> list[str]:
+    """Return names of representations in words: ``ner, fine-tuned``, and the seed if there are several."""
+    names = list(representations)
+    parts = [re.fullmatch(r"(.+)_(.+)_seed-(\d+)", name) for name in names]
+    several = len({found[3] for found in parts if found}) > 1
+    said = [f"{found[1]}, {found[2]}" + f", seed {found[3]}" * several if found else "" for found in parts]
+    return [new or old for new, old in zip(said, names, strict=True)]
 
 
 def by_group(at_layer: pd.DataFrame) -> pd.DataFrame:

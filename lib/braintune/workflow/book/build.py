@@ -28,6 +28,8 @@ from braintune.workflow.jobs import STEPS, Job, all_jobs, executed_notebook, mak
 from braintune.workflow.provenance import provenance
 from braintune.workflow.verify import require_unaltered
 
+#: Most tuning notebooks that the contents list.
+MOST_LISTED = 3
 _CALL = re.compile(r"\b(\w+)\.(\w+)\(")
 
 
@@ -76,13 +78,17 @@ def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     shutil.copytree(base.REPOSITORY / "book", source / "book")
     shutil.copytree(study.folder / "figures", source / "book" / "results" / "figures")
     reference = reference_pages.api_pages()
-    pages = {f"{_page(job)}.ipynb": _as_page(job, store.read_json(path)) for job, path in executed.items()}
+    aside = off_contents(executed)
+    pages = {
+        f"{_page(job)}.ipynb": _as_page(job, store.read_json(path), job in aside) for job, path in executed.items()
+    }
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
     for file in (study.folder / "figures").glob("*.json"):
         pages[f"book/results/figures/{file.stem}.md"] = _figure_block(file.stem, store.read_json(file))
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
-    pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, executed, reference), sort_keys=False)
+    listed = [job for job in executed if job not in aside]
+    pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, listed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(study)
     # What the pages quote of a run, each as `{{ name }}`; the figures notebook writes it.
@@ -108,11 +114,25 @@ def _figure_block(name: str, facts: dict[str, Any]) -> str:
     if reason := facts.get("nothing"):
         return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
     head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
-    return f"{head}\n\n{facts['caption']}\n```\n"
+    return f"{head}\n\n{facts['caption']} Made by the [figures notebook](results/figures.ipynb).\n```\n"
 
 
-def _as_page(job: Job, notebook: dict[str, Any]) -> str:
-    """Return a notebook as the book shows it: titled by the job, its parameters folded, its pictures described."""
+def off_contents(jobs: Iterable[Job]) -> set[Job]:
+    """Return the jobs whose notebooks stay out of contents and search: many that are almost alike.
+
+    The page of tuning links to them in one table (:func:`braintune.results.prose.notebook_table`).
+    """
+    found = {job for job in jobs if job.step == "tuning"}
+    return found if len(found) > MOST_LISTED else set()
+
+
+def _as_page(job: Job, notebook: dict[str, Any], aside: bool = False) -> str:
+    """Return a notebook as the book shows it: titled by the job, its parameters folded, its pictures described.
+
+    One that is put `aside` is in neither contents nor search.
+    """
+    if aside:
+        notebook["metadata"] |= {"orphan": True, "nosearch": True}
     first = notebook["cells"][0]
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")

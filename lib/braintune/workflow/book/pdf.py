@@ -4,6 +4,7 @@ A run has dozens of executed notebooks; the PDF holds one of each step, and its 
 and buttons.
 """
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -87,7 +88,7 @@ def printable(html: str, cover: str) -> str:
     """Return all chapters on one page as they are printed: behind a cover, in the style of print, answers unfolded."""
     html = html.replace("</head>", f"<style>{STYLE.read_text(encoding='utf-8')}</style></head>", 1)
     html = html.replace("<body", f"<body>{cover}<div", 1).replace("</body>", "</div></body>", 1)
-    return html.replace('<details class="sd-', '<details open class="sd-')
+    return re.sub(r"<details class=(['\"](?:sd-|ledger))", r"<details open class=\1", html)
 
 
 def print_page(browser: str, page: Path, target: Path) -> None:
