@@ -112,7 +112,7 @@ def fit_by_penalty(penalties: Sequence[float], fits: Mapping[str, Sequence[float
         axes.semilogx(penalties[best], fit[best], color=COLOURS["fine-tuned"], marker="o", markersize=9)
         axes.axhline(0, color="#888888", linewidth=0.8)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set(xlabel="penalty, relative to the mean eigenvalue", ylabel=FIT_LABELS[select])
+        axes.set(xlabel="penalty (relative)", ylabel=FIT_LABELS[select])
         axes.grid(axis="y")
     return figure
 
@@ -137,7 +137,8 @@ def predicted_and_measured(predicted: np.ndarray, measured: np.ndarray) -> Figur
     slope, offset = np.polyfit(predicted.ravel(), measured.ravel(), 1) if np.ptp(predicted) else (0.0, 0.0)
     ends = np.array([predicted.min(), predicted.max()])
     axes.plot(ends, slope * ends + offset, color=COLOURS["fine-tuned"], linewidth=2)
-    axes.set(xlabel="predicted (SD of the voxel)", ylabel="measured (SD of the voxel)")
+    axes.set(xlabel="predicted response (SD)", ylabel="measured response (SD)")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(axis="both")
     return figure
 
@@ -156,5 +157,5 @@ def dissimilarities(rdms: Mapping[str, np.ndarray], order: np.ndarray) -> Figure
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.colorbar(image, ax=[axes for axes, _ in parts], label="rank of the distance", shrink=0.7)
-    figure.supxlabel("stimulus, sorted by passage or topic", fontsize=10)
+    figure.supxlabel("stimulus, by passage or topic where there are any", fontsize=10)
     return figure
