@@ -3,27 +3,37 @@
 import ast
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import pandas as pd
 import papermill
 import pytest
 
 from braintune.core import base
 from braintune.core.base import BraintuneError
+from braintune.core.store import read_arrays, write_arrays
 from braintune.core.study import Study
+from braintune.models import tuning
 from braintune.workflow import execute
 from braintune.workflow.execute import keep
-from braintune.workflow.jobs import STEPS, all_jobs, make_job, read_notebook
+from braintune.workflow.jobs import STEPS, all_jobs, artefacts, make_job, read_notebook
+from made_up import write_profile
+from tiny_models import save_tiny_bert
 
 NOTEBOOKS = sorted((base.REPOSITORY / "notebooks").glob("*.ipynb"))
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 #: What each notebook can be given by hand beside the parameters of its job.
 BY_HAND = {
-    "tuning": ["learning_rate", "epochs", "train_examples", "prefix_length"],
-    "embeddings": ["pooling", "save"],
-    "decoding": ["layer", "n_folds", "permutations", "save"],
-    "encoding": ["layer", "n_folds", "permutations", "save"],
-    "rsa": ["layer", "bootstrap", "save"],
+    "tuning": ["learning_rate", "epochs", "train_examples", "prefix_length", "example"],
+    "embeddings": ["pooling", "save", "sentence", "layer", "task"],
+    "decoding": ["layer", "n_folds", "permutations", "save", "region", "fold", "pair"],
+    "encoding": ["layer", "n_folds", "permutations", "save", "participant", "region", "fold"],
+    "rsa": ["layer", "bootstrap", "save", "participant", "region", "other"],
     "figures": [],
 }
 
@@ -54,12 +64,13 @@ def test_parameters_come_first_each_with_a_comment_and_a_default_of_the_quick_pr
     own = STEPS[path.stem].own
     assert list(given) == ["profile", *own, *BY_HAND[path.stem]]
     assert make_job(path.stem, **{name: given[name] for name in own}) in all_jobs(Study.load(given["profile"]))
-    assert {given[name] for name in BY_HAND[path.stem]} <= {None, False}
+    assert {given[name] for name in BY_HAND[path.stem]} <= {None, False, -1}
 
 
 @by_name
 def test_cells_are_short_and_define_nothing(path):
     for cell in code_cells(path):
+        assert path.stem == "figures" or max(map(len, cell.source.splitlines())) <= 88
         assert len(cell.source.splitlines()) <= 15
         tree = ast.parse(cell.source)
         assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While)]
@@ -70,18 +81,156 @@ def test_decoding_takes_a_participant_whose_name_papermill_took_for_a_number(tmp
     (folder := tmp_path / "brain" / "own").mkdir(parents=True)
     (folder / "stimuli.csv").write_text("sentence\nOne.\nTwo.\nThree.\nFour.\nFive.\n", encoding="utf-8")
     for name in ("007", "12"):
-        np.savez(folder / f"{name}.npz", IFG=np.eye(5))
+        np.savez(folder / f"{name}.npz", IFG=int(name) * np.eye(5))
+    monkeypatch.setattr("braintune.neural.representations.load_embeddings", lambda study, brain: {})
     parameters, start, read, *_ = (cell.source for cell in code_cells(base.REPOSITORY / "notebooks" / "decoding.ipynb"))
     for given, name in ((7, "007"), (12, "12"), ("007", "007")):
         exec(parameters, values := {})
         exec(start, values)
-        values |= {"brain": "folder", "participant": given, "load_embeddings": lambda study, brain: {}}
+        values |= {"brain": "folder", "participant": given}
         exec(read, values)
         assert values["participant"] == name
 
 
+# --- the steps by hand -------------------------------------------------------------------------------------------
+
+STEPWISE = [step for step in STEPS if step != "figures"]
+SMALL = {
+    "passages": 12,
+    "sentences_per_passage": 3,
+    "regions": ["language", "IFG"],
+    "n_folds": 3,
+    "n_alphas": 5,
+    "permutations": 4,
+    "bootstrap": 4,
+    "voxels_per_region": 12,
+    "train_examples": 20,
+    "test_examples": 10,
+    "epochs": [1],
+    "learning_rates": {"fine-tuned": [1e-4]},
+}
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The profile of a small run with random embeddings; the encoder is tiny."""
+    changes = SMALL | {"backbone": str(save_tiny_bert(tmp_path / "bert")), "controls": ["length", "zero-prefix"]}
+    profile = write_profile(tmp_path, **changes)
+    study, rng = Study.load(profile), np.random.default_rng(0)
+    for one in study.representations():
+        shape = (1 if one.name == "length" else 3, 36, 8)
+        values = {"embedding": rng.normal(size=shape).astype(np.float32)}
+        write_arrays(study.embedding_file("simulated", one.name), values)
+    return profile
+
+
+def run_cells(step, times=1, **given):
+    """Run all cells in one namespace, in their order, and return it."""
+    first, *cells = (cell.source for cell in code_cells(base.REPOSITORY / "notebooks" / f"{step}.ipynb"))
+    values = {}
+    for source in [first, *cells] * times:
+        exec(source, values)
+        if source is first:
+            assert set(given) <= set(values)
+            values |= given
+        plt.close("all")
+    return values
+
+
+def files_of(study):
+    return {path: path.stat().st_mtime_ns for path in study.root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("step", ["decoding", "encoding", "rsa"])
+def test_cells_run_twice_and_tables_are_written_only_when_saved(small, step):
+    study = Study.load(small)
+    job = next(job for job in all_jobs(study) if job.step == step)
+    given = {"profile": str(small), **dict(job.parameters)}
+    before = files_of(study)
+    run_cells(step, times=2, **given)
+    assert files_of(study) == before
+    run_cells(step, save=True, **given)
+    assert all(place.exists() for place in artefacts(study, job))
+
+
+CHANGED = {"layer": 0, "region": "IFG", "fold": 1, "n_folds": 4, "permutations": 3}
+
+
+@pytest.mark.parametrize("changes", [{}, CHANGED], ids=["defaults", "changed"])
+class TestOneFold:
+    """What a single step computes is what the table of the whole analysis holds."""
+
+    def row(self, values, changes, region):
+        table, expected = values["table"], {"layer": changes.get("layer", 2), "fold": changes.get("fold", 0)}
+        keys = {"representation": "untuned", "region": region, "folds": "grouped", **expected}
+        (row,) = table[(table[list(keys)] == pd.Series(keys)).all(axis=1)].itertuples()
+        return row
+
+    def test_decoding(self, small, changes):
+        values = run_cells("decoding", profile=str(small), **changes)
+        region = changes.get("region", "language")
+        row, found = self.row(values, changes, region), values["fold_scores"]
+        assert float(found["pairwise"]) == pytest.approx(row.pairwise)
+        assert float(found["margin"]) == pytest.approx(row.margin, abs=1e-4)
+        assert float(values["penalties"][values["chosen"]]) == pytest.approx(row.alpha)
+        null = values["null"]
+        null = null[
+            (null["region"] == region) & (null["representation"] == "untuned") & (null["readout"] == "analysis")
+        ]
+        assert len(null) == changes.get("permutations", 4)
+        assert values["margins"] == pytest.approx(null["margin"].to_numpy(), abs=1e-4)
+
+    def test_encoding(self, small, changes):
+        values = run_cells("encoding", profile=str(small), **changes)
+        row = self.row(values, changes, changes.get("region", "language"))
+        assert float(values["correlation"]) == pytest.approx(row.correlation, abs=1e-4)
+        assert float(values["penalties"][int(values["fit"].argmax())]) == pytest.approx(row.alpha)
+
+
+@pytest.mark.parametrize(("layer", "region", "other"), [(None, None, None), (0, "IFG", "length")])
+def test_one_similarity_is_that_of_the_table(small, layer, region, other):
+    values = run_cells("rsa", profile=str(small), layer=layer, region=region, other=other)
+    spearman = {name: value for _, name, value, _ in values["rows"]}
+    at = 2 if layer is None else layer
+    pairs, brain = (values["similarity"][name] for name in ("representations", "brain"))
+    name = other or "sentiment_fine-tuned_seed-0"
+    pair = pairs[(pairs["representation_a"] == "untuned") & (pairs["representation_b"] == name)]
+    assert spearman[name] == pytest.approx(pair["spearman"].item(), abs=1e-5)
+    here = brain[(brain["region"] == (region or "language")) & (brain["representation"] == "untuned")]
+    expected = here.loc[here["layer"] == at, "spearman"].item()
+    assert spearman[f"{region or 'language'}, S01"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_sentence_gets_the_vector_that_the_file_holds(small):
+    study = Study.load(small)
+    tuning.tune(study, "sentiment", "fine-tuned", 0)
+    before = files_of(study)
+    values = run_cells("embeddings", times=2, profile=str(small), sentence=38, layer=1)  # of 36
+    assert files_of(study) == before
+    assert set(values["cosines"]) == {"fine-tuned", "zero-prefix"}
+    run_cells("embeddings", profile=str(small), save=True)
+    saved = read_arrays(study.embedding_file("simulated", "untuned"))["embedding"]
+    assert values["untuned"][:, 0] == pytest.approx(saved[:, 2], abs=1e-5)
+    with pytest.raises(BraintuneError, match="unknown task 'sentimental'; known: sentiment"):
+        run_cells("embeddings", profile=str(small), task="sentimental")
+
+
+def test_tuning_by_hand_takes_other_values_and_leaves_the_model_of_the_run(small):
+    study = Study.load(small)
+    given = {"profile": str(small), "method": "fine-tuned"}
+    values = run_cells("tuning", times=2, **given)
+    metrics = values["metrics"]
+    assert values["guessed"][metrics["metric"]] == metrics["baseline"]
+    assert sum(values["trained"]) + values["whole"] > metrics["parameters"] >= sum(values["trained"])
+    before = files_of(study)
+    changed = run_cells("tuning", learning_rate=0.002, epochs=2, train_examples=14, example=20, **given)
+    assert [(one.learning_rate, one.epochs) for one in changed["recipes"]] == [(0.002, 2)]
+    assert changed["metrics"]["n_train"] + changed["metrics"]["n_validation"] == 14
+    assert before.items() <= files_of(study).items()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("step", [step for step in STEPS if step != "figures"])
+@pytest.mark.parametrize("step", STEPWISE)
 def test_all_cells_run_twice_by_hand_and_change_no_file_of_the_run(built, step):
     """In one kernel, every cell in its order, and all of them again."""
     from nbclient import NotebookClient

@@ -190,7 +190,7 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
             rows.append(row)
             file = study.embedding_file(brain.name, representation.name)
             try:
-                source = _source(study, representation, stimuli, device)
+                source = source_of(study, representation, stimuli, device)
             except NotAvailable as reason:
                 if save:  # a file of an older run must not be taken for one of this run
                     file.unlink(missing_ok=True)
@@ -203,7 +203,7 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
                 vectors = embed_tokens(source.model, tokens, study.pooling, study.embedding_batch)
                 embedding = stimulus_means(vectors, stimuli)
                 untuned = embedding[-1] if untuned is None else untuned  # the untuned representation is the first
-                row |= {"truncated": tokens.truncated, "cosine": _cosine(embedding[-1], untuned)}
+                row |= {"truncated": tokens.truncated, "cosine": mean_cosine(embedding[-1], untuned)}
             else:
                 embedding = source[None]
             if not np.isfinite(embedding).all():
@@ -217,10 +217,17 @@ def embed_stimuli(study: Study, brain: BrainData, save: bool = True) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _source(
+def source_of(
     study: Study, representation: Representation, stimuli: Stimuli, device: torch.device
 ) -> np.ndarray | Backbone:
-    """Return the backbone that makes a representation, or the representation itself."""
+    """Return the backbone that makes a representation, or the representation [n_stimuli, width] itself.
+
+    Raises
+    ------
+    BraintuneError
+        If a tuning has not been run; :class:`braintune.models.controls.NotAvailable` if the stimuli do not allow a
+        control.
+    """
     if representation.kind == "untuned":
         return load_backbone(study.backbone, device=device)
     if representation.kind == "control":
@@ -229,7 +236,7 @@ def _source(
     return load_tuned(study, representation.task, representation.method, representation.seed)
 
 
-def _cosine(first: np.ndarray, second: np.ndarray) -> float:
+def mean_cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Return the mean cosine between the rows of two arrays of shape (n_stimuli, width)."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)

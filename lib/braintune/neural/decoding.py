@@ -30,6 +30,30 @@ def alphas(settings: DecodingSettings) -> np.ndarray:
     return np.logspace(*settings.alpha_exponents, settings.n_alphas)
 
 
+def fit_region(
+    responses: np.ndarray, grams: Grams, fold: Fold, penalties: torch.Tensor, select: Select = "scale-free"
+) -> tuple[Ridge, torch.Tensor]:
+    """Solve one region in one fold, and measure how well every penalty predicts inside the training fold.
+
+    Parameters
+    ----------
+    responses : array of shape (n_stimuli, n_voxels)
+    grams : Grams of n_grams representations
+    fold : Fold
+    penalties : tensor of shape (n_alphas,), float64
+        Relative penalties.
+    select : {"scale-free", "squared-error"}
+        See :mod:`braintune.neural.ridge`.
+
+    Returns
+    -------
+    ridge : Ridge
+    fit : tensor of shape (n_grams, n_alphas)
+    """
+    ridge = fit_fold(fold.clean(responses), fold[:2], fold.inner, penalties, select, fold.known_nuisance)
+    return ridge, ridge.fit(grams.without(fold.nuisance, fold.train).products(fold.train, ridge.terms))
+
+
 def decode(
     grams: Grams,
     regions: Mapping[str, np.ndarray],

@@ -106,7 +106,7 @@ def encode(
         found, step = [], _at_once(fold, len(relative))
         for start in range(0, len(layers), step):
             some = layers[start : start + step]
-            found += _score([_fit(layer, fold, relative, select, standardise) for layer in some], known)
+            found += _score([fit_layer(layer, fold, relative, select, standardise) for layer in some], known)
         shape = (len(every), n_targets, len(layers))
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
         for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
@@ -116,7 +116,7 @@ def encode(
             null[:, :, r] += correlation.gather(2, best[:, :, None])[1:, :, 0].cpu().numpy() / len(folds)
             for layer in best[0].unique() if by_stimulus else ():
                 at = (best[0] == layer).nonzero()[:, 0]
-                hat = _fit(layers[layer], fold, relative, select, standardise).hat[choice[0, at, layer]]
+                hat = fit_layer(layers[layer], fold, relative, select, standardise).hat[choice[0, at, layer]]
                 lifted = _influence(hat, left.inner[at], fold).cpu().numpy()
                 influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
@@ -163,7 +163,21 @@ def _at_once(fold: Fold, n_alphas: int) -> int:
     return max(1, PRODUCT_BYTES["cpu"] // (4 * triangle * (3 * n_alphas + 1)))
 
 
-def _fit(layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select, standardise: bool) -> Ridge:
+def fit_layer(
+    layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select = "scale-free", standardise: bool = True
+) -> Ridge:
+    """Solve the regression from one layer in one fold, for every penalty, before any responses are seen.
+
+    Parameters
+    ----------
+    layer : array of shape (n_stimuli, n_dimensions)
+    fold : Fold
+        What is nuisance in it is regressed out.
+    alphas : tensor of shape (n_alphas,), float64
+    select : {"scale-free", "squared-error"}
+    standardise : bool
+        Z-score each dimension over the training stimuli; else it is only centred.
+    """
     layer = fold.clean(layer)
     if standardise:
         return fit_fold(layer, fold[:2], fold.inner, alphas, select, fold.known_nuisance)
