@@ -1,5 +1,7 @@
 """Folds and permutations by property."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,12 @@ def test_stimuli_of_the_same_sentences_are_the_same_text_in_any_order():
     ]
     stimuli = Stimuli([f"trial {k}" for k in range(24)], sentences, np.repeat(np.arange(24), 2))
     check_folds(make_folds(stimuli, "shuffled", make_study(n_folds=3, inner_folds=2)), np.arange(24) % 12)
+
+
+def test_the_leave_one_out_error_is_refused_where_nuisance_is_regressed_out():
+    stimuli = replace(make_stimuli(20), nuisance=np.arange(20.0)[:, None])
+    with pytest.raises(BraintuneError, match=r"select: squared-error.*nuisance: \[\]"):
+        make_folds(stimuli, "shuffled", make_study(select="squared-error"))
 
 
 @pytest.mark.parametrize("design", ["shuffled", "grouped"])

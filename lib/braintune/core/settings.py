@@ -231,7 +231,8 @@ class DecodingSettings(Settings):
     )
     select: Literal["scale-free", "squared-error"] = _parameter(
         "scale-free",
-        "how penalty and layer are chosen: correlation of predictions over inner folds, or exact leave-one-out error",
+        "how penalty and layer are chosen: correlation of predictions over inner folds, or exact leave-one-out error "
+        "(with nuisance: [])",
     )
     alpha_exponents: tuple[Annotated[float, Field(ge=-6, le=6)], Annotated[float, Field(ge=-6, le=6)]] = _parameter(
         (-3.0, 3.0),

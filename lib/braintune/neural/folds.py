@@ -68,8 +68,14 @@ def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> lis
     Raises
     ------
     BraintuneError
-        If there are too few stimuli or groups for the number of folds.
+        If there are too few stimuli or groups for the number of folds, or nuisance is to be regressed out where
+        penalties are chosen by the leave-one-out error.
     """
+    if settings.select == "squared-error" and stimuli.nuisance is not None:
+        raise BraintuneError(
+            "select: squared-error is for data from which nothing is regressed out, since what is left of one stimulus "
+            "then depends on the others, and leaving it out leaves it in; set `nuisance: []` too, or select: scale-free"
+        )
     texts = _texts(stimuli)
     if design == "grouped" and stimuli.contiguous:
         groups, count = None, settings.blocks

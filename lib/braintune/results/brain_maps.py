@@ -51,7 +51,7 @@ def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
         return nothing("only one tuning method was run")
     limit = max(float(difference.abs().max()), 0.005)
     title = f"prompt-tuned minus fine-tuned {ACCURACY} ({rows['folds'].iloc[0]} folds)"
-    look = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
+    look: dict[str, Any] = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
     return _glass({title: region_image(data, difference)}, f"difference in {ACCURACY}", **look)
 
 
@@ -66,7 +66,13 @@ def _glass(
     height = 2.1 * rows + above + below
     figure, panels = plt.subplots(rows, 1, figsize=(7.4, height), squeeze=False)
     figure.subplots_adjust(left=0, right=1, bottom=below / height, top=1 - above / height, hspace=0.18)
-    shared = {"display_mode": "lyrz", "colorbar": False, "plot_abs": False, "threshold": 0, "annotate": False}
+    shared: dict[str, Any] = {
+        "display_mode": "lyrz",
+        "colorbar": False,
+        "plot_abs": False,
+        "threshold": 0,
+        "annotate": False,
+    }
     for axes, (title, image) in zip(panels[-len(images) :, 0], images.items(), strict=True):
         axes.set_axis_off()
         plotting.plot_glass_brain(image, axes=axes, **shared, **look)

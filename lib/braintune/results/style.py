@@ -149,7 +149,8 @@ def name_points(axes: plt.Axes, points: Mapping[str, pd.DataFrame], size: int = 
     taken = [
         point + np.outer(np.linspace(0, 1, 100), line[-1] - point) for line in lines.values() for point in line[:1]
     ]
-    dots, boxes, scale = np.concatenate([np.empty((0, 2)), *taken]), [], axes.figure.dpi / 72
+    dots, scale = np.concatenate([np.empty((0, 2)), *taken]), axes.figure.dpi / 72
+    boxes: list[Bbox] = []
     marks = np.concatenate([np.empty((0, 2)), *lines.values()])
     for name, line in lines.items():
         width, height, gap = 0.6 * size * scale * len(name), 1.1 * size * scale, 6 * scale
