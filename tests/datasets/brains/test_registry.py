@@ -305,3 +305,8 @@ def test_a_brain_data_set_can_be_added_at_run_time(folder, monkeypatch):
     run = study(brains=["mine"])
     assert load_brain(run, "mine").load("M01")["whole-brain"].shape == (3, 8)
     assert set(registry.data_checksums(run, "mine")) == {"concepts.txt", "concept_sentences.csv", "M01.npz", "M02.npz"}
+
+
+def test_one_participant_is_no_plural():
+    label = registry.participants_label
+    assert [label("folder", 1), label("folder", 2)] == ["1 participant", "2 participants"]

@@ -46,7 +46,9 @@ def is_simulated(name: str) -> bool:
 def participants_label(name: str, count: int) -> str:
     """Return how many participants of a brain data set there are, in words; an average of people has no number."""
     people = lookup(BRAINS, name, "brain data set").people
-    return people if people.startswith("average") else f"{count} {people}"
+    if people.startswith("average"):
+        return people
+    return f"{count} {people}" if count != 1 else "1 " + re.sub(r"^(\w+)s\b", r"\1", people)
 
 
 # --- loading -----------------------------------------------------------------------------------------------------
