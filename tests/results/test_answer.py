@@ -48,7 +48,7 @@ def test_the_matrix_has_real_brains_first_and_every_claim():
     assert len(table) == 2 * len(claims.CLAIMS)
     closed = answer.verdict_matrix(answer.columns_of(own, claims.judge(results_of(controls={"length": 1.0}))))
     assert "no evidence" in set(closed["verdict"]) and claims.NO_EVIDENCE not in set(closed["verdict"])
-    html = prose.matrix(columns, "Nothing & more").data
+    html = answer.matrix(columns, "Nothing & more").data
     assert html.count("<span class='verdict ") == len(table) and "Nothing &amp; more" in html
     assert [heading for heading, *_ in answer.columns_of(real, own)] == ["8 listeners to a story"], (
         "a real run is alone"

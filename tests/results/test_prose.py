@@ -13,7 +13,7 @@ import pytest
 
 from braintune.core import base
 from braintune.core.study import Study
-from braintune.results import checks, claims, prose, tables
+from braintune.results import answer, checks, claims, prose, tables
 from made_up_results import made_up
 
 # --- display -----------------------------------------------------------------------------------------------------
@@ -108,8 +108,8 @@ class TestBrief:
 
     def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(self):
         own, real = claims.judge(made_up()), ledger_of(0.5, brain="pereira2018-exp1")
-        assert prose.answering(own, real) is real
-        assert prose.answering(ledger_of(0.0), real) is not real
+        assert answer.answering(own, real) is real
+        assert answer.answering(ledger_of(0.0), real) is not real
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def quoted():
     run, real = (replace(r, scores=r.scores.assign(**groups), tuned=r.tuned.assign(**costs)) for r in (run, real))
     run = replace(run, decoded=run.primary.assign(alpha_edge=False))
     own, other = claims.judge(run), claims.judge(real)
-    found = prose.of_run(run, own, checks.check(run)) | prose.of_answer(run, own, real, other)
+    found = prose.of_run(run, own, checks.check(run)) | answer.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
     return found | prose.of_recorded(real, other) | prose.of_costs(costs)

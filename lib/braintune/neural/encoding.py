@@ -103,7 +103,7 @@ def encode(
     for f, fold in enumerate(folds):
         left = targets.without(fold.nuisance, fold.train)
         known = _Known.make(left, fold, every)
-        found, step = [], _at_once(fold, len(relative))
+        found, step = [], _at_once(fold, relative)
         for start in range(0, len(layers), step):
             some = layers[start : start + step]
             found += _score([fit_layer(layer, fold, relative, select, standardise) for layer in some], known)
@@ -157,10 +157,10 @@ class _Known(NamedTuple):
         return cls(torch.cat(triangles), torch.cat(cross), torch.cat(truth))
 
 
-def _at_once(fold: Fold, n_alphas: int) -> int:
+def _at_once(fold: Fold, alphas: torch.Tensor) -> int:
     """Return how many layers are scored together: a product with many terms is as fast as one with few."""
     triangle = len(fold.train) * (len(fold.train) + 1) // 2
-    return max(1, PRODUCT_BYTES["cpu"] // (4 * triangle * (3 * n_alphas + 1)))
+    return max(1, PRODUCT_BYTES[alphas.device.type] // (4 * triangle * (3 * len(alphas) + 1)))
 
 
 def fit_layer(

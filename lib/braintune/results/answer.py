@@ -5,21 +5,21 @@ Real evidence comes first. Where the brains of a run are simulated, the recorded
 """
 
 from collections.abc import Sequence
+from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from braintune.datasets.brains.registry import is_simulated, participants_label
-from braintune.results import meta_analysis, style, tables
-from braintune.results.claims import NO_EVIDENCE, WORDS, Ledger
+from braintune.results import meta_analysis, prose, style, tables
+from braintune.results.claims import NO_EVIDENCE, UNITS, WORDS, Ledger
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS, Results
 
 #: Row of the scores with permuted labels.
 PERMUTED = "permuted labels"
-#: Claim → how its effect is written, where it is no part of the signal.
-UNITS = {"C4": "+.3f", "C5": "+.2f", "C6": "+.2f"}
-
 #: One column of the matrix: heading, ledger, brain.
 Column = tuple[str, Ledger, str]
 
@@ -154,3 +154,62 @@ def effect_text(found: Finding, claim: str) -> str:
         return style.percent_text(found.estimate, low, high)
     written = [f"{x:{UNITS[claim]}}" for x in (found.estimate, found.low, found.high) if x is not None]
     return (written[0] + (f" ({written[1]} to {written[2]})" if len(written) > 1 else "")).replace("-", "−")
+
+
+def matrix(columns: Sequence[Column], combined: str) -> HTML:
+    """Show the verdicts on all claims at a glance: a row a claim, a column a brain data set, real ones first.
+
+    The last line says what all data sets that answer the question give `combined`.
+    """
+    table = verdict_matrix(columns)
+    heads = "".join(f"<th scope='col'>{escape(heading)}</th>" for heading, *_ in columns)
+    rows = ""
+    for (claim, paper), found in table.groupby(["claim", "paper"], sort=False):
+        cells = "".join(map(_cell, found["verdict"], found["effect"]))
+        rows += f"<tr><th scope='row'>{claim}. {escape(paper)}</th>{cells}</tr>"
+    effects = "".join(f"<td>{escape(effect) or '–'}</td>" for effect in combined_effects(columns))
+    words = prose.SENTENCES["matrix"]
+    return HTML(
+        f"<table class='results matrix'><caption>{words['caption']}</caption>"
+        f"<thead><tr><th scope='col'>{words['claim']}</th>{heads}</tr></thead><tbody>{rows}"
+        f"<tr><th scope='row'>{words['effect']}</th>{effects}</tr></tbody>"
+        f"<tfoot><tr><th scope='row'>{words['combined']}</th><td colspan='{len(columns)}'>{escape(combined)}</td></tr>"
+        "</tfoot></table>"
+    )
+
+
+def _cell(verdict: str, effect: str) -> str:
+    mark = f"<span class='verdict {verdict.replace(' ', '-')}'>{verdict}</span>"
+    return f"<td>{mark} <span class='numbers'>{escape(effect)}</span></td>"
+
+
+# --- what the pages quote ----------------------------------------------------------------------------------------
+
+
+def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
+
+    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
+    """
+    is_own = answering(own, ledger) is own
+    judged, found = (own, results) if is_own else (ledger, real)
+    combined, source = prose.combined_answer(judged), prose.recorded_standing(real)
+    if is_own:
+        brains = " and ".join(f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items())
+        source = prose.SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
+    lacks = missing(found)
+    no_encoding = prose.SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
+    lacking = "; ".join(prose.SENTENCES["missing"][name] for name in lacks)
+    said = prose.brief(judged) | {
+        "source": source,
+        "combined": combined,
+        "missing": f"Not recorded: {lacking}." if lacks else prose.SENTENCES["nothing missing"],
+        "scores": score_summary(found),
+        "encoding": no_encoding or prose.of_encoding(found, judged)["encoding_methods"],
+        "encoding_scores": no_encoding or score_summary(found, "encoding"),
+        "tuning": tables.tuning_summary(found.tuned),
+        **prose.of_tuning(found.tuned),
+        "matrix": matrix(columns_of(own, ledger), combined),
+    }
+    quoted = {f"answer_{name}": value for name, value in said.items()}
+    return quoted | {"run_heading": prose.SENTENCES["heading"]["own" if is_own else "simulated"]}

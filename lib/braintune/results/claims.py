@@ -38,6 +38,8 @@ CONCEPT, FORM = ("wsd", "coreference"), "chunking"
 LEVELS = {"form": 0.0, "concept": 0.5, "sentence": 1.0}
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
 WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
+#: Claim → how its effect is written, where it is no part of the signal.
+UNITS = {"C4": "+z.3f", "C5": "+z.2f", "C6": "+z.2f"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,10 +20,9 @@ from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import DESCRIBED, is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
-from braintune.results import answer, checks, claims, meta_analysis, recorded, tables
-from braintune.results.answer import UNITS, Column, answering
+from braintune.results import checks, claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
-from braintune.results.claims import VERDICTS, WORDS, Evidence, Ledger, Verdict
+from braintune.results.claims import UNITS, VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS, PREFIXES, Results
 
@@ -190,12 +189,13 @@ def _methods(e: Evidence) -> tuple[str, Finding | None]:
     return said.format(margin=margin), found
 
 
-def _people(e: Evidence) -> str:
+def people(e: Evidence) -> str:
+    """Say who took part, as in "ten readers" or "an average of ten readers"."""
     return f"an {e.people}" if e.people.startswith("average") else e.people
 
 
 def _where(e: Evidence) -> str:
-    return f"{e.brain} ({_people(e)}, region {e.region}, {e.design} folds)"
+    return f"{e.brain} ({people(e)}, region {e.region}, {e.design} folds)"
 
 
 def verdicts(ledger: Ledger) -> str:
@@ -220,22 +220,22 @@ def brief(ledger: Ledger) -> dict[str, str]:
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            sentences[claim] = _one_sentence(parts, words["about"], UNITS.get(claim, "+.1%"))
+            sentences[claim] = _one_sentence(parts, words["about"], UNITS.get(claim, "+z.1%"))
     return sentences
 
 
-def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+.1%") -> str:
+def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%") -> str:
     """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, said, found in parts:
         effect = f"{_effect(found, unit)} in " if found and found.estimate is not None else ""
-        by_answer.setdefault(said, []).append(effect + _people(e))
+        by_answer.setdefault(said, []).append(effect + people(e))
     sentence = "; and ".join(f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items())
     sentence = f"{subject} {sentence}.".strip()
     return sentence[:1].upper() + sentence[1:]
 
 
-def _effect(found: Finding, unit: str = "+.1%") -> str:
+def _effect(found: Finding, unit: str = "+z.1%") -> str:
     interval = "" if found.low is None else f" ({found.low:{unit}} to {found.high:{unit}})"
     return f"{found.estimate:{unit}}{interval}"
 
@@ -305,40 +305,13 @@ def sign_table(signs: Sequence[CheckResult]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
 
 
-def matrix(columns: Sequence[Column], combined: str) -> HTML:
-    """Show the verdicts on all claims at a glance: a row a claim, a column a brain data set, real ones first.
-
-    The last line says what all data sets that answer the question give `combined`.
-    """
-    table = answer.verdict_matrix(columns)
-    heads = "".join(f"<th scope='col'>{escape(heading)}</th>" for heading, *_ in columns)
-    rows = ""
-    for (claim, paper), found in table.groupby(["claim", "paper"], sort=False):
-        cells = "".join(map(_cell, found["verdict"], found["effect"]))
-        rows += f"<tr><th scope='row'>{claim}. {escape(paper)}</th>{cells}</tr>"
-    effects = "".join(f"<td>{escape(effect) or '–'}</td>" for effect in answer.combined_effects(columns))
-    words = SENTENCES["matrix"]
-    return HTML(
-        f"<table class='results matrix'><caption>{words['caption']}</caption>"
-        f"<thead><tr><th scope='col'>{words['claim']}</th>{heads}</tr></thead><tbody>{rows}"
-        f"<tr><th scope='row'>{words['effect']}</th>{effects}</tr></tbody>"
-        f"<tfoot><tr><th scope='row'>{words['combined']}</th><td colspan='{len(columns)}'>{escape(combined)}</td></tr>"
-        "</tfoot></table>"
-    )
-
-
-def _cell(verdict: str, effect: str) -> str:
-    mark = f"<span class='verdict {verdict.replace(' ', '-')}'>{verdict}</span>"
-    return f"<td>{mark} <span class='numbers'>{escape(effect)}</span></td>"
-
-
 # --- what is recorded --------------------------------------------------------------------------------------------
 
 
 def recorded_standing(real: Results) -> str:
     """Say what the recorded real run is, and what it is not."""
-    people = real.primary.groupby("brain", sort=False)["participant"].nunique()
-    brains = " and ".join(f"{participants_label(brain, count)} ({brain})" for brain, count in people.items())
+    counts = real.primary.groupby("brain", sort=False)["participant"].nunique()
+    brains = " and ".join(f"{participants_label(brain, count)} ({brain})" for brain, count in counts.items())
     tasks, seeds = (real.tuned[name].nunique() for name in ("task", "seed"))
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
@@ -413,14 +386,12 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
     above = tables.null_summary(results.scores, results.null)
     quoted: dict[str, Any] = {
         "standing": standing(study),
-        "tuning_runs": str(len(tuned)),
-        "tuning_beaten": str(int((tuned["score"] > tuned["baseline"]).sum())),
+        **of_tuning(tuned),
         "tuning_warnings": tuning_warnings(tuned),
         "tuning_table": tables.tuning_summary(tuned),
         "tuning_costs": tables.tuning_costs(tuned),
         "tuning_choices": tables.tuning_choices(tuned),
         "tuning_notebooks": notebook_table(tuned),
-        "n_tasks": str(tuned["task"].nunique()),
         "closeness": " ".join(f"{brain}: {closeness_answer(results.of(brain).closeness)}" for brain in study.brains),
         "distance": _distance(results.closeness),
         "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
@@ -439,6 +410,13 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
     quoted |= {f"brief_{name}": sentence for name, sentence in brief(ledger).items()}
     quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
     return quoted | _of_ledger(ledger)
+
+
+def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
+    """Return how many tuning runs there are, how many beat guessing, and on how many tasks."""
+    beaten = int((tuned["score"] > tuned["baseline"]).sum())
+    counts = {"runs": len(tuned), "beaten": beaten, "tasks": tuned["task"].nunique()}
+    return {f"tuning_{name}": str(count) for name, count in counts.items()}
 
 
 def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
@@ -485,37 +463,6 @@ def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     calibration = {"answer": calibration_answer(recorded.read_tables("calibration")["rates"])} | calibration_tables()
     quoted = {f"recorded_{name}": value for name, value in found.items()}
     return quoted | {f"calibration_{name}": value for name, value in calibration.items()}
-
-
-def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
-
-    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
-    """
-    is_own = answering(own, ledger) is own
-    judged, found = (own, results) if is_own else (ledger, real)
-    source = recorded_standing(real)
-    if is_own:
-        brains = " and ".join(f"{_people(e)} ({brain})" for brain, e in own.evidence.items())
-        source = SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
-    lacks = answer.missing(found)
-    no_encoding = SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
-    lacking = "; ".join(SENTENCES["missing"][name] for name in lacks)
-    said = brief(judged) | {
-        "source": source,
-        "combined": combined_answer(judged),
-        "missing": f"Not recorded: {lacking}." if lacks else SENTENCES["nothing missing"],
-        "scores": answer.score_summary(found),
-        "encoding": no_encoding or of_encoding(found, judged)["encoding_methods"],
-        "encoding_scores": no_encoding or answer.score_summary(found, "encoding"),
-        "tuning": tables.tuning_summary(found.tuned),
-        "tuning_runs": str(len(found.tuned)),
-        "tuning_beaten": str(int((found.tuned["score"] > found.tuned["baseline"]).sum())),
-        "tuning_tasks": str(found.tuned["task"].nunique()),
-        "matrix": matrix(answer.columns_of(own, ledger), combined_answer(judged)),
-    }
-    quoted = {f"answer_{name}": value for name, value in said.items()}
-    return quoted | {"run_heading": SENTENCES["heading"]["own" if is_own else "simulated"]}
 
 
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:

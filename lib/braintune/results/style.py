@@ -133,13 +133,11 @@ def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
 
 def who(brain: str, rows: pd.DataFrame) -> str:
     """Name a brain data set by who took part; without their number where `rows` do not list participants."""
-    if "participant" in rows:
-        return participants_label(brain, rows["participant"].nunique())
-    return participants_label(brain, 0).removeprefix("0 ")
+    return participants_label(brain, rows["participant"].nunique() if "participant" in rows else None)
 
 
 def name_points(axes: plt.Axes, points: Mapping[str, pd.DataFrame], size: int = 8) -> None:
-    """Write names beside points: each beside one of its own, where it covers no other point, line or name.
+    """Write each name beside one of the points that bear it, where it covers no other point, line or name.
 
     `points` maps a name to its points, a row of x and y each; they are joined by a line.
     """

@@ -30,7 +30,7 @@ from braintune.workflow.jobs import (
 )
 
 #: Modules that only draw and word results: a change in them makes only the figures step stale.
-DRAWING = {"results.figures", "results.step_figures", "results.prose", "results.brain_maps"}
+DRAWING = {"results.figures", "results.step_figures", "results.prose", "results.answer", "results.brain_maps"}
 #: It imports the readers of all brain data; a job depends only on those of its brains.
 _REGISTRY = "datasets.brains.registry"
 

@@ -29,14 +29,6 @@ def numbers(seed, *shape):
     return np.random.default_rng(seed).normal(3, 2, size=shape)
 
 
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-    folder = tmp_path / "brain" / "own"
-    folder.mkdir(parents=True)
-    return folder
-
-
 def averages(folder, name="average", seed=0, regions=("IFG", "MFG"), **columns):
     """Write a table of region averages."""
     table = pd.DataFrame({"sentence": SENTENCES} | columns)

@@ -309,4 +309,4 @@ def test_a_brain_data_set_can_be_added_at_run_time(folder, monkeypatch):
 
 def test_one_participant_is_no_plural():
     label = registry.participants_label
-    assert [label("folder", 1), label("folder", 2)] == ["1 participant", "2 participants"]
+    assert [label("folder", n) for n in (1, 2, None)] == ["1 participant", "2 participants", "participants"]

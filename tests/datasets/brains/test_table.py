@@ -24,14 +24,6 @@ def rows(*columns):
     return [[f"The {n}th lamp, again.", *(c[n] for c in columns), *rng.normal(3, 2, size=2)] for n in range(N)]
 
 
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-    folder = tmp_path / "brain" / "own"
-    folder.mkdir(parents=True)
-    return folder
-
-
 def write(folder, records, heading=HEADING, name="average"):
     path = folder / f"{name}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:

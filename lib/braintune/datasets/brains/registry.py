@@ -43,10 +43,10 @@ def is_simulated(name: str) -> bool:
     return lookup(BRAINS, name, "brain data set").simulated
 
 
-def participants_label(name: str, count: int) -> str:
+def participants_label(name: str, count: int | None) -> str:
     """Return how many participants of a brain data set there are, in words; an average of people has no number."""
     people = lookup(BRAINS, name, "brain data set").people
-    if people.startswith("average"):
+    if count is None or people.startswith("average"):
         return people
     return f"{count} {people}" if count != 1 else "1 " + re.sub(r"^(\w+)s\b", r"\1", people)
 
