@@ -1,13 +1,16 @@
 """When two profiles share a tuned model, and when they do not."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from braintune.core import plugins
 from braintune.core.study import Study
 from braintune.models import checkpoints, tuning
-from braintune.models.checkpoints import FILES, is_tuned, model_fingerprint, model_folder
-from tiny_models import save_tiny_bert
+from braintune.models.checkpoints import FILES, READ_BY, is_tuned, model_fingerprint, model_folder
+from braintune.models.methods import METHODS
+from tiny_models import save_tiny_bert, tiny_encoder
 
 JOB = ("sentiment", "fine-tuned")
 RATES = {"fine-tuned": [1e-4], "prompt-tuned": [1e-2]}
@@ -50,11 +53,48 @@ def test_what_training_depends_on_makes_another_model(standard, values):
         {"simulated_participants": 2, "regions": ["visual"]},
         {"tasks": ["sentiment"], "methods": ["fine-tuned", "head-only"], "seeds": [0, 1]},
         {"learning_rates": RATES | {"prompt-tuned": [1e-3]}},
+        {"prefix_length": 5, "prefix_init": "tokens", "prompt_layers": "upper", "lora_rank": 4},
     ],
     ids=str,
 )
 def test_what_training_does_not_depend_on_leaves_the_model_where_it_is(standard, values):
     assert stamp(**values) == standard
+
+
+@pytest.mark.parametrize(
+    ("values", "methods"),
+    [
+        ({"prefix_length": 5}, ["prompt-tuned", "prompt-shallow"]),
+        ({"prompt_layers": "upper"}, ["prompt-tuned"]),
+        ({"lora_alpha": 8.0}, ["lora"]),
+        ({"epochs": [2]}, list(METHODS)),
+    ],
+    ids=str,
+)
+def test_a_parameter_moves_the_models_of_the_methods_that_read_it(values, methods):
+    stamps = [{m: model_fingerprint(Study.make(v), "sentiment", m) for m in METHODS} for v in ({}, values)]
+    assert [m for m in METHODS if stamps[0][m] != stamps[1][m]] == methods
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_reads_a_parameter_that_its_fingerprint_leaves_out(method):
+    unread = {name for name, methods in READ_BY.items() if method not in methods}
+    read = set()
+
+    class Watched(Study):
+        def __getattribute__(self, name):
+            read.add(name)
+            return super().__getattribute__(name)
+
+    METHODS[method].prepare(tiny_encoder("bert"), Watched(), 0)
+    assert not read & unread
+
+
+def test_a_method_of_a_plugin_may_read_any_parameter(monkeypatch):
+    monkeypatch.setitem(plugins._ADDED, ("method", "mine"), Path("mine.py"))
+    monkeypatch.setitem(plugins._LOADED, Path("mine.py"), "0")
+    stamps = {model_fingerprint(Study.make({"lora_rank": rank}), "sentiment", "mine") for rank in (4, 8)}
+    assert len(stamps) == 2
 
 
 def test_the_folder_is_named_by_task_method_fingerprint_and_seed(tmp_path, standard):

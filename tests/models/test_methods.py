@@ -61,7 +61,11 @@ from tiny_models import (
 LENGTH, RANK = 5, 3
 SETTINGS = Study.make({"prefix_length": LENGTH, "lora_rank": RANK, "train_examples": 20, "test_examples": 10})
 WITHOUT_BIASES = "modernbert"
-REFUSED = {("bitfit", WITHOUT_BIASES), *(("prompt-tuned", family) for family in WITHOUT_PREFIX)}
+REFUSED = {
+    ("bitfit", WITHOUT_BIASES),
+    ("upper-half", "albert"),
+    *(("prompt-tuned", family) for family in WITHOUT_PREFIX),
+}
 PAIRS = [(m, f) for m in METHODS for f in ENCODERS if (m, f) not in REFUSED]
 TASK_OF = {kind: next(name for name, task in TASKS.items() if task.kind == kind) for kind in KINDS}
 
@@ -146,6 +150,17 @@ def test_training_leaves_what_is_frozen_bit_identical(method, family):
         assert all(torch.equal(names[name], value) for name, value in plain.items())
 
 
+@pytest.mark.parametrize("family", [family for method, family in PAIRS if method == "upper-half"])
+def test_the_upper_half_alone_is_trained_and_the_lower_hidden_states_stay(family):
+    """Of three layers, the second and the third."""
+    model, ids = prepared("upper-half", family), token_batch()
+    before = hidden_states(model, ids)
+    train(model)
+    after = hidden_states(model, ids)
+    assert torch.equal(before[:2], after[:2])
+    assert all((before[k] - after[k]).abs().max() > 1e-3 for k in (2, 3))
+
+
 @pytest.mark.parametrize(("method", "family"), PAIRS)
 def test_saved_and_loaded_gives_identical_outputs(method, family, tmp_path):
     model, ids = prepared(method, family), token_batch()
@@ -184,6 +199,7 @@ BERT_BASE = {
     "prompt-shallow": 20 * 768,
     "lora": 12 * 2 * 8 * (768 + 768),  # layers x (query, value) x rank x (in + out)
     "bitfit": 12 * (6 * 768 + 3072 + 2 * 768 - 768) + 768,  # 5 biases of 768, one of 3,072, 2 norms; embedding norm
+    "upper-half": 6 * 7_087_872,  # layers; see the first line
     "head-only": 0,
 }
 
@@ -405,6 +421,7 @@ def test_every_family_from_a_folder_to_the_embedding_of_a_tuned_model(make_study
             {"prefix_length": 6},
             r"'deep_prompts.0.vectors' is of shape \(5, 64\) in the file and of shape \(6, 64\)",
         ),
+        ("prompt-tuned", {"prompt_layers": "upper"}, r"'deep_prompts.0.vectors' is of .* in the file and missing in"),
         ("prompt-tuned", {"prefix_hidden": 4}, r"'deep_prompts.0.network.0.bias' is missing in the file"),
         ("prompt-shallow", {"prefix_length": 6}, r"'shallow_prompt' is of shape \(5, 32\) in the file and of .*6, 32"),
         ("lora", {"lora_rank": 4}, r"lora_A.default.weight' is of shape \(3, 32\) in the file and of shape \(4, 32\)"),
@@ -413,14 +430,14 @@ def test_every_family_from_a_folder_to_the_embedding_of_a_tuned_model(make_study
 def test_weights_of_other_settings_are_refused(method, change, message):
     state = trained_state(prepared(method, "bert"))
     other = prepared(method, "bert", Study.make(SETTINGS.values(Study) | change))
-    with pytest.raises(BraintuneError, match=message + r".*\(prefix_length, prefix_hidden, lora_rank\)"):
+    with pytest.raises(BraintuneError, match=message + r".*\(prefix_length, prefix_hidden, prompt_layers, lora_rank\)"):
         restore(other, state)
 
 
 @pytest.mark.parametrize("family", WITHOUT_PREFIX)
 def test_no_prefix_where_attention_does_not_go_through_the_registry(family):
     """Refused, with what does work, also where a plugin says that it works; by the check of a profile as well."""
-    works = "fine-tuned, prompt-shallow, lora, bitfit, head-only"
+    works = "fine-tuned, prompt-shallow, lora, bitfit, upper-half, head-only"
     message = rf"type '{family}': .* 3 of 3 layers .*registry.*`methods` to some of {works}, and leave zero-prefix"
     with pytest.raises(BraintuneError, match=message):
         prepared("prompt-tuned", family)
@@ -480,6 +497,8 @@ def test_weights_of_another_method_are_refused():
 def test_faults_name_the_remedy():
     with pytest.raises(BraintuneError, match=r"'modernbert' has none; choose a backbone with .* or set `methods` to"):
         prepared("bitfit", WITHOUT_BIASES)
+    with pytest.raises(BraintuneError, match=r"'albert' share their weights; choose a .* or set `methods` to some of"):
+        prepared("upper-half", "albert")
     for method in ("lora", "prompt-shallow", "prompt-tuned"):
         with pytest.raises(
             BraintuneError, match=rf"^{method} .* 'roformer'; known: bert, .*gpt2.*fine-tuned, .*FAMILIES"

@@ -24,6 +24,32 @@ def model(request):
     return make(request.param)
 
 
+@pytest.mark.parametrize(("layers", "carrying"), [("upper", [1, 2]), ("lower", [0])])
+def test_half_of_the_layers_can_carry_the_prefix(model, layers, carrying):
+    """Also of ALBERT, whose layers share one module; a hidden state before the first prefix is that of no prefix."""
+    ids = batch()
+    before, every = states(model, ids), deepcopy(model)
+    prompts = attach_prefix(model, LENGTH, std=0.5, layers=layers)
+    attach_prefix(every, LENGTH, std=0.5)
+    after, with_every = states(model, ids), states(every, ids)
+    first = carrying[0]
+    assert torch.equal(before[: first + 1], after[: first + 1])
+    assert (before[first + 1 :] - after[first + 1 :]).abs().amax((1, 2, 3)).min() > 1e-3
+    assert (after[-1] - with_every[-1]).abs().max() > 1e-3
+    model(input_ids=ids).last_hidden_state[..., 0].square().sum().backward()
+    assert [n for n, prompt in enumerate(prompts) if list(prompt.parameters())] == carrying
+    assert all(prompts[n].vectors.grad.abs().sum() > 0 for n in carrying)
+    trained = [name for name, p in model.named_parameters() if p.grad is not None]
+    assert trained == [f"deep_prompts.{n}.vectors" for n in carrying]
+
+
+def test_a_single_layer_has_no_lower_half():
+    torch.manual_seed(0)
+    single = ModernBertModel(ModernBertConfig(**SMALL | {"num_hidden_layers": 1}, **SPECIAL, vocab_size=WORDS))
+    with pytest.raises(BraintuneError, match="prompt_layers: 'lower' of 1 layer is none; set it to all or upper"):
+        attach_prefix(single, LENGTH, layers="lower")
+
+
 # --- what a prefix does ------------------------------------------------------------------------------------------
 
 

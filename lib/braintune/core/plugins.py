@@ -80,6 +80,11 @@ def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> 
     return added
 
 
+def plugin_of(kind: str, name: str) -> Path | None:
+    """Return the plugin that added an entry; None for an entry of the library."""
+    return _ADDED.get((kind, name))
+
+
 def plugin_checksums(**names: str) -> dict[str, str]:
     """Return plugin → SHA-256 for the plugins that added the given entries, such as ``task="irony"``.
 

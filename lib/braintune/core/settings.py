@@ -49,7 +49,7 @@ Layer = Annotated[int, Field(ge=-64, le=64)]
 class MachineSettings(Settings):
     """Where and how a run computes."""
 
-    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+$")
+    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[\w-]+(/[\w-]+)?$")
     runs: str = _parameter("runs", "folder of all runs, relative to the repository, absolute, or from ~")
     plugins: list[str] = _parameter(
         [], "Python files that add your own tasks, methods or brain data; paths relative to the profile's folder"
@@ -102,7 +102,7 @@ class TuningSettings(Settings):
     )
     learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]] = _parameter(
         {"fine-tuned": [1e-4], "prompt-tuned": [1e-2], "prompt-shallow": [1e-2], "lora": [1e-3], "bitfit": [1e-3],
-         "head-only": [1e-2]},
+         "upper-half": [1e-4], "head-only": [1e-2]},
         "peak learning rates to try, by method: as many for each method",
     )  # fmt: skip
     epochs: list[PositiveInt] = _parameter(
@@ -126,6 +126,9 @@ class TuningSettings(Settings):
     warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
     prefix_length: int = _parameter(
         20, "prompt vectors: in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
+    )
+    prompt_layers: Literal["all", "upper", "lower"] = _parameter(
+        "all", "layers that carry deep prompts: all, or the upper or lower half (of an odd number, the middle is upper)"
     )
     prefix_init: Literal["normal", "tokens"] = _parameter(
         "normal", "first prompt vectors: `normal` draws numbers, `tokens` takes what the model makes of random words"

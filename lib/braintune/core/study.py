@@ -15,11 +15,12 @@ import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
 from braintune.core import base, settings, store
-from braintune.core.base import BraintuneError, nearest_first
+from braintune.core.base import BraintuneError, lookup, nearest_first
 from braintune.core.plain_yaml import load_yaml
 from braintune.core.plugins import load_plugin
 
-#: What the Snakefile reads, in the folder of a run: the profile's path from there, and the pages to be made again.
+#: What the Snakefile reads, in the folder of a run or a sweep: the path of its file from there, the profiles by the
+#: folders of their runs, and the pages to be made again.
 PLAN = ".plan.json"
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
@@ -113,11 +114,12 @@ class Study(
 
     @classmethod
     def load(cls, profile: str | Path, **changes: Any) -> "Study":
-        """Load a profile: a name among `notebooks/profiles`, or the path of a YAML file.
+        """Load a profile: a name among `notebooks/profiles`, or the path of a YAML file; or a variant of a sweep.
 
         Parameters
         ----------
         profile : str or Path
+            A variant is named `<sweep>/<variant>`, where the sweep is given like a profile.
         **changes
             Parameters that replace those of the profile; None keeps the value of the profile.
 
@@ -127,20 +129,15 @@ class Study(
             If there is no such profile, it is not a valid one, or the folder of its run belongs to another file.
         """
         path = profile_path(profile)
-        values = read_settings(path)
-        if values.get("profile", path.stem) != path.stem:
-            raise BraintuneError(
-                f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; rename one of "
-                "them, or leave the line out"
-            )
-        if isinstance(values.get("plugins"), list):
-            here = path.parent.resolve()
-            values["plugins"] = [
-                os.path.relpath(here / Path(str(p)).expanduser(), base.REPOSITORY) for p in values["plugins"]
-            ]
+        file, own, source = path, {"profile": path.stem}, path.name
+        if path.parent.is_file():
+            sweep, name = path.parent, path.name
+            file, variants = read_sweep(sweep)
+            own = lookup(variants, name, f"variant of {sweep.name}") | {"profile": f"{sweep.stem}/{name}"}
+            source = f"{sweep.name}: {name}"
         given = {name: value for name, value in changes.items() if value is not None}
-        made = cls.make({"profile": path.stem} | values | given, path.name)
-        _require_same_profile(made, path)
+        made = cls.make(_profile_values(file) | own | given, source)
+        require_same_file(made.folder, path)
         return made
 
     # --- the grid --------------------------------------------------------------------------------------------
@@ -203,21 +200,27 @@ class Study(
         return self.folder / "figures" / f"{name}.{suffix}"
 
 
-PROFILES = base.REPOSITORY / "notebooks" / "profiles"
+PROFILES, SWEEPS = (base.REPOSITORY / "notebooks" / folder for folder in ("profiles", "sweeps"))
+#: What a variant of a sweep cannot change.
+FIXED = ("profile", "runs", "plugins")
 
 
 def profile_path(profile: str | Path) -> Path:
     """Return the file of a profile given by name or by path, relative to here or to the repository.
+
+    That of a variant is the file of its sweep, and below it the name of the variant.
 
     Raises
     ------
     BraintuneError
         If there is none, or it is an engine's file.
     """
-    path = Path(profile) if str(profile).endswith((".yml", ".yaml")) else PROFILES / f"{profile}.yml"
-    path = path if path.is_file() else base.REPOSITORY / path
+    path = _find(profile, PROFILES)
     names = sorted(p.stem for p in PROFILES.glob("*.yml") if not is_engine(p))
     known = ", ".join(nearest_first(str(profile), names))
+    sweep, _, variant = str(profile).rpartition("/")
+    if not path.is_file() and sweep and (file := _find(sweep, SWEEPS)).is_file():
+        return file.parent.resolve() / file.name / variant
     if not path.is_file():
         raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
     if is_engine(path):
@@ -226,6 +229,76 @@ def profile_path(profile: str | Path) -> Path:
             f"well, one of {known}: make book PROFILE=quick ENGINE={profile}"
         )
     return path.parent.resolve() / path.name  # a link keeps its name
+
+
+def sweep_path(sweep: str | Path) -> Path:
+    """Return the file of a sweep given by name or by path, relative to here or to the repository.
+
+    Raises
+    ------
+    BraintuneError
+        If there is none.
+    """
+    path = _find(sweep, SWEEPS)
+    if not path.is_file():
+        known = ", ".join(nearest_first(str(sweep), sorted(p.stem for p in SWEEPS.glob("*.yml"))))
+        raise BraintuneError(f"no sweep {str(sweep)!r}; known: {known}, or give the path of a .yml file")
+    return path.parent.resolve() / path.name
+
+
+def _find(name: str | Path, folder: Path) -> Path:
+    path = Path(name) if str(name).endswith((".yml", ".yaml")) else folder / f"{name}.yml"
+    return path if path.is_file() else base.REPOSITORY / path
+
+
+def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """Read a sweep; return the file of its base profile, and variant → the parameters that differ.
+
+    Raises
+    ------
+    BraintuneError
+        If it is not `base` (a profile's name, or a path from the folder of the sweep) and `variants`, the base is
+        unknown, or a variant has no parameters, or a name or a parameter that cannot be.
+    """
+    values = read_settings(path)
+    name, variants = values.get("base"), values.get("variants")
+    if set(values) != {"base", "variants"} or not isinstance(name, str) or not isinstance(variants, dict):
+        raise BraintuneError(
+            f"{path.name} must hold two keys, `base: quick` (a profile) and `variants:` with lines `short: "
+            f"{{prefix_length: 5}}`; it has {', '.join(values) or 'none'}"
+        )
+    file = profile_path(path.parent / name if name.endswith((".yml", ".yaml")) else name)
+    taken = {"book", file.stem}
+    for variant, differing in variants.items():
+        if not isinstance(variant, str) or not re.fullmatch(r"[\w-]+", variant) or variant in taken:
+            raise BraintuneError(
+                f"{path.name}: variant {variant!r} must be a name of letters, digits, _ and -, other than "
+                f"{' and '.join(sorted(taken))}"
+            )
+        if not isinstance(differing, dict) or not differing or {*FIXED} & differing.keys():
+            raise BraintuneError(
+                f"{path.name}: {variant}: {differing!r} must hold the parameters that differ, as in "
+                f"{{prefix_length: 5}}, without {', '.join(FIXED)}"
+            )
+    return file, variants
+
+
+def _profile_values(path: Path) -> dict[str, Any]:
+    """Read the parameters of a profile, paths of plugins relative to the repository."""
+    if not path.is_file():
+        raise BraintuneError(f"base: {path.parent.name}/{path.name} is a variant of a sweep; name a profile")
+    values = read_settings(path)
+    if values.get("profile", path.stem) != path.stem:
+        raise BraintuneError(
+            f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; rename one of "
+            "them, or leave the line out"
+        )
+    if isinstance(values.get("plugins"), list):
+        here = path.parent.resolve()
+        values["plugins"] = [
+            os.path.relpath(here / Path(str(p)).expanduser(), base.REPOSITORY) for p in values["plugins"]
+        ]
+    return values
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -254,20 +327,20 @@ def is_engine(path: Path) -> bool:
     return any(line.startswith(b"executor:") for line in path.read_bytes().splitlines())
 
 
-def _require_same_profile(study: Study, path: Path) -> None:
-    """Raise an error if the results in the folder of a run are those of another profile, which is still there.
+def require_same_file(folder: Path, path: Path) -> None:
+    """Raise an error if the results in a folder are those of another profile or sweep, which is still there.
 
     A profile that was moved, and a repository that was moved or copied, keep their results.
     """
     try:
-        other = study.folder / store.read_json(study.folder / PLAN)["profile"]
+        other = folder / store.read_json(folder / PLAN)["profile"]
         others = other.is_file() and not other.samefile(path)
     except (BraintuneError, OSError, KeyError, TypeError):  # no run yet, or its plan is damaged
         return
     if others:
         raise BraintuneError(
-            f"{study.folder} holds the results of {other.resolve()}, and {path.resolve()} has the same name, "
-            f"{study.profile!r}; give one of the files another name (and `profile`), or another `runs`"
+            f"{folder} holds the results of {other.resolve()}, and {path.resolve()} has the same name, "
+            f"{path.stem!r}; give one of the files another name (and `profile`), or another `runs`"
         )
 
 

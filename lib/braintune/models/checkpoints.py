@@ -9,13 +9,19 @@ import json
 from pathlib import Path
 
 from braintune.core import base
-from braintune.core.plugins import plugin_checksums
+from braintune.core.plugins import plugin_checksums, plugin_of
 from braintune.core.settings import MachineSettings, TaskSettings, TuningSettings, WorldSettings
 from braintune.core.store import checksum
 from braintune.core.study import GRID, Study
 from braintune.core.versions import source_files
 from braintune.datasets import hub, hub_tasks
 
+#: Parameters that these methods alone read; a method of a plugin may read any.
+READ_BY = {
+    **dict.fromkeys(("prefix_length", "prefix_init", "prefix_std"), ("prompt-tuned", "prompt-shallow")),
+    **dict.fromkeys(("prefix_hidden", "prefix_dropout", "prompt_layers"), ("prompt-tuned",)),
+    **dict.fromkeys(("lora_rank", "lora_alpha"), ("lora",)),
+}
 #: The files of a tuned model; `metrics.json` is written last.
 FILES = ("weights.safetensors", "history.parquet", "metrics.json")
 
@@ -35,9 +41,11 @@ def model_fingerprint(study: Study, task: str, method: str) -> str:
     """Return 16 hex digits over everything that a tuned model depends on, but for its seed.
 
     They cover the code that tuning reaches, the parameters, the data, the backbone where it is a folder, and plugins.
+    What only other methods read does not count: another `prefix_length` leaves fine-tuned models valid.
     """
     settings = study.values(MachineSettings, WorldSettings, TaskSettings, TuningSettings).items()
-    values = {name: value for name, value in settings if name not in GRID}
+    unread = {name for name, methods in READ_BY.items() if method not in methods and not plugin_of("method", method)}
+    values = {name: value for name, value in settings if name not in GRID | unread}
     values["learning_rates"] = study.learning_rates.get(method)
     parts = {
         "code": sorted(checksum(file) for file in source_files("models.tuning", stop=other_sources(study))),

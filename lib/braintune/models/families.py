@@ -84,6 +84,7 @@ def alternatives(model: PreTrainedModel, refused: str) -> str:
         "prompt-shallow": family,
         "lora": family,
         "bitfit": any(name.endswith("bias") for name, _ in model.named_parameters()),
+        "upper-half": layer_list(model),
         "head-only": True,
     }
     text = f"set `methods` to some of {', '.join(name for name, fits in served.items() if fits and name != refused)}"
@@ -101,6 +102,13 @@ def position_table(model: PreTrainedModel) -> nn.Embedding | None:
         if name.endswith(("position_embeddings", "wpe")) and isinstance(module, nn.Embedding):
             return module
     return None
+
+
+def layer_list(model: PreTrainedModel) -> nn.ModuleList | None:
+    """Return the layers of a model, the first one first; None where they share their weights, as in ALBERT."""
+    n = model.config.num_hidden_layers
+    lists = (module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == n)
+    return next((found for found in lists if len(set(found)) == n), None)
 
 
 def tiny_input(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from braintune.core.base import BraintuneError, lookup
 from braintune.core.settings import TuningSettings
 from braintune.core.study import Study
 from braintune.datasets.hub import first_line
-from braintune.models.families import alternatives, family_of, gradients
+from braintune.models.families import alternatives, family_of, gradients, layer_list
 from braintune.models.prefix import attach_prefix
 from braintune.models.soft_prompt import attach_prompt
 
@@ -67,14 +67,26 @@ def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -
         )
 
 
+def _train_upper_half(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
+    """Train the upper half of the layers; embeddings, lower layers and what follows the last layer are frozen."""
+    if (layers := layer_list(model)) is None:
+        raise BraintuneError(
+            f"upper-half trains the upper half of the layers, and those of this model of type "
+            f"{model.config.model_type!r} share their weights; choose a backbone whose layers have separate weights, "
+            f"such as BERT or RoBERTa, or {alternatives(model, 'upper-half')}"
+        )
+    model.requires_grad_(False)
+    layers[len(layers) // 2 :].requires_grad_(True)
+
+
 def _first_vectors(settings: TuningSettings, seed: int) -> dict[str, Any]:
     """Return how prompt vectors start, as the functions that attach them take it."""
     return {"std": settings.prefix_std, "tokens": settings.prefix_init == "tokens", "seed": seed}
 
 
 def _add_deep_prompts(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    hidden, dropout = settings.prefix_hidden, settings.prefix_dropout
-    attach_prefix(model, settings.prefix_length, hidden=hidden, dropout=dropout, **_first_vectors(settings, seed))
+    own = {"hidden": settings.prefix_hidden, "dropout": settings.prefix_dropout, "layers": settings.prompt_layers}
+    attach_prefix(model, settings.prefix_length, **own, **_first_vectors(settings, seed))
 
 
 def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
@@ -104,10 +116,11 @@ def _add_lora(model: PreTrainedModel, settings: TuningSettings, seed: int) -> No
 #: Method → what it trains. All of them are trained, scored, saved and loaded in the same way.
 METHODS: dict[str, Method] = {
     "fine-tuned": Method("all weights of the encoder", _train_all),
-    "prompt-tuned": Method("deep prompts at every layer", _add_deep_prompts),
+    "prompt-tuned": Method("deep prompts at every layer, or at those of `prompt_layers`", _add_deep_prompts),
     "prompt-shallow": Method("prompt vectors before the words, at the input", _add_shallow_prompt),
     "lora": Method("low-rank updates of the attention's projections", _add_lora),
     "bitfit": Method("the bias vectors of the encoder", _train_biases),
+    "upper-half": Method("the upper half of the encoder's layers", _train_upper_half),
     "head-only": Method("nothing but the head", lambda model, settings, seed: model.requires_grad_(False)),
 }
 
@@ -149,7 +162,7 @@ def check_methods(model: PreTrainedModel, study: Study) -> None:
         prepare(deepcopy(model), method, study, 0)
     if controls := [name for name in study.controls if name in ("zero-prefix", "random-prefix")]:
         try:
-            attach_prefix(deepcopy(model), study.prefix_length)
+            attach_prefix(deepcopy(model), study.prefix_length, layers=study.prompt_layers)
         except BraintuneError as fault:
             raise BraintuneError(f"controls {', '.join(controls)}: {fault}") from None
 
@@ -167,6 +180,7 @@ def restore(model: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
         shapes = [f"of shape {part[wrong[0]]}" if wrong[0] in part else "missing" for part in (saved, wanted)]
         raise BraintuneError(
             f"the saved weights do not fit: {wrong[0]!r} is {shapes[0]} in the file and {shapes[1]} in the model; use "
-            "the method and the settings (prefix_length, prefix_hidden, lora_rank) they were made with, or tune again"
+            "the method and the settings (prefix_length, prefix_hidden, prompt_layers, lora_rank) they were made with, "
+            "or tune again"
         )
     model.load_state_dict(dict(state), strict=False)

@@ -13,7 +13,8 @@ For a query :math:`q` of one head, with prefix keys :math:`K_P` and values :math
 Even a prefix of zeros takes a share of the softmax and so changes the output: a comparison with the untuned model
 needs the controls with a prefix of zeros and an untrained one (:mod:`braintune.models.controls`).
 
-A prefix starts from random numbers, or from the keys and values that the model itself computes for words of its
+All layers carry a prefix, or one half of them; in ALBERT too, whose layers differ in their prefix alone. A prefix
+starts from random numbers, or from the keys and values that the model itself computes for words of its
 vocabulary [2]_. In training, the frozen backbone keeps its dropout, as in full fine-tuning.
 
 References
@@ -81,6 +82,8 @@ def _attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     call = module.__dict__["call"]
     prefix, module.__dict__["call"] = prefixes[call], (call + 1) % len(prefixes)
+    if not isinstance(prefix, Prefix):  # this layer carries none
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     causal = options.pop("is_causal", None)
     if attention_mask is None and (module.is_causal if causal is None else causal):
         # A causal model has no mask when nothing is padded. "The lower triangle" would then begin at the prefix
@@ -171,12 +174,13 @@ def attach_prefix(
     length: int,
     *,
     std: float = 0.02,
+    layers: str = "all",
     tokens: bool = False,
     hidden: int = 0,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> nn.ModuleList:
-    """Freeze a model and give every layer a trainable prefix.
+    """Freeze a model and give its layers trainable prefixes.
 
     Parameters
     ----------
@@ -186,6 +190,8 @@ def attach_prefix(
         Prefix vectors per layer.
     std, hidden, dropout
         See :class:`Prefix`; a `std` of 0 gives a prefix of zeros.
+    layers : {"all", "upper", "lower"}
+        Which layers carry a prefix: all of them, or the upper or the lower half.
     tokens : bool
         Start from the keys and values that the model computes for random words, instead of random numbers.
     seed : int
@@ -194,13 +200,15 @@ def attach_prefix(
     Returns
     -------
     nn.ModuleList
-        The prefixes, first layer first; also ``model.deep_prompts``, so they are among the model's parameters.
+        The prefixes, first layer first, an identity for a layer without one; also ``model.deep_prompts``, so they are
+        among the model's parameters.
 
     Raises
     ------
     BraintuneError
         If the model has a prefix already, is of an unknown type, or its output does not depend on every prefix; and
-        for `tokens` with a reparameterisation network, which makes keys and values itself.
+        for `tokens` with a reparameterisation network, which makes keys and values itself; and if no layer is left
+        to carry a prefix.
     """
     if hasattr(model, "deep_prompts"):
         raise BraintuneError("this model has a prefix already; load the backbone again to give it another")
@@ -215,15 +223,20 @@ def attach_prefix(
             module.config = own
     calls = attention_calls(model)
     _, _, heads, _, head_dim = calls[0][1].shape
+    shape = heads, head_dim, length, std, hidden, dropout
+    carrying = carrying_layers(layers, len(calls))
+    if not carrying:
+        raise BraintuneError(f"prompt_layers: {layers!r} of {len(calls)} layer is none; set it to all or upper")
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         words = vocabulary_tokens(model, length) if tokens else None
-        prompts = nn.ModuleList(Prefix(heads, head_dim, length, std, hidden, dropout) for _ in calls)
+        prompts = nn.ModuleList(Prefix(*shape) if n in carrying else nn.Identity() for n in range(len(calls)))
     prompts.to(device=model.device, dtype=model.dtype).train(model.training)
     if words is not None:
         for prompt, vectors in zip(prompts, _keys_and_values(model, words), strict=True):
-            prompt.vectors.data.copy_(vectors)
+            if isinstance(prompt, Prefix):
+                prompt.vectors.data.copy_(vectors)
     model.set_attn_implementation(ATTENTION)
     for (module, _), prompt in zip(calls, prompts, strict=True):
         # Not registered with nn.Module: the parameters belong to the model once, under `deep_prompts`.
@@ -235,6 +248,11 @@ def attach_prefix(
     return prompts
 
 
+def carrying_layers(layers: str, n: int) -> range:
+    """Return which of `n` layers carry a prefix, counted from 0; the two halves have no layer in common."""
+    return {"all": range(n), "upper": range(n // 2, n), "lower": range(n // 2)}[layers]
+
+
 def _first_call(model: PreTrainedModel, given: tuple[Any, ...]) -> None:
     """Begin with the first prefix again, also after a forward pass that an error has ended."""
     for module in model.modules():
@@ -243,15 +261,15 @@ def _first_call(model: PreTrainedModel, given: tuple[Any, ...]) -> None:
 
 
 def _check_reach(model: PreTrainedModel) -> None:
-    """Check that the output depends on the prefix of every layer."""
-    vectors = [prompt.vectors for prompt in model.deep_prompts]
-    if model.device.type == "meta" or not vectors[0].numel():
+    """Check that the output depends on the prefix of every layer that carries one."""
+    vectors = {n: prompt.vectors for n, prompt in enumerate(model.deep_prompts, 1) if isinstance(prompt, Prefix)}
+    if model.device.type == "meta" or not all(v.numel() for v in vectors.values()):
         return
-    found = gradients(model, vectors)
-    if without := [layer for layer, gradient in enumerate(found, 1) if gradient is None or not gradient.any()]:
+    found = zip(vectors, gradients(model, list(vectors.values())), strict=True)
+    if without := [layer for layer, gradient in found if gradient is None or not gradient.any()]:
         raise BraintuneError(
-            f"the prefix of layer {without[0]} of {len(vectors)} has no effect on the output of this model of type "
-            f"{model.config.model_type!r}, so it cannot be prompt-tuned; choose another backbone, or "
+            f"the prefix of layer {without[0]} of {len(model.deep_prompts)} has no effect on the output of this model "
+            f"of type {model.config.model_type!r}, so it cannot be prompt-tuned; choose another backbone, or "
             f"{alternatives(model, 'prompt-tuned')}"
         )
 

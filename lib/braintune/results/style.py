@@ -22,6 +22,7 @@ LOOKS = {
     "prompt-shallow": ("#56b4e9", ">"),
     "lora": ("#5d3a9b", "P"),
     "bitfit": ("#e69f00", "X"),
+    "upper-half": ("#f0a3a3", "p"),
     "head-only": ("#000000", "d"),
     "control": ("#b59f00", "^"),
     "baseline": ("#dddddd", "|"),

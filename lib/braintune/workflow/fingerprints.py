@@ -80,6 +80,8 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     settings = study.values(*STEPS[job.step].groups, MachineSettings).items()
     values = {name: value for name, value in settings if name not in GRID | {"directions"}}
     values["representations"] = [representation.name for representation in study.representations()]
+    if job.step == "embeddings":  # what the controls read of the tuning
+        values |= {name: getattr(study, name) for name in ("backbone", "prefix_length", "prefix_std", "prompt_layers")}
     if job.step in ("encoding", "rsa"):  # they read all of the run's own participants
         values["participants"] = participants(study, own["brain"])
     plugins = plugin_checksums(brain=own.get("brain", ""))
