@@ -2,7 +2,9 @@
 # `make book` (python -m braintune run PROFILE) lists the jobs that are not up to date, by their stamped fingerprints.
 # What the others have made is `ancient`: dates of files, which a copied folder does not keep, decide nothing.
 # On a cluster: make book ENGINE=slurm, see notebooks/profiles/slurm.yml. `resources` are what a job asks for there.
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from braintune.core.store import read_json
@@ -11,28 +13,54 @@ from braintune.workflow import run
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
 PYTHON = sys.executable
-# It lies in the folder of the run, where Snakemake works; `--config` would read signs in a path as YAML.
+# It lies in the folder of the run or the sweep, where Snakemake works; `--config` would read signs in a path as YAML.
 PLAN = read_json(Path(run.PLAN))
-PROFILE = PLAN["profile"]
-STUDY = Study.load(PROFILE)
-JOBS = all_jobs(STUDY)
+HERE = Path.cwd()
+# Folder of a run, relative to here and with a slash → its profile. That of a single run is here, and so empty.
+PROFILES = PLAN["runs"]
+STUDIES = {folder: Study.load(profile) for folder, profile in PROFILES.items()}
+ONE, *_ = STUDIES.values()
+THREADS = max(study.threads for study in STUDIES.values())
+JOBS = {folder: all_jobs(study) for folder, study in STUDIES.items()}
 STALE = set(PLAN["stale"])
 # A job ends soon after Snakemake does, however that ends (see `end_with_parent`).
 JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
-EXECUTE = JOB + "execute {PROFILE:q} "
-# Every path is relative to the folder of the run.
-MODEL = run.in_folder(STUDY, STUDY.root / "models") + "/{task}/{method}/{fingerprint}/seed-{seed}"
-PAGES = "notebooks"
-BOOK = run.in_folder(STUDY, STUDY.book_page)
+EXECUTE = JOB + "execute {params.profile:q} "
+MODEL = run.in_folder(HERE, ONE.root / "models") + "/{task}/{method}/{fingerprint}/seed-{seed}"
+PAGES = "{run}notebooks"
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
 ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30)}
 
 
-def pages(step, **own):
-    """The executed notebooks of a step, or the one of its job with these parameters."""
-    wanted = [make_job(step, **own)] if own else [job for job in JOBS if job.step == step]
-    files = [run.in_folder(STUDY, executed_notebook(STUDY, job)) for job in wanted]
+@cache
+def notebooks(folder, step, **own):
+    """The executed notebooks of a step in one run, or the one of its job with these parameters."""
+    wanted = [make_job(step, **own)] if own else [job for job in JOBS[folder] if job.step == step]
+    return [run.in_folder(HERE, executed_notebook(STUDIES[folder], job)) for job in wanted]
+
+
+def fresh(files):
     return [file if file in STALE else ancient(file) for file in files]
+
+
+def pages(step, *own):
+    """The same as an input of a job of that run; `own` are the wildcards that name one job."""
+    return lambda wildcards: fresh(notebooks(wildcards.run, step, **{name: wildcards[name] for name in own}))
+
+
+def of_run(wildcards):
+    return PROFILES[wildcards.run]
+
+
+def of_model(wildcards):
+    """A profile among those that share a model."""
+    file = MODEL.format(**wildcards) + "/tuning.ipynb"
+    return next(PROFILES[folder] for folder in JOBS if file in notebooks(folder, "tuning"))
+
+
+def any_of(name):
+    """A pattern of the values of a parameter in all runs."""
+    return "|".join(dict.fromkeys(value for study in STUDIES.values() for value in getattr(study, name)))
 
 
 def memory(step):
@@ -50,17 +78,18 @@ localrules:
 
 
 wildcard_constraints:
-    task="|".join(STUDY.tasks),
-    method="|".join(STUDY.methods),
+    run=f"(?:{'|'.join(map(re.escape, PROFILES))})",
+    task=any_of("tasks"),
+    method=any_of("methods"),
     fingerprint="[0-9a-f]{16}",
     seed=r"\d+",
-    brain="|".join(STUDY.brains),
+    brain=any_of("brains"),
     participant="[^/]+",
 
 
 rule all:
     input:
-        BOOK,
+        PLAN["page"],
 
 
 rule tuning:
@@ -68,7 +97,9 @@ rule tuning:
         f"{MODEL}/tuning.ipynb",  # alone: Snakemake deletes what it lists before it runs a job, and a model may be whole
     benchmark:
         f"{MODEL}/tuning.benchmark.tsv"
-    threads: STUDY.threads
+    params:
+        profile=of_model,
+    threads: THREADS
     resources:
         mem_mb=memory("tuning"),
         runtime=minutes("tuning"),
@@ -80,11 +111,13 @@ rule embeddings:
     input:
         pages("tuning"),
     output:
-        directory("embeddings/{brain}"),
+        directory("{run}embeddings/{brain}"),
         f"{PAGES}/embeddings/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/embeddings/{{brain}}.benchmark.tsv"
-    threads: STUDY.threads
+    params:
+        profile=of_run,
+    threads: THREADS
     resources:
         mem_mb=memory("embeddings"),
         runtime=minutes("embeddings"),
@@ -94,15 +127,17 @@ rule embeddings:
 
 rule decoding:
     input:
-        lambda wildcards: pages("embeddings", brain=wildcards.brain),
+        pages("embeddings", "brain"),
     output:
-        run.in_folder(STUDY, STUDY.decoding_file("{brain}", "{participant}")),
-        run.in_folder(STUDY, STUDY.null_file("{brain}", "{participant}")),
-        run.in_folder(STUDY, STUDY.groups_file("{brain}", "{participant}")),
+        "{run}" + run.in_folder(ONE.folder, ONE.decoding_file("{brain}", "{participant}")),
+        "{run}" + run.in_folder(ONE.folder, ONE.null_file("{brain}", "{participant}")),
+        "{run}" + run.in_folder(ONE.folder, ONE.groups_file("{brain}", "{participant}")),
         f"{PAGES}/decoding/{{brain}}_{{participant}}.ipynb",
     benchmark:
         f"{PAGES}/decoding/{{brain}}_{{participant}}.benchmark.tsv"
-    threads: STUDY.threads
+    params:
+        profile=of_run,
+    threads: THREADS
     resources:
         mem_mb=memory("decoding"),
         runtime=minutes("decoding"),
@@ -112,13 +147,15 @@ rule decoding:
 
 rule encoding:
     input:
-        lambda wildcards: pages("embeddings", brain=wildcards.brain),
+        pages("embeddings", "brain"),
     output:
-        directory("encoding/{brain}"),
+        directory("{run}encoding/{brain}"),
         f"{PAGES}/encoding/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/encoding/{{brain}}.benchmark.tsv"
-    threads: STUDY.threads
+    params:
+        profile=of_run,
+    threads: THREADS
     resources:
         mem_mb=memory("encoding"),
         runtime=minutes("encoding"),
@@ -128,13 +165,15 @@ rule encoding:
 
 rule rsa:
     input:
-        lambda wildcards: pages("embeddings", brain=wildcards.brain),
+        pages("embeddings", "brain"),
     output:
-        directory("rsa/{brain}"),
+        directory("{run}rsa/{brain}"),
         f"{PAGES}/rsa/{{brain}}.ipynb",
     benchmark:
         f"{PAGES}/rsa/{{brain}}.benchmark.tsv"
-    threads: STUDY.threads
+    params:
+        profile=of_run,
+    threads: THREADS
     resources:
         mem_mb=memory("rsa"),
         runtime=minutes("rsa"),
@@ -149,12 +188,14 @@ rule figures:
         pages("encoding"),
         pages("rsa"),
     output:
-        directory("figures"),
-        "claims.json",
-        "results.json",
+        directory("{run}figures"),
+        "{run}claims.json",
+        "{run}results.json",
         f"{PAGES}/figures.ipynb",
     benchmark:
         f"{PAGES}/figures.benchmark.tsv"
+    params:
+        profile=of_run,
     resources:
         mem_mb=memory("figures"),
         runtime=minutes("figures"),
@@ -162,11 +203,11 @@ rule figures:
         EXECUTE + "figures"
 
 
+# The book of a run, or the page that compares the runs of a sweep.
 rule book:
     input:
-        pages("figures"),
-        pages("embeddings"),
+        [fresh(notebooks(folder, step)) for folder in STUDIES for step in ("figures", "embeddings")],
     output:
-        BOOK,
+        PLAN["page"],
     shell:
-        JOB + "book {PROFILE:q}"
+        JOB + "{PLAN[verb]} {PLAN[profile]:q}"

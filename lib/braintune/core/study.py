@@ -270,17 +270,21 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     file = profile_path(path.parent / name if name.endswith((".yml", ".yaml")) else name)
     taken = {"book", file.stem}
     for variant, differing in variants.items():
-        if not isinstance(variant, str) or not re.fullmatch(r"[\w-]+", variant) or variant in taken:
+        if not isinstance(variant, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", variant) or variant in taken:
             raise BraintuneError(
                 f"{path.name}: variant {variant!r} must be a name of letters, digits, _ and -, other than "
                 f"{' and '.join(sorted(taken))}"
             )
-        if not isinstance(differing, dict) or not differing or {*FIXED} & differing.keys():
+        if not isinstance(differing, dict) or not differing or not all(map(_is_free, differing)):
             raise BraintuneError(
                 f"{path.name}: {variant}: {differing!r} must hold the parameters that differ, as in "
                 f"{{prefix_length: 5}}, without {', '.join(FIXED)}"
             )
     return file, variants
+
+
+def _is_free(key: Any) -> bool:
+    return isinstance(key, str) and key not in FIXED
 
 
 def _profile_values(path: Path) -> dict[str, Any]:

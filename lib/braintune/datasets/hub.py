@@ -25,6 +25,10 @@ Row = dict[str, Any]
 Spec = str | list[Any] | dict[str, Any]
 
 
+class Unreachable(BraintuneError):
+    """What is neither in the hub cache nor downloadable."""
+
+
 class SchemaError(Exception):
     """A value that cannot be converted: (field, fault)."""
 
@@ -115,7 +119,7 @@ def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> 
 
     Raises
     ------
-    BraintuneError
+    Unreachable
         If it is neither cached nor downloadable; the caller adds the remedy.
     """
     reason = ""
@@ -127,7 +131,7 @@ def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> 
         else:
             if not (reason := missing(folder)):
                 return folder
-    raise BraintuneError(f"not in the hub cache ($HF_HOME) and not downloadable ({reason})")
+    raise Unreachable(f"not in the hub cache ($HF_HOME) and not downloadable ({reason})")
 
 
 def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:

@@ -102,8 +102,8 @@ def _from_hub(repository: str) -> Path:
 
     try:
         return hub.snapshot(repository, missing, allow_patterns=list(FILES))
-    except BraintuneError as reason:
-        raise BraintuneError(
+    except hub.Unreachable as reason:
+        raise hub.Unreachable(
             f"the weights of {repository!r} are {reason}; run `hf download {repository}` where the network is "
             "reachable, or name a folder that holds the model"
         ) from None

@@ -9,8 +9,10 @@ from braintune.core.base import BraintuneError, lookup
 #: Verb → the module whose `main` is given the words after it. Modules are imported when called: some load torch.
 VERBS = {
     "run": "braintune.workflow.run",
+    "sweep": "braintune.workflow.sweep",
     "execute": "braintune.workflow.execute",
     "book": "braintune.workflow.book.build",
+    "compare": "braintune.workflow.book.compare",
     "pdf": "braintune.workflow.book.pdf",
     "serve": "braintune.workflow.book.serve",
     "verify": "braintune.workflow.verify",

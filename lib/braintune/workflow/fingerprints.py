@@ -15,6 +15,7 @@ from braintune.core import base, store
 from braintune.core.plugins import plugin_checksums
 from braintune.core.settings import MachineSettings
 from braintune.core.study import GRID, Study
+from braintune.core.sweep import Sweep
 from braintune.core.versions import LIBRARY, imported_modules, source_files
 from braintune.datasets.brains.registry import BRAINS, data_checksums
 from braintune.models import checkpoints
@@ -47,7 +48,7 @@ def code_files(step: str, brains: tuple[str, ...], unread: frozenset[str] = froz
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    shown = {"figures": set(), "tuning": DRAWING | {"results.tables"}}.get(step, DRAWING)  # tuning: its own metrics
+    shown = {"figures": set(), "sweep": set(), "tuning": DRAWING | {"results.tables"}}.get(step, DRAWING)  # tuning: its own metrics
     modules = imported_modules(code) - shown
     readers = {BRAINS[name].make.__module__.removeprefix("braintune.") for name in brains if name in BRAINS}
     return source_files(*sorted(modules | readers), stop=unread | {_REGISTRY}) | {path}
@@ -115,6 +116,14 @@ def book_fingerprint(study: Study) -> str:
     sources = [*pages, *(base.REPOSITORY / name for name in ("_config.yml", "_toc.yml")), *LIBRARY.rglob("*.py")]
     stamps = {job.label: stamp for job, stamp in fingerprints(study).items()}
     return _digest([{str(p.relative_to(base.REPOSITORY)): store.checksum(p) for p in sorted(sources)}, stamps])
+
+
+def comparison_fingerprint(sweep: Sweep, missing: Mapping[str, str]) -> str:
+    """Return the fingerprint of the page that compares the variants of a sweep, but for those that are missing."""
+    files = sorted(store.checksum(file) for file in code_files("sweep", ()))
+    studies = {name: study for name, study in sweep.studies.items() if name not in missing}
+    stamps = {name: {job.label: stamp for job, stamp in fingerprints(study).items()} for name, study in studies.items()}
+    return _digest([files, sweep.differing, sorted(missing), stamps])
 
 
 def _digest(parts: Any) -> str:

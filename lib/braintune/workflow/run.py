@@ -3,8 +3,9 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +15,36 @@ from braintune.core.study import PLAN, Study, profile_path
 from braintune.workflow import cluster
 from braintune.workflow.execute import check
 from braintune.workflow.fingerprints import book_fingerprint, fingerprints, stale_jobs
-from braintune.workflow.jobs import executed_notebook
+from braintune.workflow.jobs import Job, all_jobs, executed_notebook
 from braintune.workflow.processes import make_folder
 from braintune.workflow.verify import require_unaltered
 
 #: Holds the id of the process that runs, in the folder of the run.
 LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one Snakemake runs: the run of a profile, or those of a sweep.
+
+    Attributes
+    ----------
+    name : str
+    path, folder, page : Path
+        The file that describes it, where Snakemake works, and the page that is made last.
+    profiles, studies : dict of str to Path, dict of str to Study
+        Of each run, by a name that is empty for that of a profile.
+    verb : str
+        The command that makes the page.
+    """
+
+    name: str
+    path: Path
+    folder: Path
+    page: Path
+    profiles: dict[str, Path]
+    studies: dict[str, Study]
+    verb: str = "book"
 
 
 def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> None:
@@ -44,43 +69,61 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
         If there is no such engine, if `cores` is no number above 0, if the same run is in progress, if results of a run
         that is up to date were altered, or as :func:`braintune.workflow.execute.check`.
     """
-    study, options = Study.load(profile), list(options)
+    study, path = Study.load(profile), profile_path(profile)
+    batch = Batch(study.profile, path, study.folder, study.book_page, {"": path}, {"": study})
+    options = all_options(options, engine)
+    with locked(study.folder, study.profile):
+        todo = {"": stale_jobs(study, fingerprints(study))}
+        if todo[""]:
+            check(study)
+        become_snakemake(batch, todo, book_is_current(study), options)
+
+
+def all_options(options: Iterable[str], engine: str) -> list[str]:
+    """Return the options of Snakemake with those of an engine, checked."""
+    options = list(options)
     _check_cores(options)
-    where = cluster.options_for(engine) if engine else []
-    with _locked(study):
-        _run_locked(study, profile_path(profile), [*where, *options])
+    return [*(cluster.options_for(engine) if engine else []), *options]
 
 
-def _run_locked(study: Study, profile: Path, options: list[str]) -> None:
-    """Become Snakemake if a job is not up to date, the lock of the run's folder held."""
-    plan = fingerprints(study)
-    todo = stale_jobs(study, plan)
+def become_snakemake(batch: Batch, todo: Mapping[str, list[Job]], current: bool, options: list[str]) -> None:
+    """Become Snakemake if a job or the page is not up to date; the folders of all runs are locked.
+
+    `todo` holds the stale jobs of the runs that take part, and `current` says whether the page is up to date.
+    """
     forced = any(option.startswith(("-R", "-f", "-F", "--force")) for option in options)
-    if todo:
-        check(study)
-    stale = [in_folder(study, executed_notebook(study, job)) for job in todo]
-    if stale or not book_is_current(study):
-        stale.append(in_folder(study, study.book_page))
+    studies = {name: batch.studies[name] for name in todo}
+    # A model that several runs share is tuned once.
+    jobs = {executed_notebook(studies[name], job): f"{name}: {job.label}" for name in todo for job in todo[name]}
+    stale = [in_folder(batch.folder, notebook) for notebook in jobs]
+    if stale or not current:
+        stale.append(in_folder(batch.folder, batch.page))
     elif not forced:
-        require_unaltered(study)
-        print(f"nothing to do: all {len(plan)} jobs and the book of {study.profile!r} are up to date", flush=True)
+        for study in studies.values():
+            require_unaltered(study)
+        n = sum(len(all_jobs(study)) for study in studies.values())
+        print(f"nothing to do: all {n} jobs and the book of {batch.name!r} are up to date", flush=True)
         return
     if not forced and {"-n", "--dry-run", "--dryrun"} & set(options):  # Snakemake lists what the user forces
-        print(*(f"would run  {job.label}" for job in todo), "would build the book", sep="\n", flush=True)
+        print(*(f"would run  {label.removeprefix(': ')}" for label in jobs.values()), "would build the book", sep="\n", flush=True)
         return
-    store.write_json(study.folder / PLAN, {"profile": os.path.relpath(profile, study.folder.resolve()), "stale": stale})
-    store.hand_on_checksums(study.folder / ".checksums.json")
+    folders = {name: in_folder(batch.folder, study.folder / "x")[:-1] for name, study in studies.items()}
+    runs = {folders[name]: in_folder(batch.folder, batch.profiles[name]) for name in studies}
+    page, profile = (in_folder(batch.folder, path) for path in (batch.page, batch.path))
+    plan = {"verb": batch.verb, "profile": profile, "page": page, "runs": runs, "stale": stale}
+    store.write_json(batch.folder / PLAN, plan)
+    store.hand_on_checksums(batch.folder / ".checksums.json")
     command = [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(base.REPOSITORY / "Snakefile")]
-    command += ["--directory", str(study.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
+    command += ["--directory", str(batch.folder), "--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--rerun-triggers", "software-env"]  # no trigger of Snakemake's own; there is no such environment
     command += [*options, "--forcerun", *stale]
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
-def in_folder(study: Study, path: Path) -> str:
-    """Return a path relative to a run's folder, where Snakemake works: it takes braces in a path for wildcards."""
-    return os.path.relpath(path.resolve(), study.folder.resolve())
+def in_folder(folder: Path, path: Path) -> str:
+    """Return a path relative to the folder where Snakemake works: it takes braces in a path for wildcards."""
+    return os.path.relpath(path.parent.resolve() / path.name, folder.resolve())
 
 
 def _check_cores(options: list[str]) -> None:
@@ -100,36 +143,36 @@ def book_is_current(study: Study) -> bool:
 
 
 @contextmanager
-def _locked(study: Study) -> Iterator[None]:
-    """Lock a run's folder; where nothing was written, as after a refusal, remove what was made for the lock."""
-    made = [folder for folder in (study.folder, *study.folder.parents) if not folder.exists()]
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Lock the folder of a run or a sweep; where nothing was written, as after a refusal, remove what was made for the lock."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     lock = None
     try:
-        make_folder(study.folder)
-        lock = _take_lock(study)
+        make_folder(folder)
+        lock = _take_lock(folder, name)
         yield
     finally:
         if lock is not None:
-            if [path.name for path in study.folder.iterdir()] == [LOCK]:
-                (study.folder / LOCK).unlink()
+            if [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
             os.close(lock)
-        for folder in made:
+        for one in made:
             with suppress(OSError):  # it holds something
-                folder.rmdir()
+                one.rmdir()
 
 
-def _take_lock(study: Study) -> int:
-    """Lock a run's folder for this process and for the Snakemake that it becomes."""
-    lock = os.open(study.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+def _take_lock(folder: Path, name: str) -> int:
+    """Lock a folder for this process and for the Snakemake that it becomes."""
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BraintuneError(
-            f"a run of profile {study.profile!r} is in progress in {study.folder}; wait for it, or stop it (kill "
+            f"a run of profile {name!r} is in progress in {folder}; wait for it, or stop it (kill "
             f"{os.pread(lock, 20, 0).decode()}) and run the same command again: finished jobs are kept"
         ) from None
     except OSError as error:  # some shared file systems have no locks
-        print(f"{study.folder} cannot be locked ({error.strerror}): make sure that this run is started only once")
+        print(f"{folder} cannot be locked ({error.strerror}): make sure that this run is started only once")
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.set_inheritable(lock, True)
