@@ -49,7 +49,9 @@ Layer = Annotated[int, Field(ge=-64, le=64)]
 class MachineSettings(Settings):
     """Where and how a run computes."""
 
-    profile: str = _parameter("quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$")
+    profile: str = _parameter(
+        "quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$"
+    )
     runs: str = _parameter("runs", "folder of all runs, relative to the repository, absolute, or from ~")
     plugins: list[str] = _parameter(
         [], "Python files that add your own tasks, methods or brain data; paths relative to the profile's folder"

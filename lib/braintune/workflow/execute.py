@@ -148,16 +148,30 @@ def _sweep(study: Study, job: Job) -> None:
 def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, Any]:
     """Return the executed notebook of a job; until it is complete its cells are saved as `failed`."""
     import papermill
-    from nbclient.exceptions import DeadKernelError
 
     source = NOTEBOOKS / f"{job.step}.ipynb"
+    given = _given(profile, job, papermill.inspect_notebook(str(source)))
+    return run_notebook(source, given, study.threads, failed, job.label)
+
+
+def run_notebook(source: Path, given: Mapping[str, Any], n_threads: int, failed: Path, label: str) -> dict[str, Any]:
+    """Return a notebook executed with some parameters; until it is complete its cells are saved as `failed`.
+
+    Raises
+    ------
+    BraintuneError
+        If a cell fails, the disk is full, or its process is killed; `label` names it in the message.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    os.environ.update(dict.fromkeys(threads, str(study.threads)) | {"TOKENIZERS_PARALLELISM": "false"})
+    os.environ.update(dict.fromkeys(threads, str(n_threads)) | {"TOKENIZERS_PARALLELISM": "false"})
     try:
         return papermill.execute_notebook(
             str(source),
             str(failed),
-            parameters=_given(profile, job, papermill.inspect_notebook(str(source))),
+            parameters=given,
             kernel_name="python3",
             progress_bar=False,
             stdout_file=_Progress(),
@@ -169,19 +183,19 @@ def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, An
         full = os.strerror(errno.ENOSPC) in error.evalue
         hint = "; the disk is full: make room, then run the same command" if full else ""
         raise BraintuneError(
-            f"{job.label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
+            f"{label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
     except OSError as error:  # papermill cannot save the notebook
         raise BraintuneError(
-            f"{job.label}: cannot write {failed}: {error.strerror or error}; make room or give rights there, then run "
+            f"{label}: cannot write {failed}: {error.strerror or error}; make room or give rights there, then run "
             "the same command"
         ) from None
     except RuntimeError as error:
         if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
             raise
         raise BraintuneError(
-            f"{job.label}: its process was killed from outside, probably because memory ran out; close "
+            f"{label}: its process was killed from outside, probably because memory ran out; close "
             "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
         ) from None
 
@@ -201,19 +215,22 @@ def _given(profile: str, job: Job, declared: Mapping[str, Any]) -> dict[str, Any
 
 def keep(study: Study, job: Job, notebook: dict[str, Any], stamp: str | None, seconds: float) -> Path:
     """Write an executed notebook, stamped with its job's fingerprint and the checksums of its page and its files."""
-    target = executed_notebook(study, job)
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", ()):
-            if output.get("name") == "stderr":  # drop paths of this machine from warnings
-                output["text"] = _WARNING.sub(r"\1\n", output["text"])
-    notebook["metadata"]["braintune"] = {
-        "fingerprint": stamp,
-        "page": page_checksum(notebook),
+    facts = {
         "outputs": outputs(study, job),
         "profile": study.profile,
         "simulated": any(registry.is_simulated(name) for name in study.brains),
         "seconds": round(seconds, 1),
     }
+    return write_notebook(executed_notebook(study, job), notebook, {"fingerprint": stamp} | facts)
+
+
+def write_notebook(target: Path, notebook: dict[str, Any], facts: Mapping[str, Any]) -> Path:
+    """Write an executed notebook, stamped with `facts` and the checksum of its page."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":  # drop paths of this machine from warnings
+                output["text"] = _WARNING.sub(r"\1\n", output["text"])
+    notebook["metadata"]["braintune"] = dict(facts) | {"page": page_checksum(notebook)}
     with store.atomic(target) as temporary:
         temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return target

@@ -105,7 +105,12 @@ def become_snakemake(batch: Batch, todo: Mapping[str, list[Job]], current: bool,
         print(f"nothing to do: all {n} jobs and the book of {batch.name!r} are up to date", flush=True)
         return
     if not forced and {"-n", "--dry-run", "--dryrun"} & set(options):  # Snakemake lists what the user forces
-        print(*(f"would run  {label.removeprefix(': ')}" for label in jobs.values()), "would build the book", sep="\n", flush=True)
+        print(
+            *(f"would run  {label.removeprefix(': ')}" for label in jobs.values()),
+            "would build the book",
+            sep="\n",
+            flush=True,
+        )
         return
     folders = {name: in_folder(batch.folder, study.folder / "x")[:-1] for name, study in studies.items()}
     runs = {folders[name]: in_folder(batch.folder, batch.profiles[name]) for name in studies}

@@ -47,13 +47,8 @@ def build(profile: str) -> Path:
         facts = provenance(study)
         folder = study.folder / "book"
         shutil.rmtree(folder / "source", ignore_errors=True)
-        shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
         stage(study, executed, folder / "source")
-        render(folder / "source", folder, lock=lock)
-        html = study.book_page.parent
-        shutil.rmtree(html, ignore_errors=True)
-        shutil.move(folder / "_build" / "html", html)
-        shutil.rmtree(folder / "_build")
+        publish(folder, lock)
         store.write_json(study.folder / "provenance.json", facts)  # last: it describes the state of the pages
     return study.book_page
 
@@ -80,7 +75,7 @@ def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     reference = reference_pages.api_pages()
     aside = off_contents(executed)
     pages = {
-        f"{_page(job)}.ipynb": _as_page(job, store.read_json(path), job in aside) for job, path in executed.items()
+        f"{_page(job)}.ipynb": as_page(job, store.read_json(path), job in aside) for job, path in executed.items()
     }
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
@@ -94,6 +89,11 @@ def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     # What the pages quote of a run, each as `{{ name }}`; the figures notebook writes it.
     configuration["parse"]["myst_substitutions"] = store.read_json(study.folder / "results.json")
     pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
+    write_pages(source, pages)
+
+
+def write_pages(source: Path, pages: dict[str, str]) -> None:
+    """Write the sources of a book, beside its static files."""
     for place, text in pages.items():
         (source / place).parent.mkdir(parents=True, exist_ok=True)
         (source / place).write_text(text, encoding="utf-8")
@@ -126,7 +126,7 @@ def off_contents(jobs: Iterable[Job]) -> set[Job]:
     return found if len(found) > MOST_LISTED else set()
 
 
-def _as_page(job: Job, notebook: dict[str, Any], aside: bool = False) -> str:
+def as_page(job: Job, notebook: dict[str, Any], aside: bool = False) -> str:
     """Return a notebook as the book shows it: titled by the job, its parameters folded, its pictures described.
 
     One that is put `aside` is in neither contents nor search.
@@ -186,6 +186,15 @@ def _mathjax() -> Path:
 
 
 # --- rendering ---------------------------------------------------------------------------------------------------
+
+
+def publish(folder: Path, lock: int | None) -> None:
+    """Render the book in `source` of a folder, and put it in place of the one in its `html`."""
+    shutil.rmtree(folder / "_build", ignore_errors=True)  # of a build that was killed
+    render(folder / "source", folder, lock=lock)
+    shutil.rmtree(folder / "html", ignore_errors=True)
+    shutil.move(folder / "_build" / "html", folder / "html")
+    shutil.rmtree(folder / "_build")
 
 
 def render(source: Path, folder: Path, builder: str = "html", lock: int | None = None) -> None:
