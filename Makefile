@@ -1,6 +1,7 @@
 # The commands of the project. `make help` lists them.
 #
 #   PROFILE      which run: a name in notebooks/profiles, or the path of a .yml file   (default quick)
+#   SWEEP        which sweep: a name in notebooks/sweeps, or the path of a .yml file   (default ablation)
 #   ENGINE       where jobs run: slurm, or the path of an engine's .yml file           (default this machine)
 #   CORES        cores to use on this machine                                          (default all)
 #   OPTIONS      further options of Snakemake, for example --dry-run
@@ -8,6 +9,7 @@
 #   TORCH_INDEX  package index to take torch from, for example one with CPU-only builds
 
 PROFILE ?= quick
+SWEEP   ?= ablation
 PYTHON  ?= python3
 PORT    ?= 8000
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -28,20 +30,22 @@ QUIET := rules reason host $(if $(value ENGINE),,progress)
 # The script that gets a brain data set: pereira2018-exp1 is data/get/pereira2018_exp1.py.
 GET    = data/get/$(subst -,_,$(value SET)).py
 
-# Run the jobs of a profile (1) that are not up to date, with further options of Snakemake (2).
+# Run the jobs of a profile or a sweep (1: `run` or `sweep`, and which) that are not up to date, with further options of
+# Snakemake (2).
 define run_chain
-$(BIN)/python -m braintune run $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
+$(BIN)/python -m braintune $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 	| { grep --line-buffered -vE '$(CHATTER)' || true; } \
 	|| { echo "make $@: not finished; the message above names the cause. What is done is kept:"; \
 	     echo "  mend it and run the same command again."; exit 1; }
 endef
 
-.PHONY: help setup data book pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate reference clean
+.PHONY: help setup data book sweep pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make book   ENGINE=slurm     the same, every job on a cluster (also ENGINE=path/to/my-cluster.yml)"
+	@echo "make sweep  [SWEEP=ablation] run variants of a profile and compare them (also SWEEP=architectures)"
 	@echo "make pdf    [PROFILE=quick]  the book as a PDF; needs Chromium"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"
@@ -59,8 +63,11 @@ help:
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
-	@$(call run_chain,$(call quote,PROFILE),$(OPTIONS))
+	@$(call run_chain,run $(call quote,PROFILE),$(OPTIONS))
 	@$(if $(OPTIONS),true,$(BIN)/python -m braintune serve $(call quote,PROFILE))
+
+sweep: setup
+	@$(call run_chain,sweep $(call quote,SWEEP),$(OPTIONS))
 
 pdf: book
 	@$(BIN)/python -m braintune pdf $(call quote,PROFILE)
@@ -107,7 +114,7 @@ calibrate: setup
 	@$(BIN)/python tests/studies/calibrate.py
 
 reference: setup
-	@$(call run_chain,reference,$(OPTIONS) --until decoding encoding rsa)
+	@$(call run_chain,run reference,$(OPTIONS) --until decoding encoding rsa)
 	@$(BIN)/python -m braintune record reference
 
 clean:

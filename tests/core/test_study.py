@@ -52,6 +52,7 @@ def test_every_parameter_says_what_it_means():
         ({"stride": 128}, r"stride: 128 must be below max_tokens \(128\)"),
         ({"alpha_exponents": [3, 1]}, "alpha_exponents: .*3.*1.* small to large"),
         ({"passages": 10}, r"passages: 10 must be at least topics \(24\)"),
+        ({"profile": "a/b/c"}, "profile: .*pattern .*'a/b/c'"),
         ({"profile": "../elsewhere"}, "profile: .*pattern .*'../elsewhere'"),
         ({"profile": "models"}, "profile: 'models' is the folder of tuned models .* choose another name"),
         ({"margin": float("nan")}, "margin: .*finite.*nan"),

@@ -100,6 +100,13 @@ def test_profile_cores_and_engine_are_passed_on(fresh):
     assert "--cores" not in there and "<host>\n" in there
 
 
+def test_a_sweep_is_run_as_a_profile_is(fresh):
+    parrot(fresh)
+    assert "<-m><braintune><sweep><ablation><--cores>" in make(fresh, "sweep")[1]
+    there = make(fresh, "sweep", "SWEEP=my sweep.yml", "ENGINE=slurm", "OPTIONS=--dry-run")[1]
+    assert "<sweep><my sweep.yml><--engine><slurm><--dry-run>" in there
+
+
 @pytest.mark.parametrize("name", ["a #1 {x}", "it's", 'a "b"', "a$b", "a;b", "`a`", "a,b", "*", "a  b", ""])
 def test_a_name_with_signs_reaches_the_command_as_it_is(fresh, name):
     parrot(fresh)

@@ -18,6 +18,7 @@ from braintune.core import base
 from braintune.core.base import BraintuneError
 from braintune.core.store import read_arrays, write_arrays
 from braintune.core.study import Study
+from braintune.core.sweep import Sweep
 from braintune.models import tuning
 from braintune.workflow import execute
 from braintune.workflow.execute import keep
@@ -42,8 +43,8 @@ def code_cells(path):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def test_there_is_one_notebook_a_step():
-    assert {p.stem for p in NOTEBOOKS} == set(STEPS)
+def test_there_is_one_notebook_a_step_and_one_for_sweeps():
+    assert {p.stem for p in NOTEBOOKS} == {*STEPS, "sweep"}
 
 
 @by_name
@@ -54,7 +55,14 @@ def test_sources_are_valid_and_hold_no_output(path):
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code_cells(path))
 
 
-@by_name
+def test_the_comparison_of_a_sweep_takes_its_name():
+    first = code_cells(base.REPOSITORY / "notebooks" / "sweep.ipynb")[0]
+    exec(first.source, given := {})
+    assert first.metadata["tags"] == ["parameters"] and (given["sweep"], given["save"]) == ("ablation", False)
+    assert Sweep.load(given["sweep"]).name == "ablation"
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in STEPS], ids=lambda p: p.stem)
 def test_parameters_come_first_each_with_a_comment_and_a_default_of_the_quick_profile(path):
     first = code_cells(path)[0]
     assert first.metadata["tags"] == ["parameters"]

@@ -1,4 +1,4 @@
-"""A sweep: a base profile and variants of it, each a run with a folder that any command serves as it does a profile's."""
+"""A sweep: a base profile and variants of it. Every command serves a variant as it does a profile."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -133,8 +133,8 @@ def _random_weights(study: Study, stimuli: Stimuli) -> Backbone:
 def _prefix(study: Study, stimuli: Stimuli, *, random: bool) -> Backbone:
     backbone = load_backbone(study.backbone, device=pick_device(study.device))
     std = study.prefix_std if random else 0.0
-    given = {"std": std, "layers": study.prompt_layers, "seed": study.world_seed}
-    attach_prefix(backbone.model, study.prefix_length, **given)
+    layers, seed = study.prompt_layers, study.world_seed
+    attach_prefix(backbone.model, study.prefix_length, std=std, layers=layers, seed=seed)
     kind = f"random prefix (seed {study.world_seed})" if random else "zero prefix"
     return replace(backbone, name=f"{study.backbone}, {kind}")
 

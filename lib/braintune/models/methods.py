@@ -85,8 +85,9 @@ def _first_vectors(settings: TuningSettings, seed: int) -> dict[str, Any]:
 
 
 def _add_deep_prompts(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:
-    own = {"hidden": settings.prefix_hidden, "dropout": settings.prefix_dropout, "layers": settings.prompt_layers}
-    attach_prefix(model, settings.prefix_length, **own, **_first_vectors(settings, seed))
+    length, layers, first = settings.prefix_length, settings.prompt_layers, _first_vectors(settings, seed)
+    hidden, dropout = settings.prefix_hidden, settings.prefix_dropout
+    attach_prefix(model, length, layers=layers, hidden=hidden, dropout=dropout, **first)
 
 
 def _add_shallow_prompt(model: PreTrainedModel, settings: TuningSettings, seed: int) -> None:

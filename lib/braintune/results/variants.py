@@ -49,8 +49,8 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        variant, brain, `claim` (or `answer, <direction>`: over all brain data sets where they can be combined), verdict,
-        measure, estimate with its interval `low` … `high` (NaN where there is none), and n.
+        variant, brain, `claim` (or `answer, <direction>`: over all brain data sets where they can be combined),
+        verdict, measure, estimate with its interval `low` … `high` (NaN where there is none), and n.
     """
     rows: list[dict[str, Any]] = []
     for name, ledger in ledgers.items():
@@ -87,9 +87,9 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        variant, brain, method; `task score` from the trivial baseline (0) to perfect (1); `closeness`, the Spearman RSA to
-        the untuned model; `decoding margin` in the main region, and less that of the untuned model; trained parameters;
-        seconds of tuning.
+        variant, brain, method; `task score` from the trivial baseline (0) to perfect (1); `closeness`, the Spearman RSA
+        to the untuned model; `decoding margin` in the main region, and less that of the untuned model; trained
+        parameters; seconds of tuning.
     """
     found = []
     for name, of in results.items():

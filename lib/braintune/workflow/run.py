@@ -149,7 +149,7 @@ def book_is_current(study: Study) -> bool:
 
 @contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
-    """Lock the folder of a run or a sweep; where nothing was written, as after a refusal, remove what was made for the lock."""
+    """Lock the folder of a run or a sweep; where nothing is written, as after a refusal, remove what the lock made."""
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     lock = None
     try:

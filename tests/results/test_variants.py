@@ -1,0 +1,72 @@
+"""The comparison of variants: effects, verdicts and methods as the runs have them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from braintune.core.base import BraintuneError
+from braintune.core.sweep import Sweep
+from braintune.results import claims, variants
+from made_up_results import made_up
+
+
+@pytest.fixture(scope="module")
+def results():
+    found = {"base": made_up(), "better": made_up(effect={(None, None): 0.4}), "nothing": made_up(signal=0.0)}
+    return {name: replace(of, tuned=of.tuned.assign(parameters=10, seconds=2.5)) for name, of in found.items()}
+
+
+@pytest.fixture(scope="module")
+def ledgers(results):
+    return {name: claims.judge(of) for name, of in results.items()}
+
+
+@pytest.fixture(scope="module")
+def effects(ledgers):
+    return variants.effects(ledgers)
+
+
+def test_every_claim_of_every_variant_has_its_effect(ledgers, effects):
+    assert set(effects["claim"]) == {*claims.CLAIMS, "answer, decoding"}
+    for name, ledger in ledgers.items():
+        rows = effects[effects["variant"] == name].set_index("claim")
+        for verdict in ledger.verdicts:
+            assert rows.loc[verdict.claim, "verdict"] == verdict.verdict
+            wanted = np.nan if verdict.finding.estimate is None else verdict.finding.estimate
+            assert np.array_equal(rows.loc[verdict.claim, "estimate"], wanted, equal_nan=True)
+    answers = effects[effects["claim"] == "answer, decoding"].set_index("variant")["estimate"]
+    assert answers["better"] > answers["base"] + 0.2 and np.isnan(answers["nothing"])
+    table = variants.verdict_table(effects).set_index("variant")
+    assert table.loc["better", "C1"] == claims.SUPPORTED and table.loc["nothing", "C1"] == claims.NO_EVIDENCE
+
+
+def test_methods_are_compared_with_the_untuned_model(results):
+    table = variants.methods(results)
+    assert len(table) == 9
+    base = table[table["variant"] == "base"].set_index("method")
+    assert base.loc["fine-tuned", ["trained parameters", "seconds of tuning"]].tolist() == [10, 2.5]
+    assert base.loc["untuned", "minus untuned"] == 0 and np.isnan(base.loc["untuned", "task score"])
+    own = results["base"].primary
+    own = own[(own["region"] == "language") & (own["method"] == "fine-tuned")]
+    assert base.loc["fine-tuned", "decoding margin"] == pytest.approx(own["margin"].mean())
+
+
+def test_the_forest_has_a_panel_a_claim_and_a_row_a_variant(effects):
+    figure = variants.forest(effects, 0.1)
+    assert len(figure.axes) == len(claims.CLAIMS) + 1
+    for axes in figure.axes:
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["base", "better", "nothing"]
+    assert "no evidence possible" in {text.get_text() for axes in figure.axes for text in axes.texts}
+
+
+def test_unfinished_variants_are_listed_with_the_reason(tmp_path, monkeypatch):
+    sweep = Sweep.load("ablation")
+    monkeypatch.setattr(Sweep, "missing", {"length-1": "not there"})
+    table = variants.overview(sweep, {"quick": None}).set_index("variant")
+    assert table.loc["quick", "state"] == "finished" and table.loc["length-5", "what differs"] == "prefix_length: 5"
+    assert table.loc["length-1", "state"] == "left out: not there"
+    assert table.loc["length-5", "state"] == "left out: not finished"
+    monkeypatch.setattr(claims, "ledger_file", lambda study: tmp_path / "none")
+    with pytest.raises(BraintuneError, match="no variant of 'ablation' is finished; `make sweep SWEEP=ablation`"):
+        variants.read(sweep)
