@@ -17,7 +17,9 @@ def write(tmp_path):
     def write(variants, name="lengths", **more):
         values = {"base": "small.yml", "variants": variants} | more
         path = tmp_path / f"{name}.yml"
-        path.write_text(variants if isinstance(variants, str) else yaml.safe_dump(values), encoding="utf-8")
+        path.write_text(
+            variants if isinstance(variants, str) else yaml.safe_dump(values, sort_keys=False), encoding="utf-8"
+        )
         return path
 
     return write
@@ -65,7 +67,7 @@ SHORT = {"prefix_length": 5}
         ({5: SHORT}, "variant 5 must be a name"),
         ({"small": SHORT}, "variant 'small' must be a name .*, other than book and small"),
         ({"book": SHORT}, "variant 'book' must be"),
-        ({}, "no variant"),
+        ({}, r"must hold two keys, .* `variants:` with lines `short: \{prefix_length: 5\}`"),
         ("variants: {short: {prefix_length: 5}}\n", "must hold two keys, `base: quick` .* it has variants"),
         ("base: quik\nvariants: {short: {prefix_length: 5}}\n", "no profile 'quik'; known: quick"),
         ("base: ablation/length-1\nvariants: {short: {prefix_length: 5}}\n", "is a variant of a sweep; name a profile"),

@@ -78,7 +78,7 @@ class TestPages:
             {"cell_type": "code", "source": ["seed = 0"], "metadata": {"tags": ["injected-parameters"]}},
             {"cell_type": "code", "source": ["figures.leakage(rows)"], "metadata": {}},
         ]
-        first, second, third = yaml.safe_load(build._as_page(job, {"cells": cells}))["cells"]
+        first, second, third = yaml.safe_load(build.as_page(job, {"cells": cells}))["cells"]
         assert first["source"].splitlines()[0] == f"# Tuning: {job.label.removeprefix('tuning · ')}"
         assert "hide-input" in second["metadata"]["tags"] and "mystnb" not in second["metadata"]
         assert third["metadata"]["mystnb"]["image"]["alt"] == build.pictures("figures.leakage(rows)") != ""

@@ -262,7 +262,12 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     """
     values = read_settings(path)
     name, variants = values.get("base"), values.get("variants")
-    if set(values) != {"base", "variants"} or not isinstance(name, str) or not isinstance(variants, dict):
+    if (
+        set(values) != {"base", "variants"}
+        or not isinstance(name, str)
+        or not isinstance(variants, dict)
+        or not variants
+    ):
         raise BraintuneError(
             f"{path.name} must hold two keys, `base: quick` (a profile) and `variants:` with lines `short: "
             f"{{prefix_length: 5}}`; it has {', '.join(values) or 'none'}"

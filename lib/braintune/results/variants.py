@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from braintune.core.base import BraintuneError
 from braintune.core.sweep import Sweep
@@ -15,6 +16,7 @@ from braintune.results import claims, meta_analysis, style, tables
 from braintune.results.claims import Ledger
 from braintune.results.tables import ALL, Results
 
+_ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
 #: Claims whose effects are no parts of the untuned model's signal → the label of their axis.
 OTHER_UNITS = {"C4": "difference of Spearman RSA", "C5": "rank correlation", "C6": "rank correlation"}
 
@@ -27,7 +29,8 @@ def read(sweep: Sweep) -> dict[str, Results]:
     BraintuneError
         If none is.
     """
-    done = {name: study for name, study in sweep.studies.items() if claims.ledger_file(study).is_file()}
+    there = {name: study for name, study in sweep.studies.items() if name not in sweep.missing}
+    done = {name: study for name, study in there.items() if claims.ledger_file(study).is_file()}
     if not done:
         raise BraintuneError(f"no variant of {sweep.name!r} is finished; `make sweep SWEEP={sweep.name}` runs them")
     return {name: tables.read_results(study, tuning.tuning_table(study)) for name, study in done.items()}
@@ -44,7 +47,7 @@ def overview(sweep: Sweep, results: Mapping[str, Results]) -> pd.DataFrame:
 
 
 def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
-    """Return the effect of every claim and of the answer, variant by variant.
+    """Return the effect of the answer and of every claim, variant by variant.
 
     Returns
     -------
@@ -54,10 +57,6 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for name, ledger in ledgers.items():
-        for v in ledger.verdicts:
-            found = {"estimate": v.finding.estimate, "low": v.finding.low, "high": v.finding.high, "n": v.finding.n}
-            what = {"variant": name, "brain": v.brain, "claim": v.claim, "verdict": v.verdict, "measure": v.measure}
-            rows.append(what | found)
         answer = meta_analysis.answer_table(ledger).rename(columns={"difference": "estimate"})
         for direction, of in answer.groupby("direction", sort=False):
             shown = tables.first_readout(of)
@@ -65,11 +64,12 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
             shown = shown[whole if shown.loc[whole, "estimate"].notna().any() else ~whole]
             what = {"variant": name, "claim": f"answer, {direction}", "verdict": "", "measure": _ANSWER}
             rows += shown[["brain", "estimate", "low", "high", "n"]].assign(**what).to_dict("records")
+        for v in ledger.verdicts:
+            found = {"estimate": v.finding.estimate, "low": v.finding.low, "high": v.finding.high, "n": v.finding.n}
+            what = {"variant": name, "brain": v.brain, "claim": v.claim, "verdict": v.verdict, "measure": v.measure}
+            rows.append(what | found)
     columns = ["claim", "brain", "variant", "verdict", "measure", "estimate", "low", "high", "n"]
     return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
-
-
-_ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -138,5 +138,6 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
             text = row.verdict or ("" if np.isfinite(row.estimate) else "no evidence possible")
             axes.text(1.03, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         style.name_rows(axes, names)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(unit or "part of the untuned model's signal", fontsize=9)
     return style.with_legend(figure)

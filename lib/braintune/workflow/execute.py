@@ -134,7 +134,8 @@ def execute(profile: str, job: Job) -> Path:
         keep(study, job, notebook, stamp, time.monotonic() - begun)
         failed.unlink()
     done = sum(stamp_of(executed_notebook(study, other)) == stamp for other, stamp in plan.items())
-    print(f"[{done:>3}/{len(plan)}] {job.label:<58} {time.monotonic() - begun:6.1f} s", flush=True)
+    label = f"{study.profile}: {job.label}" if "/" in study.profile else job.label  # a variant of a sweep
+    print(f"[{done:>3}/{len(plan)}] {label:<58} {time.monotonic() - begun:6.1f} s", flush=True)
     return target
 
 

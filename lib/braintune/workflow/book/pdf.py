@@ -36,7 +36,7 @@ def make_pdf(profile: str) -> Path:
     study = Study.load(profile)
     executed = build.collect(study)
     chosen = examples(executed)
-    target = study.folder / "book" / f"braintune-{study.profile}.pdf"
+    target = study.folder / "book" / f"braintune-{study.profile.replace('/', '-')}.pdf"
     with tempfile.TemporaryDirectory(prefix=".pdf-", dir=study.folder / "book") as name:
         folder = Path(name)
         build.stage(study, chosen, folder / "source")

@@ -35,7 +35,7 @@ def path(tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "check", check)
     write_profile(tmp_path, runs=str(tmp_path / "runs"))
     path = tmp_path / "lengths.yml"
-    path.write_text(yaml.safe_dump({"base": "made-up.yml", "variants": VARIANTS}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"base": "made-up.yml", "variants": VARIANTS}, sort_keys=False), encoding="utf-8")
     return path
 
 
