@@ -45,7 +45,7 @@ def test_methods_are_compared_with_the_untuned_model(results):
     table = variants.methods(results)
     assert len(table) == 9
     base = table[table["variant"] == "base"].set_index("method")
-    assert base.loc["fine-tuned", ["trained parameters", "seconds of tuning"]].tolist() == [10, 2.5]
+    assert base.loc["fine-tuned", ["trained parameters", "seconds of tuning"]].tolist() == [10, 2]
     assert base.loc["untuned", "minus untuned"] == 0 and np.isnan(base.loc["untuned", "task score"])
     own = results["base"].primary
     own = own[(own["region"] == "language") & (own["method"] == "fine-tuned")]
@@ -65,6 +65,7 @@ def test_unfinished_variants_are_listed_with_the_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(Sweep, "missing", {"length-1": "not there"})
     table = variants.overview(sweep, {"quick": None}).set_index("variant")
     assert table.loc["quick", "state"] == "finished" and table.loc["length-5", "what differs"] == "prefix_length: 5"
+    assert table.loc["trained", "what differs"].startswith("methods: fine-tuned, upper-half, ")
     assert table.loc["length-1", "state"] == "left out: not there"
     assert table.loc["length-5", "state"] == "left out: not finished"
     monkeypatch.setattr(claims, "ledger_file", lambda study: tmp_path / "none")

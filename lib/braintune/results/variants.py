@@ -42,7 +42,8 @@ def overview(sweep: Sweep, results: Mapping[str, Results]) -> pd.DataFrame:
     for name in sweep.studies:
         changes = sweep.differing.get(name, {}).items()
         state = "finished" if name in results else f"left out: {sweep.missing.get(name, 'not finished')}"
-        rows.append((name, "; ".join(f"{key}: {value}" for key, value in changes) or "the base", state))
+        words = (f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in changes)
+        rows.append((name, "; ".join(words) or "the base", state))
     return pd.DataFrame(rows, columns=["variant", "what differs", "state"])
 
 
@@ -107,7 +108,9 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
         found.append(table.reset_index().assign(variant=name))
     names = {"gain": "task score", "parameters": "trained parameters", "seconds": "seconds of tuning"}
     columns = ["variant", "brain", "method", "gain", "closeness", "decoding margin", "minus untuned", *list(names)[1:]]
-    return pd.concat(found, ignore_index=True)[columns].rename(columns=names)
+    table = pd.concat(found, ignore_index=True)[columns]
+    whole = {name: table[name].round().astype("Int64") for name in ("parameters", "seconds")}
+    return table.assign(**whole).rename(columns=names)
 
 
 def forest(effects: pd.DataFrame, margin: float) -> Figure:

@@ -1,11 +1,13 @@
 """Make the page that compares the variants of a sweep: execute its notebook, and render it as a book of one page."""
 
+import os
 import shutil
 
 import yaml
 
 from braintune.core import base
 from braintune.core.base import BraintuneError
+from braintune.core.study import SWEEPS
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains import registry
 from braintune.workflow import processes
@@ -28,7 +30,8 @@ def compare(name: str) -> Sweep:
     with processes.alone(sweep.folder / "book") as lock:
         stamp = comparison_fingerprint(sweep, sweep.missing)
         threads = next(iter(sweep.studies.values())).threads
-        given = {"sweep": str(sweep.path), "save": True}
+        named = sweep.name if sweep.path.parent == SWEEPS else os.path.relpath(sweep.path, base.REPOSITORY)
+        given = {"sweep": named, "save": True}
         notebook = run_notebook(NOTEBOOKS / "sweep.ipynb", given, threads, failed, job.label)
         _stage(sweep, as_page(job, notebook))
         publish(sweep.folder / "book", lock)
@@ -38,12 +41,12 @@ def compare(name: str) -> Sweep:
 
 
 def _stage(sweep: Sweep, page: str) -> None:
-    """Lay out the sources of the page: as those of a run's book, without its other pages and its bibliography."""
+    """Lay out the sources of the page: as those of a run's book, without its other pages."""
     source = sweep.folder / "book" / "source"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(base.REPOSITORY / "book" / "_static", source / "book" / "_static")
+    shutil.copy(base.REPOSITORY / "book" / "references.bib", source / "book")  # its extension of Sphinx asks for one
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
-    configuration |= {"bibtex_bibfiles": []}
     brains = sorted({brain for study in sweep.studies.values() for brain in study.brains})
     simulated = " (simulated: a check of the method, not a finding)" if any(map(registry.is_simulated, brains)) else ""
     configuration["html"]["announcement"] = (
