@@ -18,7 +18,7 @@ class Sweep:
     path : Path
         Its file.
     profiles : dict of str to Path
-        The base, by its name, and every variant → what :meth:`Study.load` takes.
+        The base, by its name, and every variant → what :meth:`braintune.core.study.Study.load` takes.
     studies : dict of str to Study
         The same → its parameters.
     differing : dict of str to dict
