@@ -74,9 +74,7 @@ def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
     shutil.copytree(study.folder / "figures", source / "book" / "results" / "figures")
     reference = reference_pages.api_pages()
     aside = off_contents(executed)
-    pages = {
-        f"{_page(job)}.ipynb": as_page(job, store.read_json(path), job in aside) for job, path in executed.items()
-    }
+    pages = {f"{_page(job)}.ipynb": as_page(job, store.read_json(path), job in aside) for job, path in executed.items()}
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
     for file in (study.folder / "figures").glob("*.json"):
