@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from braintune.core import base
 from braintune.datasets import tasks
 from braintune.datasets.brains.base import Stimuli, read_array, read_keys
-from braintune.results import prose
+from braintune.results import prose, quotes
 
 # --- the scan ----------------------------------------------------------------------------------------------------
 
@@ -278,7 +278,7 @@ def rendered(tmp_path_factory):
     nbformat.write(new_notebook(cells=cells), folder / "index.ipynb")
     quoted = {f"said_{i}": f"The region {text} comes first." for i, text in enumerate(HOSTILE)}
     quoted |= {f"table_{i}": pd.DataFrame({text: [text]}) for i, text in enumerate(HOSTILE)}
-    prose.write(SimpleNamespace(folder=folder), quoted)
+    quotes.write(SimpleNamespace(folder=folder), quoted)
     lines = [f"{{{{ {name} }}}}\n" for name in quoted]
     lines += [f"In a sentence: {{{{ {name} }}}}\n" for name in quoted if name.startswith("said")]
     (folder / "quoted.md").write_text("\n".join(["---\norphan: true\n---\n# Hostile text\n", *lines]))

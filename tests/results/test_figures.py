@@ -15,8 +15,8 @@ from braintune.core.base import BraintuneError
 from braintune.core.store import read_json
 from braintune.core.study import Study
 from braintune.datasets.brains import simulated
-from braintune.results import brain_maps, claims, figures, style, tables
-from braintune.workflow.book import build
+from braintune.results import brain_maps, claims, figures, score_figures, style, tables
+from braintune.workflow.book.origins import Origins
 from made_up_results import made_up
 
 SMALL = {"topics": 4, "passages": 8, "sentences_per_passage": 2, "voxels_per_region": 10}
@@ -93,13 +93,13 @@ def every_figure(table, run, tuned):
     scores, history = tuned
     yield figures.tuning_scores(scores)
     yield figures.learning_curves(history)
-    yield figures.by_region(at_layer)
-    yield figures.decoding_by_task(at_layer)
-    yield figures.difference_map(at_layer)
-    yield figures.difference_by_task(differences(), run.margin)
-    yield figures.task_ranking(at_layer)
-    yield figures.layer_curves(table)
-    yield figures.leakage(at_layer)
+    yield score_figures.by_region(at_layer)
+    yield score_figures.decoding_by_task(at_layer)
+    yield score_figures.difference_map(at_layer)
+    yield score_figures.difference_by_task(differences(), run.margin)
+    yield score_figures.task_ranking(at_layer)
+    yield score_figures.layer_curves(table)
+    yield score_figures.leakage(at_layer)
     yield figures.closeness(closeness_table(at_layer))
     yield figures.closeness_by_layer(closeness_table(at_layer))
     yield figures.closeness_and_decoding(at_layer, closeness_table(at_layer))
@@ -135,18 +135,18 @@ class TestContent:
         return tables.first_readout(tables.scores(decoding_table(), run))
 
     def test_networks_tasks_and_methods_are_named(self, at_layer):
-        words = texts(figures.decoding_by_task(at_layer))
+        words = texts(score_figures.decoding_by_task(at_layer))
         assert {*TASKS, *tables.ARMS, "untuned", "one half", "pairwise accuracy"} <= words
         titles = {word.split("\n")[0] for word in words}
         assert {"language", "visual"} <= titles
         assert "IFG" not in titles, "a part of a network is no network"
 
     def test_the_difference_is_prompt_tuned_minus_fine_tuned(self, at_layer):
-        words = texts(figures.difference_map(at_layer))
+        words = texts(score_figures.difference_map(at_layer))
         assert {"+2.0*", "language", "IFG", *TASKS} <= words, "a star: found over participants"
 
     def test_differences_stand_beside_the_margin(self):
-        axes = figures.difference_by_task(differences(), 0.1).axes[0]
+        axes = score_figures.difference_by_task(differences(), 0.1).axes[0]
         assert [label.get_text() for label in axes.get_yticklabels()] == list(TASKS)
         assert axes.lines[1].get_xdata() == pytest.approx([0.2] * len(TASKS), abs=0.03)
         assert "within the margin" in axes.get_legend_handles_labels()[1]
@@ -169,12 +169,12 @@ class TestContent:
 
     def test_tasks_are_ranked(self, at_layer):
         at_layer.loc[at_layer["task"] == "wsd", "pairwise"] += 0.1
-        axes = figures.task_ranking(at_layer).axes[0]
+        axes = score_figures.task_ranking(at_layer).axes[0]
         assert axes.get_yticklabels()[0].get_text() == "wsd"
         assert axes.yaxis_inverted()
 
     def test_every_design_is_shown_where_leakage_is(self, at_layer):
-        assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(figures.leakage(at_layer))
+        assert {"shuffled folds", "grouped folds", "passage", "untuned"} <= texts(score_figures.leakage(at_layer))
 
     def test_intervals_are_t_intervals_over_participants_up_to_1(self):
         low, high = stats.ttest_1samp([0.5, 0.6, 0.7], 0).confidence_interval(0.95)
@@ -182,7 +182,7 @@ class TestContent:
         assert style.t_interval([0.7, 1.0])[1] == 1 and style.t_interval([0.7]) == (0.7, 0.7)
 
     def test_points_and_bars_are_where_the_participants_are(self, at_layer):
-        axes = figures.by_region(at_layer).axes[0]
+        axes = score_figures.by_region(at_layer).axes[0]
         rows = at_layer[(at_layer["method"] == "fine-tuned") & (at_layer["region"] == "language")]
         values = tables.in_main_design(rows).groupby("participant")["pairwise"].mean()
         drawn = [line for line in axes.lines if line.get_color() == style.COLOURS["fine-tuned"]]
@@ -191,16 +191,16 @@ class TestContent:
 
     def test_a_figure_that_cannot_be_says_why(self, run):
         at_layer = tables.scores(decoding_table(methods=("prompt-tuned",)), run)
-        assert "nothing to draw: only one tuning method was run" in texts(figures.difference_map(at_layer))
+        assert "nothing to draw: only one tuning method was run" in texts(score_figures.difference_map(at_layer))
         nothing = claims.task_table(claims.judge(made_up(signal=0.0)))
-        reason = style.why_nothing(figures.difference_by_task(nothing, 0.1))
+        reason = style.why_nothing(score_figures.difference_by_task(nothing, 0.1))
         assert reason.startswith("nothing is decoded beyond codes without content")
 
 
-@pytest.mark.parametrize("draw", [figures.by_region, figures.layer_curves])
+@pytest.mark.parametrize("draw", [score_figures.by_region, score_figures.layer_curves])
 def test_encoding_is_drawn_as_a_correlation_and_its_absence_is_said(draw, run):
     table = decoding_table().rename(columns={"margin": "correlation"}).drop(columns="pairwise")
-    rows = tables.first_readout(tables.scores(table, run)) if draw is figures.by_region else table
+    rows = tables.first_readout(tables.scores(table, run)) if draw is score_figures.by_region else table
     words = texts(draw(rows, "correlation"))
     assert "correlation of predicted with measured" in words and "one half" not in words
     assert "leaves this direction out" in style.why_nothing(draw(pd.DataFrame(), "correlation"))
@@ -279,7 +279,7 @@ class TestKeeping:
         at_layer, drawn = tables.scores(decoding_table(designs=("grouped",)), run), []
         measured = Study.make({"runs": str(tmp_path), "profile": "measured", "brains": ["alice2016"]})
         for study, times in ((measured, 1), (run, 2), (run, 2)):
-            figure = figures.leakage(at_layer)
+            figure = score_figures.leakage(at_layer)
             for _ in range(times):
                 figures.draw(study, "leakage", figure)
             drawn.append(study.figure_file("leakage").read_bytes())
@@ -292,7 +292,7 @@ class TestKeeping:
         facts = read_json(run.figure_file("difference", "json"))
         assert facts["nothing"] == "only one tuning method was run"
         assert not [s for s in ("svg", "png") if run.figure_file("difference", s).exists()]
-        block = build._figure_block("difference", facts)
+        block = Origins("run", "reference", True, {}).figure("difference", facts)
         assert (
             block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
         )

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 from braintune.core.study import Study
-from braintune.results import claims, figures, meta_analysis, prose, statistics, style
+from braintune.results import claims, meta_analysis, prose, score_figures, statistics, style
 from braintune.results.tables import ALL
 from made_up_results import made_up, of_an_average, of_several
 
@@ -132,7 +132,7 @@ class TestInWords:
 class TestForest:
     def test_every_set_has_a_row_a_marker_where_its_effect_is_and_its_numbers(self, ledger):
         answers = meta_analysis.answer_table(ledger)
-        figure = figures.forest(answers, 0.1)
+        figure = score_figures.forest(answers, 0.1)
         assert [axes.get_title(loc="left") for axes in figure.axes] == [
             "decoding: from brain to sentence", "encoding: from sentence to brain",
         ]  # fmt: skip
@@ -154,19 +154,19 @@ class TestForest:
     def test_lines_that_leave_the_picture_end_in_an_arrow(self, ledger):
         answers = meta_analysis.answer_table(ledger)
         wide = answers.assign(highest=answers["highest"].where(answers["brain"] != ALL, 9.0))
-        axes = figures.forest(wide, 0.1).axes[0]
+        axes = score_figures.forest(wide, 0.1).axes[0]
         edge = axes.get_xlim()[1]
         arrows = [line for line in axes.lines if line.get_marker() == ">"]
         assert len(arrows) == 1 and edge < 1 and arrows[0].get_xdata()[0] == pytest.approx(edge)
 
     def test_where_the_best_layer_is_missing_the_other_readout_is_drawn(self, ledger):
         answers = meta_analysis.answer_table(ledger)
-        axes = figures.forest(answers[answers["readout"] == "analysis"], 0.1).axes[0]
+        axes = score_figures.forest(answers[answers["readout"] == "analysis"], 0.1).axes[0]
         assert len(axes.get_yticklabels()) == 4
 
     def test_without_any_conclusion_the_reason_is_given(self):
         nothing = meta_analysis.answer_table(claims.judge(made_up(signal=0.0)))
-        assert "anything be concluded" in style.why_nothing(figures.forest(nothing, 0.1))
+        assert "anything be concluded" in style.why_nothing(score_figures.forest(nothing, 0.1))
 
     @pytest.mark.parametrize(
         ("numbers", "text"),

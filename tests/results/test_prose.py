@@ -13,7 +13,7 @@ import pytest
 
 from braintune.core import base
 from braintune.core.study import Study
-from braintune.results import answer, checks, claims, prose, tables
+from braintune.results import answer, checks, claims, prose, quotes, tables
 from made_up_results import made_up
 
 # --- display -----------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def test_text_from_data_is_escaped():
 
 def test_what_a_step_took_is_said():
     jobs = [("tuning", 60.0), ("tuning", 120.0), ("tuning", 30.0), ("rsa", 42.0)]
-    said = prose.of_costs(pd.DataFrame(jobs, columns=["step", "seconds"]).assign(memory_mb=900.0))
+    said = quotes.of_costs(pd.DataFrame(jobs, columns=["step", "seconds"]).assign(memory_mb=900.0))
     assert said["took_tuning"] == "3.5 minutes" and said["took_rsa"] == "0.7 minutes"
     assert "900.0" in said["costs"].data and "took_figures" not in said
 
@@ -155,16 +155,16 @@ def quoted():
     run, real = (replace(r, scores=r.scores.assign(**groups), tuned=r.tuned.assign(**costs)) for r in (run, real))
     run = replace(run, decoded=run.primary.assign(alpha_edge=False))
     own, other = claims.judge(run), claims.judge(real)
-    found = prose.of_run(run, own, checks.check(run)) | answer.of_answer(run, own, real, other)
+    found = quotes.of_run(run, own, checks.check(run)) | quotes.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
-    return found | prose.of_recorded(real, other) | prose.of_costs(costs)
+    return found | quotes.of_recorded(real, other) | quotes.of_costs(costs)
 
 
 def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(quoted):
     found = made_up({(None, None): 0.5}, noise=0.02, encoding=True)
     ledger = claims.judge(found)
-    said, encoded = prose.of_encoding(found, ledger), found.scores[found.scores["direction"] == "encoding"]
+    said, encoded = quotes.of_encoding(found, ledger), found.scores[found.scores["direction"] == "encoding"]
     means = tables.judged(tables.first_readout(encoded)).groupby("method")["correlation"].mean()
     assert said["encoding_methods"].startswith("Prompt-tuned representations predict the responses better than fine-")
     row = said["encoding_headline"].iloc[0]
@@ -172,7 +172,7 @@ def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_
     assert re.fullmatch(r"\+\d\d\.\d% \(\+\d\d\.\d% to \+\d\d\.\d%\)", row["prompt-tuned minus fine-tuned"])
     assert "in 2 of 2 regions" in said["encoding_above_null"]
     bare = made_up()
-    assert set(prose.of_encoding(bare, claims.judge(bare)).values()) == {"This run leaves encoding out."}
+    assert set(quotes.of_encoding(bare, claims.judge(bare)).values()) == {"This run leaves encoding out."}
     assert set(said) <= set(quoted)
 
 
@@ -184,8 +184,8 @@ def test_every_name_on_a_page_is_quoted(quoted):
 
 def test_what_is_quoted_is_one_json_of_texts_and_tables(quoted, tmp_path):
     run = Study.make({"runs": str(tmp_path)})
-    prose.write(run, quoted)
-    kept = json.loads(prose.results_file(run).read_text(encoding="utf-8"))
+    quotes.write(run, quoted)
+    kept = json.loads(quotes.results_file(run).read_text(encoding="utf-8"))
     assert set(kept) == set(quoted) and not [name for name, value in kept.items() if not value or "\n" in value]
     assert kept["tuning_table"].startswith("<table") and kept["tuning_runs"] == "8"
     assert kept["passage_shuffled"] == "(not computed in this run)" != kept["passage_grouped"]
@@ -229,7 +229,7 @@ def build(folder, pages, values):
 def test_a_page_shows_text_from_data_as_it_is(tmp_path):
     values = {f"said{i}": prose.text(f"Region {text} is first.") for i, text in enumerate(HOSTILE)}
     values |= {
-        f"table{i}": prose._markup(pd.DataFrame({text: [f"{text}\n\n{text}"]})) for i, text in enumerate(HOSTILE)
+        f"table{i}": quotes._markup(pd.DataFrame({text: [f"{text}\n\n{text}"]})) for i, text in enumerate(HOSTILE)
     }
     page = "# Hostile\n\n" + "\n\n".join(f"**In** {{{{ {name} }}}}\n\n{{{{ {name} }}}}" for name in values)
     done = build(tmp_path, {"index": page}, values)
@@ -261,4 +261,4 @@ def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
     ids=str,
 )
 def test_what_the_responses_are_is_said_only_of_what_is_known(brains, said):
-    assert said in prose.standing(Study.make({"brains": brains}))
+    assert said in quotes.standing(Study.make({"brains": brains}))

@@ -6,7 +6,6 @@ Real evidence comes first. Where the brains of a run are simulated, the recorded
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,35 +180,3 @@ def matrix(columns: Sequence[Column], combined: str) -> HTML:
 def _cell(verdict: str, effect: str) -> str:
     mark = f"<span class='verdict {verdict.replace(' ', '-')}'>{verdict}</span>"
     return f"<td>{mark} <span class='numbers'>{escape(effect)}</span></td>"
-
-
-# --- what the pages quote ----------------------------------------------------------------------------------------
-
-
-def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
-
-    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
-    """
-    is_own = answering(own, ledger) is own
-    judged, found = (own, results) if is_own else (ledger, real)
-    combined, source = prose.combined_answer(judged), prose.recorded_standing(real)
-    if is_own:
-        brains = " and ".join(f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items())
-        source = prose.SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
-    lacks = missing(found)
-    no_encoding = prose.SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
-    lacking = "; ".join(prose.SENTENCES["missing"][name] for name in lacks)
-    said = prose.brief(judged) | {
-        "source": source,
-        "combined": combined,
-        "missing": f"Not recorded: {lacking}." if lacks else prose.SENTENCES["nothing missing"],
-        "scores": score_summary(found),
-        "encoding": no_encoding or prose.of_encoding(found, judged)["encoding_methods"],
-        "encoding_scores": no_encoding or score_summary(found, "encoding"),
-        "tuning": tables.tuning_summary(found.tuned),
-        **prose.of_tuning(found.tuned),
-        "matrix": matrix(columns_of(own, ledger), combined),
-    }
-    quoted = {f"answer_{name}": value for name, value in said.items()}
-    return quoted | {"run_heading": prose.SENTENCES["heading"]["own" if is_own else "simulated"]}

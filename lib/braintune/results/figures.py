@@ -1,12 +1,10 @@
-"""Figures of the book, each from tidy tables: one function a figure, one colour a method.
+"""Figures of tuning, of similarity, and of what goes with decoding; and how every figure of the book is written.
 
-Functions take `scores` at one readout, as :attr:`braintune.results.tables.Results.primary` has them, or the table that
-they name, and return a matplotlib Figure; :func:`draw` writes it as SVG and PNG with its caption from `captions.yml`.
-Error bars are 95 % t intervals over participants (of each participant's mean over tasks and seeds) unless a caption
-says otherwise; with one participant there are none.
+Each is made from tidy tables: one function a figure, one colour a method. :func:`draw` writes a figure, also those of
+:mod:`braintune.results.score_figures` and :mod:`braintune.results.brain_maps`, as SVG and PNG with its caption from
+`captions.yml`.
 """
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,29 +16,18 @@ import seaborn as sns
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from scipy import stats
 
 from braintune.core import store
 from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import statistics, style, tables
+from braintune.results import style, tables
 from braintune.results.claims import WORDS
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
-from braintune.results.tables import ALL, ARMS, CHANCE, READOUT_NAMES, SHOWN, first_readout
+from braintune.results.tables import ARMS
 
 #: Controls that are drawn by layer, and their lines.
 CONTROL_LINES = {"zero-prefix": "-", "random-prefix": "--", "random-weights": ":"}
-
-#: Score → the label of its axis.
-SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted with measured"}
-#: Direction → what it does, for a title.
-DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence to brain"}
-
-#: Row of the mean over tasks.
-MEAN = "mean over tasks"
-#: Why a figure of one direction is empty.
-NOT_RUN = "the run leaves this direction out"
 
 #: Figure → its words: `text` (the caption), `alt` (one line for a screen reader), `brain` (false: no brain data in it).
 CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -78,6 +65,20 @@ def draw(study: Study, name: str, figure: Figure) -> None:
         with store.atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
     store.write_json(study.figure_file(name, "json"), facts)
+
+
+def refer(study: Study, name: str, to: str) -> None:
+    """Let the pages refer to another figure instead of showing the same once more.
+
+    Raises
+    ------
+    BraintuneError
+        If one of the two has no caption.
+    """
+    words, _ = lookup(CAPTIONS, name, "figure"), lookup(CAPTIONS, to, "figure")
+    for suffix in ("svg", "png"):
+        study.figure_file(name, suffix).unlink(missing_ok=True)
+    store.write_json(study.figure_file(name, "json"), {"alt": words["alt"], "same_as": to})
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------
@@ -138,267 +139,6 @@ def movement(table: pd.DataFrame) -> Figure:
     sns.stripplot(rows, x="cosine", y="method", hue="colour", palette=palette, order=order, ax=axes, **look)
     axes.set(xlabel="mean cosine to the untuned vector, last layer", ylabel="", xlim=(None, 1.02))
     return figure
-
-
-# --- decoding ----------------------------------------------------------------------------------------------------
-
-
-def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
-    """Draw a score by region and method, one panel a brain data set, in its main fold design."""
-    if scores.empty:
-        return nothing(NOT_RUN)
-    brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
-    heights = [rows["region"].nunique() for rows in brains.values()]
-    figure, column = plt.subplots(
-        len(brains), 1, figsize=(7, 0.36 * sum(heights) + 1.1 * len(brains) + 0.3), squeeze=False, sharex=True,
-        height_ratios=[h + 1 for h in heights], layout="constrained",
-    )  # fmt: skip
-    for axes, (brain, rows) in zip(column.flat, brains.items(), strict=True):
-        if value == "pairwise":
-            style.chance_line(axes)
-        kept = tables.labelled(rows[rows["kind"] != "control"])
-        means = style.over_participants(kept, "method", "region", value=value)
-        style.dots(axes, means, "region", list(rows["region"].unique()), x=value)
-        axes.set_title(f"{style.who(brain, rows)} ({rows['folds'].iloc[0]} folds)", fontsize=10, loc="left")
-    column[-1, 0].set_xlabel(SCORE_LABELS[value])
-    return with_legend(figure)
-
-
-def beside_controls(table: pd.DataFrame, direction: str = "decoding") -> Figure:
-    """Draw the scores of all representations, one panel a brain data set, beside controls and permuted labels.
-
-    For `table` see :func:`braintune.results.answer.scores_beside_controls`.
-    """
-    if table.empty:
-        return nothing("these results hold one direction only")
-    brains = {
-        f"{who}\n{region}, {folds} folds, {READOUT_NAMES[readout]}": rows
-        for (who, region, folds, readout), rows in table.groupby(["who", "region", "folds", "readout"], sort=False)
-    }
-    names = list(dict.fromkeys(table["representation"]))
-    figure, parts = panels(brains, columns=2, size=(3.7, 0.28 * len(names) + 0.9), fontsize=9)
-    for axes, rows in parts:
-        for place, row in enumerate(rows.set_index("representation").reindex(names).itertuples()):
-            if not np.isfinite(row.mean):
-                axes.text(0.02, place, "not recorded", transform=axes.get_yaxis_transform(), va="center", fontsize=8,
-                          color=COLOURS["untuned"], style="italic")  # fmt: skip
-                continue
-            name = row.Index if row.Index in COLOURS else "control"
-            spread = np.nan_to_num([[row.mean - row.low], [row.high - row.mean]])
-            axes.errorbar(row.mean, place, xerr=spread, fmt=MARKERS[name], color=COLOURS[name], capsize=2, markersize=6)
-        if direction == "decoding":
-            style.chance_line(axes)
-        style.name_rows(axes, names)
-        axes.set(xlabel=SCORE_LABELS[SHOWN[direction]])
-    return with_legend(figure)
-
-
-def decoding_by_task(scores: pd.DataFrame) -> Figure:
-    """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
-    tasks = list(scores.loc[scores["method"].isin(ARMS), "task"].unique())
-    if not tasks:
-        return nothing("no tuned representation was decoded")
-    networks = {}
-    for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
-        regions, design = list(rows["region"].unique()), rows["folds"].iloc[0]
-        for region in [r for r in regions if r in tables.NETWORKS] or regions:
-            networks[f"{region}\n{style.who(brain, rows)},\n{design} folds"] = rows[rows["region"] == region]
-    size = (2.1, 0.3 * len(tasks) + 0.9)
-    figure, parts = panels(networks, columns=4, size=size, fontsize=9, sharex=True, sharey=True)
-    for axes, rows in parts:
-        style.untuned_line(axes, rows)
-        style.chance_line(axes)
-        style.dots(axes, style.over_participants(rows[rows["method"].isin(ARMS)], "method", "task"), "task", tasks)
-    figure.supxlabel(ACCURACY, fontsize=10)
-    return with_legend(figure)
-
-
-def difference_map(scores: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set.
-
-    A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over the cells of a brain).
-    """
-    differences, cells = {}, {}
-    for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
-        contrast = tables.contrast(rows, ["region", "task"])
-        if len(contrast):
-            name = style.who(brain, rows)
-            differences[name] = 100 * contrast.mean(axis=1).unstack("task", sort=False)
-            written = [
-                f"{style.signed(100 * x, '.1f')}{star}"
-                for x, star in zip(contrast.mean(axis=1), _stars(contrast), strict=True)
-            ]
-            cells[name] = pd.Series(written, contrast.index).unstack("task", sort=False)
-    if not differences:
-        return nothing("only one tuning method was run")
-    limit = max(float(t.abs().max().max()) for t in differences.values()) or 1.0
-    heights = [len(t) for t in differences.values()]
-    figure, column = plt.subplots(
-        len(differences), 1, figsize=(7.4, 0.34 * sum(heights) + 1.4 * len(differences)), squeeze=False,
-        height_ratios=heights, layout="constrained",
-    )  # fmt: skip
-    for axes, (brain, table) in zip(column.flat, differences.items(), strict=True):
-        sns.heatmap(
-            table, ax=axes, cmap="RdBu", center=0, vmin=-limit, vmax=limit, annot=cells[brain], fmt="",
-            annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
-        )  # fmt: skip
-        axes.set(xlabel="", ylabel="")
-        axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths (* q < 0.05)", fontsize=10, loc="left")
-        axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
-        axes.tick_params(axis="y", rotation=0)
-    return figure
-
-
-def _stars(contrast: pd.DataFrame) -> list[str]:
-    """Return a star for each row of cells × participants that differs from 0 (q < 0.05), else an empty text."""
-    if contrast.shape[1] < 2:
-        return [""] * len(contrast)
-    p_values = stats.ttest_1samp(contrast, 0, axis=1, nan_policy="omit").pvalue
-    return ["*" if q < 0.05 else "" for q in statistics.fdr(p_values)]
-
-
-def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame | None = None) -> Figure:
-    """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel a brain data set.
-
-    For `tests` see :func:`braintune.results.claims.task_table`, for `answers`, which add the mean over tasks,
-    :func:`braintune.results.meta_analysis.answer_table`; the margin, a part of the signal, is drawn as a band.
-    """
-    if answers is not None and len(tests):
-        means = first_readout(answers[(answers["direction"] == "decoding")])
-        means = means[means["brain"].isin(tests["brain"])].assign(task=MEAN)
-        tests = pd.concat([tests, means[["brain", "task", "difference", "low", "high"]]], ignore_index=True)
-    brains = dict(list(tests.groupby("brain", sort=False)))
-    if not brains:
-        return nothing("nothing is decoded beyond codes without content, or no task was learned by both methods")
-    brains = {style.who(brain, rows): rows for brain, rows in brains.items()}
-    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7), sharex=True)
-    for axes, rows in parts:
-        if MEAN in set(rows["task"]):
-            axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
-        spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
-        axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
-        axes.axvline(0, color="black", linewidth=1)
-        look = {"fmt": "o", "color": "black", "markersize": 5, "capsize": 2, "label": "prompt-tuned minus fine-tuned"}
-        axes.errorbar(rows["difference"], range(len(rows)), xerr=np.nan_to_num(spread), **look)
-        axes.plot(rows["shrunken"], range(len(rows)), "D", color="black", fillstyle="none", markersize=8,
-                  label="shrunken towards the mean")  # fmt: skip
-        style.name_rows(axes, rows["task"].tolist())
-        axes.set(xlabel="difference, part of the untuned signal")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(style.signed_percent)
-    return with_legend(figure)
-
-
-def task_ranking(scores: pd.DataFrame) -> Figure:
-    """Draw tasks by the accuracy of their representations, each arm, main region and design of each brain."""
-    brains = _by_brain(tables.judged(scores))
-    most = max(rows.loc[rows["method"].isin(ARMS), "task"].nunique() for rows in brains.values())
-    if not most:
-        return nothing("no tuned representation was decoded")
-    figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * most + 0.7))
-    for axes, rows in parts:
-        style.untuned_line(axes, rows)
-        tuned = rows[rows["method"].isin(ARMS)]
-        order = tuned.groupby("task")["pairwise"].mean().sort_values(ascending=False).index.tolist()
-        style.dots(axes, style.over_participants(tuned, "method", "task"), "task", order)
-        axes.set(xlabel=ACCURACY)
-    return with_legend(figure)
-
-
-def _by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of each brain, region and fold design, by these three."""
-    groups = rows.groupby(["brain", "region", "folds"], sort=False)
-    return {f"{style.who(brain, of)}\n{region}, {design} folds": of for (brain, region, design), of in groups}
-
-
-def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
-    """Draw a score by layer and method in each brain's main region, one panel a brain and fold design."""
-    if table.empty:
-        return nothing(NOT_RUN)
-    rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
-    figure, parts = panels(_by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
-    for axes, part in parts:
-        means = style.over_participants(part, "method", "layer", value=value)
-        aside = {method: 0.08 * place for place, method in enumerate(means["method"].unique())}
-        means["layer"] += means["method"].map(aside)  # so that equal curves are seen
-        style.curves(axes, means, "layer", value, errorbar=style.t_interval)
-        if value == "pairwise":
-            axes.axhline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
-        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-        axes.set(xlabel="layer")
-    figure.supylabel(SCORE_LABELS[value], fontsize=10)
-    return with_legend(figure)
-
-
-def forest(answers: pd.DataFrame, margin: float) -> Figure:
-    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, a panel a direction.
-
-    For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
-    margin, a part of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a
-    thin line, the prediction interval of a further set. Lines that leave the picture end in an arrow.
-    """
-    shown = first_readout(answers)
-    if shown["difference"].isna().all():
-        return nothing("in no brain data set can anything be concluded about the tuning methods")
-    ends = shown.loc[shown["brain"] != ALL, ["difference", "low", "high"]]
-    edge = 1.1 * max(float(np.nanmax(np.abs(ends))), 1.5 * margin)
-    parts = {f"{name}: {DIRECTIONS[name]}": rows for name, rows in shown.groupby("direction", sort=False)}
-    size = (6.2, 0.4 * shown["brain"].nunique() + 0.55)
-    figure, drawn = panels(parts, columns=1, size=size, sharex=True)
-    for axes, rows in drawn:
-        axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
-        axes.axvline(0, color="black", linewidth=1)
-        axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
-        style.name_rows(axes, [textwrap.fill(who, 28) for who in rows["who"]])
-        axes.set_xlim(-edge, edge)
-        for place, row in enumerate(rows.itertuples()):
-            _forest_row(axes, place, row)
-        axes.text(1.03, 1.03, "effect (95 % interval)", transform=axes.transAxes, va="bottom", fontsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(style.signed_percent)
-    drawn[-1][0].set_xlabel(
-        "← fine-tuned is better   |   prompt-tuned is better →\n"
-        "prompt-tuned minus fine-tuned, part of the untuned model's signal",
-        fontsize=9,
-    )
-    return with_legend(figure)
-
-
-def _forest_row(axes: plt.Axes, place: int, row: Any) -> None:
-    """Draw one row of a forest plot, with its numbers at the right."""
-    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
-    if not np.isfinite(row.difference):
-        why = "no evidence possible" if row.closed else "not combined"
-        axes.text(1.03, place, why, color=COLOURS["untuned"], style="italic", **beside)
-        return
-    edge, whole = axes.get_xlim()[1], row.brain == ALL
-    low, high = (row.lowest, row.highest) if whole else (row.low, row.high)
-    look = {"color": "black", "linewidth": 1 if whole else 1.8}
-    axes.plot(np.clip([low, high], -edge, edge), [place, place], **look)
-    for sign, end in ((-1, low), (1, high)):
-        if sign * end > edge:
-            axes.plot(sign * edge, place, "<" if sign < 0 else ">", color="black", markersize=6, clip_on=False)
-    if whole and np.isfinite(row.low):
-        corners = [(row.low, place), (row.difference, place - 0.2), (row.high, place), (row.difference, place + 0.2)]
-        axes.fill(*zip(*corners, strict=True), color="black")
-    else:
-        axes.plot(row.difference, place, "s", color="black", markersize=6)
-    axes.text(1.03, place, style.percent_text(row.difference, row.low, row.high), **beside)
-
-
-def leakage(scores: pd.DataFrame) -> Figure:
-    """Draw the controls and the untuned model under each fold design, main region of each brain."""
-    rows = tables.in_main_region(scores[scores["kind"] != "tuned"])
-    rows = rows.assign(folds=rows["folds"] + " folds")
-    groups = rows.groupby(["brain", "region"], sort=False)
-    brains = {f"{style.who(brain, of)}\n{region}": of for (brain, region), of in groups}
-    figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * rows["representation"].nunique() + 0.7))
-    for axes, here in parts:
-        style.chance_line(axes)
-        means = style.over_participants(here, "folds", "representation")
-        style.dots(axes, means, "representation", list(here["representation"].unique()), hue="folds")
-        axes.set(xlabel=ACCURACY)
-    return with_legend(figure)
 
 
 # --- similarity --------------------------------------------------------------------------------------------------
@@ -488,7 +228,7 @@ def _against(scores: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: floa
     if not scores["method"].isin(ARMS).any():
         return nothing("no tuned representation was decoded")
     judged = tables.labelled(tables.judged(scores))
-    figure, parts = panels(_by_brain(judged), columns=2, size=(3.7, 2.8))
+    figure, parts = panels(style.by_brain(judged), columns=2, size=(3.7, 2.8))
     for axes, rows in parts:
         means = rows.groupby(["brain", "task", "method"], sort=False)["pairwise"].mean().reset_index()
         points = means.merge(x).dropna()

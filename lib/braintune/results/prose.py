@@ -1,8 +1,4 @@
-"""Sentences and tables for notebooks and pages, taken from the results.
-
-Their words are in `prose.yml`. The figures notebook collects what the pages quote in `results.json`: name → Markdown,
-in which all text from data is escaped, or the HTML of a table. A page asks for it by ``{{ name }}``.
-"""
+"""Sentences and tables for notebooks and pages, taken from the results. Their words are in `prose.yml`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,16 +11,14 @@ import pandas as pd
 import yaml
 from IPython.display import HTML, Markdown
 
-from braintune.core import store
-from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
-from braintune.datasets.brains.registry import DESCRIBED, is_simulated, participants_label
+from braintune.datasets.brains.registry import is_simulated, participants_label
 from braintune.datasets.tasks import TaskData
-from braintune.results import checks, claims, meta_analysis, recorded, tables
+from braintune.results import claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
 from braintune.results.claims import UNITS, VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
-from braintune.results.tables import ARMS, PREFIXES, Results
+from braintune.results.tables import ARMS, Results
 
 SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("prose.yml").read_text(encoding="utf-8"))
 
@@ -107,6 +101,15 @@ def notebook_table(tuned: pd.DataFrame) -> HTML:
     return HTML(f"<table class='results'><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
 
 
+def tuning_warnings(table: pd.DataFrame) -> str:
+    """Say which runs do not beat the baselines of their task: guessing, and a bag of words."""
+    sentences = []
+    for column, name in (("baseline", "guessing"), ("bag_of_words", "a bag of words")):
+        named = tables.not_above(table, column)
+        sentences.append(f"Not better than {name}: {named}." if named else f"Every run beats {name}.")
+    return " ".join(sentences)
+
+
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
     """Say whether a tuned model has learned its task."""
     learned = metrics["score"] > metrics["baseline"]
@@ -130,7 +133,7 @@ def brain_facts(data: BrainData) -> HTML:
 def movement_answer(table: pd.DataFrame) -> str:
     """Say how far each method moved the last layer, by its mean cosine to the untuned vectors."""
     means = table.groupby("method")["cosine"].mean()
-    sentences = [SENTENCES["movement"].format(means=_by_method(means, *ARMS))]
+    sentences = [SENTENCES["movement"].format(means=mean_by_method(means, *ARMS))]
     zero = table.loc[table["representation"] == "zero-prefix", "cosine"]
     return " ".join(sentences + [SENTENCES["zero prefix"].format(cosine=cosine) for cosine in zero])
 
@@ -138,14 +141,14 @@ def movement_answer(table: pd.DataFrame) -> str:
 def participant_answer(decoding: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Say how well one participant's brain is decoded, and whether the penalties stayed inside their grid."""
     rows = tables.labelled(tables.judged(scores))
-    means, edge = _by_method(rows.groupby("method")["pairwise"].mean()), tables.alpha_at_edge(decoding)
+    means, edge = mean_by_method(rows.groupby("method")["pairwise"].mean()), tables.alpha_at_edge(decoding)
     return SENTENCES["participant"].format(**rows.iloc[0], means=means, edge=edge)
 
 
 def encoding_answer(encoding: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Say how well the responses of a brain data set are predicted, and whether the penalties stayed in their grid."""
     rows = tables.labelled(tables.judged(scores))
-    means, edge = _by_method(rows.groupby("method")["correlation"].mean()), tables.alpha_at_edge(encoding)
+    means, edge = mean_by_method(rows.groupby("method")["correlation"].mean()), tables.alpha_at_edge(encoding)
     return SENTENCES["encoding"].format(**rows.iloc[0], means=means, edge=edge)
 
 
@@ -154,10 +157,11 @@ def closeness_answer(untuned: pd.DataFrame) -> str:
     means = untuned[untuned["method"].isin(ARMS)].groupby("method")[["spearman", "cka"]].mean()
     if not set(ARMS) <= set(means.index):
         return SENTENCES["one method"]
-    return SENTENCES["closeness"].format(closer=means["spearman"].idxmax(), **means.apply(_by_method))
+    return SENTENCES["closeness"].format(closer=means["spearman"].idxmax(), **means.apply(mean_by_method))
 
 
-def _by_method(means: pd.Series, *methods: str) -> str:
+def mean_by_method(means: pd.Series, *methods: str) -> str:
+    """Write means by method in one line; of `methods` those that there are, else the untuned model and both arms."""
     return ", ".join(f"{m} {means[m]:.3f}" for m in methods or ("untuned", *ARMS) if m in means)
 
 
@@ -168,13 +172,13 @@ def headline(scores: pd.DataFrame, e: Evidence) -> str:
     """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
     rows = tables.judged(scores[scores["brain"] == e.brain])
     means = tables.labelled(rows).groupby("method")["pairwise"].mean()
-    said, difference = _methods(e)
-    sentences = [SENTENCES["headline"].format(where=_where(e), answer=said, means=_by_method(means))]
+    said, difference = compare_methods(e)
+    sentences = [SENTENCES["headline"].format(where=_where(e), answer=said, means=mean_by_method(means))]
     sentences += [SENTENCES["difference"].format(result=difference.sentence)] if difference else []
     return " ".join(sentences)
 
 
-def _methods(e: Evidence) -> tuple[str, Finding | None]:
+def compare_methods(e: Evidence) -> tuple[str, Finding | None]:
     """Compare the two methods in the main region of one brain: the answer in words, and the difference."""
     words = SENTENCES["methods"] | SENTENCES["methods of"][e.direction]
     if e.closed:
@@ -215,27 +219,28 @@ def brief(ledger: Ledger) -> dict[str, str]:
     dict of str to str
         ``methods``, and each claim with a `brief` → sentence. Brains with the same answer share its clause.
     """
-    sentences = {"methods": _one_sentence([(e, *_methods(e)) for e in ledger.evidence.values()])}
+    sentences = {"methods": one_sentence([(e, *compare_methods(e)) for e in ledger.evidence.values()])}
     for claim, words in WORDS.items():
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            sentences[claim] = _one_sentence(parts, words["about"], UNITS.get(claim, "+z.1%"))
+            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, "+z.1%"))
     return sentences
 
 
-def _one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%") -> str:
+def one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%") -> str:
     """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, said, found in parts:
-        effect = f"{_effect(found, unit)} in " if found and found.estimate is not None else ""
+        effect = f"{with_interval(found, unit)} in " if found and found.estimate is not None else ""
         by_answer.setdefault(said, []).append(effect + people(e))
     sentence = "; and ".join(f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items())
     sentence = f"{subject} {sentence}.".strip()
     return sentence[:1].upper() + sentence[1:]
 
 
-def _effect(found: Finding, unit: str = "+z.1%") -> str:
+def with_interval(found: Finding, unit: str = "+z.1%") -> str:
+    """Write an estimate with its interval."""
     interval = "" if found.low is None else f" ({found.low:{unit}} to {found.high:{unit}})"
     return f"{found.estimate:{unit}}{interval}"
 
@@ -248,7 +253,7 @@ def combined_answer(ledger: Ledger) -> str:
         case = "absent" if not here else "too few" if found.estimate is None else "effect"
         numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}
         if found.estimate is not None:
-            numbers |= {"effect": _effect(found), "further": "{:+.1%} and {:+.1%}".format(*found.further)}
+            numbers |= {"effect": with_interval(found), "further": "{:+.1%} and {:+.1%}".format(*found.further)}
         sentence = words[case].format(direction=direction, **numbers)
         sentences.append(sentence[:1].upper() + sentence[1:])
     return " ".join(sentences)
@@ -267,9 +272,8 @@ def ledger_list(ledger: Ledger) -> HTML:
 
 def _entry(v: Verdict) -> str:
     """Return one claim of a ledger: what the paper says, the verdict, why, and the numbers behind it."""
-    numbers = (
-        [] if v.finding.estimate is None else [f"effect {_effect(v.finding, UNITS.get(v.claim, '+.1%'))}, {v.measure}"]
-    )
+    effect = None if v.finding.estimate is None else with_interval(v.finding, UNITS.get(v.claim, "+.1%"))
+    numbers = [] if effect is None else [f"effect {effect}, {v.measure}"]
     if v.power:
         chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
         numbers.append(f"probability of this rule to say supported: {chances}")
@@ -350,154 +354,3 @@ _TRUTH = {"level": "on", "scenario": "what is true"}
 
 def _with_error(rates: pd.DataFrame) -> pd.Series:
     return rates["rate"].map("{:.3f}".format) + " ± " + rates["error"].map("{:.3f}".format)
-
-
-# --- what the pages quote ----------------------------------------------------------------------------------------
-
-
-def results_file(study: Study) -> Path:
-    """Return the path of what the pages quote, `results.json` in the folder of a run."""
-    return study.folder / "results.json"
-
-
-def write(study: Study, quoted: Mapping[str, str | pd.DataFrame | HTML]) -> None:
-    """Write what the pages quote: sentences as escaped Markdown, tables as HTML in one line."""
-    store.write_json(results_file(study), {name: _markup(value) for name, value in quoted.items()})
-
-
-def _markup(value: str | pd.DataFrame | HTML) -> str:
-    if isinstance(value, str):
-        return text(value)
-    html = value.data if isinstance(value, HTML) else show(value).data
-    html = html.translate({ord(sign): f"&#{ord(sign)};" for sign in r"\`*_{}[]$~|^@"})
-    return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
-
-
-def standing(study: Study) -> str:
-    """Say what the brains of a run are: simulated, the user's own, or described on the data page."""
-    own = [name for name in study.brains if name not in DESCRIBED]
-    kind = "simulated" if any(map(is_simulated, study.brains)) else "own" if own else "real"
-    return SENTENCES[kind].format(names=" and ".join(own))
-
-
-def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
-    """Return what the pages quote of a run: name → sentence, number or table."""
-    study, tuned, scores = results.study, results.tuned, results.primary
-    above = tables.null_summary(results.scores, results.null)
-    quoted: dict[str, Any] = {
-        "standing": standing(study),
-        **of_tuning(tuned),
-        "tuning_warnings": tuning_warnings(tuned),
-        "tuning_table": tables.tuning_summary(tuned),
-        "tuning_costs": tables.tuning_costs(tuned),
-        "tuning_choices": tables.tuning_choices(tuned),
-        "tuning_notebooks": notebook_table(tuned),
-        "closeness": " ".join(f"{brain}: {closeness_answer(results.of(brain).closeness)}" for brain in study.brains),
-        "distance": _distance(results.closeness),
-        "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
-        "above_null": f"{int((above['p'] < study.fdr).sum())} of {len(above)}",
-        "level": f"{study.fdr:g}",
-        "margin": f"{study.margin:.0%}",
-        "null": above,
-        "permutations": str(int(results.null["permutation"].max()) + 1 if len(results.null) else 0),
-        "topics": _topics(scores),
-        "headline": " ".join(headline(scores, e) for e in ledger.evidence.values()),
-        **of_encoding(results, ledger),
-        "signs": f"{checks.summary(signs)}.",
-        "rules": rule_table(),
-        "signs_table": sign_table(signs),
-    }
-    quoted |= {f"brief_{name}": sentence for name, sentence in brief(ledger).items()}
-    quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
-    return quoted | _of_ledger(ledger)
-
-
-def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
-    """Return how many tuning runs there are, how many beat guessing, and on how many tasks."""
-    beaten = int((tuned["score"] > tuned["baseline"]).sum())
-    counts = {"runs": len(tuned), "beaten": beaten, "tasks": tuned["task"].nunique()}
-    return {f"tuning_{name}": str(count) for name, count in counts.items()}
-
-
-def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the other direction; the same sentence everywhere if the run leaves it out."""
-    here = ledger.first("encoding")
-    if not here:
-        return {f"encoding_{name}": SENTENCES["no encoding"] for name in ("methods", "headline", "above_null")}
-    scores = results.scores[results.scores["direction"] == "encoding"]
-    above = tables.null_summary(results.scores, results.null, "encoding")
-    known = {"found": int((above["p"] < results.study.fdr).sum()), "all": len(above)}
-    return {
-        "encoding_methods": _one_sentence([(e, *_methods(e)) for e in here]),
-        "encoding_headline": _correlations(tables.first_readout(scores), here),
-        "encoding_above_null": SENTENCES["encoding above null"].format(**known),
-    }
-
-
-def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFrame:
-    """Return the correlation of each kind of representation in the main region of each brain, and the difference."""
-    means = tables.by_method(tables.judged(scores), "correlation").set_index("brain").loc[[e.brain for e in here]]
-    shown = ["region", "folds", *(method for method in ("untuned", *ARMS) if method in means)]
-    effects = [_methods(e)[1] for e in here]
-    table = means[shown].reset_index(drop=True).rename(columns={name: f"{name} (r)" for name in shown[2:]})
-    table.insert(0, "brain data", [e.people for e in here])
-    return table.assign(**{"prompt-tuned minus fine-tuned": [None if f is None else _effect(f) for f in effects]})
-
-
-def _of_ledger(ledger: Ledger) -> dict[str, Any]:
-    left_out = meta_analysis.sensitivity_summary(ledger)
-    return {
-        "verdicts": verdicts(ledger),
-        "ledger": ledger_list(ledger),
-        "by_region": claims.task_table(ledger, regions=True),
-        "background": background_table(ledger),
-        "combined": combined_answer(ledger),
-        "answer_table": meta_analysis.answer_summary(ledger),
-        "sensitivity": left_out if len(left_out) else SENTENCES["not sensitive"],
-    }
-
-
-def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
-    found = {"standing": recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)} | _of_ledger(ledger)
-    calibration = {"answer": calibration_answer(recorded.read_tables("calibration")["rates"])} | calibration_tables()
-    quoted = {f"recorded_{name}": value for name, value in found.items()}
-    return quoted | {f"calibration_{name}": value for name, value in calibration.items()}
-
-
-def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
-    """Return what the jobs took in this run: a table, and for each step in words."""
-    table = tables.cost_table(costs)
-    quoted: dict[str, str | HTML] = {"costs": show(table, digits=1), "took_encoding": SENTENCES["no time"]}
-    for row in table.itertuples(index=False):
-        quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes"
-    return quoted
-
-
-def tuning_warnings(table: pd.DataFrame) -> str:
-    """Say which runs do not beat the baselines of their task: guessing, and a bag of words."""
-    sentences = []
-    for column, name in (("baseline", "guessing"), ("bag_of_words", "a bag of words")):
-        named = tables.not_above(table, column)
-        sentences.append(f"Not better than {name}: {named}." if named else f"Every run beats {name}.")
-    return " ".join(sentences)
-
-
-def _distance(untuned: pd.DataFrame) -> str:
-    """Similarity to the untuned model of each method and each untrained prefix, at the analysis layer."""
-    names = {method: method for method in ARMS} | {name: f"a {name.replace('-', ' ')}" for name in PREFIXES}
-    means = tables.labelled(untuned).groupby("method")["spearman"].mean().rename(names)
-    return _by_method(means, *names.values()) or "nothing but the untuned model was embedded"
-
-
-def _topics(scores: pd.DataFrame) -> pd.DataFrame:
-    """Untuned accuracy on pairs of sentences of the same topic and of different topics, in each main region."""
-    rows = scores[scores["kind"] == "untuned"]
-    return tables.by_group(tables.judged(rows))
-
-
-def _passage(scores: pd.DataFrame, design: str) -> str:
-    """Accuracy of the content-free passage code under one fold design."""
-    rows = scores[(scores["representation"] == "passage") & (scores["folds"] == design)]
-    mean = rows.loc[rows["region"].isin(["language", "whole-brain"]), "pairwise"].mean()
-    return f"{mean:.3f}" if np.isfinite(mean) else "(not computed in this run)"

@@ -219,3 +219,9 @@ def why_nothing(figure: Figure) -> str:
     """Return why there was nothing to draw; empty for a figure that shows something."""
     texts = [text for axes in figure.axes for text in axes.texts if text.get_gid() == "nothing"]
     return texts[0].get_text().removeprefix(_NOTHING) if texts else ""
+
+
+def by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each brain, region and fold design, by these three."""
+    groups = rows.groupby(["brain", "region", "folds"], sort=False)
+    return {f"{who(brain, of)}\n{region}, {design} folds": of for (brain, region, design), of in groups}

@@ -31,7 +31,10 @@ from braintune.workflow.jobs import (
 )
 
 #: Modules that only draw and word results: a change in them makes only the figures step stale.
-DRAWING = {"results.figures", "results.step_figures", "results.prose", "results.answer", "results.brain_maps"}
+DRAWING = {
+    *("results.figures", "results.score_figures", "results.step_figures", "results.brain_maps"),
+    *("results.prose", "results.quotes", "results.answer"),
+}
 #: It imports the readers of all brain data; a job depends only on those of its brains.
 _REGISTRY = "datasets.brains.registry"
 

@@ -9,7 +9,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
-from braintune.results import claims, figures, meta_analysis, tables
+from braintune.results import claims, meta_analysis, score_figures, tables
 from braintune.results.recorded import FOLDER, keep, recorded
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import executed_notebook, stamp_of
@@ -58,7 +58,7 @@ def draw_picture() -> Path:
     answers = meta_analysis.answer_table(claims.judge(real))
     path = FOLDER / "real" / "answer.svg"
     with store.atomic(path) as temporary:
-        figures.forest(answers, real.study.margin).savefig(
+        score_figures.forest(answers, real.study.margin).savefig(
             temporary, format="svg", bbox_inches="tight", metadata={"Date": None}
         )
     return path

@@ -1,0 +1,189 @@
+"""What the pages quote of the results, collected by the figures notebook in `results.json`.
+
+Name → Markdown, in which all text from data is escaped, or the HTML of a table. A page asks for it by ``{{ name }}``.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from braintune.core import store
+from braintune.core.study import Study
+from braintune.datasets.brains.registry import DESCRIBED, is_simulated
+from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, tables
+from braintune.results.checks import CheckResult
+from braintune.results.claims import Evidence, Ledger
+from braintune.results.tables import ARMS, PREFIXES, Results
+
+
+def results_file(study: Study) -> Path:
+    """Return the path of what the pages quote, `results.json` in the folder of a run."""
+    return study.folder / "results.json"
+
+
+def write(study: Study, quoted: Mapping[str, str | pd.DataFrame | HTML]) -> None:
+    """Write what the pages quote: sentences as escaped Markdown, tables as HTML in one line."""
+    store.write_json(results_file(study), {name: _markup(value) for name, value in quoted.items()})
+
+
+def _markup(value: str | pd.DataFrame | HTML) -> str:
+    if isinstance(value, str):
+        return prose.text(value)
+    html = value.data if isinstance(value, HTML) else prose.show(value).data
+    html = html.translate({ord(sign): f"&#{ord(sign)};" for sign in r"\`*_{}[]$~|^@"})
+    return " ".join(line.strip() for line in html.splitlines())  # a blank line would end it in Markdown
+
+
+def standing(study: Study) -> str:
+    """Say what the brains of a run are: simulated, the user's own, or described on the data page."""
+    own = [name for name in study.brains if name not in DESCRIBED]
+    kind = "simulated" if any(map(is_simulated, study.brains)) else "own" if own else "real"
+    return prose.SENTENCES[kind].format(names=" and ".join(own))
+
+
+def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
+    """Return what the pages quote of a run: name → sentence, number or table."""
+    study, tuned, scores = results.study, results.tuned, results.primary
+    above = tables.null_summary(results.scores, results.null)
+    quoted: dict[str, Any] = {
+        "standing": standing(study),
+        **of_tuning(tuned),
+        "tuning_warnings": prose.tuning_warnings(tuned),
+        "tuning_table": tables.tuning_summary(tuned),
+        "tuning_costs": tables.tuning_costs(tuned),
+        "tuning_choices": tables.tuning_choices(tuned),
+        "tuning_notebooks": prose.notebook_table(tuned),
+        "closeness": " ".join(f"{b}: {prose.closeness_answer(results.of(b).closeness)}" for b in study.brains),
+        "distance": _distance(results.closeness),
+        "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
+        "above_null": f"{int((above['p'] < study.fdr).sum())} of {len(above)}",
+        "level": f"{study.fdr:g}",
+        "margin": f"{study.margin:.0%}",
+        "null": above,
+        "permutations": str(int(results.null["permutation"].max()) + 1 if len(results.null) else 0),
+        "topics": _topics(scores),
+        "headline": " ".join(prose.headline(scores, e) for e in ledger.evidence.values()),
+        **of_encoding(results, ledger),
+        "signs": f"{checks.summary(signs)}.",
+        "rules": prose.rule_table(),
+        "signs_table": prose.sign_table(signs),
+    }
+    quoted |= {f"brief_{name}": sentence for name, sentence in prose.brief(ledger).items()}
+    quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
+    return quoted | _of_ledger(ledger)
+
+
+def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
+    """Return how many tuning runs there are, how many beat guessing, and on how many tasks."""
+    beaten = int((tuned["score"] > tuned["baseline"]).sum())
+    counts = {"runs": len(tuned), "beaten": beaten, "tasks": tuned["task"].nunique()}
+    return {f"tuning_{name}": str(count) for name, count in counts.items()}
+
+
+def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the other direction; the same sentence everywhere if the run leaves it out."""
+    here = ledger.first("encoding")
+    if not here:
+        return {f"encoding_{name}": prose.SENTENCES["no encoding"] for name in ("methods", "headline", "above_null")}
+    scores = results.scores[results.scores["direction"] == "encoding"]
+    above = tables.null_summary(results.scores, results.null, "encoding")
+    known = {"found": int((above["p"] < results.study.fdr).sum()), "all": len(above)}
+    return {
+        "encoding_methods": prose.one_sentence([(e, *prose.compare_methods(e)) for e in here]),
+        "encoding_headline": _correlations(tables.first_readout(scores), here),
+        "encoding_above_null": prose.SENTENCES["encoding above null"].format(**known),
+    }
+
+
+def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFrame:
+    """Return the correlation of each kind of representation in the main region of each brain, and the difference."""
+    means = tables.by_method(tables.judged(scores), "correlation").set_index("brain").loc[[e.brain for e in here]]
+    shown = ["region", "folds", *(method for method in ("untuned", *ARMS) if method in means)]
+    effects = [prose.compare_methods(e)[1] for e in here]
+    table = means[shown].reset_index(drop=True).rename(columns={name: f"{name} (r)" for name in shown[2:]})
+    table.insert(0, "brain data", [e.people for e in here])
+    written = [None if found is None else prose.with_interval(found) for found in effects]
+    return table.assign(**{"prompt-tuned minus fine-tuned": written})
+
+
+def _of_ledger(ledger: Ledger) -> dict[str, Any]:
+    left_out = meta_analysis.sensitivity_summary(ledger)
+    return {
+        "verdicts": prose.verdicts(ledger),
+        "ledger": prose.ledger_list(ledger),
+        "by_region": claims.task_table(ledger, regions=True),
+        "background": prose.background_table(ledger),
+        "combined": prose.combined_answer(ledger),
+        "answer_table": meta_analysis.answer_summary(ledger),
+        "sensitivity": left_out if len(left_out) else prose.SENTENCES["not sensitive"],
+    }
+
+
+def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
+
+    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
+    """
+    is_own = answer.answering(own, ledger) is own
+    judged, found = (own, results) if is_own else (ledger, real)
+    combined, source = prose.combined_answer(judged), prose.recorded_standing(real)
+    if is_own:
+        brains = " and ".join(f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items())
+        source = prose.SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
+    lacks = answer.missing(found)
+    no_encoding = prose.SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
+    lacking = "; ".join(prose.SENTENCES["missing"][name] for name in lacks)
+    said = prose.brief(judged) | {
+        "source": source,
+        "combined": combined,
+        "missing": f"Not recorded: {lacking}." if lacks else prose.SENTENCES["nothing missing"],
+        "scores": answer.score_summary(found),
+        "encoding": no_encoding or of_encoding(found, judged)["encoding_methods"],
+        "encoding_scores": no_encoding or answer.score_summary(found, "encoding"),
+        "tuning": tables.tuning_summary(found.tuned),
+        **of_tuning(found.tuned),
+        "matrix": answer.matrix(answer.columns_of(own, ledger), combined),
+    }
+    quoted = {f"answer_{name}": value for name, value in said.items()}
+    return quoted | {"run_heading": prose.SENTENCES["heading"]["own" if is_own else "simulated"]}
+
+
+def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
+    found = {"standing": prose.recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)}
+    quoted = {f"recorded_{name}": value for name, value in (found | _of_ledger(ledger)).items()}
+    quoted["calibration_answer"] = prose.calibration_answer(recorded.read_tables("calibration")["rates"])
+    return quoted | {f"calibration_{name}": table for name, table in prose.calibration_tables().items()}
+
+
+def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
+    """Return what the jobs took in this run: a table, and for each step in words."""
+    table = tables.cost_table(costs)
+    quoted: dict[str, str | HTML] = {"costs": prose.show(table, digits=1), "took_encoding": prose.SENTENCES["no time"]}
+    for row in table.itertuples(index=False):
+        quoted[f"took_{row.step}"] = f"{row[2]:.1f} minutes"
+    return quoted
+
+
+def _distance(untuned: pd.DataFrame) -> str:
+    """Similarity to the untuned model of each method and each untrained prefix, at the analysis layer."""
+    names = {method: method for method in ARMS} | {name: f"a {name.replace('-', ' ')}" for name in PREFIXES}
+    means = tables.labelled(untuned).groupby("method")["spearman"].mean().rename(names)
+    return prose.mean_by_method(means, *names.values()) or "nothing but the untuned model was embedded"
+
+
+def _topics(scores: pd.DataFrame) -> pd.DataFrame:
+    """Untuned accuracy on pairs of sentences of the same topic and of different topics, in each main region."""
+    rows = scores[scores["kind"] == "untuned"]
+    return tables.by_group(tables.judged(rows))
+
+
+def _passage(scores: pd.DataFrame, design: str) -> str:
+    """Accuracy of the content-free passage code under one fold design."""
+    rows = scores[(scores["representation"] == "passage") & (scores["folds"] == design)]
+    mean = rows.loc[rows["region"].isin(["language", "whole-brain"]), "pairwise"].mean()
+    return f"{mean:.3f}" if np.isfinite(mean) else "(not computed in this run)"
