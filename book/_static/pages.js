@@ -1,5 +1,6 @@
 /* Tables of results sort by a click on a heading, and long ones filter by a word; wide tables of words can be stacked, and
-   wide figures moved. Without this script they are plain. Text is moved and compared, never made into HTML. */
+   wide figures moved; terms show their definition. Without this script they are plain. Text is moved and compared, never
+   made into HTML. */
 "use strict";
 
 /* The number that a cell shows ("1,234", "12 %", "−0.3"), or NaN where it shows words or nothing. */
@@ -79,12 +80,8 @@ function makeDownloadable(table, number) {
     URL.revokeObjectURL(link.href);
   });
   bar.append(button);
-  if (!table.closest(".cell_output")) {
-    const source = document.createElement("a");
-    source.href = "results/figures.html";
-    source.textContent = "Made by the figures notebook";
-    bar.prepend(source);
-  }
+  const source = table.nextElementSibling; // what made it, beside the button
+  if (source?.matches(".made-by")) bar.prepend(source);
   table.after(bar);
 }
 
@@ -123,6 +120,50 @@ function letKeysScroll() {
   }
 }
 
+/* A term shows its definition beside it: to a pointer, to the keyboard, and to a first touch; a second one follows the
+   link. Escape hides it. The build has put it into the title of the link (lib/braintune/workflow/book/sphinx.py). */
+function defineTerms() {
+  const box = document.createElement("div");
+  let shown, leaving, isFirstTouch;
+  const hide = () => {
+    box.hidden = true;
+    shown?.removeAttribute("aria-describedby");
+    shown = null;
+  };
+  const leave = () => shown === document.activeElement || hide();
+  const hideSoon = () => (leaving = setTimeout(leave, 250)); // so that a pointer reaches the definition
+  const stay = () => clearTimeout(leaving);
+  const show = (link) => {
+    stay();
+    if (shown !== link) hide();
+    shown = link;
+    link.setAttribute("aria-describedby", box.id);
+    box.textContent = link.dataset.definition;
+    box.hidden = false;
+    const [frame, words] = [box.offsetParent.getBoundingClientRect(), [...link.getClientRects()].pop()];
+    const isLow = words.bottom + box.offsetHeight > innerHeight && words.top > box.offsetHeight;
+    const right = Math.min(frame.right, innerWidth) - box.offsetWidth;
+    box.style.left = `${Math.max(0, Math.min(words.left, right) - frame.left)}px`;
+    box.style.top = `${(isLow ? words.top - box.offsetHeight : words.bottom) - frame.top}px`;
+  };
+  Object.assign(box, { id: "definition", role: "tooltip", hidden: true, onmouseenter: stay, onmouseleave: hideSoon });
+  document.querySelector(".bd-article")?.append(box);
+  for (const link of document.querySelectorAll(".bd-article a[title]:has(> .std-term)")) {
+    link.dataset.definition = link.title;
+    link.removeAttribute("title");
+    for (const event of ["mouseenter", "focus"]) link.addEventListener(event, () => show(link));
+    for (const event of ["mouseleave", "blur"]) link.addEventListener(event, hideSoon);
+    link.addEventListener("pointerdown", (event) => (isFirstTouch = event.pointerType === "touch" && shown !== link));
+    link.addEventListener("click", (event) => {
+      if (isFirstTouch) event.preventDefault();
+      isFirstTouch = false;
+      show(link);
+    });
+  }
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  document.addEventListener("pointerdown", (event) => box.contains(event.target) || shown?.contains(event.target) || hide());
+}
+
 /* Names and roles that the theme and docutils get wrong, for those who hear the page. */
 function mendRoles() {
   for (const arrow of document.querySelectorAll("summary:has(> .toctree-toggle)")) {
@@ -137,6 +178,7 @@ function mendRoles() {
 
 document.addEventListener("DOMContentLoaded", () => {
   mendRoles();
+  defineTerms();
   document.querySelectorAll("table.results").forEach(makeDownloadable);
   for (const table of document.querySelectorAll("table.results:not(.matrix)")) {
     if (table.tHead?.rows.length !== 1 || table.tBodies.length !== 1) continue;

@@ -527,6 +527,41 @@ def test_what_is_folded_away_opens(served, desk, page, folded, content):
     assert wait_for(desk, visible)
 
 
+def test_a_term_shows_its_definition_to_pointer_and_keyboard(served, desk):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    desk.get(f"{served}/book/decoding.html")
+    box = desk.find_element(By.ID, "definition")
+    first, second = desk.find_elements(By.CSS_SELECTOR, ".bd-article a:has(> .std-term)")[:2]
+    assert not box.is_displayed() and not first.get_attribute("title")
+    desk.execute_script("arguments[0].focus()", first)
+    assert "simulated" in box.text and first.get_attribute("aria-describedby") == box.get_attribute("id")
+    desk.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not box.is_displayed() and first.get_attribute("aria-describedby") is None
+    ActionChains(desk).move_to_element(second).perform()
+    assert "Regions may overlap" in box.text
+    ActionChains(desk).move_to_element(box).pause(0.5).perform()
+    assert box.is_displayed()  # it can be reached
+    ActionChains(desk).move_by_offset(0, 250).perform()
+    assert wait_for(desk, "document.getElementById('definition').hidden")
+
+
+def test_a_first_touch_shows_a_definition_and_a_second_follows_the_link(served, telephone):
+    telephone.get(f"{served}/book/decoding.html")
+    at = "document.querySelector('.bd-article a:has(> .std-term)')"
+    touch = f"const a = {at}; for (const kind of ['pointerdown', 'click'])"
+    touch += " a.dispatchEvent(new PointerEvent(kind, {pointerType: 'touch', bubbles: true, cancelable: true}))"
+    telephone.execute_script(touch)
+    assert wait_for(telephone, "!document.getElementById('definition').hidden")
+    right = "document.getElementById('definition').getBoundingClientRect().right"
+    assert telephone.execute_script(f"return {right}") <= 390
+    assert telephone.current_url.endswith("decoding.html")
+    telephone.execute_script(touch)
+    assert wait_for(telephone, "location.hash") == "#term-Participant"
+
+
 def test_dark_mode_switches(served, desk):
     desk.get(f"{served}/book/trust.html")
     seen = set()

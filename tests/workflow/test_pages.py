@@ -1,13 +1,17 @@
 """What is generated while a book is built: reference, descriptions of pictures, the printed page."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
+from docutils import nodes
+from sphinx import addnodes
 
-from braintune.core import base
+from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.results import figures
-from braintune.workflow.book import build, pdf, reference_pages, sphinx
+from braintune.results import figures, score_figures
+from braintune.workflow.book import build, origins, pdf, reference_pages, sphinx
 from braintune.workflow.jobs import STEPS, all_jobs
 
 
@@ -61,10 +65,105 @@ class TestDocstrings:
         assert sphinx.hide_parameters(None, "class", "", dict, None, "(x)", None) is None
 
 
+class TestGlossary:
+    def test_definitions_are_plain_text_without_citations(self):
+        cited = addnodes.pending_xref("", nodes.inline(text="author1999"), refdomain="cite", reftype="p")
+        words = nodes.paragraph("", "", nodes.Text("What is "), nodes.emphasis(text="read"), nodes.Text(" "), cited)
+        words += nodes.Text(".")
+        terms = [nodes.term("", name, ids=[f"term-{name}"]) for name in ("Layer", "Depth")]
+        item = nodes.definition_list_item("", *terms, nodes.definition("", words))
+        found = sphinx.read_definitions(nodes.section("", item))
+        assert found == {"term-Layer": "What is read.", "term-Depth": "What is read."}
+
+
+class TestOrigins:
+    """A simulated run: what answers the question comes from the recorded one."""
+
+    @pytest.fixture
+    def made(self):
+        code = ['figures.draw(study, "layers", score_figures.layer_curves(decoded))\n', "figures.draw(\n    study, "]
+        code[1] += '"answer", score_figures.forest(effects)\n)'
+        notebook = {"cells": [{"cell_type": "code", "source": code}, {"cell_type": "markdown", "source": ["text"]}]}
+        return origins.origins(Study.make({"profile": "mine"}), notebook)
+
+    def test_a_figure_names_its_function_notebook_and_profile(self, made):
+        block = made.figure("layers", {"alt": "Curves.", "caption": "By layer."})
+        assert "By layer. Drawn by {py:func}`score_figures.layer_curves <braintune.results.score_figures." in block
+        assert "results/figures.ipynb" in block and "[mine](run-profile)" in block
+        assert "[reference](recorded-profile)" in made.figure("answer", {"alt": "Effects.", "caption": "Effects."})
+
+    def test_a_figure_that_is_drawn_elsewhere_is_referred_to(self, made):
+        assert "{ref}`another figure <fig-answer>`" in made.figure(
+            "recorded-difference", {"alt": "x", "same_as": "answer"}
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "maker", "profile"),
+        [
+            ("null", "of_run", "#run-profile'>mine"),
+            ("answer_scores", "of_answer", "#recorded-profile'>reference"),
+            ("recorded_tuning", "of_recorded", "#recorded-profile'>reference"),
+            ("calibration_rates", "of_recorded", ""),
+        ],
+    )
+    def test_a_table_names_its_function_notebook_and_profile(self, made, name, maker, profile):
+        below = made.table(name, "<table class='results'></table>").partition("</table>")[2]
+        assert f"api/results.html#braintune.results.quotes.{maker}'" in below and "results/figures.html" in below
+        assert (profile in below) if profile else ("profile" not in below)
+        assert made.table(name, "A sentence.") == "A sentence."
+
+    def test_the_page_of_the_profile_holds_what_differs_from_the_defaults(self):
+        page = origins.profile_page(Study.make({"profile": "mine", "runs": "/elsewhere", "layer": 3}))
+        shown = [yaml.safe_load(text.partition("```")[0]) for text in page.split("```yaml")[1:]]
+        assert shown[0] == {"layer": 3} and shown[1]["select"] == "squared-error" and "/elsewhere" not in page
+
+    def test_every_figure_of_the_notebook_has_a_function(self):
+        notebook = store.read_json(base.REPOSITORY / "notebooks" / "figures.ipynb")
+        made = origins.origins(Study(), notebook)
+        assert set(made.drawn_by) == set(figures.CAPTIONS)
+
+
+class TestLaunch:
+    @pytest.mark.parametrize(
+        ("repository", "place"),
+        [
+            ("https://github.com/owner/name.git", "gh/owner/name"),
+            ("https://example.org/owner/name", "git/https%3A%2F%2Fexample.org%2Fowner%2Fname"),
+        ],
+    )
+    def test_binder_opens_the_notebook_of_a_public_repository(self, repository, place):
+        found = sphinx.binder_address(repository, "a/b", "notebooks/rsa.ipynb")
+        assert found == f"https://mybinder.org/v2/{place}/a%2Fb?urlpath=lab/tree/notebooks/rsa.ipynb"
+
+    @pytest.mark.parametrize(
+        ("address", "page", "count"),
+        [
+            ("https://github.com/o/n", "book/results/decoding/simulated_S01", 1),
+            ("https://github.com/o/n", "book/decoding", 1),
+            ("https://github.com/o/n", "book/trust", 0),
+            ("", "book/decoding", 0),
+        ],
+    )
+    def test_there_is_a_button_where_a_public_address_is_given(self, address, page, count):
+        options = {"repository_url": address, "repository_branch": "main"}
+        app = SimpleNamespace(config=SimpleNamespace(html_theme_options=options))
+        sphinx.add_launch_button(app, page, "", context := {"header_buttons": []}, None)
+        assert len(context["header_buttons"]) == count
+
+    def test_binder_installs_what_conda_installs(self):
+        """Its packages are those of `environment.yml` but for the extra of the tests, and both name the same Python."""
+        own, binder = (
+            yaml.safe_load((base.REPOSITORY / place).read_text(encoding="utf-8"))["dependencies"]
+            for place in ("environment.yml", ".binder/environment.yml")
+        )
+        assert own[:-1] == binder[:-1] and "torch" in binder[-1]["pip"]
+        assert "-e ..[lab]" in binder[-1]["pip"] and "-c ../constraints.txt" in binder[-1]["pip"]
+
+
 class TestPages:
     def test_pictures_of_a_cell_are_described_by_the_functions_that_draw_them(self):
-        code = 'figures.draw(study, "leakage", figures.leakage(rows))\nx = np.sum(rsa)\nfigures.similarity_matrix(t);'
-        drawn = [figures.leakage, figures.similarity_matrix]
+        code = 'figures.draw(study, "leakage", score_figures.leakage(rows))\nx = np.sum(rsa)\nfigures.similarity_matrix(t);'
+        drawn = [score_figures.leakage, figures.similarity_matrix]
         first, second, end = build.pictures(code).split(".")
         for sentence, function in ((first, drawn[0]), (second, drawn[1])):
             assert function.__doc__.splitlines()[0].lower().endswith(f"{sentence.strip().lower()}.")
@@ -76,17 +175,17 @@ class TestPages:
         cells = [
             {"cell_type": "markdown", "source": ["# Tuning\n", "text"], "metadata": {}},
             {"cell_type": "code", "source": ["seed = 0"], "metadata": {"tags": ["injected-parameters"]}},
-            {"cell_type": "code", "source": ["figures.leakage(rows)"], "metadata": {}},
+            {"cell_type": "code", "source": ["score_figures.leakage(rows)"], "metadata": {}},
         ]
         first, second, third = yaml.safe_load(build.as_page(job, {"cells": cells}))["cells"]
         assert first["source"].splitlines()[0] == f"# Tuning: {job.label.removeprefix('tuning · ')}"
         assert "hide-input" in second["metadata"]["tags"] and "mystnb" not in second["metadata"]
-        assert third["metadata"]["mystnb"]["image"]["alt"] == build.pictures("figures.leakage(rows)") != ""
+        assert third["metadata"]["mystnb"]["image"]["alt"] == build.pictures("score_figures.leakage(rows)") != ""
 
     def test_the_contents_name_each_page_once(self):
         contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
         files = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
-        generated = {"book/api", "book/parameters"}
+        generated = {"book/api", "book/parameters", "book/profile"}
         pages = {f"book/{p.stem}" for p in (base.REPOSITORY / "book").glob("*.md")} - {"book/index"}
         assert len(set(files)) == len(files) and set(files) == pages | generated
 

@@ -23,7 +23,8 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
 from braintune.workflow import processes
-from braintune.workflow.book import reference_pages
+from braintune.workflow.book import origins, reference_pages
+from braintune.workflow.book.origins import PROFILE_PAGE
 from braintune.workflow.jobs import STEPS, Job, all_jobs, executed_notebook, make_job
 from braintune.workflow.provenance import provenance
 from braintune.workflow.verify import require_unaltered
@@ -68,24 +69,27 @@ def collect(study: Study) -> dict[Job, Path]:
 # --- what a book is made of --------------------------------------------------------------------------------------
 
 
-def stage(study: Study, executed: dict[Job, Path], source: Path) -> None:
+def stage(study: Study, executed: dict[Job, Path], source: Path, with_reference: bool = True) -> None:
     """Lay out the sources of a run's book: pages, executed notebooks, figures, contents, configuration."""
     shutil.copytree(base.REPOSITORY / "book", source / "book")
     shutil.copytree(study.folder / "figures", source / "book" / "results" / "figures")
-    reference = reference_pages.api_pages()
+    reference = reference_pages.api_pages() if with_reference else {}
+    made = origins.origins(study, store.read_json(executed[make_job("figures")]), with_reference)
     aside = off_contents(executed)
     pages = {f"{_page(job)}.ipynb": as_page(job, store.read_json(path), job in aside) for job, path in executed.items()}
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
+    pages[f"{PROFILE_PAGE}.md"] = origins.profile_page(study)
     for file in (study.folder / "figures").glob("*.json"):
-        pages[f"book/results/figures/{file.stem}.md"] = _figure_block(file.stem, store.read_json(file))
+        pages[f"book/results/figures/{file.stem}.md"] = made.figure(file.stem, store.read_json(file))
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     listed = [job for job in executed if job not in aside]
     pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, listed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(study)
     # What the pages quote of a run, each as `{{ name }}`; the figures notebook writes it.
-    configuration["parse"]["myst_substitutions"] = store.read_json(study.folder / "results.json")
+    quoted = store.read_json(study.folder / "results.json")
+    configuration["parse"]["myst_substitutions"] = {name: made.table(name, value) for name, value in quoted.items()}
     pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
     write_pages(source, pages)
 
@@ -102,17 +106,6 @@ def write_pages(source: Path, pages: dict[str, str]) -> None:
 def _page(job: Job) -> str:
     """Place of an executed notebook in the book, without suffix."""
     return f"book/results/{job.step}" if not job.parameters else f"book/results/{job.step}/{job.name}"
-
-
-def _figure_block(name: str, facts: dict[str, Any]) -> str:
-    """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`).
-
-    Where there was nothing to draw, a sentence says so.
-    """
-    if reason := facts.get("nothing"):
-        return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
-    head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
-    return f"{head}\n\n{facts['caption']} Made by the [figures notebook](results/figures.ipynb).\n```\n"
 
 
 def off_contents(jobs: Iterable[Job]) -> set[Job]:
@@ -158,6 +151,9 @@ def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference
     """Put the executed notebooks below the chapters of their steps, and the folders of the library below theirs."""
     below = {f"book/{step}": [_page(job) for job in executed if job.step == step] for step in STEPS}
     below["book/api"] = [page for page in reference if page != "book/api"]
+    if not below["book/api"]:
+        for part in contents["parts"]:
+            part["chapters"] = [chapter for chapter in part["chapters"] if chapter["file"] != "book/api"]
     for chapter in (chapter for part in contents["parts"] for chapter in part["chapters"]):
         if pages := below.get(chapter["file"]):
             chapter["sections"] = [{"file": page} for page in pages]
@@ -165,13 +161,16 @@ def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference
 
 
 def banner(study: Study) -> str:
-    """Return one line that names the run on every page, and says so when a brain is simulated."""
+    """Return one line that names the run on every page, with a link to its profile, and says if a brain is simulated.
+
+    `sphinx.py` makes the link one from the page.
+    """
     simulated = any(registry.is_simulated(name) for name in study.brains)
     note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
     when = datetime.fromtimestamp(executed_notebook(study, make_job("figures")).stat().st_mtime)
     return (
-        f"Run <strong>{study.profile}</strong> · {Path(study.backbone).name} · brain: {', '.join(study.brains)} · "
-        f"{when:%Y-%m-%d}{note}"
+        f"Run <a href='{PROFILE_PAGE}'><strong>{study.profile}</strong></a> · {Path(study.backbone).name} · "
+        f"brain: {', '.join(study.brains)} · {when:%Y-%m-%d}{note}"
     )
 
 

@@ -1,7 +1,7 @@
 """The book of one run as a PDF: one page of all chapters, rendered by Jupyter Book, printed by Chromium.
 
-A run has dozens of executed notebooks; the PDF holds one of each step, and its cover says so. `print.css` hides menus
-and buttons.
+A run has dozens of executed notebooks; the PDF holds one of each step, and its cover says so. The reference of the
+library is left out too. `print.css` hides menus and buttons.
 """
 
 import re
@@ -39,7 +39,7 @@ def make_pdf(profile: str) -> Path:
     target = study.folder / "book" / f"braintune-{study.profile.replace('/', '-')}.pdf"
     with tempfile.TemporaryDirectory(prefix=".pdf-", dir=study.folder / "book") as name:
         folder = Path(name)
-        build.stage(study, chosen, folder / "source")
+        build.stage(study, chosen, folder / "source", with_reference=False)
         build.render(folder / "source", folder, "singlehtml")
         root = folder / "_build" / "singlehtml"
         html = max((path.read_text(encoding="utf-8") for path in root.rglob("index.html")), key=len)  # no redirection
@@ -80,7 +80,7 @@ def cover(study: Study, left_out: int) -> str:
         "<p class='cover-subtitle'>Which tuning of a language model accounts better for the brain’s language "
         f"representations?</p><p class='cover-run'>{build.banner(study)}</p>"
         f"<p>One executed notebook of each step is in this PDF; the other {left_out} are pages of the web edition, "
-        f"runs/{study.profile}/book/html, and can be downloaded there.</p></header>"
+        f"runs/{study.profile}/book/html, and can be downloaded there. So is the reference of the library.</p></header>"
     )
 
 

@@ -1,0 +1,131 @@
+"""Where each figure and table of the pages comes from: the function, the notebook and the profile that made it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from braintune.core.study import Study
+from braintune.datasets.brains import registry
+
+#: Place of the page that shows the profiles.
+PROFILE_PAGE = "book/profile"
+_PROFILE = """# The profile of this run
+
+(run-profile)=
+Results of this run were made with the profile `{name}`. Where it differs from [the defaults](parameters.md):
+
+```yaml
+{values}```
+
+**Edit it:** save these lines as `notebooks/profiles/mine.yml`, change one, and run `make book PROFILE=mine`. Only \
+what depends on the changed line is computed; see [](run.md).
+
+(recorded-profile)=
+## The recorded real run
+
+The recorded results were made with the profile `{recorded_name}` as it was then. Where that differs from the defaults \
+of today:
+
+```yaml
+{recorded_values}```
+
+`make reference` records them again, with the profile `{recorded_name}` as it is now.
+"""
+#: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
+_MAKERS = {
+    "answer": "quotes.of_answer",
+    "recorded": "quotes.of_recorded",
+    "calibration": "quotes.of_recorded",
+    "costs": "quotes.of_costs",
+}
+_DRAWN = re.compile(r'figures\.draw\(\s*study, "([\w-]+)", (\w+\.\w+)\(')
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What made the results that the pages of a run show.
+
+    Attributes
+    ----------
+    profile, recorded : str
+        Names of the run's profile and of that of the recorded run.
+    is_simulated : bool
+        The brain of the run is simulated, so that the recorded run answers the question of the book.
+    drawn_by : mapping of str to str
+        Figure → the function that draws it, ``module.function`` in `braintune.results`.
+    has_reference : bool
+        The reference of the library is among the pages.
+    """
+
+    profile: str
+    recorded: str
+    is_simulated: bool
+    drawn_by: Mapping[str, str]
+    has_reference: bool = True
+
+    def figure(self, name: str, facts: Mapping[str, Any]) -> str:
+        """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`).
+
+        Where there was nothing to draw, a sentence says so; where another figure is the same, one refers to it.
+        """
+        if same := facts.get("same_as"):
+            return f"*In this run this is {{ref}}`another figure <fig-{same}>`: {facts['alt']}*\n"
+        if reason := facts.get("nothing"):
+            return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
+        maker = self.drawn_by[name]
+        code = f"{{py:func}}`{maker} <braintune.results.{maker}>`" if self.has_reference else f"`{maker}`"
+        words = f"Drawn by {code} in the [figures notebook](results/figures.ipynb)"
+        if profile := self._profile(name):
+            words += f" with the profile [{profile[0]}]({profile[1]})"
+        head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
+        return f"{head}\n\n{facts['caption']} {words}.\n```\n"
+
+    def table(self, name: str, quoted: str) -> str:
+        """Return what a page quotes; below a table it says what made it."""
+        if not re.match(r"<table|<p class='caption'", quoted):
+            return quoted
+        maker = _MAKERS.get(name.partition("_")[0], "quotes.of_run")
+        code = f"<code>{maker}</code>"
+        if self.has_reference:
+            code = f"<a href='api/results.html#braintune.results.{maker}'>{code}</a>"
+        words = f"Made by {code} in the <a href='results/figures.html'>figures notebook</a>"
+        if profile := self._profile(name):
+            words += f" with the profile <a href='profile.html#{profile[1]}'>{profile[0]}</a>"
+        return f"{quoted}<p class='made-by'>{words}</p>"
+
+    def _profile(self, name: str) -> tuple[str, str] | None:
+        """Return the name of the profile behind a figure or table, and its anchor; None for the calibration."""
+        if name.startswith(("calibration", "power")):
+            return None
+        is_recorded = name.startswith("recorded") or (name.startswith("answer") and self.is_simulated)
+        return (self.recorded, "recorded-profile") if is_recorded else (self.profile, "run-profile")
+
+
+def origins(study: Study, figures_notebook: Mapping[str, Any], has_reference: bool = True) -> Origins:
+    """Return what made the results of a run, from its executed figures notebook."""
+    code = "\n".join("".join(cell["source"]) for cell in figures_notebook["cells"] if cell["cell_type"] == "code")
+    is_simulated = any(registry.is_simulated(name) for name in study.brains)
+    return Origins(study.profile, _recorded().profile, is_simulated, dict(_DRAWN.findall(code)), has_reference)
+
+
+def profile_page(study: Study) -> str:
+    """Return the page that shows the profile of a run, and that of the recorded one."""
+    real = _recorded()
+    return _PROFILE.format(
+        name=study.profile, values=_values(study), recorded_name=real.profile, recorded_values=_values(real)
+    )
+
+
+def _values(study: Study) -> str:
+    """Return the parameters of a study that differ from their defaults, as YAML; its name and folder are left out."""
+    values = study.model_dump(mode="json", exclude_defaults=True, exclude={"profile", "runs"})
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=88) if values else "{}\n"
+
+
+def _recorded() -> Study:
+    from braintune.results import recorded  # here, since Snakemake imports this package for every job
+
+    return Study.make(recorded.facts_of("real")["profile"])
