@@ -185,10 +185,11 @@ def tags(html):
 
 @pytest.fixture(scope="module")
 def pages(tags, html):
-    """The pages that a reader sees, as paths in the book."""
+    """The pages that a reader sees, as paths in the book; of the source of the library, which is all alike, one."""
     found = sorted(path.relative_to(html).as_posix() for path in tags)
     other = ("index.html", "genindex.html", "py-modindex.html", "search.html")  # the first one leads to book/index.html
-    return [page for page in found if page not in other]
+    source = "_modules/braintune/neural/ridge.html"
+    return [page for page in found if page not in other and (not page.startswith("_modules") or page == source)]
 
 
 def test_the_front_door_leads_to_the_front_page(built, pages):
@@ -254,6 +255,18 @@ def test_the_reference_holds_every_public_function_once(html, tags):
             if isinstance(item, ast.FunctionDef | ast.ClassDef):
                 public = not item.name.startswith("_") and ast.get_docstring(item) is not None
                 assert ids.count(f"{module}.{item.name}") == public, (module, item.name)
+
+
+def test_a_figure_leads_to_its_source_and_to_the_profile(html):
+    """By two clicks to the code: the reference of the function, and its source beside it."""
+    page = (html / "book" / "decoding.html").read_text(encoding="utf-8")
+    assert (
+        "api/results.html#braintune.results.score_figures.layer_curves" in page and "profile.html#run-profile" in page
+    )
+    reference = (html / "book" / "api" / "results.html").read_text(encoding="utf-8")
+    assert "_modules/braintune/results/score_figures.html#layer_curves" in reference
+    profile = (html / "book" / "profile.html").read_text(encoding="utf-8")
+    assert "sentences_per_passage" in profile and str(html.parent) not in profile
 
 
 def test_every_quoted_number_reaches_its_page(html):

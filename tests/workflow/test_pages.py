@@ -128,7 +128,7 @@ class TestLaunch:
         ("repository", "place"),
         [
             ("https://github.com/owner/name.git", "gh/owner/name"),
-            ("https://example.org/owner/name", "git/https%3A%2F%2Fexample.org%2Fowner%2Fname"),
+            ("https://gitlab.com/owner/name", "git/https%3A%2F%2Fgitlab.com%2Fowner%2Fname"),
         ],
     )
     def test_binder_opens_the_notebook_of_a_public_repository(self, repository, place):

@@ -5,6 +5,7 @@ over participants and tasks in the main design. Below chance is drawn as chance;
 network. Where the coordinates of the voxels are unknown, the figure says so.
 """
 
+import gc
 import warnings
 from collections.abc import Mapping
 from html import escape
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -29,6 +32,7 @@ from braintune.results.tables import ARMS, CHANCE
 
 #: Largest distance of a vertex of the surface from the voxel whose value it shows, in millimetres.
 REACH_MM = 8.0
+_VIEWS = [(side, view) for side in ("left", "right") for view in ("lateral", "medial")]
 
 
 def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
@@ -59,8 +63,6 @@ def _glass(
     images: Mapping[str, Any], label: str, regions: tuple[BrainData, list[str]] | None = None, **look: Any
 ) -> Figure:
     """Draw images through glass brains, one row a title, with one colour bar; first where the `regions` lie."""
-    from nilearn import plotting
-
     rows = len(images) + (regions is not None)
     above, below = (0.8 if regions else 0.3), 0.8  # inches of the legend and of the colour bar
     height = 2.1 * rows + above + below
@@ -74,9 +76,7 @@ def _glass(
         "annotate": False,
     }
     for axes, (title, image) in zip(panels[-len(images) :, 0], images.items(), strict=True):
-        axes.set_axis_off()
-        plotting.plot_glass_brain(image, axes=axes, **shared, **look)
-        axes.set_title(title, fontsize=10, loc="left")
+        _glass_row(axes, image, title, **shared, **look)
     if regions:
         _name_regions(figure, panels[0, 0], *regions, **shared)
     scale = plt.cm.ScalarMappable(plt.Normalize(look["vmin"], look["vmax"]), look["cmap"])
@@ -85,17 +85,40 @@ def _glass(
     return figure
 
 
-def _name_regions(figure: Figure, axes: plt.Axes, data: BrainData, names: list[str], **look: Any) -> None:
-    """Draw where each region lies, named in a legend above; one that its parts cover wholly is left out."""
+def _glass_row(axes: plt.Axes, image: Any, title: str, **look: Any) -> None:
+    """Draw an image through glass brains; the outlines of each, hundreds of patches, become one that is drawn fast."""
     from nilearn import plotting
 
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=10, loc="left")
+    gc.freeze()  # nilearn collects garbage four times, which takes seconds where a process holds much
+    try:
+        views = plotting.plot_glass_brain(image, axes=axes, **look).axes.values()
+    finally:
+        gc.unfreeze()
+    for view in views:
+        patches = list(view.ax.patches)
+        paths = [(patch.get_transform() - view.ax.transData).transform_path(patch.get_path()) for patch in patches]
+        outlines = PathCollection(
+            paths,
+            facecolors=[patch.get_facecolor() for patch in patches],
+            edgecolors=[patch.get_edgecolor() for patch in patches],
+            linewidths=[patch.get_linewidth() for patch in patches],
+            zorder=patches[0].get_zorder(),
+            joinstyle="miter",
+        )
+        view.ax.add_collection(outlines, autolim=False)
+        for patch in patches:
+            patch.remove()
+
+
+def _name_regions(figure: Figure, axes: plt.Axes, data: BrainData, names: list[str], **look: Any) -> None:
+    """Draw where each region lies, named in a legend above; one that its parts cover wholly is left out."""
     image = region_image(data, pd.Series(range(1, len(names) + 1), names, dtype=float))
     tab = sns.color_palette("tab20", 20)
     colours = [(tab[::2] + tab[1::2])[place % 20] for place in range(len(names))]
-    axes.set_axis_off()
     look |= {"cmap": ListedColormap(colours), "vmin": 0.5, "vmax": len(names) + 0.5}
-    plotting.plot_glass_brain(image, axes=axes, **look)
-    axes.set_title("regions; a part covers its network", fontsize=10, loc="left")
+    _glass_row(axes, image, "regions; a part covers its network", **look)
     seen = set(np.unique(image.get_fdata()).astype(int))
     patches = [Patch(color=colours[k], label=name) for k, name in enumerate(names) if k + 1 in seen]
     figure.legend(handles=patches, loc="upper center", ncols=min(6, len(patches)), fontsize=8)
@@ -105,31 +128,60 @@ def brain_surface(data: BrainData, scores: pd.DataFrame) -> Figure:
     """Draw the regions on the surface of fsaverage, which ships with nilearn: both sides, one row a method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
-    from nilearn import datasets, plotting
-
     images, top, scale = _images(data, scores)
-    meshes = datasets.load_fsaverage("fsaverage5")
-    look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")}
-    look |= {"cmap": "viridis", "threshold": 1e-3, "vmin": CHANCE, "vmax": top, "colorbar": False}
-    views = [(side, view) for side in ("left", "right") for view in ("lateral", "medial")]
-    shape = {"figsize": (7.4, 1.9 * len(images) + 0.7), "subplot_kw": {"projection": "3d"}, "squeeze": False}
-    figure, panels = plt.subplots(len(images), len(views), **shape)
-    bottom = 0.8 / figure.get_figheight()
-    figure.subplots_adjust(left=0, right=1, bottom=bottom, top=1 - 0.14 / len(images), wspace=0, hspace=0.15)
-    for row, (method, image) in zip(panels, images.items(), strict=True):
-        look |= {"surf_mesh": meshes["inflated"], "stat_map": _on_surface(image, meshes["pial"]), "figure": figure}
-        for axes, (side, view) in zip(row, views, strict=True):
-            plotting.plot_surf_stat_map(hemi=side, view=view, axes=axes, **look)
-            axes.set_box_aspect(None, zoom=1.5)
-            for collection in axes.collections:  # 20,000 faces would make a file of many megabytes
-                collection.set_rasterized(True)
-            if method == next(iter(images)):
-                axes.text2D(0.5, 0.02, f"{side}, {view}", transform=axes.transAxes, ha="center", fontsize=8)
-        row[0].text2D(0, 1.04, f"{method}: {scale}", transform=row[0].transAxes, fontsize=10)
+    picture, places = _paint_surfaces(images, top)
+    figure = plt.figure(figsize=_surface_size(images))
+    canvas = figure.add_axes((0, 0, 1, 1))
+    canvas.set_axis_off()
+    canvas.imshow(picture, aspect="auto", interpolation="none")
+    centred: dict[str, Any] = {"ha": "center", "fontsize": 8}
+    for row, method in zip(places, images, strict=True):
+        figure.text(row[0].x0, row[0].y0 + 1.04 * row[0].height, f"{method}: {scale}", fontsize=10)
+    for (side, view), place in zip(_VIEWS, places[0], strict=True):
+        figure.text(place.x0 + place.width / 2, place.y0 + 0.02 * place.height, f"{side}, {view}", **centred)
     colours = plt.cm.ScalarMappable(plt.Normalize(CHANCE, top), "viridis")
-    bar = figure.add_axes((0.3, 0.55 * bottom, 0.4, 0.12 / figure.get_figheight()))
+    bar = figure.add_axes((0.3, 0.44 / figure.get_figheight(), 0.4, 0.12 / figure.get_figheight()))
     figure.colorbar(colours, cax=bar, orientation="horizontal", format="%.2f", label=ACCURACY)
     return figure
+
+
+def _surface_size(images: Mapping[str, Any]) -> tuple[float, float]:
+    return 7.4, 1.9 * len(images) + 0.7
+
+
+def _paint_surfaces(images: Mapping[str, Any], top: float) -> tuple[np.ndarray, list[list[Any]]]:
+    """Paint the surfaces of all images once, as pixels: a figure of 20,000 faces a panel is slow to write and large.
+
+    Returns
+    -------
+    picture : array of shape (height, width, 4)
+    places : list of list of Bbox
+        Where the panels are in the picture, as parts of it, one list an image.
+    """
+    from nilearn import datasets, plotting
+    from nilearn.surface import PolyMesh
+
+    files = datasets.load_fsaverage("fsaverage5")  # read once here, else for every panel several times
+    meshes = {
+        name: PolyMesh(**{side: part.loaded() for side, part in files[name].parts.items()})
+        for name in ("inflated", "pial")
+    }
+    look = {"bg_map": datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")}
+    look |= {"cmap": "viridis", "threshold": 1e-3, "vmin": CHANCE, "vmax": top, "colorbar": False}
+    shape = {"figsize": _surface_size(images), "dpi": 150, "subplot_kw": {"projection": "3d"}, "squeeze": False}
+    figure, panels = plt.subplots(len(images), len(_VIEWS), **shape)
+    bottom = 0.8 / figure.get_figheight()
+    figure.subplots_adjust(left=0, right=1, bottom=bottom, top=1 - 0.14 / len(images), wspace=0, hspace=0.15)
+    for row, image in zip(panels, images.values(), strict=True):
+        look |= {"surf_mesh": meshes["inflated"], "stat_map": _on_surface(image, meshes["pial"]), "figure": figure}
+        for axes, (side, view) in zip(row, _VIEWS, strict=True):
+            plotting.plot_surf_stat_map(hemi=side, view=view, axes=axes, **look)
+            axes.set_box_aspect(None, zoom=1.5)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.array(canvas.buffer_rgba())
+    plt.close(figure)
+    return picture, [[axes.get_position(original=True) for axes in row] for row in panels]
 
 
 def _on_surface(image: Any, mesh: Any) -> Any:

@@ -75,10 +75,11 @@ def examples(executed: Mapping[Job, Path]) -> dict[Job, Path]:
 
 def cover(study: Study, left_out: int) -> str:
     """Return the cover: the question, the run, and how many executed notebooks are in the web edition alone."""
+    run = re.sub(r"</?a\b[^>]*>", "", build.banner(study))
     return (
         "<header class='cover'><p class='cover-title'>Fine-tuned or prompt-tuned?</p>"
         "<p class='cover-subtitle'>Which tuning of a language model accounts better for the brain’s language "
-        f"representations?</p><p class='cover-run'>{build.banner(study)}</p>"
+        f"representations?</p><p class='cover-run'>{run}</p>"
         f"<p>One executed notebook of each step is in this PDF; the other {left_out} are pages of the web edition, "
         f"runs/{study.profile}/book/html, and can be downloaded there. So is the reference of the library.</p></header>"
     )
