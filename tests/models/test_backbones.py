@@ -70,6 +70,21 @@ def test_random_weights_come_from_the_seed(tiny_bert):
     assert first.tokenizer.get_vocab() == load_backbone(tiny_bert).tokenizer.get_vocab()
 
 
+def test_the_default_encoder_at_half_depth_and_with_random_weights():
+    whole, half, drawn = (load_backbone(f"all-MiniLM-L6-v2{of}") for of in ("", "-half", "-random"))
+    assert (half.name, half.layers, half.width) == ("all-MiniLM-L6-v2-half", 3, 384)
+    ids = torch.tensor([[101, 1996, 2314, 102]])
+    with torch.inference_mode():
+        states, first = (of.model(input_ids=ids, output_hidden_states=True).hidden_states for of in (whole, half))
+    assert len(first) == 4 and all(torch.equal(a, b) for a, b in zip(states, first, strict=False))
+    assert (drawn.name, drawn.layers) == ("all-MiniLM-L6-v2-random", 6)
+    assert drawn.fingerprint == load_backbone(drawn.name).fingerprint
+    shapes = [{n: p.shape for n, p in of.model.named_parameters()} for of in (whole, drawn)]
+    assert shapes[0] == shapes[1]
+    control = random_backbone(drawn.name, 2023)
+    assert len({of.fingerprint for of in (whole, half, drawn, control)}) == 4
+
+
 def test_gpt2_pads_and_puts_a_space_before_the_first_word(tmp_path):
     tokenizer = gpt2_tokenizer()
     GPT2Model(GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2)).save_pretrained(tmp_path)

@@ -4,7 +4,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import pytest
 import torch
 from peft import PromptTuningConfig, get_peft_model
@@ -53,7 +52,6 @@ from tiny_models import (
     WORDS,
     hidden_states,
     save_tiny_bert,
-    save_tiny_encoder,
     tiny_encoder,
     token_batch,
 )
@@ -389,25 +387,6 @@ def test_tuned_saved_loaded_embedded(make_study, method):
     with torch.inference_mode():
         hidden = torch.stack(direct(**batch, output_hidden_states=True).hidden_states)[:, 0, 1:-1]
     torch.testing.assert_close(torch.from_numpy(vectors[:, 0]), hidden.mean(1), atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ENCODERS)
-def test_every_family_from_a_folder_to_the_embedding_of_a_tuned_model(make_study, tmp_path, family):
-    """The check of a profile, tuning on pairs that are cut, saving and loading."""
-    method = "lora" if family in WITHOUT_PREFIX else "prompt-tuned"
-    controls = ["length"] if family in WITHOUT_PREFIX else ["zero-prefix"]
-    study = make_study(backbone=save_tiny_encoder(tmp_path / family, family), tasks=["nli"], methods=[method],
-                       learning_rates={method: [1e-2]}, controls=controls, max_tokens=24, stride=8)  # fmt: skip
-    untuned = load_backbone(study.backbone)
-    check_methods(untuned.model, study)
-    metrics = tune(study, "nli", method, 0)
-    assert metrics["truncated"] > 0
-    vectors, again = (embed(load_tuned(study, "nli", method, 0), ["she plays", "the river"]) for _ in range(2))
-    assert np.array_equal(vectors, again)
-    assert abs(vectors - embed(untuned, ["she plays", "the river"]))[-1].max() > 1e-4
-    if method == "prompt-tuned":
-        assert metrics["parameters"] == LAYERS * 2 * LENGTH * WIDTH + (4 * WIDTH + 1) * len(metrics["labels"])
 
 
 # --- faults ------------------------------------------------------------------------------------------------------

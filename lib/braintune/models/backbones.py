@@ -5,7 +5,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Entry:
         The command that downloads the weights.
     locate : callable
         ``locate()`` returns the folder with the files.
+    layers : int, optional
+        Only the first so many layers are kept.
+    random_seed : int, optional
+        The weights are drawn with this seed, and those of the files are not read.
     """
 
     title: str
@@ -48,6 +52,8 @@ class Entry:
     licence: str
     get: str
     locate: Callable[[], Path]
+    layers: int | None = None
+    random_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,15 @@ BACKBONES: dict[str, Entry] = {
     ),
     "gpt2": _hub("openai-community/gpt2", "12 layers, width 768, 124 M parameters, causal", "MIT"),
 }
+#: The default encoder at half depth, and with weights that are not pre-trained: comparisons that need no other files.
+BACKBONES |= {
+    "all-MiniLM-L6-v2-half": replace(
+        BACKBONES["all-MiniLM-L6-v2"], title="the first 3 of 6 layers of all-MiniLM-L6-v2", layers=3
+    ),
+    "all-MiniLM-L6-v2-random": replace(
+        BACKBONES["all-MiniLM-L6-v2"], title="all-MiniLM-L6-v2 with random weights", random_seed=0
+    ),
+}
 
 _WITH_DECODER = (
     "backbone {!r}: models of type {!r} are an encoder and a decoder, which read two texts; choose an encoder (BERT, "
@@ -195,6 +210,8 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
     BraintuneError
         As :func:`locate`, or if the files are not complete, or the tokenizer does not fit the model.
     """
+    if name in BACKBONES and (seed := BACKBONES[name].random_seed) is not None:
+        return replace(random_backbone(name, seed, device=device), name=name)
 
     def load(folder: Path, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
         model, report = AutoModel.from_pretrained(
@@ -244,6 +261,8 @@ def _make_backbone(name: str, title: str, make: Callable[..., PreTrainedModel], 
         _require_model_type(folder / "config.json")
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         _check_kind(name, folder, config)
+        if name in BACKBONES and (layers := BACKBONES[name].layers):
+            config.num_hidden_layers = layers  # weights of the others are not read
         options: dict[str, Any] = {"dtype": torch.float32, "trust_remote_code": False}
         if config.model_type in ("bert", "roberta", "xlm-roberta"):
             options["add_pooling_layer"] = False
