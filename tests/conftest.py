@@ -3,11 +3,15 @@
 import fcntl
 import os
 import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+
+from braintune.core import plugins
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -32,6 +36,23 @@ TINY = {
     "bootstrap": 10,
     "controls": ["passage", "length", "zero-prefix"],
 }
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """The registries by kind; they are as before after the test, and no plugin counts as loaded."""
+    found = {kind: getattr(import_module(module), name) for kind, (module, name) in plugins.REGISTRIES.items()}
+    before = {kind: dict(registry) for kind, registry in found.items()}
+    modules = set(sys.modules)
+    monkeypatch.setattr(plugins, "_ADDED", {})
+    monkeypatch.setattr(plugins, "_LOADED", {})
+    yield found
+    for kind, registry in found.items():
+        registry.clear()
+        registry.update(before[kind])
+    for name in set(sys.modules) - modules:
+        if name.startswith("braintune_plugin_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """A user's own files: what they add, what is refused, and which jobs their content belongs to."""
 
 import sys
-from importlib import import_module
 
 import pytest
 import yaml
@@ -43,20 +42,9 @@ ADDED = {
 
 
 @pytest.fixture(autouse=True)
-def registries(monkeypatch):
-    """The registries by kind; they are as before after each test, and no plugin counts as loaded."""
-    found = {kind: getattr(import_module(module), name) for kind, (module, name) in plugins.REGISTRIES.items()}
-    before = {kind: dict(registry) for kind, registry in found.items()}
-    modules = set(sys.modules)
-    monkeypatch.setattr(plugins, "_ADDED", {})
-    monkeypatch.setattr(plugins, "_LOADED", {})
-    yield found
-    for kind, registry in found.items():
-        registry.clear()
-        registry.update(before[kind])
-    for name in set(sys.modules) - modules:
-        if name.startswith("braintune_plugin_"):
-            del sys.modules[name]
+def clean(registries):
+    """No plugin is loaded before a test, and none after it."""
+    yield
     code_files.cache_clear()
 
 

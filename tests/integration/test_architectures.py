@@ -47,7 +47,7 @@ def test_every_family_from_a_folder_to_decoding(tmp_path, family):
     runs = [
         Study.make(
             SMALL | {"runs": str(tmp_path / name), "backbone": backbone, "controls": controls, "methods": some}
-            | {"learning_rates": dict.fromkeys(METHODS, [1e-2])}
+            | {"learning_rates": {method: [1e-2] for method in METHODS}}
         )
         for name, some in (("one", methods), ("two", methods[1:2]))
     ]  # fmt: skip

@@ -29,7 +29,7 @@ from transformers import (
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.datasets.tasks import KINDS, TASKS, load_task
+from braintune.datasets.tasks import TASKS, load_task
 from braintune.models.backbones import load_backbone
 from braintune.models.checkpoints import model_folder
 from braintune.models.embeddings import embed
@@ -65,12 +65,13 @@ REFUSED = {
     *(("prompt-tuned", family) for family in WITHOUT_PREFIX),
 }
 PAIRS = [(m, f) for m in METHODS for f in ENCODERS if (m, f) not in REFUSED]
-TASK_OF = {kind: next(name for name, task in TASKS.items() if task.kind == kind) for kind in KINDS}
+#: Kind of the registered tasks → one of them; for masked words see `test_language`.
+TASK_OF = {task.kind: name for name, task in reversed(TASKS.items())}
 
 
 def kinds_of(method, family):
     """Return all kinds of task for the most used families, and a pair and a sequence of tags for the others."""
-    return KINDS if family in ("bert", "roberta", "modernbert", "gpt2") else ("pair", "tokens")
+    return TASK_OF if family in ("bert", "roberta", "modernbert", "gpt2") else ("pair", "tokens")
 
 
 def prepared(method, family, settings=SETTINGS, seed=0, **given):

@@ -21,6 +21,7 @@ REGISTRIES = {
     "method": ("braintune.models.methods", "METHODS"),
     "control": ("braintune.models.controls", "CONTROLS"),
     "family": ("braintune.models.families", "FAMILIES"),
+    "reader": ("braintune.datasets.microworld.tasks", "READERS"),
 }
 
 #: (kind, name) → the plugin that added it.

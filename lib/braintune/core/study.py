@@ -202,7 +202,7 @@ class Study(
 
 PROFILES, SWEEPS = (base.REPOSITORY / "notebooks" / folder for folder in ("profiles", "sweeps"))
 #: What a variant of a sweep cannot change.
-FIXED = ("profile", "runs", "plugins")
+FIXED = ("profile", "runs")
 
 
 def profile_path(profile: str | Path) -> Path:
@@ -285,7 +285,7 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
                 f"{path.name}: {variant}: {differing!r} must hold the parameters that differ, as in "
                 f"{{prefix_length: 5}}, without {', '.join(FIXED)}"
             )
-    return file, variants
+    return file, {variant: differing | _plugins(differing, path) for variant, differing in variants.items()}
 
 
 def _is_free(key: Any) -> bool:
@@ -302,12 +302,15 @@ def _profile_values(path: Path) -> dict[str, Any]:
             f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; rename one of "
             "them, or leave the line out"
         )
-    if isinstance(values.get("plugins"), list):
-        here = path.parent.resolve()
-        values["plugins"] = [
-            os.path.relpath(here / Path(str(p)).expanduser(), base.REPOSITORY) for p in values["plugins"]
-        ]
-    return values
+    return values | _plugins(values, path)
+
+
+def _plugins(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the `plugins` of a profile or a variant, if it has some, with paths relative to the repository."""
+    if not isinstance(values.get("plugins"), list):
+        return {}
+    here = path.parent.resolve()
+    return {"plugins": [os.path.relpath(here / Path(str(p)).expanduser(), base.REPOSITORY) for p in values["plugins"]]}
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 from sklearn.metrics import accuracy_score, f1_score
 
+from braintune.datasets.masking import masked_words
 from braintune.datasets.tasks import Row, Task
 
 
@@ -21,14 +22,15 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     predicate's tag does not count. Spans: exact match and token F1 as in SQuAD [1]_, the best over the reference
     answers; to a question without an answer only an empty one is right, and where there are such questions the scores
     of both sorts are given as well, ``HasAns …`` and ``NoAns …``, as in SQuAD 2 [2]_. Labels, also one for each word:
-    accuracy and macro F1.
+    accuracy and macro F1. Masked words: accuracy, whatever their case.
 
     Parameters
     ----------
     task : Task
     rows : sequence of dict, length n
     answers : sequence of length n
-        A label, a list of tags (one for each token), or a text, by the task's kind.
+        A label, a list of tags (one for each token), a text, or a list of words (one for each that is masked), by the
+        task's kind.
 
     Returns
     -------
@@ -42,6 +44,10 @@ def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, 
     """
     if task.kind == "span":
         return _score_answers(rows, answers)
+    if task.kind == "language":
+        truth = [masked_words(row) for row in rows]
+        right = [a.lower() == b.lower() for x, y in zip(truth, answers, strict=True) for a, b in zip(x, y, strict=True)]
+        return {"accuracy": sum(right) / max(len(right), 1)}
     if task.tags_are_spans:
         return _score_tags([row["tags"] for row in rows], answers, ("B-V", "I-V") if task.kind == "roles" else ())
     if task.kind in ("tokens", "roles"):

@@ -23,7 +23,8 @@ from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.hub_tasks import entry_of
-from braintune.datasets.microworld.tasks import READERS, task_rows
+from braintune.datasets.masking import mask
+from braintune.datasets.microworld.tasks import READERS, stimulus_sentences, task_rows
 from braintune.datasets.rows import PARTS, Row, check_row, conversion, inputs_of, read_rows
 from braintune.datasets.tags import read_scheme
 
@@ -36,6 +37,7 @@ KINDS = {
     "tokens": "a tag for every word",
     "roles": "a tag for every word, given a predicate",
     "span": "a piece of the context that answers a question, or nothing",
+    "language": "the masked words of a sentence",
 }
 _LABEL_SCORES = ("accuracy", "macro F1")
 _TAG_SCORES = ("span F1", "span precision", "span recall", "tag accuracy")
@@ -44,6 +46,7 @@ METRICS = dict.fromkeys(KINDS, _LABEL_SCORES) | {
     "tokens": (*_TAG_SCORES, *_LABEL_SCORES),
     "roles": (*_TAG_SCORES, *_LABEL_SCORES),
     "span": ("answer F1", "exact match"),
+    "language": ("accuracy",),
 }
 #: The label of a question whose answer is not in its context.
 NO_ANSWER = "no answer"
@@ -59,8 +62,9 @@ class Task:
         Key of the registry, and the name in prose.
     kind : str
         A key of :data:`KINDS`.
-    level : {"form", "concept", "sentence"}
-        Subject of the task: syntactic form, the meaning of concepts, or the meaning of whole sentences.
+    level : {"form", "concept", "sentence", ""}
+        Subject of the task: syntactic form, the meaning of concepts, or the meaning of whole sentences. Kind "language"
+        may have none, and then does not count in the trend over levels.
     metric : str
         The main score, one of :data:`METRICS` for its kind.
     question : str
@@ -86,9 +90,10 @@ class Task:
         where = f"of task {self.name!r}"
         metrics = lookup(METRICS, self.kind, f"kind {where}")
         lookup(dict.fromkeys(metrics), self.metric, f"metric {where} (kind {self.kind})")
-        lookup(dict.fromkeys(("form", "concept", "sentence")), self.level, f"level {where}")
+        if self.level or self.kind != "language":
+            lookup(dict.fromkeys(("form", "concept", "sentence")), self.level, f"level {where}")
         missing = [field for field in _NEEDED[self.kind] if field not in self.fields]
-        if missing or len(self.text_fields) < (2 if self.kind == "pair" else self.kind == "sentence"):
+        if missing or len(self.text_fields) < (2 if self.kind == "pair" else self.kind in _TEXTS):
             raise BraintuneError(
                 f"the fields {where} lack {missing[0] if missing else 'a text'!r}; kind {self.kind} needs "
                 f"{', '.join(map(repr, _NEEDED[self.kind]))}{_TEXTS.get(self.kind, '')}"
@@ -126,8 +131,9 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "tokens": tuple(_TAGS),
     "roles": tuple(_ROLES),
     "span": tuple(_ANSWER),
+    "language": ("sentence",),
 }
-_TEXTS = {"sentence": " and a field of type 'text'", "pair": " and two fields of type 'text'"}
+_TEXTS = {"sentence": " and a field of type 'text'", "pair": " and two fields of type 'text'", "language": ""}
 
 #: Every task by its name. A plugin of a profile adds one by ``TASKS["mine"] = Task(...)``.
 TASKS: dict[str, Task] = {task.name: task for task in (
@@ -225,6 +231,8 @@ def load_task(study: Study, name: str) -> TaskData:
     rng = np.random.default_rng([study.world_seed, *name.encode()])
     train = _draw(source.train, study.train_examples, rng)
     test = _draw(source.test, study.test_examples, rng)
+    if task.kind == "language":
+        train, test = mask(train, rng), mask(test, rng)
     labels = {label for row in train for label in row_labels(task, row)}
     unseen, shared = _unseen(task, labels, test), _shared(task, train, test)
     train, validation = _cut(task, train, study.validation_fraction, rng)
@@ -273,7 +281,12 @@ def _named(labels: Mapping[str, int], most: int = 6) -> str:
 
 
 def row_labels(task: Task, row: Row) -> list[str]:
-    """Return the labels of a row: one, or one for each word; for a span :data:`NO_ANSWER`, or none."""
+    """Return the labels of a row: one, or one for each word; for a span :data:`NO_ANSWER`, or none.
+
+    Masked words are no labels.
+    """
+    if task.kind == "language":
+        return []
     if task.kind == "span":
         return [] if row["answers"] else [NO_ANSWER]
     return row["tags"] if task.kind in ("tokens", "roles") else [row["label"]]
@@ -349,7 +362,8 @@ def _from_microworld(study: Study, task: Task) -> SourceRows:
             f"the microworld has no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
         )
     wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
-    train, test = task_rows(task.name, *wanted, study.world_seed)
+    taken = stimulus_sentences(study) if task.kind == "language" else set()
+    train, test = task_rows(task.name, *wanted, study.world_seed, taken)
     text = json.dumps([train, test], sort_keys=True)
     return SourceRows(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from braintune.core.base import BraintuneError
+from braintune.datasets.masking import word_places
 from braintune.datasets.metrics import score
 from braintune.datasets.tags import close_gaps
 from braintune.datasets.tasks import NO_ANSWER, Row, TaskData
@@ -31,9 +32,13 @@ def trivial_answers(data: TaskData) -> list[Any]:
 
     The most frequent training label; for tags, every word's most frequent tag in the training rows (for an unknown word
     the most frequent of all tags), an I that begins an entity read as B; for spans, the whole context, its first words
-    (the median number of an answer) or, where some have none, nothing, whichever scores best on the training rows.
+    (the median number of an answer) or, where some have none, nothing, whichever scores best on the training rows;
+    for masked words the most frequent word.
     """
     task, train = data.task, data.train
+    if task.kind == "language":
+        usual = Counter(word for row in train for _, word, _ in _with_neighbours(row)).most_common(1)
+        return [[word for word, _ in usual] * len(row["masked"]) for row in data.test]
     if task.kind == "span":
         sizes = [len(row["answers"][0]["text"].split()) for row in train if row["answers"]]
         lengths = [max(int(np.median(sizes)), 1), None] if sizes else []
@@ -67,12 +72,13 @@ def bag_of_words_answers(data: TaskData) -> list[Any]:
     its two neighbours, for roles also from the predicate and its side. A span: every word of the context is classified
     by the word, the beginning of the question, and which words occur in it; the answer is the run of words with the
     highest sum of log odds, relative to those of any word. Where questions may lack an answer, the words of both texts
-    decide first whether there is one, as for a label.
+    decide first whether there is one, as for a label. A masked word: the most frequent word between the same two words,
+    else after the same word, else of all; a neighbour that is masked too is not known.
 
     Returns
     -------
     answers : list
-        A label, a list of tags, or a text for each test row, as :func:`braintune.datasets.metrics.score` takes them.
+        An answer for each test row, as :func:`braintune.datasets.metrics.score` takes them.
 
     Raises
     ------
@@ -88,6 +94,8 @@ def bag_of_words_answers(data: TaskData) -> list[Any]:
         raise BraintuneError(f"{task.name} has 0 training rows; a baseline needs at least one: add some")
     if not data.test:
         return []
+    if task.kind == "language":
+        return _fill_gaps(train, data.test)
     if task.kind == "span":
         answered = [row for row in train if row["answers"]]
         found = _answer_spans(answered, data.test) if answered else [""] * len(data.test)
@@ -239,4 +247,33 @@ def _answer_spans(train: list[Row], test: list[Row]) -> list[str]:
         running = np.concatenate([[0], np.cumsum(points)])
         first, last, _ = best_span(-running[:-1], running[1:], longest)  # of the highest sum
         answers.append(row["context"][words[first][0] : words[last][1]])
+    return answers
+
+
+# --- masked words ------------------------------------------------------------------------------------------------
+
+
+def _with_neighbours(row: Row) -> Iterator[tuple[str, str, str]]:
+    """Yield every word of a sentence between its neighbours, in lower case; an edge of the sentence is empty."""
+    words = ["", *(row["sentence"][start:end].lower() for start, end in word_places(row["sentence"])), ""]
+    yield from zip(words, words[1:], words[2:], strict=False)
+
+
+def _fill_gaps(train: list[Row], test: list[Row]) -> list[list[str]]:
+    counts: dict[tuple[str, ...], Counter] = defaultdict(Counter)
+    for row in train:
+        for before, word, after in _with_neighbours(row):
+            for known in ((before, after), (before,), ()):
+                counts[known][word] += 1
+    answers = []
+    for row in test:
+        masked = [place in row["masked"] for place in word_places(row["sentence"])]
+        hidden = [False, *masked, False]
+        filled = []
+        for i, (before, _, after) in enumerate(_with_neighbours(row)):
+            if masked[i]:
+                contexts = [(before, after)] * (not (hidden[i] or hidden[i + 2])) + [(before,)] * (not hidden[i]) + [()]
+                known = next((context for context in contexts if context in counts), ())
+                filled.append(counts[known].most_common(1)[0][0] if counts else "")
+        answers.append(filled)
     return answers

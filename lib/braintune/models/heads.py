@@ -4,7 +4,9 @@ With u1 … uk the mean last hidden states over the k spans of an input, the hea
 
 - a label: u1 … uk, and for k > 1 also abs(u1 - uj) and u1 * uj for every other span j,
 - a tag for every token: its hidden state h; given a predicate u1 also u1 and h * u1,
-- an answer span: the hidden state of every token, once for "first" and once for "last".
+- an answer span: the hidden state of every token, once for "first" and once for "last",
+- a masked word: the hidden state of each of its tokens, compared with the embedding of every token of the vocabulary,
+  which are the backbone's own (tied weights); the linear layer before it is the identity at first.
 """
 
 import torch
@@ -15,7 +17,7 @@ from transformers import PreTrainedModel
 from braintune.datasets.tasks import KINDS
 from braintune.models.inputs import IGNORED, UNKNOWN
 
-_N_SPANS = {"sentence": 1, "pair": 2, "sense": 2, "reference": 3, "tokens": 0, "roles": 1, "span": 1}
+_N_SPANS = {"sentence": 1, "pair": 2, "sense": 2, "reference": 3, "tokens": 0, "roles": 1, "span": 1, "language": 0}
 assert set(_N_SPANS) == set(KINDS)
 
 
@@ -29,7 +31,7 @@ class TunedModel(nn.Module):
     kind : str
         A key of :data:`braintune.datasets.tasks.KINDS`.
     n_labels : int
-        Labels or tags; not used for answer spans.
+        Labels or tags; not used for answer spans and masked words.
     dropout : float
         Dropout before the linear layer.
     """
@@ -47,7 +49,13 @@ class TunedModel(nn.Module):
         self.backbone = backbone
         self.kind = kind
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(parts * backbone.config.hidden_size, 2 if kind == "span" else n_labels)
+        if kind == "language":
+            n_tokens, width = backbone.get_input_embeddings().weight.shape
+            self.head = nn.Linear(backbone.config.hidden_size, width)
+            nn.init.eye_(self.head.weight)
+            self.token_bias = nn.Parameter(torch.zeros(n_tokens))
+        else:
+            self.head = nn.Linear(parts * backbone.config.hidden_size, 2 if kind == "span" else n_labels)
 
     @property
     def config(self):
@@ -71,15 +79,19 @@ class TunedModel(nn.Module):
             First and end position of every span.
         labels : tensor of shape (b,), (b, l) or (b, 2)
             Numbers of labels, of tags, or of the answer's first and last token (-1: the answer is not here; 0, where
-            the first token is a span as well: there is none).
+            the first token is a span as well: there is none). For masked words, the tokens that were masked; they are
+            needed to know which are.
 
         Returns
         -------
         outputs : dict
-            ``logits`` of shape (b, n_labels), (b, l, n_labels) or (b, l, 2).
+            ``logits`` of shape (b, n_labels), (b, l, n_labels) or (b, l, 2); for masked words the number of the best
+            token, (b, l), since the scores of the whole vocabulary would fill the memory.
         """
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
+        if self.kind == "language":
+            return self._fill(hidden, labels)
         position = torch.arange(hidden.shape[1], device=hidden.device)
         inside = (position >= spans[..., :1]) & (position < spans[..., 1:])  # [b, k, l]
         logits = self.head(self.dropout(self._features(hidden, inside))).float()
@@ -87,6 +99,13 @@ class TunedModel(nn.Module):
             logits = logits.masked_fill(~inside.any(1)[..., None], torch.finfo(logits.dtype).min)
         outputs = {"logits": logits}
         return outputs if labels is None else {"loss": self._loss(logits, labels), **outputs}
+
+    def _fill(self, hidden: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        masked = labels != IGNORED
+        words = self.backbone.get_input_embeddings().weight
+        scores = functional.linear(self.head(self.dropout(hidden[masked])), words, self.token_bias).float()
+        best = labels.masked_scatter(masked, scores.argmax(-1))
+        return {"loss": self._loss(scores, labels[masked]), "logits": best}
 
     def _features(self, hidden: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         if self.kind in ("tokens", "span"):

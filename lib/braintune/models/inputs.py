@@ -13,9 +13,12 @@ reference   the text                                     pronoun, candidate A, c
 tokens      the words, joined by spaces                  none: every word's first sub-token
 roles       the words; the predicate as a second text    the predicate in its sentence
 span        the question; a window of the context        the window (and the first token)
+language    the sentence, some words masked              none: the tokens of masked words
 =========== ============================================ ===================================
 
 Where questions may have no answer, the first token of an input is the span of "none", the usual recipe for BERT [1]_.
+
+A masked word is replaced by as many mask tokens as it has sub-tokens, and is right if all of them are.
 
 The tokeniser cuts what is too long into overlapping windows. An answer is searched for in every window of the context;
 any other row becomes the window that shows its spans best. Truncated rows are counted.
@@ -37,6 +40,8 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
+from braintune.core.base import BraintuneError
+from braintune.datasets.masking import masked_words
 from braintune.datasets.tasks import NO_ANSWER, Row, Task
 
 #: Labels that the loss ignores (torch's own convention).
@@ -100,7 +105,13 @@ def encode(
         Longest input, special tokens included.
     stride : int
         Overlap of the windows over a context that is too long, in tokens; at most a quarter of a window.
+
+    Raises
+    ------
+    BraintuneError
+        As :func:`require_mask`.
     """
+    require_mask(task, tokenizer)
     number = {label: i for i, label in enumerate(labels)}
     features, truncated, lost = [], 0, 0
     for i, row in enumerate(rows):
@@ -108,6 +119,9 @@ def encode(
         windows = _windows(tokenizer, task, texts, max_tokens, stride)
         if task.kind == "span":
             made, cut, missing = _answer_features(row, windows, NO_ANSWER in labels)
+        elif task.kind == "language":
+            feature, missing = _masked_feature(row, windows[0], tokenizer.mask_token_id)
+            made, cut = [feature], len(windows) > 1
         else:
             feature, missing = _feature(task, row, _best_window(task, windows, spans), spans, number)
             made, cut = [feature], len(windows) > 1
@@ -118,10 +132,21 @@ def encode(
     return Encoded(task, rows, labels, features, truncated, lost)
 
 
+def require_mask(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse masked words for a tokenizer that has no mask, as those of causal models."""
+    if task.kind == "language" and tokenizer.mask_token_id is None:
+        raise BraintuneError(
+            f"task {task.name!r} masks words, and the tokenizer of this backbone has no mask token (causal models "
+            f"such as GPT-2 have none); choose an encoder such as BERT or RoBERTa, or leave {task.name!r} out of `tasks`"
+        )
+
+
 def _texts_and_spans(task: Task, row: Row) -> tuple[list[Any], list[Span]]:
     """Return what the model reads of a row, one or two texts or lists of words, and the spans that its head reads."""
     if task.kind == "span":
         return [row["question"], row["context"]], []
+    if task.kind == "language":
+        return [row["sentence"]], []
     if task.kind in ("tokens", "roles"):
         words = [" " * (i > 0) + word for i, word in enumerate(row["tokens"])]  # as in a text
         if task.kind == "tokens":
@@ -231,6 +256,16 @@ def _feature(task: Task, row: Row, window: _Window, spans: list[Span], number: d
     return feature | {"words": first_tokens, "labels": labels}, first_tokens.count(-1)
 
 
+def _masked_feature(row: Row, window: _Window, mask: int) -> tuple[Feature, int]:
+    """Encode a sentence with its masked words; return it and the number of words without a token."""
+    tokens = window.inputs["input_ids"]
+    gaps = [window.find((0, *place)).tolist() for place in row["masked"]]
+    masked = {position for gap in gaps for position in gap}
+    labels = [token if position in masked else IGNORED for position, token in enumerate(tokens)]
+    tokens = [mask if position in masked else token for position, token in enumerate(tokens)]
+    return {**window.inputs, "input_ids": tokens, "spans": [], "gaps": gaps, "labels": labels}, gaps.count([])
+
+
 def _answer_features(row: Row, windows: list[_Window], may_lack: bool) -> tuple[list[Feature], bool, int]:
     """Encode a question with each window of its context; return them, and whether something is cut or lost.
 
@@ -280,7 +315,9 @@ def collate(features: list[Feature], fill: int) -> dict[str, torch.Tensor]:
         "input_ids": pad_rows(column["input_ids"], fill),
         "attention_mask": pad_rows([[1] * len(ids) for ids in column["input_ids"]], 0),
         "spans": torch.tensor(column["spans"]).reshape(len(features), -1, 2),
-        "labels": pad_rows(column["labels"], IGNORED) if "words" in column else torch.tensor(column["labels"]),
+        "labels": pad_rows(column["labels"], IGNORED)
+        if {"words", "gaps"} & {*column}
+        else torch.tensor(column["labels"]),
     }
     if "token_type_ids" in column:
         batch["token_type_ids"] = pad_rows(column["token_type_ids"], 0)
@@ -297,14 +334,14 @@ def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
     ----------
     encoded : Encoded
     outputs : sequence of array
-        One for each feature: the number of the label (a scalar), of every token's tag [l], or the start and end
-        scores [l, 2]; arrays may be padded at their end.
+        One for each feature: the number of the label (a scalar), of every token's tag [l], the start and end scores
+        [l, 2], or the token for each mask [l]; arrays may be padded at their end.
 
     Returns
     -------
     answers : list
         A label, a list of tags, or a text for each row; an empty one if "none" has more points in every window than
-        the best piece of the context.
+        the best piece of the context. For masked words a list of words, empty where the answer is wrong.
     """
     span = encoded.task.kind == "span"
     answers: list[Any] = ["" if span else None] * len(encoded.rows)
@@ -319,6 +356,9 @@ def read_answers(encoded: Encoded, outputs: Sequence[np.ndarray]) -> list[Any]:
             if points > best[row]:
                 (start, _), (_, stop) = feature["offsets"][[first, last]]
                 best[row], answers[row] = points, encoded.rows[row]["context"][start:stop].strip()
+        elif "gaps" in feature:
+            right = [all(output[p] == feature["labels"][p] for p in gap) and len(gap) > 0 for gap in feature["gaps"]]
+            answers[row] = [w if r else "" for w, r in zip(masked_words(encoded.rows[row]), right, strict=True)]
         elif "words" in feature:
             answers[row] = [encoded.labels[int(output[p])] if p >= 0 else "O" for p in feature["words"]]
         else:

@@ -184,7 +184,7 @@ def train(
             if not validation.task.tags_are_spans:
                 return logits.argmax(-1)
             return best_tags(logits, truth != IGNORED, validation.labels)  # words, whatever their gold tags
-        return logits if model.kind == "span" else logits.argmax(-1)
+        return logits if model.kind in ("span", "language") else logits.argmax(-1)
 
     trainer = _Tuner(
         model,

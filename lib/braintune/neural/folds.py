@@ -160,11 +160,11 @@ def _texts(stimuli: Stimuli) -> np.ndarray:
     for sentence, stimulus in zip(stimuli.sentences, stimuli.stimulus_of, strict=True):
         words[stimulus].append(" ".join(sentence.casefold().split()))
     number = np.unique(["\n".join(lines) for lines in words], return_inverse=True)[1]
-    same = [" / ".join(sorted({_letters(line) for line in lines})) for lines in words]
+    same = [" / ".join(sorted({letters_of(line) for line in lines})) for lines in words]
     return pd.Series(number).groupby(same).transform("min").to_numpy()
 
 
-def _letters(sentence: str) -> str:
+def letters_of(sentence: str) -> str:
     """Return the letters and digits of a sentence in one form; a sentence without any as it is."""
     return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", sentence).casefold())) or sentence
 

@@ -168,7 +168,7 @@ def meaning_over_form(claim: str, e: Evidence) -> Verdict:
     if e.closed:
         return _closed(claim, e)
     gain = tables.arms(e.tuned, "gain").mean(axis=1)
-    tasks = [task for task in e.learned if task in gain.index]
+    tasks = [task for task in e.learned if task in gain.index and TASKS[task].level]
     levels = np.array([LEVELS[TASKS[task].level] for task in tasks])
     design = np.column_stack([np.ones(len(tasks)), levels, gain.reindex(tasks)])
     if len(tasks) < 4 or np.linalg.matrix_rank(design) < 3:

@@ -13,6 +13,7 @@ from IPython.display import HTML, Markdown
 
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import is_simulated, participants_label
+from braintune.datasets.masking import masked_words
 from braintune.datasets.tasks import TaskData
 from braintune.results import claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
@@ -72,7 +73,8 @@ def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
 
 def example(data: TaskData, row: int = 0) -> HTML:
     """Show one training example of a task, field by field."""
-    return facts({k: " ".join(map(str, v)) if k in ("tokens", "tags") else v for k, v in data.train[row].items()})
+    shown = data.train[row] | ({"masked": masked_words(data.train[row])} if data.task.kind == "language" else {})
+    return facts({k: " ".join(map(str, v)) if k in ("tokens", "tags", "masked") else v for k, v in shown.items()})
 
 
 def tuning_facts(metrics: dict[str, Any]) -> HTML:

@@ -43,8 +43,8 @@ def show_tokens(tokens: Sequence[str], notes: Sequence[str]) -> HTML:
 def model_input(feature: Feature, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> HTML:
     """Show one input as the model reads it, from :func:`braintune.models.inputs.encode`.
 
-    The tokens of the spans that the head reads carry the number of their span, the first token of a word its tag, and
-    the tokens of an answer "answer".
+    The tokens of the spans that the head reads carry the number of their span, the first token of a word its tag, the
+    tokens of an answer "answer", and a masked token what it hides.
     """
     notes: list[list[str]] = [[] for _ in feature["input_ids"]]
     for number, (start, end) in enumerate(feature["spans"], start=1):
@@ -55,6 +55,9 @@ def model_input(feature: Feature, tokenizer: PreTrainedTokenizerBase, labels: Se
         for position in feature["words"]:
             if position >= 0 and wanted[position] >= 0:
                 notes[position].append(labels[wanted[position]])
+    elif "gaps" in feature:
+        for position in (position for gap in feature["gaps"] for position in gap):
+            notes[position].append(tokenizer.convert_ids_to_tokens(wanted[position]))
     elif "offsets" in feature and wanted[0] >= 0:
         for position in range(wanted[0], wanted[1] + 1):
             notes[position].append("answer")

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError, lookup, nearest_first
@@ -28,6 +28,9 @@ from braintune.workflow.jobs import (
 )
 from braintune.workflow.processes import alone, end_with_parent
 
+if TYPE_CHECKING:
+    from braintune.datasets.tasks import TaskData
+
 #: Reading a participant that takes longer, s, is reported.
 SLOW = 5.0
 
@@ -42,11 +45,11 @@ def check(study: Study) -> None:
     BraintuneError
         For an unknown task, method, control, backbone or brain data set, for a backbone that its tokenizer does not fit
         or that a method does not serve; for data that are not there, or not as they should be: every participant is
-        read; for task data that cannot be cut into training, validation and test examples; and for too few stimuli or
-        groups for the folds.
+        read; for task data that cannot be cut into training, validation and test examples; for training sentences of
+        kind "language" that are stimuli; and for too few stimuli or groups for the folds.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, controls, tuning
+    from braintune.models import backbones, controls, inputs, tuning
     from braintune.models.methods import METHODS, check_methods
     from braintune.neural.representations import analysis_layer
 
@@ -61,16 +64,35 @@ def check(study: Study) -> None:
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)
-    for name in study.tasks:
-        for remark in tasks.load_task(study, name).remarks:
-            print(f"{name}: {remark}", flush=True)
     brains = [registry.load_brain(study, name) for name in study.brains]
+    for name in study.tasks:
+        examples = tasks.load_task(study, name)
+        inputs.require_mask(examples.task, backbone.tokenizer)
+        for remark in examples.remarks:
+            print(f"{name}: {remark}", flush=True)
+        if examples.task.kind == "language":
+            _check_text(examples, brains)
     for data in brains:
         for remark in data.remarks:
             print(f"{data.name}: {remark}", flush=True)
         _check_brain(study, data)
     for name, file in study.vectors.items():
         _check_vectors(name, file, brains)
+
+
+def _check_text(examples: "TaskData", brains: Sequence[BrainData]) -> None:
+    """Refuse training text that holds stimuli: it is the control for tuning on their domain, and not on them."""
+    from braintune.neural.folds import letters_of
+
+    train = [*examples.train, *examples.validation]
+    texts = {letters_of(row["sentence"]): row["sentence"] for row in train}
+    for data in brains:
+        stimuli = set(map(letters_of, data.stimuli.sentences))
+        if both := [sentence for letters, sentence in texts.items() if letters in stimuli]:
+            raise BraintuneError(
+                f"task {examples.task.name!r}: {len(both):,} of {len(texts):,} training sentences are stimuli of "
+                f"{data.name!r}, such as {both[0]!r}; remove them from {next(iter(examples.checksums))}"
+            )
 
 
 def _check_brain(study: Study, data: BrainData) -> None:

@@ -5,13 +5,14 @@ label, so that counting words says little: what matters is who does what to whom
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 from braintune.core.base import BraintuneError, lookup
-from braintune.datasets.microworld import grammar
+from braintune.core.settings import TEN_TASKS, WorldSettings
+from braintune.datasets.microworld import grammar, passages
 from braintune.datasets.microworld import sentences as kinds
 from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, clause, past, people, sentence
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
@@ -343,6 +344,7 @@ class Reader(NamedTuple):
     shares: dict[str, float]
 
 
+#: A plugin may add one for a task that it adds.
 READERS = {
     "chunking": Reader(chunking, {"": 1}),
     "ner": Reader(ner, {"": 1}),
@@ -371,7 +373,14 @@ def sentences_of(row: Row) -> list[str]:
     return [part for text in texts for part in re.split(r"(?<=[^ ][.?]) ", text)]
 
 
-def task_rows(task: str, n_train: int, n_test: int, seed: int) -> tuple[list[Row], list[Row]]:
+def stimulus_sentences(settings: WorldSettings) -> set[str]:
+    """Return the sentences that simulated participants read."""
+    return set(passages.stimuli(settings).sentences)
+
+
+def task_rows(
+    task: str, n_train: int, n_test: int, seed: int, taken: Collection[str] = ()
+) -> tuple[list[Row], list[Row]]:
     """Return generated training and test rows of a task; they have no sentence in common.
 
     Parameters
@@ -382,6 +391,8 @@ def task_rows(task: str, n_train: int, n_test: int, seed: int) -> tuple[list[Row
         Numbers of rows.
     seed : int
         The same seed and numbers give the same rows.
+    taken : collection of str
+        Sentences that no row may have.
 
     Returns
     -------
@@ -397,10 +408,11 @@ def task_rows(task: str, n_train: int, n_test: int, seed: int) -> tuple[list[Row
     for name, n in (("n_train", n_train), ("n_test", n_test)):
         if n < 0:
             raise BraintuneError(f"{name}: {n} must be at least 0")
-    rng = Rng([seed, list(READERS).index(task)])
-    train = list(_new_rows(reader, rng, n_train, set(), task))
-    taken = {text for row in train for text in sentences_of(row)}
-    return train, list(_new_rows(reader, rng, n_test, taken, task))
+    # a task of a plugin has the stream of its name, whatever other plugins there are
+    rng = Rng([seed, *([TEN_TASKS.index(task)] if task in TEN_TASKS else task.encode())])
+    train = list(_new_rows(reader, rng, n_train, set(taken), task))
+    seen = {text for row in train for text in sentences_of(row)}
+    return train, list(_new_rows(reader, rng, n_test, seen.union(taken), task))
 
 
 def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str) -> Iterator[Row]:
