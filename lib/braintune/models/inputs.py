@@ -137,7 +137,7 @@ def require_mask(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
     if task.kind == "language" and tokenizer.mask_token_id is None:
         raise BraintuneError(
             f"task {task.name!r} masks words, and the tokenizer of this backbone has no mask token (causal models "
-            f"such as GPT-2 have none); choose an encoder such as BERT or RoBERTa, or leave {task.name!r} out of `tasks`"
+            f"such as GPT-2 have none); choose an encoder such as BERT, or leave {task.name!r} out of `tasks`"
         )
 
 

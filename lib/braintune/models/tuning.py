@@ -78,7 +78,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     data = load_task(study, task)
     device = pick_device(study.device)
     backbone = load_backbone(study.backbone)
-    parts = _encode_parts(study, data, backbone)
+    parts = encode_parts(study, data, backbone)
     key = [backbone.fingerprint, device.type, half_precision(study, device), torch.__version__, data.checksums]
     with reproducible(study, seed, device), _scratch(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
@@ -115,7 +115,7 @@ def recipes_of(study: Study, method: str) -> list[Recipe]:
     return recipes
 
 
-def _encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
+def encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
     """Encode training, validation and test rows, and the training rows of a trial."""
     limit = min(study.max_tokens, backbone.longest)
     rng = np.random.default_rng([study.world_seed, *data.task.name.encode()])

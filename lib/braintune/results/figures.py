@@ -144,13 +144,15 @@ def movement(table: pd.DataFrame) -> Figure:
 # --- similarity --------------------------------------------------------------------------------------------------
 
 
-def similarity_matrix(table: pd.DataFrame) -> Figure:
-    """Draw the Spearman similarity of every pair of representations."""
-    matrix = table.pivot_table(index="representation_a", columns="representation_b", values="spearman", sort=False)
+def similarity_matrix(table: pd.DataFrame, value: str = "spearman", label: str = "Spearman RSA") -> Figure:
+    """Draw the similarity of every pair of representations, by default Spearman's."""
+    if table.empty:
+        return nothing("no model was tuned")
+    matrix = table.pivot_table(index="representation_a", columns="representation_b", values=value, sort=False)
     matrix = matrix.set_axis(tables.readable(matrix.index), axis=0).set_axis(tables.readable(matrix.columns), axis=1)
     side = 0.22 * len(matrix) + 2.2
     figure, axes = plt.subplots(figsize=(side, side * 0.9), layout="constrained")
-    bar = {"label": "Spearman RSA", "shrink": 0.6}
+    bar = {"label": label, "shrink": 0.6}
     sns.heatmap(matrix, ax=axes, cmap="viridis", vmax=1, square=True, cbar_kws=bar)
     axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)
