@@ -5,8 +5,8 @@ With u1 … uk the mean last hidden states over the k spans of an input, the hea
 - a label: u1 … uk, and for k > 1 also abs(u1 - uj) and u1 * uj for every other span j,
 - a tag for every token: its hidden state h; given a predicate u1 also u1 and h * u1,
 - an answer span: the hidden state of every token, once for "first" and once for "last",
-- a masked word: the hidden state of each of its tokens, compared with the embedding of every token of the vocabulary,
-  which are the backbone's own (tied weights); the linear layer before it is the identity at first.
+- a masked word: the hidden state of each of its tokens, compared with the embedding of every token of the vocabulary
+  (weights are tied to those of the backbone); the linear layer before it is the identity at first.
 """
 
 import torch

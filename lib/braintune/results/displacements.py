@@ -10,8 +10,8 @@ from braintune.core.study import Representation, Study
 from braintune.neural.representations import Embeddings, analysis_layer
 from braintune.neural.rsa import u_centred
 
-#: What two tuned models have in common, besides their method.
-SEED, TASK = "another seed", "another task"
+#: In what two models tuned by one method differ; other tasks may come with other seeds.
+SEED, TASK = "the seed", "the task"
 
 
 def displacement_table(study: Study, embeddings: Embeddings) -> pd.DataFrame:
