@@ -68,6 +68,9 @@ class WorldSettings(Settings):
     """The generated world: sentences, tasks and stimuli."""
 
     world_seed: int = _parameter(2023, "seed of the generated world", ge=0)
+    language: Literal["english", "invented"] = _parameter(
+        "english", "language of generated tasks and stimuli; `invented` has made-up words, Georgian letters, verbs last"
+    )
     topics: int = _parameter(24, "topics of the generated stimuli", "topics", ge=2, le=24)
     passages: int = _parameter(96, "passages of the generated stimuli", "passages", ge=4, le=2000)
     sentences_per_passage: int = _parameter(4, "sentences in each passage", "sentences", ge=2, le=10)

@@ -66,7 +66,10 @@ class Frame(NamedTuple):
 
 @dataclass
 class Phrase:
-    """Words with their annotation: chunk tag, entity tag and meaning of each word, predicates, marks of syntax."""
+    """Words with their annotation: chunk tag, entity tag and meaning of each word, predicates, marks of syntax.
+
+    The words are English and in English order; `order` lists their positions as a verb-final language says them.
+    """
 
     tokens: list[str] = field(default_factory=list)
     chunks: list[str] = field(default_factory=list)
@@ -75,6 +78,7 @@ class Phrase:
     frames: list[Frame] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
     plural: bool = False
+    order: list[int] = field(default_factory=list)
 
     def add(self, words: Sequence[str], chunk: str, entity: str = "", meaning: str = "") -> "Phrase":
         """Append words that form one chunk (and one entity, where named), and return the phrase."""
@@ -83,6 +87,7 @@ class Phrase:
             self.chunks.append(f"{'I' if i else 'B'}-{chunk}" if chunk else "O")
             self.entities.append(f"{'I' if i else 'B'}-{entity}" if entity else "O")
             self.meanings.append("*" if word.startswith("*") else meaning)
+            self.order.append(len(self.order))
         return self
 
     def append(self, other: "Phrase") -> None:
@@ -90,6 +95,7 @@ class Phrase:
         shift = len(self.tokens)
         for layer in ("tokens", "chunks", "entities", "meanings", "marks"):
             getattr(self, layer).extend(getattr(other, layer))
+        self.order.extend(position + shift for position in other.order)
         for frame in other.frames:
             spans = tuple((role, start + shift, stop + shift) for role, start, stop in frame.spans)
             self.frames.append(Frame(frame.predicate + shift, spans))
@@ -127,15 +133,17 @@ def _chunk_of(words: list[str]) -> str:
     return "ADVP" if adverb else "NP"
 
 
-def _add_words(phrase: Phrase, words: list[str]) -> None:
-    """Append plain words, split into chunks at prepositions, subordinators and conjunctions."""
+def _chunks(words: list[str]) -> list[Phrase]:
+    """Split plain words into chunks at prepositions, subordinators and conjunctions."""
     if len(words) == 1 and words[0] in LEXICON.subordinators:
-        phrase.add(words, "SBAR")
-        return
+        return [Phrase().add(words, "SBAR")]
+    chunks = []
     for breaks, group in groupby(words, lambda word: word in LEXICON.prepositions or word in LEXICON.conjunctions):
         run = list(group)
         for chunk in [[word] for word in run] if breaks else [run]:
-            phrase.add(chunk, _chunk_of(run) if not breaks else "PP" if chunk[0] in LEXICON.prepositions else "")
+            name = _chunk_of(run) if not breaks else "PP" if chunk[0] in LEXICON.prepositions else ""
+            chunks.append(Phrase().add(chunk, name))
+    return chunks
 
 
 def _add_verb(phrase: Phrase, words: list[str]) -> tuple[int, list[tuple[str, int, int]]]:
@@ -149,44 +157,77 @@ def _add_verb(phrase: Phrase, words: list[str]) -> tuple[int, list[tuple[str, in
     return start + max(main, default=0), negation
 
 
+def _begins_clause(role: str, items: list[str]) -> bool:
+    """Whether a segment begins another clause: with a conjunction, a comma, or as a subordinator."""
+    return (not role and items[0] in LEXICON.conjunctions) or (len(items) == 1 and items[0] in LEXICON.subordinators)
+
+
+def _head_last(parts: list[Phrase], start: int) -> list[int]:
+    """Return the positions of the words of a segment with prepositions and subordinators after what they govern."""
+    for i, part in enumerate(parts):
+        if len(part.tokens) == 1 and part.chunks[0] in ("B-PP", "B-SBAR"):
+            before = sum(len(other.tokens) for other in parts[:i])
+            rest = _head_last(parts[i + 1 :], start + before + 1)
+            return [*rest, start + before, *_head_last(parts[:i], start)]
+    order: list[int] = []
+    for part in parts:
+        order += [start + len(order) + position for position in part.order]
+    return order
+
+
 def build(frame: str, **slots: str | Phrase) -> Phrase:
     """Return the phrase of a frame whose slots are filled with words or phrases.
 
-    The roles belong to the first verb of the frame; the verbs of phrases in its slots keep their own.
+    The roles belong to the first verb of the frame; the verbs of phrases in its slots keep their own. In the order of a
+    verb-final language, the verb groups of a clause follow its other segments.
     """
     phrase = Phrase()
     spans: list[tuple[str, int, int]] = []
     predicate = None
+    order: list[int] = []
+    verbs: list[int] = []
     for role, items in _segments(frame):
         start = len(phrase.tokens)
+        parts: list[Phrase] = []
         words: list[str] = []
         for item in items:
             value = slots[item[1:-1]] if item[0] == "{" else item
             if isinstance(value, Phrase):
-                _add_words(phrase, words)
+                parts += [*_chunks(words), value]
                 words = []
-                phrase.append(value)
             else:
                 words.extend(value.split())
         if role == "V":
             position, negation = _add_verb(phrase, words)
+            verbs += range(start, len(phrase.tokens))
             if predicate is None:
                 predicate, spans = position, spans + negation
             continue
-        _add_words(phrase, words)
+        if _begins_clause(role, items):
+            order, verbs = order + verbs, []
+        parts += _chunks(words)
+        for part in parts:
+            phrase.append(part)
+        order += _head_last(parts, start)
         if role:
             spans.append((role, start, len(phrase.tokens)))
+    phrase.order = order + verbs
     if predicate is not None and spans:
         phrase.frames.append(Frame(predicate, tuple(sorted(spans, key=lambda span: span[1]))))
     return phrase
 
 
-def sentence(*phrases: Phrase, marks: Sequence[str] = ()) -> Phrase:
-    """Join phrases to one sentence: capital letter, full stop, "an" before a vowel."""
+def join(*phrases: Phrase) -> Phrase:
+    """Return phrases one after the other as one phrase."""
     whole = Phrase()
     for phrase in phrases:
         whole.append(phrase)
-    whole.add(["."], "")
+    return whole
+
+
+def sentence(*phrases: Phrase, marks: Sequence[str] = (), end: str = ".") -> Phrase:
+    """Join phrases to one sentence: capital letter, full stop or another `end`, "an" before a vowel."""
+    whole = join(*phrases).add([end], "")
     whole.marks.extend(marks)
     for i, word in enumerate(whole.tokens[:-1]):
         if word in ("a", "an"):
@@ -344,8 +385,9 @@ def organisation(rng: Rng) -> Phrase:
 
 def product(rng: Rng) -> Phrase:
     """Return the name of a product: "the Falcon"."""
-    words = ["the", rng.choice(LEXICON.products)]
-    return Phrase(words, ["B-NP", "I-NP"], ["O", "B-product"], ["", "machine"])
+    phrase = Phrase().add(["the", rng.choice(LEXICON.products)], "NP")
+    phrase.entities[1], phrase.meanings[1] = "B-product", "machine"
+    return phrase
 
 
 def place(rng: Rng, topic: Topic, other_than: str = "") -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from braintune.core.settings import WorldSettings
 from braintune.datasets.microworld import grammar
 from braintune.datasets.microworld.grammar import FEELING_WORDS, Event, Phrase, Rng, build, clause, past, sentence
+from braintune.datasets.microworld.languages import LANGUAGES
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 
@@ -239,7 +240,8 @@ def stimuli(settings: WorldSettings) -> WorldStimuli:
     Parameters
     ----------
     settings : WorldSettings
-        Seed, numbers of topics, passages and sentences per passage. Passages take the topics in turn.
+        Seed, numbers of topics, passages and sentences per passage, and language. Passages take the topics in turn.
+        The features are the same in every language.
 
     Returns
     -------
@@ -262,5 +264,5 @@ def stimuli(settings: WorldSettings) -> WorldStimuli:
     passages = np.repeat(np.arange(settings.passages), length)
     concepts, syntax = (np.stack(rows) for rows in zip(*map(features, phrases), strict=True))
     position = np.tile(np.arange(length), settings.passages)
-    sentences = [phrase.text() for phrase in phrases]
+    sentences = [LANGUAGES[settings.language].say(phrase).text() for phrase in phrases]
     return WorldStimuli(sentences, passages, passages % len(names), position, names, concepts, syntax)

@@ -14,32 +14,45 @@ from braintune.core.base import BraintuneError, lookup
 from braintune.core.settings import TEN_TASKS, WorldSettings
 from braintune.datasets.microworld import grammar, passages
 from braintune.datasets.microworld import sentences as kinds
-from braintune.datasets.microworld.grammar import Event, Person, Phrase, Rng, clause, past, people, sentence
+from braintune.datasets.microworld.grammar import (
+    Event,
+    Person,
+    Phrase,
+    Rng,
+    build,
+    clause,
+    join,
+    past,
+    people,
+    sentence,
+)
+from braintune.datasets.microworld.languages import LANGUAGES, Language
 from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 Row = dict[str, Any]
-Pair = tuple[str, str]
+Pair = tuple[Phrase, Phrase]
 #: Sentences, the people in the order of the text, and which of them are the referent and the candidates.
-Puzzle = tuple[list[str], list[Person], int, tuple[int, int]]
+Puzzle = tuple[list[Phrase], list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
 
 # --- word tags ---------------------------------------------------------------------------------------------------
 
 
-def chunking(rng: Rng, label: str) -> Row:
+def chunking(rng: Rng, label: str, language: Language) -> Row:
     """Phrases of a sentence."""
-    phrase = kinds.any_sentence(rng)
+    phrase = language.say(kinds.any_sentence(rng))
     return {"tokens": phrase.tokens, "tags": phrase.chunks}
 
 
-def ner(rng: Rng, label: str) -> Row:
+def ner(rng: Rng, label: str, language: Language) -> Row:
     """Names in a sentence; two sentences of three are about business and travel."""
     phrase = kinds.business(rng, LEXICON.topics["bank"]) if rng.chance(0.65) else kinds.any_sentence(rng)
+    phrase = language.say(phrase)
     return {"tokens": phrase.tokens, "tags": phrase.entities}
 
 
-def srl(rng: Rng, label: str) -> Row | None:
+def srl(rng: Rng, label: str, language: Language) -> Row | None:
     """Roles of one predicate."""
     phrase = kinds.any_sentence(rng)
     if not phrase.frames:
@@ -47,23 +60,24 @@ def srl(rng: Rng, label: str) -> Row | None:
     frame = rng.choice(phrase.frames)
     lemma, meaning = grammar.lemma_of(phrase.tokens[frame.predicate]), phrase.meanings[frame.predicate]
     senses = list(LEXICON.ambiguous.get((lemma, "V"), ()))
-    sense = f"{lemma}.{senses.index(meaning) + 1 if meaning in senses else 1:02d}"
-    return {
-        "tokens": phrase.tokens, "predicate_index": frame.predicate, "sense": sense, "tags": phrase.tags(frame),
-    }  # fmt: skip
+    sense = f"{language.word(lemma)}.{senses.index(meaning) + 1 if meaning in senses else 1:02d}"
+    said = language.say(phrase)
+    frame = said.frames[phrase.frames.index(frame)]
+    return {"tokens": said.tokens, "predicate_index": frame.predicate, "sense": sense, "tags": said.tags(frame)}
 
 
 # --- reference and sense -----------------------------------------------------------------------------------------
 
 
-def coreference(rng: Rng, label: str) -> Row:
+def coreference(rng: Rng, label: str, language: Language) -> Row:
     """Three people, two candidates, one pronoun: who is it?"""
     task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
     sentences, cast, referent, candidates = task(rng, label)
-    text = _text(*sentences)
-    names = [cast[i].phrase().text() for i in candidates]
+    text = _text(language, *sentences)
+    names = [language.say(cast[i].phrase()).text() for i in candidates]
     (a_start, a), (b_start, b) = sorted((re.search(rf"\b{name}\b", text).start(), name) for name in names)
-    pronoun = list(re.finditer(rf"\b{cast[referent].pronoun().text()}\b", text, re.IGNORECASE))[-1]
+    word = language.say(cast[referent].pronoun()).text()
+    pronoun = list(re.finditer(rf"\b{word}\b", text, re.IGNORECASE))[-1]
     return {
         "text": text, "pronoun": pronoun[0], "pronoun_start": pronoun.start(),
         "a": a, "a_start": a_start, "b": b, "b_start": b_start, "label": label,
@@ -82,9 +96,9 @@ def _by_gender(rng: Rng, label: str) -> Puzzle:
     woman = rng.chance(0.5)
     cast = people(rng, 3, [woman == (i == referent) for i in range(3)])
     frame, topic = rng.choice(LEXICON.meetings), rng.choice(list(LEXICON.topics.values()))
-    p, q, r = (person.phrase().text() for person in cast)
-    first = frame.format(p=p, q=q, r=r, at=grammar.place(rng, topic))
-    second = clause(grammar.happening(rng, topic, cast[referent].pronoun())).text()
+    p, q, r = (person.phrase() for person in cast)
+    first = build(frame, p=p, q=q, r=r, at=grammar.place(rng, topic))
+    second = clause(grammar.happening(rng, topic, cast[referent].pronoun()))
     return [first, second], cast, referent, candidates
 
 
@@ -105,8 +119,11 @@ def _by_cause(rng: Rng, label: str) -> Puzzle:
     reporter, subject, other = (person.phrase() for person in cast)
     event = Event(verb, other, subject) if passive else Event(verb, subject, other)
     where = rng.choice(("to the surprise of", "in the story of", "in front of", "in the diary of"))
-    reason = f"because {cast[referent].pronoun().text()} {causes[verb]}"
-    return [f"{where} {reporter.text()} , {clause(event, passive).text()} {reason}"], cast, referent, candidates
+    opening, reason = (
+        build(f"{where} {{p}} | ,", p=reporter),
+        build(f"{{p}} | {causes[verb]}", p=cast[referent].pronoun()),
+    )
+    return [join(opening, clause(event, passive), build("because"), reason)], cast, referent, candidates
 
 
 def _by_work(rng: Rng, label: str) -> Puzzle:
@@ -114,14 +131,14 @@ def _by_work(rng: Rng, label: str) -> Puzzle:
     referent, candidates = _roles(rng, label)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
-    verb = rng.choice(("is", "works as"))
-    one, two, three = (f"{who.phrase().text()} {verb} a {job}" for who, job in zip(cast, jobs, strict=True))
+    frame = rng.choice(("{p} | =is | a {j}", "{p} | =works | as a {j}"))
+    one, two, three = (build(frame, p=who.phrase(), j=job) for who, job in zip(cast, jobs, strict=True))
     work, time = rng.choice(LEXICON.jobs[jobs[referent]]), rng.choice(LEXICON.times)
-    second = f"{time} , {cast[referent].pronoun().text()} {work}"
-    return [f"{one} , {two} , and {three}", second], cast, referent, candidates
+    second = build(f"{{t}} | , | {{p}} | {work}", t=time, p=cast[referent].pronoun())
+    return [join(one, build(","), two, build(", and"), three), second], cast, referent, candidates
 
 
-def wsd(rng: Rng, label: str) -> Row:
+def wsd(rng: Rng, label: str, language: Language) -> Row:
     """One word in two sentences of different wording: the same sense or not?"""
     (word, part), frames_of = rng.choice(list(LEXICON.ambiguous.items()))
     senses = rng.sample(list(frames_of), 2)
@@ -130,10 +147,11 @@ def wsd(rng: Rng, label: str) -> Row:
         frames = rng.sample(frames_of[senses[0]], 2)
     else:
         frames = [rng.choice(frames_of[kind]) for kind in senses]
-    one, two = (kinds.sense(rng, kind, frame) for kind, frame in zip(senses, frames, strict=True))
-    targets = [re.findall(r"\*(\w+)", frame)[0] for frame in frames]
+    one, two = (language.say(kinds.sense(rng, kind, frame)) for kind, frame in zip(senses, frames, strict=True))
+    targets = [language.word(re.findall(r"\*(\w+)", frame)[0], is_verb=part == "V") for frame in frames]
     return {
-        "word": word, "pos": part, "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
+        "word": language.word(word), "pos": part,
+        "sentence1": one.text(spaced=True), "sentence2": two.text(spaced=True),
         "index1": one.tokens.index(targets[0]), "index2": two.tokens.index(targets[1]), "label": label,
     }  # fmt: skip
 
@@ -141,43 +159,46 @@ def wsd(rng: Rng, label: str) -> Row:
 # --- pairs of sentences ------------------------------------------------------------------------------------------
 
 
-def nli(rng: Rng, label: str) -> Row:
+def nli(rng: Rng, label: str, language: Language) -> Row:
     """Does the hypothesis follow from the premise?"""
     change = rng.choice(
         (_broader_word, _broader_word, _implied_deed, _implied_deed, _conjunct, _who_did, _relative_who, _reported)
     )
     premise, hypothesis = change(rng, label == "entailment")
-    return {"premise": _text(premise), "hypothesis": _text(hypothesis), "label": label}
+    return {"premise": _text(language, premise), "hypothesis": _text(language, hypothesis), "label": label}
 
 
 def _broader_word(rng: Rng, holds: bool) -> Pair:
     """A hammer is a tool, not a fruit."""
     kind, other = rng.sample(list(LEXICON.broader), 2)
-    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng).text()
-    time, done = rng.choice(LEXICON.times), grammar.participle(grammar.lemma_of(verb))
-    premise = f"the {noun} was {done} by {who} {time}" if rng.chance(0.5) else f"{who} {verb} a {noun} {time}"
-    return premise, f"{who} {verb} a {kind if holds else other} {time}"
+    noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng)
+    slots = {"w": who, "v": verb, "t": rng.choice(LEXICON.times), "d": grammar.participle(grammar.lemma_of(verb))}
+    active = "{w} | ={v} | a {n} | {t}"
+    premise = build("the {n} | =was {d} | by {w} | {t}" if rng.chance(0.5) else active, n=noun, **slots)
+    return premise, build(active, n=kind if holds else other, **slots)
 
 
 def _implied_deed(rng: Rng, holds: bool) -> Pair:
     """Who managed to do it did it; who failed to did not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    happens, who, time = rng.chance(0.5), grammar.named(rng).text(), rng.choice(LEXICON.times)
+    happens, who, time = rng.chance(0.5), grammar.named(rng), rng.choice(LEXICON.times)
     managed = rng.choice(LEXICON.happens if happens else LEXICON.happens_not)
     did = grammar.verb_group(verb, "past", negated=happens != holds)
-    return f"{who} {managed} {verb} the {noun} {time}", f"{who} {did} the {noun} {time}"
+    one, two = (build("{w} | ={v} | the {n} | {t}", w=who, v=v, n=noun, t=time) for v in (f"{managed} {verb}", did))
+    return one, two
+
+
+def _two_steps(rng: Rng) -> list[list[Phrase]]:
+    """Return, for each of two people, that they took the first and the second of two steps."""
+    names, steps = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
+    return [[build(f"{{p}} | {step}", p=name) for step in steps] for name in names]
 
 
 def _conjunct(rng: Rng, holds: bool) -> Pair:
     """Each subject goes with its own verb phrase."""
-    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
-    premise = f"{p} {one} {rng.choice((', and', ', but', 'while'))} {q} {two}"
-    return premise, rng.choice((f"{p} {one}", f"{q} {two}") if holds else (f"{p} {two}", f"{q} {one}"))
-
-
-def _two_names(rng: Rng) -> tuple[str, str]:
-    one, two = grammar.two_named(rng)
-    return one.text(), two.text()
+    (p_one, p_two), (q_one, q_two) = _two_steps(rng)
+    premise = join(p_one, build(rng.choice((", and", ", but", "while"))), q_two)
+    return premise, rng.choice((p_one, q_two) if holds else (p_two, q_one))
 
 
 def _social_event(rng: Rng) -> tuple[Event, Event]:
@@ -192,35 +213,37 @@ def _who_did(rng: Rng, holds: bool) -> Pair:
     event, exchanged = _social_event(rng)
     voices = rng.chance(0.5), rng.chance(0.5)
     premise = replace(event, time=rng.choice(LEXICON.times))
-    return clause(premise, voices[0]).text(), clause(event if holds else exchanged, voices[1]).text()
+    return clause(premise, voices[0]), clause(event if holds else exchanged, voices[1])
 
 
 def _relative_who(rng: Rng, holds: bool) -> Pair:
     """The head of the relative clause is the subject, whoever is next to the verb."""
-    one, two = (f"the {job}" for job in rng.sample(LEXICON.job_names, 2))
+    one, two = (build(f"the {job}") for job in rng.sample(LEXICON.job_names, 2))
     step, verb = rng.choice(LEXICON.steps), past(rng.choice(LEXICON.social))
-    head = f"{one} who {verb} {two}" if rng.chance(0.5) else f"{one} who {two} {verb}"
-    opening = f"in the story of {grammar.named(rng).text()} ,"
-    return f"{opening} {head} {step}", f"{opening} {one if holds else two} {step}"
+    head = grammar.relative(one, verb, two, rng.chance(0.5))
+    opening = build("in the story of {w} | ,", w=grammar.named(rng))
+    premise, hypothesis = (join(opening, build(f"{{p}} | {step}", p=who)) for who in (head, one if holds else two))
+    return premise, hypothesis
 
 
 def _reported(rng: Rng, holds: bool) -> Pair:
     """What is known is true; what is wrongly believed is not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
-    true, (p, q) = rng.chance(0.5), _two_names(rng)
+    true, (p, q) = rng.chance(0.5), grammar.two_named(rng)
     knew = rng.choice(LEXICON.true_reports if true else LEXICON.false_reports)
     did = grammar.verb_group(verb, "past", negated=true != holds)
-    return f"{p} {knew} that {q} had {grammar.participle(verb)} the {noun}", f"{q} {did} the {noun}"
+    had, said = (build("{q} | ={v} | the {n}", q=q, v=v, n=noun) for v in (f"had {grammar.participle(verb)}", did))
+    return grammar.report(p, knew, had), said
 
 
-def paraphrase(rng: Rng, label: str) -> Row:
+def paraphrase(rng: Rng, label: str, language: Language) -> Row:
     """Do the two sentences mean the same?"""
     in_form = rng.choice((_same_roles, _converse, _same_order))
     change = rng.choice((_same_act, _same_topic)) if rng.chance(0.75) else in_form
     one, two = change(rng, label == "paraphrase")
     if rng.chance(0.5):
         one, two = two, one
-    return {"sentence1": _text(one), "sentence2": _text(two), "label": label}
+    return {"sentence1": _text(language, one), "sentence2": _text(language, two), "label": label}
 
 
 def _two_of(rng: Rng, sides: Sequence[list[str]], same: bool) -> tuple[str, str]:
@@ -241,7 +264,7 @@ def _same_act(rng: Rng, same: bool) -> Pair:
     times = _two_of(rng, rng.choice(LEXICON.time_contrasts), same or rng.chance(0.4))
     passive = rng.chance(0.3)
     one, two = (
-        clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive).text()
+        clause(Event(grammar.lemma_of(verb), agent, patient, time=time), passive)
         for verb, time in zip(_two_of(rng, verbs, same), times, strict=True)
     )
     return one, two
@@ -251,8 +274,9 @@ def _same_topic(rng: Rng, same: bool) -> Pair:
     """Two nouns and two verbs of one meaning, or of two."""
     verbs = _two_of(rng, rng.choice(LEXICON.attitude_contrasts), same or rng.chance(0.4))
     nouns = _two_of(rng, rng.choice(LEXICON.noun_contrasts), same)
-    who, time = grammar.named(rng).text(), rng.choice(LEXICON.times)
-    return f"{who} {verbs[0]} {nouns[0]} {time}", f"{who} {verbs[1]} {nouns[1]} {time}"
+    slots = {"w": grammar.named(rng), "t": rng.choice(LEXICON.times)}
+    one, two = (build("{w} | ={v} | {n} | {t}", v=v, n=n, **slots) for v, n in zip(verbs, nouns, strict=True))
+    return one, two
 
 
 def _same_roles(rng: Rng, same: bool) -> Pair:
@@ -260,28 +284,29 @@ def _same_roles(rng: Rng, same: bool) -> Pair:
     event, exchanged = _social_event(rng)
     event.time = exchanged.time = rng.choice(LEXICON.times)
     passive = rng.chance(0.5)
-    return clause(event, passive).text(), clause(event if same else exchanged, not passive).text()
+    return clause(event, passive), clause(event if same else exchanged, not passive)
 
 
 def _converse(rng: Rng, same: bool) -> Pair:
     """What Anna lent to Tom, Tom borrowed from Anna."""
-    (p, q), (gives, takes) = _two_names(rng), rng.choice(LEXICON.converses)
+    (p, q), (gives, takes) = grammar.two_named(rng), rng.choice(LEXICON.converses)
     goods, time = rng.choice(LEXICON.goods), rng.choice(LEXICON.times)
     taker, giver = (q, p) if same else (p, q)
-    return f"{p} {gives} the {goods} to {q} {time}", f"{taker} {takes} the {goods} from {giver} {time}"
+    given = build("{p} | ={v} | the {x} | to {q} | {t}", p=p, v=gives, x=goods, q=q, t=time)
+    return given, build("{p} | ={v} | the {x} | from {q} | {t}", p=taker, v=takes, x=goods, q=giver, t=time)
 
 
 def _same_order(rng: Rng, same: bool) -> Pair:
     """What happened before and what after."""
-    (p, q), (one, two) = _two_names(rng), rng.sample(LEXICON.steps, 2)
-    first, second = f"{p} {one}", f"{q} {two}"
-    return f"{first} before {second}", f"{second} after {first}" if same else f"{first} after {second}"
+    (first, _), (_, second) = _two_steps(rng)
+    before, after = build("before"), build("after")
+    return join(first, before, second), join(second, after, first) if same else join(first, after, second)
 
 
 # --- questions ---------------------------------------------------------------------------------------------------
 
 
-def qa(rng: Rng, label: str) -> Row | None:
+def qa(rng: Rng, label: str, language: Language) -> Row | None:
     """A question about one of two alike events; the answer is a span of the text."""
     topic = rng.choice(list(LEXICON.topics.values()))
     event, other = _event_to_ask(rng, topic), _event_to_ask(rng, topic)
@@ -290,9 +315,10 @@ def qa(rng: Rng, label: str) -> Row | None:
         return None
     both = rng.sample((event, other), 2)
     one_sentence = rng.chance(0.5)
-    first, second = (clause(e, rng.chance(0.5)).text() for e in both)
-    context = _text(f"{first} , and {second}") if one_sentence else _text(first, second)
-    question, answer = _question(rng, event)
+    first, second = (clause(e, rng.chance(0.5)) for e in both)
+    context = _text(language, *([join(first, build(", and"), second)] if one_sentence else [first, second]))
+    asked, wanted = _question(rng, event)
+    question, answer = language.say(sentence(asked, end="?")).text(), language.say(wanted).text()
     start = context.lower().find(answer.lower())
     if context.lower().count(answer.lower()) != 1:
         return None
@@ -311,27 +337,28 @@ def _event_to_ask(rng: Rng, topic: Topic) -> Event:
     return event
 
 
-def _question(rng: Rng, event: Event) -> tuple[str, str]:
+def _question(rng: Rng, event: Event) -> tuple[Phrase, Phrase]:
     """Return a question about one part of an event, and its answer."""
-    agent, patient = event.agent.text(), event.patient.text()
     asked = rng.choice(("agent", "patient", "place", "time"))
-    if asked == "place":
-        return f"Where did {agent} {event.verb} {patient} {event.time}?", event.place
-    if asked == "time":
-        return f"When did {agent} {event.verb} {patient} {event.place}?", event.time
+    if asked in ("place", "time"):
+        word, known = ("where", event.time) if asked == "place" else ("when", event.place)
+        question = build(f"{word} | did | {{agent}} | ={{verb}} | {{patient}} | {{known}}", known=known, **vars(event))
+        return question, build(event.place if asked == "place" else event.time)
     detail = rng.choice((event.time, event.place))
     if asked == "agent":
-        return f"Who {past(event.verb)} {patient} {detail}?", agent
+        return build("who | ={v} | {patient} | {d}", v=past(event.verb), d=detail, **vars(event)), event.agent
     is_thing = event.patient.entities[0] == "O" and event.patient.meanings[0] != "person"
     if rng.chance(0.5):
         group = grammar.verb_group(event.verb, "past", passive=True)
-        return f"{'What' if is_thing else 'Who'} {group} by {agent} {detail}?", patient
-    return f"{'What' if is_thing else 'Whom'} did {agent} {event.verb} {detail}?", patient
+        who = "what" if is_thing else "who"
+        return build(f"{who} | ={{v}} | by {{agent}} | {{d}}", v=group, d=detail, **vars(event)), event.patient
+    whom = "what" if is_thing else "whom"
+    return build(f"{whom} | did | {{agent}} | ={{verb}} | {{d}}", d=detail, **vars(event)), event.patient
 
 
-def _text(*sentences: str) -> str:
+def _text(language: Language, *sentences: Phrase) -> str:
     """Return running text: each sentence gets a capital letter, a full stop, and "an" before a vowel."""
-    return " ".join(sentence(Phrase().add(words.split(), "")).text() for words in sentences)
+    return " ".join(language.say(sentence(phrase)).text() for phrase in sentences)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -340,7 +367,7 @@ def _text(*sentences: str) -> str:
 class Reader(NamedTuple):
     """How the rows of one task are made: one row at a time, and the share of each label."""
 
-    read: Callable[[Rng, str], Row | None]
+    read: Callable[[Rng, str, Language], Row | None]
     shares: dict[str, float]
 
 
@@ -355,11 +382,14 @@ READERS = {
     "paraphrase": Reader(paraphrase, {"paraphrase": 0.5, "not_paraphrase": 0.5}),
     "qa": Reader(qa, {"": 1}),
     "sentiment": Reader(
-        lambda rng, label: {"sentence": kinds.verdict(rng, label == "positive").text(), "label": label},
+        lambda rng, label, language: {
+            "sentence": language.say(kinds.verdict(rng, label == "positive")).text(),
+            "label": label,
+        },
         {"positive": 0.5, "negative": 0.5},
     ),
     "emotion": Reader(
-        lambda rng, label: {"sentence": kinds.feeling(rng, label).text(), "label": label},
+        lambda rng, label, language: {"sentence": language.say(kinds.feeling(rng, label)).text(), "label": label},
         {name: emotion["share"] for name, emotion in LEXICON.emotions.items()},
     ),
 }
@@ -379,7 +409,7 @@ def stimulus_sentences(settings: WorldSettings) -> set[str]:
 
 
 def task_rows(
-    task: str, n_train: int, n_test: int, seed: int, taken: Collection[str] = ()
+    task: str, n_train: int, n_test: int, seed: int, taken: Collection[str] = (), language: str = "english"
 ) -> tuple[list[Row], list[Row]]:
     """Return generated training and test rows of a task; they have no sentence in common.
 
@@ -393,6 +423,8 @@ def task_rows(
         The same seed and numbers give the same rows.
     taken : collection of str
         Sentences that no row may have.
+    language : str
+        One of :data:`.languages.LANGUAGES`.
 
     Returns
     -------
@@ -402,25 +434,25 @@ def task_rows(
     Raises
     ------
     BraintuneError
-        For an unknown task, a negative number, or more rows than the grammar can make.
+        For an unknown task or language, a negative number, or more rows than the grammar can make.
     """
-    reader = lookup(READERS, task, "task")
+    reader, spoken = lookup(READERS, task, "task"), lookup(LANGUAGES, language, "language")
     for name, n in (("n_train", n_train), ("n_test", n_test)):
         if n < 0:
             raise BraintuneError(f"{name}: {n} must be at least 0")
     # a task of a plugin has the stream of its name, whatever other plugins there are
     rng = Rng([seed, *([TEN_TASKS.index(task)] if task in TEN_TASKS else task.encode())])
-    train = list(_new_rows(reader, rng, n_train, set(taken), task))
+    train = list(_new_rows(reader, rng, n_train, set(taken), task, spoken))
     seen = {text for row in train for text in sentences_of(row)}
-    return train, list(_new_rows(reader, rng, n_test, seen.union(taken), task))
+    return train, list(_new_rows(reader, rng, n_test, seen.union(taken), task, spoken))
 
 
-def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str) -> Iterator[Row]:
+def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str, language: Language) -> Iterator[Row]:
     """Yield `n` different rows of which no sentence is in `taken`."""
     seen: set[str] = set()
     for made, label in enumerate(_labels(reader.shares, n, rng)):
         for _ in range(ATTEMPTS):
-            row = reader.read(rng, label)
+            row = reader.read(rng, label, language)
             if row is None or (key := repr(row)) in seen or not taken.isdisjoint(sentences_of(row)):
                 continue
             seen.add(key)
