@@ -38,10 +38,12 @@ _LETTERS = string.ascii_lowercase + string.digits + string.punctuation + "äöü
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 
 
-def bert_tokenizer(words: tuple[str, ...] = ("the", "she", "play", "##ing", "river")) -> PreTrainedTokenizerFast:
+def bert_tokenizer(
+    words: tuple[str, ...] = ("the", "she", "play", "##ing", "river"), letters: str = _LETTERS
+) -> PreTrainedTokenizerFast:
     """WordPiece over letters: every word has a token, control characters and lone accents vanish."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = [*special, *_LETTERS, *(f"##{c}" for c in _LETTERS), *words]
+    vocabulary = [*special, *letters, *(f"##{c}" for c in letters), *words]
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(vocabulary))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -186,9 +188,9 @@ def hidden_states(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor 
     return torch.stack(model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **given).hidden_states)
 
 
-def save_tiny_bert(folder: Path, seed: int = 0) -> str:
+def save_tiny_bert(folder: Path, seed: int = 0, letters: str = _LETTERS) -> str:
     """Save a BERT of two layers and width 16 with its tokeniser; return the folder's name."""
-    tokenizer = bert_tokenizer()
+    tokenizer = bert_tokenizer(letters=letters)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

@@ -13,7 +13,7 @@ import numpy as np
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.store import checksum
 from braintune.core.study import Study
-from braintune.datasets.brains import alice, base, concepts, folder, pereira, pereira_hub, simulated, table
+from braintune.datasets.brains import alice, base, concepts, devarda, folder, pereira, pereira_hub, simulated, table
 from braintune.datasets.brains.base import BrainData, BrainSource, varying_regressors
 
 #: Every brain data set by name. A plugin of a profile adds one by ``BRAINS["mine"] = BrainSource(...)``.
@@ -21,6 +21,7 @@ BRAINS: dict[str, BrainSource] = {
     source.name: source
     for source in (
         *(module.SOURCE for module in (simulated, concepts, pereira, pereira_hub, alice)),
+        *devarda.SOURCES,
         *table.SOURCES,
         folder.SOURCE,
     )

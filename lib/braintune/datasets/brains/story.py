@@ -1,5 +1,6 @@
 """Listening to a story: from the scans to a response for each sentence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +75,23 @@ def read_story(path: Path) -> Story:
         "comes back after another sentence",
     )
     table = pd.DataFrame({"word": words["word"], "sentence": sentence, "onset": onset, "offset": offset})
-    grouped = table.groupby("sentence", sort=False)
+    return story_of(table, _spoken)
+
+
+def story_of(words: pd.DataFrame, join: Callable[[list[str]], str]) -> Story:
+    """Return the story of a table with a row a word: ``word``, ``sentence`` (contiguous), ``onset`` and ``offset`` (s).
+
+    Parameters
+    ----------
+    words : DataFrame
+    join : callable
+        Makes a sentence of its words.
+    """
+    grouped = words.groupby("sentence", sort=False)
     spans = grouped.agg(onset=("onset", "min"), offset=("offset", "max")).to_numpy()
-    sentences = [_spoken(list(own)) for _, own in grouped["word"]]
+    sentences = [join(list(own)) for _, own in grouped["word"]]
     order = np.arange(len(sentences))
-    names = [f"sentence {label}" for label in sentence[begins]]
+    names = [f"sentence {label}" for label in words["sentence"].unique()]
     stimuli = Stimuli(names, sentences, order, position=order, contiguous=True, duration=spans[:, 1] - spans[:, 0])
     return Story(stimuli, spans)
 
