@@ -45,7 +45,7 @@ endef
 help:
 	@echo "make book   [PROFILE=quick]  run the notebooks and build the book (also PROFILE=real, PROFILE=paper)"
 	@echo "make book   ENGINE=slurm     the same, every job on a cluster (also ENGINE=path/to/my-cluster.yml)"
-	@echo "make sweep  [SWEEP=ablation] run variants of a profile and compare them (also SWEEP=architectures)"
+	@echo "make sweep  [SWEEP=ablation] run variants of a profile and compare them (also SWEEP=architectures, languages)"
 	@echo "make pdf    [PROFILE=quick]  the book as a PDF; needs Chromium"
 	@echo "make serve  [PROFILE=quick]  show the built book on a local address"
 	@echo "make verify [PROFILE=quick]  say which page or table of a run is stale, altered or missing"

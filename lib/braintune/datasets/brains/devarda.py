@@ -190,7 +190,7 @@ def _source(language: str) -> BrainSource:
         make=make,
         size="2 participants a language, one passage of about 260 s; 2 MB for all languages",
         licence="none stated",
-        citation="devarda",
+        citation="malik2022",
         get="a clone of the authors' repository in the folder `brain/devarda` of the data folder",
         folder="devarda",
         people=f"listeners to a passage in {language.title()}",
