@@ -45,8 +45,11 @@ class Invented(Language):
                 spans.append((role, first, first + stop - start))
             frames.append(Frame(place[frame.predicate], tuple(sorted(spans, key=lambda span: span[1]))))
         said = [self.word(words[i], is_verb="VP" in phrase.chunks[i]) for i in phrase.order]
-        layers = ([layer[i] for i in phrase.order] for layer in (phrase.chunks, phrase.entities, phrase.meanings))
-        return Phrase(said, *layers, frames, list(phrase.marks), phrase.plural, list(range(len(said))))
+        chunks, entities, meanings = (
+            [layer[i] for i in phrase.order] for layer in (phrase.chunks, phrase.entities, phrase.meanings)
+        )
+        marks, order = list(phrase.marks), list(range(len(said)))
+        return Phrase(said, chunks, entities, meanings, frames, marks, phrase.plural, order)
 
     def word(self, english: str, is_verb: bool = False) -> str:
         """Return the form of an English word; of a verb, its inflection is looked at."""
