@@ -6,6 +6,7 @@ default the visual network codes nothing.
 
 from collections.abc import Mapping
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -129,7 +130,7 @@ def _size(region: str, voxels: int) -> int:
 
 
 @cache
-def _world(**settings: int) -> WorldStimuli:
+def _world(**settings: Any) -> WorldStimuli:
     """Generate the stimuli once for each set of settings; a few hundred sentences are kept."""
     return stimuli(WorldSettings(**settings))
 
