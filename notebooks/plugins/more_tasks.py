@@ -5,6 +5,7 @@ from `nlu/next_sentence` and `nlu/language` in the data folder.
 """
 
 from braintune.datasets.microworld.grammar import Rng
+from braintune.datasets.microworld.languages import Language
 from braintune.datasets.microworld.lexicon import LEXICON
 from braintune.datasets.microworld.passages import passage
 from braintune.datasets.microworld.tasks import READERS, Reader, Row
@@ -14,22 +15,22 @@ from braintune.datasets.tasks import TASKS, Task
 LENGTH = 4
 
 
-def write(rng: Rng, topic: str) -> list[str]:
+def write(rng: Rng, topic: str, spoken: Language) -> list[str]:
     """Return the sentences of a new passage."""
-    return [phrase.text() for phrase in passage(rng, LEXICON.topics[topic], LENGTH)]
+    return [spoken.say(phrase).text() for phrase in passage(rng, LEXICON.topics[topic], LENGTH)]
 
 
-def next_sentence(rng: Rng, label: str) -> Row:
+def next_sentence(rng: Rng, label: str, spoken: Language) -> Row:
     """Return a sentence, and the next one of its passage or of a passage on another topic."""
-    one, other = (write(rng, topic) for topic in rng.sample(list(LEXICON.topics), 2))
+    one, other = (write(rng, topic, spoken) for topic in rng.sample(list(LEXICON.topics), 2))
     place = rng.choice(range(1, LENGTH))
     second = (one if label == "next" else other)[place]
     return {"sentence1": one[place - 1], "sentence2": second, "label": label}
 
 
-def language(rng: Rng, label: str) -> Row:
+def language(rng: Rng, label: str, spoken: Language) -> Row:
     """Return one sentence of a passage."""
-    return {"sentence": rng.choice(write(rng, rng.choice(list(LEXICON.topics))))}
+    return {"sentence": rng.choice(write(rng, rng.choice(list(LEXICON.topics)), spoken))}
 
 
 READERS["next_sentence"] = Reader(next_sentence, {"next": 0.5, "not_next": 0.5})
