@@ -9,6 +9,7 @@ from pathlib import Path
 
 from braintune.core.store import read_json
 from braintune.core.study import Study
+from braintune.models import continual
 from braintune.workflow import run
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
@@ -28,8 +29,10 @@ JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
 EXECUTE = JOB + "execute {params.profile:q} "
 MODEL = run.in_folder(HERE, ONE.root / "models") + "/{task}/{method}/{fingerprint}/seed-{seed}"
 PAGES = "{run}notebooks"
+# What the job of a sequence leaves at last; the folder has its fingerprint, so that it is there only if it is up to date.
+LEARNED = "{run}continual/order-{order}/{method}/{fingerprint}/seed-{seed}/stage-{last}/metrics.json"
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
-ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30)}
+ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30), "sequence": (8000, 600), "continual": (8000, 240)}
 
 
 @cache
@@ -56,6 +59,13 @@ def of_model(wildcards):
     """A profile among those that share a model."""
     file = MODEL.format(**wildcards) + "/tuning.ipynb"
     return next(PROFILES[folder] for folder in JOBS if file in notebooks(folder, "tuning"))
+
+
+def learned(wildcards):
+    """The last stages of all sequences of a run. Their dates decide nothing."""
+    study = STUDIES[wildcards.run]
+    stages = [continual.stage_folder(study, one, len(one.tasks) - 1) for one in continual.sequences(study)]
+    return [ancient(run.in_folder(HERE, stage / "metrics.json")) for stage in stages]
 
 
 def any_of(name):
@@ -85,6 +95,8 @@ wildcard_constraints:
     seed=r"\d+",
     brain=any_of("brains"),
     participant="[^/]+",
+    order=r"\d+",
+    last=r"\d+",
 
 
 rule all:
@@ -203,10 +215,47 @@ rule figures:
         EXECUTE + "figures"
 
 
+rule sequence:
+    input:
+        lambda wildcards: [ancient(file) for file in notebooks(wildcards.run, "tuning")],
+    output:
+        LEARNED,
+    benchmark:
+        "{run}continual/order-{order}/{method}/{fingerprint}/seed-{seed}/stage-{last}/sequence.benchmark.tsv"
+    params:
+        profile=of_run,
+    threads: THREADS
+    resources:
+        mem_mb=memory("sequence"),
+        runtime=minutes("sequence"),
+    shell:
+        JOB + "learn {params.profile:q} {wildcards.order} {wildcards.method} {wildcards.seed}"
+
+
+rule continual:
+    input:
+        pages("tuning"),
+        pages("embeddings"),
+        learned,
+    output:
+        directory("{run}continual/tables"),
+        f"{PAGES}/continual.ipynb",
+    benchmark:
+        f"{PAGES}/continual.benchmark.tsv"
+    params:
+        profile=of_run,
+    threads: THREADS
+    resources:
+        mem_mb=memory("continual"),
+        runtime=minutes("continual"),
+    shell:
+        EXECUTE + "continual"
+
+
 # The book of a run, or the page that compares the runs of a sweep.
 rule book:
     input:
-        [fresh(notebooks(folder, step)) for folder in STUDIES for step in ("figures", "embeddings")],
+        [fresh(notebooks(folder, step)) for folder in STUDIES for step in ("figures", "embeddings", "continual")],
     output:
         PLAN["page"],
     shell:

@@ -265,3 +265,12 @@ class AnalysisSettings(Settings):
     absolute_margin: float | None = _parameter(
         None, "the same as a difference of matching margins; null takes `margin`", ge=0, le=1
     )
+
+
+class ContinualSettings(Settings):
+    """Tasks learned one after another."""
+
+    orders: int = _parameter(
+        0, "orders in which the tasks are learned one after another, at most as many as tasks; 0 leaves it out",
+        "orders", ge=0,
+    )  # fmt: skip

@@ -55,6 +55,7 @@ class Study(
     settings.SimulationSettings,
     settings.DecodingSettings,
     settings.AnalysisSettings,
+    settings.ContinualSettings,
 ):
     """Every parameter of a run, validated and frozen, and the path of every artefact."""
 

@@ -172,6 +172,26 @@ def train(
     Diverged
         If a loss or a weight is not finite.
     """
+    trainer = make_trainer(conditions, model, examples, recipe, folder, label)
+    validation = conditions.validation
+    if validation.rows and conditions.study.patience:
+        trainer.add_callback(EarlyStoppingCallback(conditions.study.patience))
+    set_seed(conditions.seed)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+    curve = _curve(trainer.state.log_history)
+    losses = curve[["train_loss", "validation_loss"] if validation.rows else ["train_loss"]]
+    if not (
+        np.isfinite(losses).all(axis=None) and all(value.isfinite().all() for value in trained_state(model).values())
+    ):
+        raise Diverged(f"{label} diverged with {recipe}; try smaller learning_rates")
+    trainer.compute_metrics = None  # only the validation part is scored here
+    return trainer, curve
+
+
+def make_trainer(
+    conditions: Conditions, model: TunedModel, examples: Encoded, recipe: Recipe, folder: Path, label: str
+) -> Trainer:
+    """Return a trainer of a model that is scored on the validation part; parameters as in :func:`train`."""
     validation = conditions.validation
 
     def scored(given: EvalPrediction) -> dict[str, float]:
@@ -197,18 +217,7 @@ def train(
         callbacks=[_Reporter(label, validation.task.metric)],
     )
     trainer.remove_callback(PrinterCallback)
-    if validation.rows and conditions.study.patience:
-        trainer.add_callback(EarlyStoppingCallback(conditions.study.patience))
-    set_seed(conditions.seed)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
-    curve = _curve(trainer.state.log_history)
-    losses = curve[["train_loss", "validation_loss"] if validation.rows else ["train_loss"]]
-    if not (
-        np.isfinite(losses).all(axis=None) and all(value.isfinite().all() for value in trained_state(model).values())
-    ):
-        raise Diverged(f"{label} diverged with {recipe}; try smaller learning_rates")
-    trainer.compute_metrics = None  # only the validation part is scored here
-    return trainer, curve
+    return trainer
 
 
 def predict(trainer: Trainer, encoded: Encoded) -> list[Any]:

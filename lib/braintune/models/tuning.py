@@ -79,12 +79,12 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     device = pick_device(study.device)
     backbone = load_backbone(study.backbone)
     parts = encode_parts(study, data, backbone)
-    key = [backbone.fingerprint, device.type, half_precision(study, device), torch.__version__, data.checksums]
-    with reproducible(study, seed, device), _scratch(model_folder(study, task, method, seed), key) as scratch:
+    key = scratch_key(study, backbone, device, data)
+    with reproducible(study, seed, device), scratch_folder(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
         recipe = recipes[_winner(trials, len(data.validation))]
-        model = _fresh_model(conditions, data, method)
+        model = fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         metrics = {
             **_data_facts(data, parts),
@@ -96,7 +96,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
             "parameters": sum(value.numel() for value in trained_state(model).values()),
             "seconds": time.perf_counter() - started,
         }
-        _write(model_folder(study, task, method, seed), model, backbone, metrics, curve)
+        write_model(model_folder(study, task, method, seed), model, backbone, metrics, curve)
     return metrics
 
 
@@ -128,7 +128,7 @@ def encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, 
     }
 
 
-def _fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
+def fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:
     """Return the pre-trained backbone, prepared for a method, with a new head; the same for equal seeds."""
     study, seed = conditions.study, conditions.seed
     backbone = load_backbone(study.backbone, device=conditions.device)
@@ -161,7 +161,7 @@ def _search(
         folder = scratch / f"trial-{number}"
         trial = asdict(recipe) | untried
         try:
-            _, curve = train(conditions, _fresh_model(conditions, data, method), examples, recipe, folder, label)
+            _, curve = train(conditions, fresh_model(conditions, data, method), examples, recipe, folder, label)
         except Diverged as fault:
             print(fault)
         else:
@@ -185,12 +185,14 @@ def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
     return int(np.argmax(scores >= best - error))
 
 
-@contextmanager
-def _scratch(folder: Path, key: list[Any]) -> Iterator[Path]:
-    """Yield a folder for checkpoints that survives a kill, but neither a finished run nor a change of `key`.
+def scratch_key(study: Study, backbone: Backbone, device: torch.device, data: TaskData) -> list[Any]:
+    """Return what a training depends on that the fingerprint in its folder's path leaves out."""
+    return [backbone.fingerprint, device.type, half_precision(study, device), torch.__version__, data.checksums]
 
-    The key holds what the fingerprint in the folder's path leaves out: weights of the backbone, device, versions.
-    """
+
+@contextmanager
+def scratch_folder(folder: Path, key: list[Any]) -> Iterator[Path]:
+    """Yield a folder for checkpoints that survives a kill, but neither a finished run nor a change of `key`."""
     scratch = folder / "checkpoints"
     file = scratch / "key.json"
     if scratch.is_dir() and not (file.is_file() and read_json(file) == key):
@@ -266,7 +268,7 @@ def _peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _write(folder: Path, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], curve: pd.DataFrame) -> None:
+def write_model(folder: Path, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], curve: pd.DataFrame) -> None:
     """Write weights, history and metrics; the metrics come last and mark the run as complete."""
     state = trained_state(model)  # named as in the model: backbone.…, head.…
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}
@@ -291,8 +293,13 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
     BraintuneError
         If the tuning has not been run, its file is damaged, or it was run on weights other than the backbone's.
     """
-    lookup(METHODS, method, "method")
     file = model_folder(study, task, method, seed) / "weights.safetensors"
+    return load_weights(study, method, seed, file, f"{method} on {task} (seed {seed})")
+
+
+def load_weights(study: Study, method: str, seed: int, file: Path, label: str) -> Backbone:
+    """Load the study's backbone with the trained weights in a file applied; faults as in :func:`load_tuned`."""
+    lookup(METHODS, method, "method")
     tensors, facts = read_tensors(file)
     state = {name.removeprefix("backbone."): of for name, of in tensors.items() if name.startswith("backbone.")}
     device = pick_device(study.device)
@@ -305,7 +312,7 @@ def load_tuned(study: Study, task: str, method: str, seed: int) -> Backbone:
     prepare(backbone.model, method, study, seed)
     restore(backbone.model, state)
     backbone.model.requires_grad_(False).to(device).eval()
-    return replace(backbone, name=f"{study.backbone}, {method} on {task} (seed {seed})")
+    return replace(backbone, name=f"{study.backbone}, {label}")
 
 
 def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:

@@ -11,6 +11,7 @@ VERBS = {
     "run": "braintune.workflow.run",
     "sweep": "braintune.workflow.sweep",
     "execute": "braintune.workflow.execute",
+    "learn": "braintune.workflow.learn",
     "book": "braintune.workflow.book.build",
     "compare": "braintune.workflow.book.compare",
     "pdf": "braintune.workflow.book.pdf",

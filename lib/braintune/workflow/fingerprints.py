@@ -20,8 +20,9 @@ from braintune.core.versions import LIBRARY, imported_modules, source_files
 from braintune.datasets.brains.registry import BRAINS, data_checksums
 from braintune.models import checkpoints
 from braintune.workflow.jobs import (
+    ALL_STEPS,
+    CONTINUAL,
     NOTEBOOKS,
-    STEPS,
     Job,
     all_jobs,
     artefacts,
@@ -77,19 +78,21 @@ def data_of(study: Study, job: Job) -> dict[str, str]:
 def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     """Everything that one job depends on, as JSON values."""
     own = dict(job.parameters)
-    brains = (own["brain"],) if "brain" in own else study.brains if job.step == "figures" else ()
-    unread = checkpoints.other_sources(study) if job.step == "tuning" else frozenset()
+    brains = (own["brain"],) if "brain" in own else study.brains if job.step in ("figures", CONTINUAL) else ()
+    unread = checkpoints.other_sources(study) if job.step in ("tuning", CONTINUAL) else frozenset()
     files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains), unread))
     if job.step == "tuning":  # the model has a fingerprint of its own, which covers the parameters
         stored = checkpoints.model_fingerprint(study, own["task"], own["method"])
         return [files, own, stored]
-    settings = study.values(*STEPS[job.step].groups, MachineSettings).items()
+    settings = study.values(*ALL_STEPS[job.step].groups, MachineSettings).items()
     values = {name: value for name, value in settings if name not in GRID | {"directions"}}
     values["representations"] = [representation.name for representation in study.representations()]
     if job.step == "embeddings":  # what the controls read of the tuning
         values |= {name: getattr(study, name) for name in ("backbone", "prefix_length", "prefix_std", "prompt_layers")}
     if job.step in ("encoding", "rsa"):  # they read all of the run's own participants
         values["participants"] = participants(study, own["brain"])
+    if job.step == CONTINUAL:
+        values["participants"] = {name: participants(study, name) for name in study.brains}
     plugins = plugin_checksums(brain=own.get("brain", ""))
     for control in study.controls:
         plugins |= plugin_checksums(control=control)
@@ -112,7 +115,7 @@ def fingerprints(study: Study) -> dict[Job, str]:
 def _feeds(other: Job, job: Job) -> bool:
     """Whether a job reads what another one makes."""
     brains = {dict(one.parameters).get("brain") for one in (other, job)}
-    return other.step in STEPS[job.step].after and (None in brains or len(brains) == 1)
+    return other.step in ALL_STEPS[job.step].after and (None in brains or len(brains) == 1)
 
 
 def book_fingerprint(study: Study) -> str:

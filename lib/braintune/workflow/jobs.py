@@ -47,6 +47,10 @@ STEPS: dict[str, Step] = {
     "rsa": Step(("brain",), (*_BRAINS, _DECODING, _ANALYSIS), ("embeddings",)),
     "figures": Step((), (_DECODING, _ANALYSIS), ("decoding", "encoding", "rsa")),
 }
+#: A step of runs with `orders` only. Snakemake trains its sequences before, in parallel.
+CONTINUAL = "continual"
+_SEQUENCES = (*_TUNING, *_BRAINS, settings.EmbeddingSettings, _DECODING, settings.ContinualSettings)
+ALL_STEPS = STEPS | {CONTINUAL: Step((), _SEQUENCES, ("tuning", "embeddings"))}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Job:
 
 def make_job(step: str, **parameters: Any) -> Job:
     """Return a job from its step and its own parameters, in the step's order."""
-    return Job(step, tuple((name, parameters[name]) for name in STEPS[step].own))
+    return Job(step, tuple((name, parameters[name]) for name in ALL_STEPS[step].own))
 
 
 def parse_job(step: str, words: Mapping[str, str]) -> Job:
@@ -80,7 +84,7 @@ def parse_job(step: str, words: Mapping[str, str]) -> Job:
     BraintuneError
         For an unknown step, a parameter that is missing or not the step's own, and a seed that is no number.
     """
-    own = lookup(STEPS, step, "step").own
+    own = lookup(ALL_STEPS, step, "step").own
     wanted = " ".join(f"{name}=…" for name in own) or "none"
     if differing := [name for name in own if name not in words] + [name for name in words if name not in own]:
         fault = "missing" if differing[0] in own else "unknown"
@@ -112,6 +116,7 @@ def all_jobs(study: Study) -> list[Job]:
             "[decoding] and [decoding, encoding]"
         )
     jobs = [*tuning, *embeddings, *decoding, *encoding, *rsa, make_job("figures")]
+    jobs += [make_job(CONTINUAL)] if study.orders else []
     return [job for job in jobs if job.step in study.directions or job.step not in ("decoding", "encoding")]
 
 
@@ -172,6 +177,8 @@ def artefacts(study: Study, job: Job) -> list[Path]:
         return [model_folder(study, **own) / name for name in FILES]
     if job.step == "decoding":
         return [file(**own) for file in (study.decoding_file, study.null_file, study.groups_file)]
+    if job.step == CONTINUAL:
+        return [study.folder / CONTINUAL / "tables"]
     if job.step == "figures":
         return [study.folder / name for name in ("figures", "claims.json", "results.json")]
     return [study.folder / job.step / own["brain"]]

@@ -25,7 +25,7 @@ from braintune.datasets.brains import registry
 from braintune.workflow import processes
 from braintune.workflow.book import origins, reference_pages
 from braintune.workflow.book.origins import PROFILE_PAGE
-from braintune.workflow.jobs import STEPS, Job, all_jobs, executed_notebook, make_job
+from braintune.workflow.jobs import CONTINUAL, STEPS, Job, all_jobs, executed_notebook, make_job
 from braintune.workflow.provenance import provenance
 from braintune.workflow.verify import require_unaltered
 
@@ -150,6 +150,7 @@ def pictures(code: str) -> str:
 def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference: Iterable[str]) -> dict[str, Any]:
     """Put the executed notebooks below the chapters of their steps, and the folders of the library below theirs."""
     below = {f"book/{step}": [_page(job) for job in executed if job.step == step] for step in STEPS}
+    below["book/questions"] = [_page(job) for job in executed if job.step == CONTINUAL]
     below["book/api"] = [page for page in reference if page != "book/api"]
     if not below["book/api"]:
         for part in contents["parts"]:

@@ -1,0 +1,306 @@
+"""Continual learning: tasks learned one after another, and what is left of the earlier ones.
+
+A sequence begins with the model that learned its first task alone. At each further stage training starts from the
+weights of the stage before, with a new head, a new optimiser, and the recipe that the search chose for the task alone:
+what differs from learning alone is the start. Heads of earlier tasks are kept, and their test scores measured again.
+
+There are three ways (:data:`WAYS`), but two trainings. A prefix that is carried on and a prefix that begins as the last
+one are the same vectors at the stage that trains them; with one prefix each, an earlier task is answered with the prefix
+of its own stage, so that its score cannot change. A first stage is the tuned model of its task
+(:mod:`braintune.models.tuning`); the other stages are stored in the folder of the run, under the fingerprint of all that
+they depend on.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from braintune.core.base import BraintuneError, lookup
+from braintune.core.device import pick_device
+from braintune.core.store import checksum, read_json, read_tensors
+from braintune.core.study import Representation, Study
+from braintune.core.versions import source_files
+from braintune.datasets.brains.base import BrainData, stimulus_means
+from braintune.datasets.metrics import score
+from braintune.datasets.tasks import load_task
+from braintune.models import tuning
+from braintune.models.backbones import Backbone, load_backbone
+from braintune.models.checkpoints import FILES, model_fingerprint, model_folder, other_sources
+from braintune.models.embeddings import embed
+from braintune.models.methods import restore, trained_state
+from braintune.models.training import Conditions, Recipe, best_epoch, make_trainer, predict, reproducible, train
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to learn one task after another.
+
+    Attributes
+    ----------
+    method : str
+        What is trained at every stage, a key of :data:`braintune.models.methods.METHODS`.
+    keeps : bool
+        Whether each task keeps what was trained for it; else it is answered with what the last stage has left.
+    title : str
+    """
+
+    method: str
+    keeps: bool
+    title: str
+
+
+#: The ways that are compared.
+WAYS: dict[str, Way] = {
+    "fine-tuned": Way("fine-tuned", False, "all weights are trained further"),
+    "one prefix": Way("prompt-tuned", False, "one prefix is trained further"),
+    "a prefix each": Way("prompt-tuned", True, "each task has its prefix, which begins as the last one ended"),
+}
+
+
+@dataclass(frozen=True)
+class TaskSequence:
+    """The tasks in one order, learned one after another by one method with one seed; orders count from 1."""
+
+    order: int
+    tasks: tuple[str, ...]
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The sequence in a name: ``order-1_fine-tuned_seed-0``."""
+        return f"order-{self.order}_{self.method}_seed-{self.seed}"
+
+
+# --- which sequences there are -----------------------------------------------------------------------------------
+
+
+def task_orders(study: Study) -> list[tuple[str, ...]]:
+    """Return `orders` of the tasks: rows of a Williams square [1]_, at equal distances.
+
+    No task has the same place in two orders; with as many orders as tasks, each has every place once, and (for an even
+    number) follows every other once. The tasks are first shuffled, by `world_seed`.
+
+    Raises
+    ------
+    BraintuneError
+        For a single task, and more orders than tasks.
+
+    References
+    ----------
+    .. [1] Williams (1949). Experimental designs balanced for the estimation of residual effects of treatments.
+       Australian Journal of Scientific Research A 2, 149-168.
+    """
+    n = len(study.tasks)
+    if n < 2:
+        raise BraintuneError(f"tasks: {study.tasks[0]!r} alone is no sequence; name two tasks or more, or set orders: 0")
+    if not 1 <= study.orders <= n:
+        raise BraintuneError(
+            f"orders: {study.orders} must be between 1 and {n}, the number of tasks: more would repeat places; set it "
+            "there, or name more tasks"
+        )
+    shuffled = np.random.default_rng(study.world_seed).permutation(study.tasks)
+    first = [(i + 1) // 2 * (-1) ** (i + 1) for i in range(n)]  # 0, 1, -1, 2, -2, …
+    shifts = [order * n // study.orders for order in range(study.orders)]
+    return [tuple(str(shuffled[(place + shift) % n]) for place in first) for shift in shifts]
+
+
+def sequence_of(study: Study, order: int, method: str, seed: int) -> TaskSequence:
+    """Return one sequence.
+
+    Raises
+    ------
+    BraintuneError
+        If there is no such order, or no way with this method; and as :func:`task_orders`.
+    """
+    orders = task_orders(study)
+    lookup({way.method: way for way in WAYS.values()}, method, "method of a sequence")
+    if not 1 <= order <= len(orders):
+        raise BraintuneError(f"order: {order} is not one of 1 to {len(orders)}; choose one of them, or raise `orders`")
+    return TaskSequence(order, orders[order - 1], method, seed)
+
+
+def ways_of(study: Study) -> dict[str, Way]:
+    """Return the ways whose method is among those of a study.
+
+    Raises
+    ------
+    BraintuneError
+        If there is none.
+    """
+    found = {name: way for name, way in WAYS.items() if way.method in study.methods}
+    if not found:
+        known = ", ".join(dict.fromkeys(way.method for way in WAYS.values()))
+        raise BraintuneError(f"methods: {', '.join(study.methods)} have no way to go on; add one of {known}")
+    return found
+
+
+def sequences(study: Study) -> list[TaskSequence]:
+    """Return all sequences of a study: orders × methods × seeds; faults as :func:`task_orders`, :func:`ways_of`."""
+    methods = dict.fromkeys(way.method for way in ways_of(study).values())
+    orders = range(1, len(task_orders(study)) + 1)
+    return [sequence_of(study, *parts) for parts in ((o, m, s) for o in orders for m in methods for s in study.seeds)]
+
+
+def sequence_folder(study: Study, sequence: TaskSequence) -> Path:
+    """Return the folder of the stages that follow the first; its name has the fingerprint of what they depend on."""
+    parts = {
+        "code": sorted(checksum(file) for file in source_files("models.continual", stop=other_sources(study))),
+        "models": [model_fingerprint(study, task, sequence.method) for task in sequence.tasks],
+    }
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    folder = study.folder / "continual" / f"order-{sequence.order}" / sequence.method
+    return folder / fingerprint / f"seed-{sequence.seed}"
+
+
+def stage_folder(study: Study, sequence: TaskSequence, stage: int) -> Path:
+    """Return the folder of a stage, counted from 0: of the first, that of the model that learned the task alone."""
+    if stage == 0:
+        return model_folder(study, sequence.tasks[0], sequence.method, sequence.seed)
+    return sequence_folder(study, sequence) / f"stage-{stage}"
+
+
+# --- learning ----------------------------------------------------------------------------------------------------
+
+
+def learn(study: Study, sequence: TaskSequence) -> list[dict[str, Any]]:
+    """Learn the tasks of a sequence, and return what :func:`learn_stage` returns of each stage."""
+    return [learn_stage(study, sequence, stage) for stage in range(len(sequence.tasks))]
+
+
+def learn_stage(study: Study, sequence: TaskSequence, stage: int) -> dict[str, Any]:
+    """Learn the task of one stage from where the stage before has ended.
+
+    A stage that is stored is not trained again, and one that was interrupted goes on after its last epoch. Stages
+    before it are learned first if they are missing.
+
+    Returns
+    -------
+    metrics : dict
+        What `metrics.json` of the stage holds: ``score``, on the test rows of its task; ``scores``, by task, of this
+        and all earlier tasks, answered with the weights of this stage and the head of each; ``best_epoch`` and so on.
+        Of the first stage, those of :func:`braintune.models.tuning.tune`.
+    """
+    task, method, seed = sequence.tasks[stage], sequence.method, sequence.seed
+    alone = tuning.tune(study, task, method, seed)
+    if stage == 0:
+        return alone
+    folder = stage_folder(study, sequence, stage)
+    if all((folder / name).is_file() for name in FILES):
+        return read_json(folder / "metrics.json")
+    learn_stage(study, sequence, stage - 1)
+    started, device = time.perf_counter(), pick_device(study.device)
+    data, backbone = load_task(study, task), load_backbone(study.backbone)
+    parts = tuning.encode_parts(study, data, backbone)
+    recipe, label = Recipe(alone["learning_rate"], alone["epochs"]), f"{sequence.name}, stage {stage + 1}, {task}"
+    key = tuning.scratch_key(study, backbone, device, data)
+    with reproducible(study, seed, device), tuning.scratch_folder(folder, key) as scratch:
+        conditions = Conditions(study, seed, device, parts["validation"])
+        model = tuning.fresh_model(conditions, data, method)
+        restore(model.backbone, _part(_weights(study, sequence, stage - 1), "backbone.", ""))
+        trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", label)
+        scores = {task: score(data.task, data.test, predict(trainer, parts["test"]))[data.task.metric]}
+        now = _part(trained_state(model), "backbone.")
+        for earlier, name in enumerate(sequence.tasks[:stage]):
+            state = now | _part(_weights(study, sequence, earlier), "head.")
+            scores[name] = score_again(study, name, method, seed, state, scratch / name)
+        metrics = {
+            **{"task": task, "method": method, "seed": seed, "order": sequence.order, "stage": stage},
+            **{"backbone": study.backbone, "labels": list(data.labels), "metric": data.task.metric},
+            **{"score": scores[task], "scores": scores, "best_epoch": best_epoch(curve), **asdict(recipe)},
+            "examples_seen": len(data.train) * len(curve),
+            "seconds": time.perf_counter() - started,
+        }
+        tuning.write_model(folder, model, backbone, metrics, curve)
+    return metrics
+
+
+def score_again(study: Study, task: str, method: str, seed: int, state: Mapping[str, Tensor], folder: Path) -> float:
+    """Return the score on the test rows of a task, by its metric, with the weights and the head in `state`.
+
+    `state` is named as in :class:`braintune.models.heads.TunedModel`; `folder` is the trainer's, for nothing lasting.
+    """
+    device, data = pick_device(study.device), load_task(study, task)
+    test = tuning.encode_parts(study, data, load_backbone(study.backbone))["test"]
+    conditions = Conditions(study, seed, device, test)
+    model = tuning.fresh_model(conditions, data, method)
+    restore(model, state)
+    trainer = make_trainer(conditions, model, test, Recipe(1.0, 1), folder, task)
+    trainer.compute_metrics = None  # the answers are scored here
+    return score(data.task, data.test, predict(trainer, test))[data.task.metric]
+
+
+def _weights(study: Study, sequence: TaskSequence, stage: int) -> dict[str, Tensor]:
+    return read_tensors(stage_folder(study, sequence, stage) / "weights.safetensors")[0]
+
+
+def _part(state: Mapping[str, Tensor], start: str, new: str | None = None) -> dict[str, Tensor]:
+    """Return the entries whose names begin with `start`, which `new` replaces if it is given."""
+    renamed = start if new is None else new
+    return {renamed + name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+
+
+# --- what is read ------------------------------------------------------------------------------------------------
+
+
+def stage_table(study: Study) -> pd.DataFrame:
+    """Return the test scores of all stages, after learning what is not stored.
+
+    Returns
+    -------
+    DataFrame
+        One row a way, order, seed, `stage` and `task` learned so far, whose place in the order is `position`: `score`,
+        the `baseline` of trivial answers, and `alone`, the score of the model that learned this task only.
+    """
+    ways, rows = ways_of(study), []
+    for sequence in sequences(study):
+        stages = learn(study, sequence)
+        models = {task: tuning.tune(study, task, sequence.method, sequence.seed) for task in sequence.tasks}
+        for stage, metrics in enumerate(stages):
+            for position, task in enumerate(sequence.tasks[: stage + 1]):
+                now = metrics["score"] if position == stage else metrics["scores"][task]
+                facts = {"alone": models[task]["score"], "baseline": models[task]["baseline"]}
+                where = {"order": sequence.order, "seed": sequence.seed, "stage": stage, "position": position}
+                for name in (name for name, way in ways.items() if way.method == sequence.method):
+                    found = stages[position]["score"] if ways[name].keeps else now
+                    rows.append({"way": name, **where, "task": task, "score": found, **facts})
+    return pd.DataFrame(rows)
+
+
+def load_stage(study: Study, sequence: TaskSequence, stage: int) -> Backbone:
+    """Load the encoder as a stage has left it, ready to embed sentences; faults as `load_tuned` of tuning."""
+    file = stage_folder(study, sequence, stage) / "weights.safetensors"
+    return tuning.load_weights(study, sequence.method, sequence.seed, file, f"{sequence.name}, stage {stage + 1}")
+
+
+def embed_stages(study: Study, brain: BrainData) -> dict[Representation, np.ndarray]:
+    """Embed the stimuli of a brain data set with the untuned encoder and with that of every stage.
+
+    Returns
+    -------
+    dict of Representation to array of shape (n_layers, n_stimuli, width)
+        The untuned one first; a stage is named as its sequence with ``_stage-<n>``, counted from 0.
+    """
+    device = pick_device(study.device)
+    found: dict[Representation, np.ndarray] = {}
+
+    def add(representation: Representation, backbone: Backbone) -> None:
+        given = {"pooling": study.pooling, "batch": study.embedding_batch, "max_tokens": study.max_tokens}
+        found[representation] = stimulus_means(embed(backbone, brain.stimuli.sentences, **given), brain.stimuli)
+
+    with reproducible(study, study.world_seed, device):
+        add(Representation("untuned", "untuned"), load_backbone(study.backbone, device=device))
+        for sequence in sequences(study):
+            for stage, task in enumerate(sequence.tasks):
+                name = f"{sequence.name}_stage-{stage}"
+                tuned = Representation(name, "tuned", sequence.method, task, sequence.seed)
+                add(tuned, load_stage(study, sequence, stage))
+    return found
