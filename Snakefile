@@ -9,7 +9,7 @@ from pathlib import Path
 
 from braintune.core.store import read_json
 from braintune.core.study import Study
-from braintune.models import continual
+from braintune.models import sequences
 from braintune.workflow import run
 from braintune.workflow.jobs import all_jobs, executed_notebook, make_job
 
@@ -64,7 +64,7 @@ def of_model(wildcards):
 def learned(wildcards):
     """The last stages of all sequences of a run. Their dates decide nothing."""
     study = STUDIES[wildcards.run]
-    stages = [continual.stage_folder(study, one, len(one.tasks) - 1) for one in continual.sequences(study)]
+    stages = [sequences.stage_folder(study, one, len(one.tasks) - 1) for one in sequences.sequences(study)]
     return [ancient(run.in_folder(HERE, stage / "metrics.json")) for stage in stages]
 
 

@@ -22,7 +22,7 @@ from braintune.core.sweep import Sweep
 from braintune.models import tuning
 from braintune.workflow import execute
 from braintune.workflow.execute import keep
-from braintune.workflow.jobs import STEPS, all_jobs, artefacts, make_job, read_notebook
+from braintune.workflow.jobs import ALL_STEPS, STEPS, all_jobs, artefacts, make_job, read_notebook
 from made_up import write_profile
 from tiny_models import save_tiny_bert
 
@@ -44,7 +44,7 @@ def code_cells(path):
 
 
 def test_there_is_one_notebook_a_step_and_one_for_sweeps():
-    assert {p.stem for p in NOTEBOOKS} == {*STEPS, "sweep"}
+    assert {p.stem for p in NOTEBOOKS} == {*ALL_STEPS, "sweep"}
 
 
 @by_name

@@ -4,18 +4,13 @@ A sequence begins with the model that learned its first task alone. At each furt
 weights of the stage before, with a new head, a new optimiser, and the recipe that the search chose for the task alone:
 what differs from learning alone is the start. Heads of earlier tasks are kept, and their test scores measured again.
 
-There are three ways (:data:`WAYS`), but two trainings. A prefix that is carried on and a prefix that begins as the last
-one are the same vectors at the stage that trains them; with one prefix each, an earlier task is answered with the prefix
-of its own stage, so that its score cannot change. A first stage is the tuned model of its task
-(:mod:`braintune.models.tuning`); the other stages are stored in the folder of the run, under the fingerprint of all that
-they depend on.
+A first stage is the tuned model of its task (:mod:`braintune.models.tuning`); the other stages are stored in the folder
+of the run (:mod:`braintune.models.sequences`).
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,150 +18,19 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from braintune.core.base import BraintuneError, lookup
 from braintune.core.device import pick_device
-from braintune.core.store import checksum, read_json, read_tensors
+from braintune.core.store import read_json, read_tensors
 from braintune.core.study import Representation, Study
-from braintune.core.versions import source_files
 from braintune.datasets.brains.base import BrainData, stimulus_means
 from braintune.datasets.metrics import score
 from braintune.datasets.tasks import load_task
 from braintune.models import tuning
 from braintune.models.backbones import Backbone, load_backbone
-from braintune.models.checkpoints import FILES, model_fingerprint, model_folder, other_sources
+from braintune.models.checkpoints import FILES
 from braintune.models.embeddings import embed
 from braintune.models.methods import restore, trained_state
+from braintune.models.sequences import TaskSequence, sequences, stage_folder, ways_of
 from braintune.models.training import Conditions, Recipe, best_epoch, make_trainer, predict, reproducible, train
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to learn one task after another.
-
-    Attributes
-    ----------
-    method : str
-        What is trained at every stage, a key of :data:`braintune.models.methods.METHODS`.
-    keeps : bool
-        Whether each task keeps what was trained for it; else it is answered with what the last stage has left.
-    title : str
-    """
-
-    method: str
-    keeps: bool
-    title: str
-
-
-#: The ways that are compared.
-WAYS: dict[str, Way] = {
-    "fine-tuned": Way("fine-tuned", False, "all weights are trained further"),
-    "one prefix": Way("prompt-tuned", False, "one prefix is trained further"),
-    "a prefix each": Way("prompt-tuned", True, "each task has its prefix, which begins as the last one ended"),
-}
-
-
-@dataclass(frozen=True)
-class TaskSequence:
-    """The tasks in one order, learned one after another by one method with one seed; orders count from 1."""
-
-    order: int
-    tasks: tuple[str, ...]
-    method: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The sequence in a name: ``order-1_fine-tuned_seed-0``."""
-        return f"order-{self.order}_{self.method}_seed-{self.seed}"
-
-
-# --- which sequences there are -----------------------------------------------------------------------------------
-
-
-def task_orders(study: Study) -> list[tuple[str, ...]]:
-    """Return `orders` of the tasks: rows of a Williams square [1]_, at equal distances.
-
-    No task has the same place in two orders; with as many orders as tasks, each has every place once, and (for an even
-    number) follows every other once. The tasks are first shuffled, by `world_seed`.
-
-    Raises
-    ------
-    BraintuneError
-        For a single task, and more orders than tasks.
-
-    References
-    ----------
-    .. [1] Williams (1949). Experimental designs balanced for the estimation of residual effects of treatments.
-       Australian Journal of Scientific Research A 2, 149-168.
-    """
-    n = len(study.tasks)
-    if n < 2:
-        raise BraintuneError(f"tasks: {study.tasks[0]!r} alone is no sequence; name two tasks or more, or set orders: 0")
-    if not 1 <= study.orders <= n:
-        raise BraintuneError(
-            f"orders: {study.orders} must be between 1 and {n}, the number of tasks: more would repeat places; set it "
-            "there, or name more tasks"
-        )
-    shuffled = np.random.default_rng(study.world_seed).permutation(study.tasks)
-    first = [(i + 1) // 2 * (-1) ** (i + 1) for i in range(n)]  # 0, 1, -1, 2, -2, …
-    shifts = [order * n // study.orders for order in range(study.orders)]
-    return [tuple(str(shuffled[(place + shift) % n]) for place in first) for shift in shifts]
-
-
-def sequence_of(study: Study, order: int, method: str, seed: int) -> TaskSequence:
-    """Return one sequence.
-
-    Raises
-    ------
-    BraintuneError
-        If there is no such order, or no way with this method; and as :func:`task_orders`.
-    """
-    orders = task_orders(study)
-    lookup({way.method: way for way in WAYS.values()}, method, "method of a sequence")
-    if not 1 <= order <= len(orders):
-        raise BraintuneError(f"order: {order} is not one of 1 to {len(orders)}; choose one of them, or raise `orders`")
-    return TaskSequence(order, orders[order - 1], method, seed)
-
-
-def ways_of(study: Study) -> dict[str, Way]:
-    """Return the ways whose method is among those of a study.
-
-    Raises
-    ------
-    BraintuneError
-        If there is none.
-    """
-    found = {name: way for name, way in WAYS.items() if way.method in study.methods}
-    if not found:
-        known = ", ".join(dict.fromkeys(way.method for way in WAYS.values()))
-        raise BraintuneError(f"methods: {', '.join(study.methods)} have no way to go on; add one of {known}")
-    return found
-
-
-def sequences(study: Study) -> list[TaskSequence]:
-    """Return all sequences of a study: orders × methods × seeds; faults as :func:`task_orders`, :func:`ways_of`."""
-    methods = dict.fromkeys(way.method for way in ways_of(study).values())
-    orders = range(1, len(task_orders(study)) + 1)
-    return [sequence_of(study, *parts) for parts in ((o, m, s) for o in orders for m in methods for s in study.seeds)]
-
-
-def sequence_folder(study: Study, sequence: TaskSequence) -> Path:
-    """Return the folder of the stages that follow the first; its name has the fingerprint of what they depend on."""
-    parts = {
-        "code": sorted(checksum(file) for file in source_files("models.continual", stop=other_sources(study))),
-        "models": [model_fingerprint(study, task, sequence.method) for task in sequence.tasks],
-    }
-    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-    folder = study.folder / "continual" / f"order-{sequence.order}" / sequence.method
-    return folder / fingerprint / f"seed-{sequence.seed}"
-
-
-def stage_folder(study: Study, sequence: TaskSequence, stage: int) -> Path:
-    """Return the folder of a stage, counted from 0: of the first, that of the model that learned the task alone."""
-    if stage == 0:
-        return model_folder(study, sequence.tasks[0], sequence.method, sequence.seed)
-    return sequence_folder(study, sequence) / f"stage-{stage}"
-
 
 # --- learning ----------------------------------------------------------------------------------------------------
 
@@ -287,7 +151,7 @@ def embed_stages(study: Study, brain: BrainData) -> dict[Representation, np.ndar
     Returns
     -------
     dict of Representation to array of shape (n_layers, n_stimuli, width)
-        The untuned one first; a stage is named as its sequence with ``_stage-<n>``, counted from 0.
+        The untuned one first; a stage is named by :meth:`braintune.models.sequences.TaskSequence.stage_name`.
     """
     device = pick_device(study.device)
     found: dict[Representation, np.ndarray] = {}
@@ -300,7 +164,7 @@ def embed_stages(study: Study, brain: BrainData) -> dict[Representation, np.ndar
         add(Representation("untuned", "untuned"), load_backbone(study.backbone, device=device))
         for sequence in sequences(study):
             for stage, task in enumerate(sequence.tasks):
-                name = f"{sequence.name}_stage-{stage}"
+                name = sequence.stage_name(stage)
                 tuned = Representation(name, "tuned", sequence.method, task, sequence.seed)
                 add(tuned, load_stage(study, sequence, stage))
     return found

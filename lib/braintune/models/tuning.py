@@ -268,7 +268,9 @@ def _peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def write_model(folder: Path, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], curve: pd.DataFrame) -> None:
+def write_model(
+    folder: Path, model: TunedModel, backbone: Backbone, metrics: dict[str, Any], curve: pd.DataFrame
+) -> None:
     """Write weights, history and metrics; the metrics come last and mark the run as complete."""
     state = trained_state(model)  # named as in the model: backbone.…, head.…
     arrays = {name: value.detach().float().cpu().numpy() for name, value in state.items()}

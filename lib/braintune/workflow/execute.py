@@ -49,7 +49,7 @@ def check(study: Study) -> None:
         kind "language" that are stimuli; and for too few stimuli or groups for the folds.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, continual, controls, inputs, tuning
+    from braintune.models import backbones, controls, inputs, sequences, tuning
     from braintune.models.methods import METHODS, check_methods
     from braintune.neural.representations import analysis_layer
 
@@ -62,7 +62,7 @@ def check(study: Study) -> None:
         if not (base.data_folder() / file).is_file():
             raise BraintuneError(f"vectors: {name}: no file {base.data_folder() / file}; the path starts there")
     if study.orders:
-        continual.sequences(study)
+        sequences.sequences(study)
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)

@@ -3,7 +3,7 @@
 from braintune.core.base import BraintuneError
 from braintune.core.device import use_threads
 from braintune.core.study import Study
-from braintune.models import continual
+from braintune.models import continual, sequences
 from braintune.workflow.processes import end_with_parent
 
 
@@ -14,7 +14,7 @@ def main(words: list[str]) -> None:
             end_with_parent()
             study = Study.load(profile)
             use_threads(study.threads)
-            sequence = continual.sequence_of(study, int(order), method, int(seed))
+            sequence = sequences.sequence_of(study, int(order), method, int(seed))
             continual.learn(study, sequence)
             print(f"          {sequence.name}: all {len(sequence.tasks)} stages are stored", flush=True)
         case _:

@@ -1,0 +1,291 @@
+"""Tasks learned one after another: score matrices, forgetting and transfer, and what the stages do to a representation.
+
+Scores run from the trivial baseline (0) to perfect (1). :math:`R_{ij}` is the score on the task at place j of an order
+after the stage i, and T the number of tasks. An interval covers orders and seeds, both as random factors
+(:func:`braintune.results.statistics.standard_error`); tasks, encoder, participants and stimuli count as fixed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from braintune.core.study import Study
+from braintune.datasets.brains.base import BrainData
+from braintune.models.sequences import WAYS, sequences
+from braintune.neural.decoding import decode_participant
+from braintune.neural.encoding import encode_brain
+from braintune.neural.folds import judged_design
+from braintune.neural.representations import Embeddings, analysis_layer, layer_grams
+from braintune.neural.rsa import gram_rdms, ranks
+from braintune.results import style, tables
+from braintune.results.statistics import standard_error
+
+SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("stages.yml").read_text(encoding="utf-8"))
+MEASURES = ("average accuracy", "forgetting", "backward transfer", "forward transfer")
+#: Measures of a representation → the label of their axis.
+OF_REPRESENTATION = {
+    "closeness": "Spearman RSA to untuned",
+    "margin": "decoding margin minus untuned",
+    "correlation": "encoding correlation minus untuned",
+}
+
+# --- scores ------------------------------------------------------------------------------------------------------
+
+
+def gains(scores: pd.DataFrame) -> pd.DataFrame:
+    """Add to the table of :func:`braintune.models.continual.stage_table` its scores from trivial (0) to perfect (1).
+
+    They are the columns ``gain`` and ``alone_gain``. Tasks that a trivial answer solves are left out.
+    """
+    alone = tables.gain(scores.assign(score=scores["alone"]))["gain"]
+    return tables.gain(scores).assign(alone_gain=alone)
+
+
+def score_matrix(rows: pd.DataFrame) -> np.ndarray:
+    """Return R of one way, the mean over the orders and seeds in `rows`; NaN for tasks that come later.
+
+    Returns
+    -------
+    array of shape (n_tasks, n_tasks)
+        A row a stage, a column a place in the order.
+    """
+    return rows.pivot_table(index="stage", columns="position", values="gain").to_numpy()
+
+
+def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
+    r"""Summarise one sequence.
+
+    Parameters
+    ----------
+    matrix : array of shape (n_tasks, n_tasks)
+        :math:`R_{ij}`; entries with j > i are NaN.
+    alone : array of shape (n_tasks,)
+        Scores of the models that learned each task alone.
+
+    Returns
+    -------
+    dict
+        ``average accuracy``, the mean of :math:`R_{Tj}` over j, and ``backward transfer``, that of
+        :math:`R_{Tj} - R_{jj}` over j < T [1]_; ``forgetting``, the mean of
+        :math:`\max_{j \le i < T} R_{ij} - R_{Tj}` over j < T [2]_; ``forward transfer``, the mean of
+        :math:`R_{jj} - a_j` over j > 1, where :math:`a_j` is the score of learning task j alone. That is the
+        intransigence of [2]_ with the other sign, and with this reference in place of a model of all tasks together;
+        the forward transfer of [1]_ needs a task to be answered before it is learned, which a new head cannot do.
+
+    References
+    ----------
+    .. [1] Lopez-Paz & Ranzato (2017). Gradient episodic memory for continual learning. NeurIPS.
+    .. [2] Chaudhry et al. (2018). Riemannian walk for incremental learning: understanding forgetting and intransigence.
+       ECCV.
+    """
+    last, learned = matrix[-1], matrix.diagonal()
+    best = np.nanmax(matrix[:-1, :-1], axis=0)
+    found = last.mean(), (best - last[:-1]).mean(), (last - learned)[:-1].mean(), (learned - alone)[1:].mean()
+    return dict(zip(MEASURES, map(float, found), strict=True))
+
+
+def summaries(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return :data:`MEASURES` of every way, order and seed, from the table of :func:`gains`."""
+    found = []
+    for (way, order, seed), of in rows.groupby(["way", "order", "seed"], sort=False):
+        alone = of.groupby("position")["alone_gain"].first().to_numpy()
+        found.append({"way": way, "order": order, "seed": seed} | summarise(score_matrix(of), alone))
+    return pd.DataFrame(found)
+
+
+def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """Return the mean of measures over orders and seeds with its 95 % t interval, for each group.
+
+    Returns
+    -------
+    DataFrame
+        One row a group and measure: `estimate`, `low`, `high` (NaN with one order, or where nothing varies) and `n`,
+        the number of sequences.
+    """
+    found = []
+    for keys, of in rows.groupby(list(by), sort=False):
+        for measure in measures:
+            wide = of.pivot_table(index="order", columns="seed", values=measure).to_numpy()
+            error, degrees = standard_error(wide)
+            half = stats.t.ppf(0.975, degrees) * error
+            values = wide.mean(), wide.mean() - half, wide.mean() + half, wide.size
+            found.append((*keys, measure, *values))
+    return pd.DataFrame(found, columns=[*by, "measure", "estimate", "low", "high", "n"])
+
+
+def carried_minus_tuned(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimates of one prefix minus fine-tuning, paired by order and seed; empty where one is missing."""
+    wide = summary.set_index(["order", "seed", "way"])[list(MEASURES)].unstack("way")
+    if not {"one prefix", "fine-tuned"} <= set(summary["way"]):
+        return pd.DataFrame(columns=["way", "measure", "estimate", "low", "high", "n"])
+    parts = (wide.xs(way, axis=1, level="way") for way in ("one prefix", "fine-tuned"))
+    difference = next(parts) - next(parts)
+    return estimates(difference.reset_index().assign(way="one prefix minus fine-tuned"), ["way"], MEASURES)
+
+
+# --- representations ---------------------------------------------------------------------------------------------
+
+
+def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.DataFrame:
+    """Score the encoder after every stage: closeness to the untuned one, decoding and encoding in the main region.
+
+    Parameters
+    ----------
+    study : Study
+    brain : BrainData
+    embeddings : mapping of Representation to array of shape (n_layers, n_stimuli, width)
+        From :func:`braintune.models.continual.embed_stages`.
+
+    Returns
+    -------
+    DataFrame
+        One row a method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``margin`` and
+        ``correlation``, mean over participants at the best layer under the folds that claims are judged on, less
+        those of the untuned encoder, which are the columns ``untuned …``.
+    """
+    region, (design, _) = tables.main_region(brain.regions), judged_design(brain.stimuli, study)
+    study = study.model_copy(update={"designs": [design], "permutations": 0})
+    part = replace(brain, regions=(region,), load=lambda name: {region: brain.load(name)[region]})
+    at_layer = {one: values[[analysis_layer(len(values), study.layer)]] for one, values in embeddings.items()}
+    grams, items = layer_grams(at_layer, len(brain.stimuli.names), study)
+    ranked = ranks(gram_rdms(grams))
+    found = pd.DataFrame({"closeness": (ranked @ ranked[0]).astype(float)}, index=items["representation"])
+    scored = {"decoding": pd.concat(decode_participant(study, part, one, embeddings)[0] for one in part.participants)}
+    if "encoding" in study.directions:
+        scored["encoding"] = encode_brain(study, part, embeddings)[0]
+    for direction, table in scored.items():
+        value = tables.TESTED[direction]
+        means = tables.first_readout(tables.scores(table, study)).groupby("representation")[value].mean()
+        found[value] = means - means["untuned"]
+        found[f"untuned {value}"] = means["untuned"]
+    where = [
+        (brain.name, region, one.stage_name(stage), one.method, one.order, one.seed, stage, task)
+        for one in sequences(study)
+        for stage, task in enumerate(one.tasks)
+    ]
+    columns = ["brain", "region", "representation", "method", "order", "seed", "stage", "task"]
+    return pd.DataFrame(where, columns=columns).join(found, on="representation")
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+def matrices(rows: pd.DataFrame) -> Figure:
+    """Draw the score on each task after each stage, one panel a way, mean over orders and seeds.
+
+    `rows` is the table of :func:`gains`; a task is named by its place in the order.
+    """
+    parts = {f"{way}: {WAYS[str(way)].title}": score_matrix(of) for way, of in rows.groupby("way", sort=False)}
+    n = max(map(len, parts.values()))
+    figure, drawn = style.panels(parts, columns=1, size=(0.75 * n + 1.5, 0.45 * n + 0.9), fontsize=9)
+    for axes, matrix in drawn:
+        axes.imshow(matrix, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+        for (stage, place), value in np.ndenumerate(matrix):
+            if np.isfinite(value):
+                colour = "black" if value > 0.6 else "white"
+                axes.text(place, stage, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+        axes.grid(visible=False)
+        axes.set_xticks(range(n), [f"task {place + 1}" for place in range(n)], fontsize=9)
+        axes.set_yticks(range(n), [f"after task {stage + 1}" for stage in range(n)], fontsize=9)
+    return figure
+
+
+def transfer(summary: pd.DataFrame) -> Figure:
+    """Draw average accuracy, forgetting and forward transfer of every way, with intervals over orders and seeds.
+
+    `summary` is what :func:`estimates` returns of :func:`summaries`.
+    """
+    names = list(summary["way"].unique())
+    shown = summary[summary["measure"] != "backward transfer"].groupby("measure", sort=False)
+    figure, drawn = style.panels(dict(list(shown)), columns=3, size=(2.6, 0.4 * len(names) + 0.8), sharey=True)
+    for axes, of in drawn:
+        for row in of.itertuples():
+            method = WAYS[row.way].method
+            spread = np.nan_to_num([[row.estimate - row.low], [row.high - row.estimate]])
+            marker = {"fmt": style.MARKERS[method], "color": style.COLOURS[method], "capsize": 3}
+            axes.errorbar([row.estimate], [names.index(row.way)], xerr=spread, **marker)
+        axes.axvline(0, color="black", linewidth=1)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        style.name_rows(axes, names)
+    return figure
+
+
+def by_stage(scored: pd.DataFrame) -> Figure:
+    """Draw closeness, decoding and encoding after every stage, one panel a measure and brain data set.
+
+    `scored` is what :func:`estimates` returns by brain, method and stage; intervals cover orders and seeds. The line is
+    the untuned encoder.
+    """
+    parts = {
+        f"{brain}: {OF_REPRESENTATION[name]}": of
+        for (brain, name), of in scored.groupby(["brain", "measure"], sort=False)
+    }
+    figure, drawn = style.panels(parts, columns=3, size=(3.4, 2.6), fontsize=9)
+    for axes, of in drawn:
+        axes.axhline(float(of["measure"].iloc[0] == "closeness"), color=style.COLOURS["untuned"], label="untuned")
+        for shift, (method, line) in enumerate(of.groupby("method", sort=False)):
+            spread = np.nan_to_num(np.abs(line[["low", "high"]].to_numpy() - line[["estimate"]].to_numpy()).T)
+            look = {"marker": style.MARKERS[method], "color": style.COLOURS[method], "capsize": 2, "label": method}
+            axes.errorbar(line["stage"] + 1 + 0.08 * shift, line["estimate"], yerr=spread, **look)
+        axes.set_xlabel("tasks learned", fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+    return style.with_legend(figure)
+
+
+# --- in words ----------------------------------------------------------------------------------------------------
+
+
+def _said(row: Any, form: str = ".2f") -> str:
+    ends = [style.signed(value, form) for value in (row.estimate, row.low, row.high)]
+    return ends[0] + (f" ({ends[1]} to {ends[2]})" if np.isfinite([row.low, row.high]).all() else "")
+
+
+def _settled(row: Any) -> str:
+    """Return whether an interval lies above zero (more), below it (less), or neither (open)."""
+    return "more" if row.low > 0 else "less" if row.high < 0 else "open"
+
+
+def answer(study: Study, summary: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
+    """Answer what happens when one task follows another, with 95 % intervals over orders and seeds.
+
+    Parameters
+    ----------
+    study : Study
+    summary : DataFrame
+        Of :func:`summaries`.
+    scored : DataFrame
+        Of :func:`brain_scores`, of all brain data sets.
+    """
+    found = estimates(summary, ["way"], MEASURES)
+    by_measure: Mapping[str, pd.DataFrame] = dict(list(found.groupby("measure", sort=False)))
+
+    def each(rows: pd.DataFrame, form: str = ".2f") -> str:
+        return ", ".join(f"{row[1]} {_said(row, form)}" for row in rows.itertuples())
+
+    carried = by_measure["forgetting"][~by_measure["forgetting"]["way"].map(lambda way: WAYS[way].keeps)]
+    words = {"average": each(by_measure["average accuracy"]), "forgetting": each(carried), "n": len(study.tasks)}
+    said = [SENTENCES["kept"].format(**words)]
+    for row in carried_minus_tuned(summary).itertuples():
+        if row.measure == "forgetting":
+            said.append(SENTENCES["forgets"][_settled(row)].format(difference=_said(row)))
+    for row in by_measure["forward transfer"].itertuples():
+        if row.way != "one prefix":  # it learns each task from the same start as a prefix each
+            said.append(SENTENCES["start"][_settled(row)].format(way=SENTENCES["starts"][row.way], effect=_said(row)))
+    measures = [name for name in OF_REPRESENTATION if name in scored]
+    after = scored[scored["stage"] == scored["stage"].max()]
+    for brain, of in after.groupby("brain", sort=False):
+        ends = estimates(of, ["method"], measures)
+        for name, rows in ends.groupby("measure", sort=False):
+            untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
+            given = {"brain": brain, "region": of["region"].iloc[0], "untuned": untuned}
+            said.append(SENTENCES["after"][name].format(effects=each(rows, ".3f"), **given))
+    return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=study.backbone)]
