@@ -116,9 +116,15 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("profile", "message"),
         [
-            ("slow", "no profile 'slow'; known: paper, quick, real, reference, or give the path of a .yml file"),
+            (
+                "slow",
+                "no profile 'slow'; known: continual, paper, quick, real, reference, or give the path of a .yml file",
+            ),
             ("refrence", "no profile 'refrence'; known: reference, paper"),
-            ("slurm", "'slurm' is an engine's file: .* one of paper, quick, .*: make book PROFILE=quick ENGINE=slurm"),
+            (
+                "slurm",
+                "'slurm' is an engine's file: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
+            ),
         ],
     )
     def test_an_unknown_profile_lists_the_known_the_nearest_first(self, profile, message):

@@ -112,9 +112,9 @@ def test_sequences_that_cannot_be_are_refused(values, message):
 
 
 def test_an_unknown_order_or_method_is_named_with_those_there_are(study):
-    with pytest.raises(BraintuneError, match="order: 3 is not one of 1 to 2; .* raise `orders`"):
+    with pytest.raises(BraintuneError, match=r"order: 3 is not one of 1 to 2; .* raise `orders`"):
         sequence_of(study, 3, "fine-tuned", 0)
-    with pytest.raises(BraintuneError, match="unknown method of a sequence 'tuned'; known: .*fine-tuned"):
+    with pytest.raises(BraintuneError, match=r"unknown method of a sequence 'tuned'; known: .*fine-tuned"):
         sequence_of(study, 1, "tuned", 0)
 
 

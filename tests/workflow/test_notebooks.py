@@ -161,6 +161,20 @@ def test_cells_run_twice_and_tables_are_written_only_when_saved(small, step):
     assert all(place.exists() for place in artefacts(study, job))
 
 
+def test_sequences_by_hand_are_scored_and_tables_are_written_only_when_saved(tmp_path):
+    changes = SMALL | {"backbone": str(save_tiny_bert(tmp_path / "bert")), "tasks": ["sentiment", "wsd"], "orders": 2}
+    profile = write_profile(tmp_path, **changes)
+    values = run_cells("continual", profile=str(profile))
+    before = files_of(Study.load(profile))
+    again = run_cells("continual", profile=str(profile), stage=0)
+    assert files_of(Study.load(profile)) == before and not (values["study"].folder / "continual" / "tables").exists()
+    pd.testing.assert_frame_equal(values["scored"], again["scored"])
+    first, second = values["table"].itertuples(index=False)
+    assert (first[1], second[1], second[2]) == (*(one["score"] for one in values["then"]), values["metrics"]["score"])
+    run_cells("continual", profile=str(profile), save=True)
+    assert all(place.exists() for place in artefacts(values["study"], make_job("continual")))
+
+
 CHANGED = {"layer": 0, "region": "IFG", "fold": 1, "n_folds": 4, "permutations": 3}
 
 

@@ -1,8 +1,8 @@
 """Which tasks follow which: the orders of the tasks, the ways to learn one after another, and where stages are stored.
 
 There are three ways (:data:`WAYS`), but two trainings. A prefix that is carried on and a prefix that begins as the last
-one are the same vectors at the stage that trains them; with one prefix each, an earlier task is answered with the prefix
-of its own stage, so that its score cannot change.
+one are the same vectors at the stage that trains them; with one prefix each, an earlier task is answered with the
+prefix of the stage that learned it, so that its score cannot change.
 """
 
 import hashlib

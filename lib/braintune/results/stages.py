@@ -30,6 +30,8 @@ from braintune.results.statistics import standard_error
 
 SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("stages.yml").read_text(encoding="utf-8"))
 MEASURES = ("average accuracy", "forgetting", "backward transfer", "forward transfer")
+#: Measures that are no differences, and at most 1.
+SCORES = ("average accuracy", "closeness")
 #: Measures of a representation → the label of their axis.
 OF_REPRESENTATION = {
     "closeness": "Spearman RSA to untuned",
@@ -107,8 +109,8 @@ def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
     Returns
     -------
     DataFrame
-        One row a group and measure: `estimate`, `low`, `high` (NaN with one order, or where nothing varies) and `n`,
-        the number of sequences.
+        One row a group and measure: `estimate`, `low`, `high` (NaN with one order, or where nothing varies; at most 1
+        for :data:`SCORES`) and `n`, the number of sequences.
     """
     found = []
     for keys, of in rows.groupby(list(by), sort=False):
@@ -116,7 +118,8 @@ def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
             wide = of.pivot_table(index="order", columns="seed", values=measure).to_numpy()
             error, degrees = standard_error(wide)
             half = stats.t.ppf(0.975, degrees) * error
-            values = wide.mean(), wide.mean() - half, wide.mean() + half, wide.size
+            high = min(wide.mean() + half, 1.0) if measure in SCORES else wide.mean() + half
+            values = wide.mean(), wide.mean() - half, high, wide.size
             found.append((*keys, measure, *values))
     return pd.DataFrame(found, columns=[*by, "measure", "estimate", "low", "high", "n"])
 
@@ -183,17 +186,18 @@ def matrices(rows: pd.DataFrame) -> Figure:
 
     `rows` is the table of :func:`gains`; a task is named by its place in the order.
     """
-    parts = {f"{way}: {WAYS[str(way)].title}": score_matrix(of) for way, of in rows.groupby("way", sort=False)}
+    parts = {str(way): score_matrix(of) for way, of in rows.groupby("way", sort=False)}
     n = max(map(len, parts.values()))
-    figure, drawn = style.panels(parts, columns=1, size=(0.75 * n + 1.5, 0.45 * n + 0.9), fontsize=9)
+    figure, drawn = style.panels(parts, columns=3, size=(0.44 * n + 0.6, 0.34 * n + 0.6), sharey=True)
     for axes, matrix in drawn:
         axes.imshow(matrix, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for (stage, place), value in np.ndenumerate(matrix):
             if np.isfinite(value):
                 colour = "black" if value > 0.6 else "white"
-                axes.text(place, stage, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+                axes.text(place, stage, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
         axes.grid(visible=False)
-        axes.set_xticks(range(n), [f"task {place + 1}" for place in range(n)], fontsize=9)
+        axes.set_xticks(range(n), [str(place + 1) for place in range(n)], fontsize=9)
+        axes.set_xlabel("place of the task", fontsize=9)
         axes.set_yticks(range(n), [f"after task {stage + 1}" for stage in range(n)], fontsize=9)
     return figure
 
@@ -244,9 +248,15 @@ def by_stage(scored: pd.DataFrame) -> Figure:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def _said(row: Any, form: str = ".2f") -> str:
-    ends = [style.signed(value, form) for value in (row.estimate, row.low, row.high)]
+def _said(row: Any, digits: int = 2) -> str:
+    """Write an estimate with its interval, a difference with its sign."""
+    sign = "" if row.measure in SCORES else "+"
+    ends = [_number(value, f"{sign}z.{digits}f") for value in (row.estimate, row.low, row.high)]
     return ends[0] + (f" ({ends[1]} to {ends[2]})" if np.isfinite([row.low, row.high]).all() else "")
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:{form}}".replace("-", "−")
 
 
 def _settled(row: Any) -> str:
@@ -254,26 +264,29 @@ def _settled(row: Any) -> str:
     return "more" if row.low > 0 else "less" if row.high < 0 else "open"
 
 
-def answer(study: Study, summary: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
+def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
     """Answer what happens when one task follows another, with 95 % intervals over orders and seeds.
 
     Parameters
     ----------
     study : Study
-    summary : DataFrame
-        Of :func:`summaries`.
+    rows : DataFrame
+        Of :func:`gains`.
     scored : DataFrame
         Of :func:`brain_scores`, of all brain data sets.
     """
+    summary = summaries(rows)
     found = estimates(summary, ["way"], MEASURES)
     by_measure: Mapping[str, pd.DataFrame] = dict(list(found.groupby("measure", sort=False)))
 
-    def each(rows: pd.DataFrame, form: str = ".2f") -> str:
-        return ", ".join(f"{row[1]} {_said(row, form)}" for row in rows.itertuples())
+    def each(of: pd.DataFrame, digits: int = 2) -> str:
+        return ", ".join(f"{row[1]} {_said(row, digits)}" for row in of.itertuples())
 
     carried = by_measure["forgetting"][~by_measure["forgetting"]["way"].map(lambda way: WAYS[way].keeps)]
     words = {"average": each(by_measure["average accuracy"]), "forgetting": each(carried), "n": len(study.tasks)}
     said = [SENTENCES["kept"].format(**words)]
+    if unlearned := not_learned(rows):
+        said.append(SENTENCES["not learned"].format(runs=unlearned))
     for row in carried_minus_tuned(summary).itertuples():
         if row.measure == "forgetting":
             said.append(SENTENCES["forgets"][_settled(row)].format(difference=_said(row)))
@@ -284,8 +297,15 @@ def answer(study: Study, summary: pd.DataFrame, scored: pd.DataFrame) -> list[st
     after = scored[scored["stage"] == scored["stage"].max()]
     for brain, of in after.groupby("brain", sort=False):
         ends = estimates(of, ["method"], measures)
-        for name, rows in ends.groupby("measure", sort=False):
+        for name, part in ends.groupby("measure", sort=False):
             untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
-            given = {"brain": brain, "region": of["region"].iloc[0], "untuned": untuned}
-            said.append(SENTENCES["after"][name].format(effects=each(rows, ".3f"), **given))
-    return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=study.backbone)]
+            given = {"brain": brain, "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
+            said.append(SENTENCES["after"][name].format(effects=each(part, 3), **given))
+    encoder = Path(study.backbone).name
+    return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=encoder)]
+
+
+def not_learned(rows: pd.DataFrame) -> str:
+    """Name the tasks that a method did not learn even alone, mean over seeds; empty if there are none."""
+    means = rows.assign(method=rows["way"].map(lambda way: WAYS[way].method)).groupby(["method", "task"])["alone_gain"]
+    return ", ".join(f"{method} on {task}" for (method, task), gain in means.mean().items() if not gain > 0)
