@@ -75,7 +75,9 @@ def test_the_command_learns_one_sequence(tmp_path, monkeypatch, capsys):
     assert learned == [sequences.sequence_of(Study.load(profile), 2, "fine-tuned", 0)]
     assert "order-2_fine-tuned_seed-0: all 2 stages are stored" in capsys.readouterr().out
     for words in ([], [str(profile), "one", "fine-tuned", "0"]):
-        with pytest.raises(BraintuneError, match="which sequence. python -m braintune learn PROFILE ORDER METHOD SEED"):
+        with pytest.raises(
+            BraintuneError, match=r"which sequence. python -m braintune learn PROFILE ORDER METHOD SEED"
+        ):
             learn.main(words)
 
 
