@@ -157,8 +157,9 @@ def embed_stages(study: Study, brain: BrainData) -> dict[Representation, np.ndar
     found: dict[Representation, np.ndarray] = {}
 
     def add(representation: Representation, backbone: Backbone) -> None:
-        given = {"pooling": study.pooling, "batch": study.embedding_batch, "max_tokens": study.max_tokens}
-        found[representation] = stimulus_means(embed(backbone, brain.stimuli.sentences, **given), brain.stimuli)
+        sentences, batch = brain.stimuli.sentences, study.embedding_batch
+        vectors = embed(backbone, sentences, pooling=study.pooling, batch=batch, max_tokens=study.max_tokens)
+        found[representation] = stimulus_means(vectors, brain.stimuli)
 
     with reproducible(study, study.world_seed, device):
         add(Representation("untuned", "untuned"), load_backbone(study.backbone, device=device))
