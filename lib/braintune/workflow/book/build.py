@@ -80,8 +80,9 @@ def stage(study: Study, executed: dict[Job, Path], source: Path, with_reference:
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
     pages[f"{PROFILE_PAGE}.md"] = origins.profile_page(study)
-    for file in (study.folder / "figures").glob("*.json"):
-        pages[f"book/results/figures/{file.stem}.md"] = made.figure(file.stem, store.read_json(file))
+    for name in made.drawn_by:
+        facts = store.read_json(study.figure_file(name, "json"))
+        pages[f"book/results/figures/{name}.md"] = made.figure(name, facts)
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     listed = [job for job in executed if job not in aside]
     pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, listed, reference), sort_keys=False)
