@@ -83,7 +83,7 @@ def test_the_command_learns_one_sequence(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_snakemake_trains_each_sequence_as_a_job(tmp_path):
-    profile = write_profile(tmp_path, tasks=["sentiment", "wsd"], orders=2, seeds=[0, 1])
+    profile = write_profile(tmp_path, tasks=["sentiment", "wsd"], orders=2, seeds=[0, 1], passages=12, n_folds=3)
     done = run_chain(profile, "--dry-run", "--forceall")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.MULTILINE))

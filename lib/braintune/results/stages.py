@@ -29,6 +29,7 @@ from braintune.results import style, tables
 from braintune.results.statistics import standard_error
 
 SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("stages.yml").read_text(encoding="utf-8"))
+#: Summaries of a sequence, see :func:`summarise`.
 MEASURES = ("average accuracy", "forgetting", "backward transfer", "forward transfer")
 #: Measures that are no differences, and at most 1.
 SCORES = ("average accuracy", "closeness")
