@@ -297,6 +297,14 @@ class TestKeeping:
             block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
         )
 
+    def test_a_figure_that_is_drawn_elsewhere_is_referred_to(self, run):
+        figures.draw(run, "recorded-difference", figures.tuning_scores(tuning_tables()[0]))
+        figures.refer(run, "recorded-difference", to="answer")
+        assert read_json(run.figure_file("recorded-difference", "json"))["same_as"] == "answer"
+        assert not [s for s in ("svg", "png") if run.figure_file("recorded-difference", s).exists()]
+        with pytest.raises(BraintuneError, match="unknown figure 'answers'.*answer"):
+            figures.refer(run, "recorded-difference", to="answers")
+
     def test_a_dollar_in_a_name_is_a_dollar(self, run):
         figures.draw(run, "tuning-scores", figures.tuning_scores(tuning_tables(tasks=(r"$\frac$",))[0]))
         assert r">$\frac$</text>" in run.figure_file("tuning-scores").read_text(encoding="utf-8")
