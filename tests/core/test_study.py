@@ -120,7 +120,7 @@ class TestLoad:
                 "slow",
                 "no profile 'slow'; known: continual, paper, quick, real, reference, or give the path of a .yml file",
             ),
-            ("refrence", "no profile 'refrence'; known: reference, paper"),
+            ("refrence", "no profile 'refrence'; known: reference, continual"),
             (
                 "slurm",
                 "'slurm' is an engine's file: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
