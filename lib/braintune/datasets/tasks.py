@@ -363,7 +363,7 @@ def _from_microworld(study: Study, task: Task) -> SourceRows:
         )
     wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
     taken = stimulus_sentences(study) if task.kind == "language" else set()
-    train, test = task_rows(task.name, *wanted, study.world_seed, taken, study.language)
+    train, test = task_rows(task.name, *wanted, study.world_seed, study.language, taken)
     text = json.dumps([train, test], sort_keys=True)
     return SourceRows(train, test, {f"microworld/{task.name}": hashlib.sha256(text.encode()).hexdigest()}, {})
 

@@ -409,7 +409,7 @@ def stimulus_sentences(settings: WorldSettings) -> set[str]:
 
 
 def task_rows(
-    task: str, n_train: int, n_test: int, seed: int, taken: Collection[str] = (), language: str = "english"
+    task: str, n_train: int, n_test: int, seed: int, language: str = "english", taken: Collection[str] = ()
 ) -> tuple[list[Row], list[Row]]:
     """Return generated training and test rows of a task; they have no sentence in common.
 
@@ -421,10 +421,10 @@ def task_rows(
         Numbers of rows.
     seed : int
         The same seed and numbers give the same rows.
-    taken : collection of str
-        Sentences that no row may have.
     language : str
         One of :data:`.languages.LANGUAGES`.
+    taken : collection of str
+        Sentences that no row may have.
 
     Returns
     -------
