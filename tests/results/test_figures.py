@@ -302,7 +302,7 @@ class TestKeeping:
         figures.refer(run, "recorded-difference", to="answer")
         assert read_json(run.figure_file("recorded-difference", "json"))["same_as"] == "answer"
         assert not [s for s in ("svg", "png") if run.figure_file("recorded-difference", s).exists()]
-        with pytest.raises(BraintuneError, match="unknown figure 'answers'.*answer"):
+        with pytest.raises(BraintuneError, match=r"unknown figure 'answers'.*answer"):
             figures.refer(run, "recorded-difference", to="answers")
 
     def test_a_dollar_in_a_name_is_a_dollar(self, run):
