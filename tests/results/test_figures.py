@@ -247,8 +247,13 @@ class TestBrainMap:
 
     def test_the_surface_has_one_row_a_method_and_both_sides(self, run):
         figure = brain_maps.brain_surface(simulated.simulate(run), tables.scores(decoding_table(), run))
-        assert len(figure.axes) == 4 * 3 + 1
-        assert "prompt-tuned: pairwise accuracy (grouped folds)" in texts(figure)
+        picture = np.asarray(figure.axes[0].images[0].get_array())[..., :3].astype(int)
+        coloured = np.ptp(picture, axis=-1) > 60  # the cortex is grey
+        panels = [half for row in np.array_split(coloured, 3) for half in np.array_split(row, 2, axis=1)]
+        assert len(figure.axes) == 2 and all(panel.sum() > 100 for panel in panels)  # the picture, and the colour bar
+        assert {"prompt-tuned: pairwise accuracy (grouped folds)", "left, lateral", "right, medial"} <= set(
+            texts(figure)
+        )
 
     def test_the_view_is_one_page_without_a_link_to_another_host(self, run):
         data, at_layer = simulated.simulate(run), tables.scores(decoding_table(), run)
