@@ -13,8 +13,10 @@ from braintune.core.store import read_json, read_table, read_tensors
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import load_brain
 from braintune.models import continual, sequences, training, tuning
+from braintune.models.backbones import load_backbone
 from braintune.models.checkpoints import model_folder
 from braintune.models.sequences import sequence_of, stage_folder, task_orders
+from braintune.models.training import Conditions
 from tiny_models import save_tiny_bert
 
 SMALL = {
@@ -144,7 +146,7 @@ def test_a_stage_starts_from_the_one_before_with_the_head_it_would_have_alone(st
             continual.learn_stage(study, sequence, 1)
     before = part(weights(study, sequence, 0), "backbone.")
     assert before and all(torch.equal(started[name], value) for name, value in before.items())
-    conditions = continual.Conditions(study, 0, torch.device("cpu"), None)
+    conditions = Conditions(study, 0, torch.device("cpu"), None)
     alone = tuning.fresh_model(conditions, continual.load_task(study, sequence.tasks[1]), method)
     assert torch.equal(started["head.weight"], alone.head.weight)
     after = part(weights(study, sequence, 1), "backbone.")
@@ -155,12 +157,13 @@ def test_a_stage_starts_from_the_one_before_with_the_head_it_would_have_alone(st
 def test_earlier_tasks_are_scored_with_the_present_weights_and_their_own_heads(study, learned, tmp_path, method):
     sequence, stages = learned[method]
     first, *_ = sequence.tasks
+    conditions, backbone = Conditions(study, 0, torch.device("cpu"), None), load_backbone(study.backbone)
     assert list(stages[2]["scores"]) == [sequence.tasks[2], *sequence.tasks[:2]]
     for stage in (1, 2):
         state = part(weights(study, sequence, stage), "backbone.") | part(weights(study, sequence, 0), "head.")
-        again = continual.score_again(study, first, method, 0, state, tmp_path)
+        again = continual.score_again(conditions, backbone, first, method, state, tmp_path)
         assert again == stages[stage]["scores"][first]
-    kept = continual.score_again(study, first, method, 0, weights(study, sequence, 0), tmp_path)
+    kept = continual.score_again(conditions, backbone, first, method, weights(study, sequence, 0), tmp_path)
     assert kept == stages[0]["score"], "with what was kept, the score is that of its stage, bit for bit"
 
 

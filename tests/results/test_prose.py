@@ -87,7 +87,7 @@ class TestBrief:
         for verdict in (v for v in ledger.verdicts if v.claim in said):
             words = claims.WORDS[verdict.claim]
             assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
-            unit = prose.UNITS.get(verdict.claim, "+.1%")
+            unit = claims.UNITS.get(verdict.claim, claims.SIGNAL).form
             assert f"{verdict.finding.estimate:{unit}} (" in said[verdict.claim]
             assert said[verdict.claim].endswith(" in 8 listeners to a story.")
 

@@ -48,8 +48,8 @@ def stage_table(study, noise=0.0):
                         kept = MATRIX[position, position] if WAYS[way].keeps else gain
                         lost = 0.2 * (way == "fine-tuned") * (stage > position)
                         value = 0.2 + 0.8 * (kept - lost + noise * rng.normal())  # the baseline is 0.2
-                        rows.append((way, order, seed, stage, position, tasks[position], value, 0.2))
-    names = ["way", "order", "seed", "stage", "position", "task", "score", "baseline"]
+                        rows.append((way, order, seed, stage, position, tasks[position], value, 0.2, 0.3))
+    names = ["way", "order", "seed", "stage", "position", "task", "score", "baseline", "bag_of_words"]
     table = pd.DataFrame(rows, columns=names)
     return table.assign(alone=0.2 + 0.8 * ALONE[table["position"]])
 
@@ -124,13 +124,30 @@ def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
     assert "Starting from the prefix that the task before has left harms" in said
     assert "other encoders than all-MiniLM-L6-v2" in said and "3 and 2 here" in said
-    assert "Not above the trivial baseline" not in said
+    assert "Not above" not in said and "on the 3 that count" in said
     uncertain = stages.gains(stage_table(study, noise=2))
     assert "is not settled" in " ".join(stages.answer(study, uncertain, table))
-    alone = {"ner": 0.1, "wsd": -0.1, "nli": 0.0}
-    assert stages.not_learned(uncertain.assign(alone_gain=uncertain["task"].map(alone))) == (
-        "fine-tuned on nli, fine-tuned on wsd, prompt-tuned on nli, prompt-tuned on wsd"
-    )
+
+
+def test_tasks_that_were_not_learned_alone_are_named_and_do_not_count(scored):
+    study, *_, table = scored
+    first, *others = study.tasks
+    scores = stage_table(study)
+    poor = scores["task"] == first
+    below = scores.assign(
+        alone=scores["alone"].mask(poor & (scores["way"] == "fine-tuned"), 0.25)
+    )  # the words have 0.3
+    rows = stages.gains(below)
+    assert stages.not_learned(rows) == f"fine-tuned on {first}" and set(rows.loc[rows["learned"], "task"]) == {*others}
+    (one,) = stages.summaries(
+        rows[(rows["way"] == "one prefix") & (rows["order"] == 1) & (rows["seed"] == 0)]
+    ).itertuples()
+    place = rows.loc[(rows["task"] == first) & (rows["order"] == 1), "position"].iloc[0]
+    assert one[4] == pytest.approx(np.delete(MATRIX[-1], place).mean()), "the average accuracy without that task"
+    said = " ".join(stages.answer(study, rows, table))
+    assert f"bag of words even when learned alone: fine-tuned on {first}." in said and "on the 2 that count" in said
+    none = " ".join(stages.answer(study, stages.gains(scores.assign(alone=0.25)), table))
+    assert "Fewer than two tasks count" in none and "has lost" not in none and "Spearman RSA" in none
 
 
 def test_figures_show_every_way_and_method(scored):

@@ -10,7 +10,7 @@ of the run (:mod:`braintune.models.sequences`).
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from braintune.core.device import pick_device
 from braintune.core.store import read_json, read_tensors
 from braintune.core.study import Representation, Study
 from braintune.datasets.brains.base import BrainData, stimulus_means
-from braintune.datasets.metrics import score
 from braintune.datasets.tasks import load_task
 from braintune.models import tuning
 from braintune.models.backbones import Backbone, load_backbone
@@ -30,7 +29,7 @@ from braintune.models.checkpoints import FILES
 from braintune.models.embeddings import embed
 from braintune.models.methods import restore, trained_state
 from braintune.models.sequences import TaskSequence, sequences, stage_folder, ways_of
-from braintune.models.training import Conditions, Recipe, best_epoch, make_trainer, predict, reproducible, train
+from braintune.models.training import Conditions, Recipe, best_epoch, make_trainer, reproducible, train
 
 # --- learning ----------------------------------------------------------------------------------------------------
 
@@ -71,11 +70,11 @@ def learn_stage(study: Study, sequence: TaskSequence, stage: int) -> dict[str, A
         model = tuning.fresh_model(conditions, data, method)
         restore(model.backbone, _part(_weights(study, sequence, stage - 1), "backbone.", ""))
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", label)
-        scores = {task: score(data.task, data.test, predict(trainer, parts["test"]))[data.task.metric]}
+        scores = {task: tuning.main_score(trainer, data, parts["test"])}
         now = _part(trained_state(model), "backbone.")
         for earlier, name in enumerate(sequence.tasks[:stage]):
             state = now | _part(_weights(study, sequence, earlier), "head.")
-            scores[name] = score_again(study, name, method, seed, state, scratch / name)
+            scores[name] = score_again(conditions, backbone, name, method, state, scratch / name)
         metrics = {
             **{"task": task, "method": method, "seed": seed, "order": sequence.order, "stage": stage},
             **{"backbone": study.backbone, "labels": list(data.labels), "metric": data.task.metric},
@@ -87,19 +86,21 @@ def learn_stage(study: Study, sequence: TaskSequence, stage: int) -> dict[str, A
     return metrics
 
 
-def score_again(study: Study, task: str, method: str, seed: int, state: Mapping[str, Tensor], folder: Path) -> float:
+def score_again(
+    conditions: Conditions, backbone: Backbone, task: str, method: str, state: Mapping[str, Tensor], folder: Path
+) -> float:
     """Return the score on the test rows of a task, by its metric, with the weights and the head in `state`.
 
     `state` is named as in :class:`braintune.models.heads.TunedModel`; `folder` is the trainer's, for nothing lasting.
     """
-    device, data = pick_device(study.device), load_task(study, task)
-    test = tuning.encode_parts(study, data, load_backbone(study.backbone))["test"]
-    conditions = Conditions(study, seed, device, test)
+    data = load_task(conditions.study, task)
+    test = tuning.encode_rows(conditions.study, data, backbone, data.test)
+    conditions = replace(conditions, validation=test)
     model = tuning.fresh_model(conditions, data, method)
     restore(model, state)
     trainer = make_trainer(conditions, model, test, Recipe(1.0, 1), folder, task)
     trainer.compute_metrics = None  # the answers are scored here
-    return score(data.task, data.test, predict(trainer, test))[data.task.metric]
+    return tuning.main_score(trainer, data, test)
 
 
 def _weights(study: Study, sequence: TaskSequence, stage: int) -> dict[str, Tensor]:
@@ -122,7 +123,8 @@ def stage_table(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a way, order, seed, `stage` and `task` learned so far, whose place in the order is `position`: `score`,
-        the `baseline` of trivial answers, and `alone`, the score of the model that learned this task only.
+        the `baseline` of trivial answers, that of a `bag_of_words`, and `alone`, the score of the model that learned
+        this task only.
     """
     ways, rows = ways_of(study), []
     for sequence in sequences(study):
@@ -131,7 +133,8 @@ def stage_table(study: Study) -> pd.DataFrame:
         for stage, metrics in enumerate(stages):
             for position, task in enumerate(sequence.tasks[: stage + 1]):
                 now = metrics["score"] if position == stage else metrics["scores"][task]
-                facts = {"alone": models[task]["score"], "baseline": models[task]["baseline"]}
+                alone = models[task]
+                facts = {"alone": alone["score"]} | {name: alone[name] for name in ("baseline", "bag_of_words")}
                 where = {"order": sequence.order, "seed": sequence.seed, "stage": stage, "position": position}
                 for name in (name for name, way in ways.items() if way.method == sequence.method):
                     found = stages[position]["score"] if ways[name].keeps else now

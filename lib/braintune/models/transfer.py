@@ -10,11 +10,10 @@ import torch
 
 from braintune.core.device import pick_device
 from braintune.core.study import Study
-from braintune.datasets.metrics import score
 from braintune.datasets.tasks import load_task
 from braintune.models.heads import TunedModel
-from braintune.models.training import Conditions, Recipe, predict, reproducible, train
-from braintune.models.tuning import encode_parts, load_tuned, tune
+from braintune.models.training import Conditions, Recipe, reproducible, train
+from braintune.models.tuning import encode_parts, load_tuned, main_score, tune
 
 
 def transfer(study: Study, source: str, target: str, method: str = "prompt-tuned", seed: int = 0) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def transfer(study: Study, source: str, target: str, method: str = "prompt-tuned
         conditions = Conditions(study, seed, device, parts["validation"])
         recipe = Recipe(plain["learning_rate"], plain["epochs"])
         trainer, _ = train(conditions, model, parts["train"], recipe, Path(folder), f"{target} after {source}")
-        found = score(data.task, data.test, predict(trainer, parts["test"]))[data.task.metric]
+        found = main_score(trainer, data, parts["test"])
     named = {"source": source, "target": target, "method": method, "seed": seed}
     return named | {"score": found, "head_only": plain["score"], "gain": found - plain["score"]}
 

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from transformers import Trainer
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.device import pick_device
 from braintune.core.store import read_json, read_table, read_tensors, write_arrays, write_json, write_table
 from braintune.core.study import Study
 from braintune.datasets.metrics import score
-from braintune.datasets.tasks import TASKS, TaskData, load_task
+from braintune.datasets.tasks import TASKS, Row, TaskData, load_task
 from braintune.models.backbones import Backbone, load_backbone
 from braintune.models.baselines import bag_of_words_answers, trivial_answers
 from braintune.models.checkpoints import is_tuned, model_folder
@@ -117,15 +118,22 @@ def recipes_of(study: Study, method: str) -> list[Recipe]:
 
 def encode_parts(study: Study, data: TaskData, backbone: Backbone) -> dict[str, Encoded]:
     """Encode training, validation and test rows, and the training rows of a trial."""
-    limit = min(study.max_tokens, backbone.longest)
     rng = np.random.default_rng([study.world_seed, *data.task.name.encode()])
     drawn = np.sort(rng.permutation(len(data.train))[: study.search_examples])
     rows = {part: getattr(data, part) for part in ("train", "validation", "test")}
     rows["search"] = [data.train[i] for i in drawn]
-    return {
-        part: encode(data.task, some, data.labels, backbone.tokenizer, limit, study.stride)
-        for part, some in rows.items()
-    }
+    return {part: encode_rows(study, data, backbone, some) for part, some in rows.items()}
+
+
+def encode_rows(study: Study, data: TaskData, backbone: Backbone, rows: list[Row]) -> Encoded:
+    """Encode some rows of a task for a backbone."""
+    limit = min(study.max_tokens, backbone.longest)
+    return encode(data.task, rows, data.labels, backbone.tokenizer, limit, study.stride)
+
+
+def main_score(trainer: Trainer, data: TaskData, test: Encoded) -> float:
+    """Return the main score of a trained model on the test rows."""
+    return score(data.task, data.test, predict(trainer, test))[data.task.metric]
 
 
 def fresh_model(conditions: Conditions, data: TaskData, method: str) -> TunedModel:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,22 @@ CONCEPT, FORM = ("wsd", "coreference"), "chunking"
 LEVELS = {"form": 0.0, "concept": 0.5, "sentence": 1.0}
 #: Claim → its words: `paper`, `test`, `rule`, and a sentence for each verdict.
 WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("claims.yml").read_text(encoding="utf-8"))
-#: Claim → how its effect is written, where it is no part of the signal.
-UNITS = {"C4": "+z.3f", "C5": "+z.2f", "C6": "+z.2f"}
+
+
+class Unit(NamedTuple):
+    """What the effect of a claim is, and how it is written."""
+
+    form: str
+    label: str
+
+
+#: Parts of the signal, the unit of most claims, and claim → its unit where that is another.
+SIGNAL = Unit("+z.1%", "part of the untuned model's signal")
+UNITS = {
+    "C4": Unit("+z.3f", "difference of Spearman RSA"),
+    "C5": Unit("+z.2f", "rank correlation"),
+    "C6": Unit("+z.2f", "rank correlation"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,14 +48,10 @@ class Evidence:
     @cached_property
     def learned(self) -> list[str]:
         """Tasks that both methods learned: mean over seeds above the bag of words and the trivial baseline."""
-        means = self.tuned.groupby(["task", "method"], sort=False)[["score", "baseline", "bag_of_words"]].mean()
-        above = (means["score"] > means[["baseline", "bag_of_words"]].max(axis=1)).unstack("method")
-        if not set(ARMS) <= set(above):
-            return []
-        both = above[list(ARMS)].eq(True).all(axis=1)
         rows = self.margins.representations
         tuned = rows[rows["method"].isin(ARMS)].groupby("task").size()  # decoded of both methods and all seeds
-        return [task for task in both.index[both] if tuned.get(task) == len(ARMS) * len(self.margins.seeds)]
+        n = len(ARMS) * len(self.margins.seeds)
+        return [task for task in tables.learned(self.tuned, ARMS) if tuned.get(task) == n]
 
     @cached_property
     def not_learned(self) -> list[str]:

@@ -17,7 +17,7 @@ from braintune.datasets.masking import masked_words
 from braintune.datasets.tasks import TaskData
 from braintune.results import claims, meta_analysis, recorded, tables
 from braintune.results.checks import CheckResult
-from braintune.results.claims import UNITS, VERDICTS, WORDS, Evidence, Ledger, Verdict
+from braintune.results.claims import SIGNAL, UNITS, VERDICTS, WORDS, Evidence, Ledger, Verdict
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS, Results
 
@@ -226,7 +226,7 @@ def brief(ledger: Ledger) -> dict[str, str]:
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, "+z.1%"))
+            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, SIGNAL).form)
     return sentences
 
 
@@ -274,7 +274,7 @@ def ledger_list(ledger: Ledger) -> HTML:
 
 def _entry(v: Verdict) -> str:
     """Return one claim of a ledger: what the paper says, the verdict, why, and the numbers behind it."""
-    effect = None if v.finding.estimate is None else with_interval(v.finding, UNITS.get(v.claim, "+.1%"))
+    effect = None if v.finding.estimate is None else with_interval(v.finding, UNITS.get(v.claim, SIGNAL).form)
     numbers = [] if effect is None else [f"effect {effect}, {v.measure}"]
     if v.power:
         chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())

@@ -46,10 +46,18 @@ OF_REPRESENTATION = {
 def gains(scores: pd.DataFrame) -> pd.DataFrame:
     """Add to the table of :func:`braintune.models.continual.stage_table` its scores from trivial (0) to perfect (1).
 
-    They are the columns ``gain`` and ``alone_gain``. Tasks that a trivial answer solves are left out.
+    They are the columns ``gain`` and ``alone_gain``; `learned` says whether every method learned the task alone. Tasks
+    that a trivial answer solves are left out.
     """
-    alone = tables.gain(scores.assign(score=scores["alone"]))["gain"]
-    return tables.gain(scores).assign(alone_gain=alone)
+    alone = _alone(scores)
+    learned = tables.learned(alone, list(alone["method"].unique()))
+    rows = tables.gain(scores).assign(alone_gain=tables.gain(alone)["gain"])
+    return rows.assign(learned=rows["task"].isin(learned))
+
+
+def _alone(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of the models that learned one task only, by method."""
+    return rows.assign(score=rows["alone"], method=rows["way"].map(lambda way: WAYS[way].method))
 
 
 def score_matrix(rows: pd.DataFrame) -> np.ndarray:
@@ -69,7 +77,7 @@ def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
     Parameters
     ----------
     matrix : array of shape (n_tasks, n_tasks)
-        :math:`R_{ij}`; entries with j > i are NaN.
+        :math:`R_{ij}`; entries with j > i are NaN, and so are all of a task that does not count.
     alone : array of shape (n_tasks,)
         Scores of the models that learned each task alone.
 
@@ -81,7 +89,8 @@ def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
         :math:`\max_{j \le i < T} R_{ij} - R_{Tj}` over j < T [2]_; ``forward transfer``, the mean of
         :math:`R_{jj} - a_j` over j > 1, where :math:`a_j` is the score of learning task j alone. That is the
         intransigence of [2]_ with the other sign, and with this reference in place of a model of all tasks together;
-        the forward transfer of [1]_ needs a task to be answered before it is learned, which a new head cannot do.
+        the forward transfer of [1]_ needs a task to be answered before it is learned, which a new head cannot do. NaN
+        where no task is left to take the mean over.
 
     References
     ----------
@@ -89,18 +98,19 @@ def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
     .. [2] Chaudhry et al. (2018). Riemannian walk for incremental learning: understanding forgetting and intransigence.
        ECCV.
     """
-    last, learned = matrix[-1], matrix.diagonal()
-    best = np.nanmax(matrix[:-1, :-1], axis=0)
-    found = last.mean(), (best - last[:-1]).mean(), (last - learned)[:-1].mean(), (learned - alone)[1:].mean()
-    return dict(zip(MEASURES, map(float, found), strict=True))
+    last, learned = pd.Series(matrix[-1]), pd.Series(matrix.diagonal())
+    best = pd.DataFrame(matrix[:-1, :-1]).max()
+    found = last, best - last[:-1], (last - learned)[:-1], (learned - alone)[1:]
+    return dict(zip(MEASURES, (float(of.mean()) for of in found), strict=True))  # without NaN
 
 
 def summaries(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return :data:`MEASURES` of every way, order and seed, from the table of :func:`gains`."""
+    """Return :data:`MEASURES` of every way, order and seed over learned tasks, from the table of :func:`gains`."""
     found = []
     for (way, order, seed), of in rows.groupby(["way", "order", "seed"], sort=False):
-        alone = of.groupby("position")["alone_gain"].first().to_numpy()
-        found.append({"way": way, "order": order, "seed": seed} | summarise(score_matrix(of), alone))
+        places = of.groupby("position")[["alone_gain", "learned"]].first()
+        matrix = np.where(places["learned"], score_matrix(of), np.nan)
+        found.append({"way": way, "order": order, "seed": seed} | summarise(matrix, places["alone_gain"].to_numpy()))
     return pd.DataFrame(found)
 
 
@@ -116,7 +126,7 @@ def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
     found = []
     for keys, of in rows.groupby(list(by), sort=False):
         for measure in measures:
-            wide = of.pivot_table(index="order", columns="seed", values=measure).to_numpy()
+            wide = of.pivot(index="order", columns="seed", values=measure).to_numpy()
             error, degrees = standard_error(wide)
             half = stats.t.ppf(0.975, degrees) * error
             high = min(wide.mean() + half, 1.0) if measure in SCORES else wide.mean() + half
@@ -276,24 +286,7 @@ def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
     scored : DataFrame
         Of :func:`brain_scores`, of all brain data sets.
     """
-    summary = summaries(rows)
-    found = estimates(summary, ["way"], MEASURES)
-    by_measure: Mapping[str, pd.DataFrame] = dict(list(found.groupby("measure", sort=False)))
-
-    def each(of: pd.DataFrame, digits: int = 2) -> str:
-        return ", ".join(f"{row[1]} {_said(row, digits)}" for row in of.itertuples())
-
-    carried = by_measure["forgetting"][~by_measure["forgetting"]["way"].map(lambda way: WAYS[way].keeps)]
-    words = {"average": each(by_measure["average accuracy"]), "forgetting": each(carried), "n": len(study.tasks)}
-    said = [SENTENCES["kept"].format(**words)]
-    if unlearned := not_learned(rows):
-        said.append(SENTENCES["not learned"].format(runs=unlearned))
-    for row in carried_minus_tuned(summary).itertuples():
-        if row.measure == "forgetting":
-            said.append(SENTENCES["forgets"][_settled(row)].format(difference=_said(row)))
-    for row in by_measure["forward transfer"].itertuples():
-        if row.way != "one prefix":  # it learns each task from the same start as a prefix each
-            said.append(SENTENCES["start"][_settled(row)].format(way=SENTENCES["starts"][row.way], effect=_said(row)))
+    said = _about_tasks(rows)
     measures = [name for name in OF_REPRESENTATION if name in scored]
     after = scored[scored["stage"] == scored["stage"].max()]
     for brain, of in after.groupby("brain", sort=False):
@@ -301,12 +294,38 @@ def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
         for name, part in ends.groupby("measure", sort=False):
             untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
             given = {"brain": brain, "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
-            said.append(SENTENCES["after"][name].format(effects=each(part, 3), **given))
+            said.append(SENTENCES["after"][name].format(effects=_each(part, 3), **given))
     encoder = Path(study.backbone).name
     return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=encoder)]
 
 
+def _about_tasks(rows: pd.DataFrame) -> list[str]:
+    """Say what is forgotten and whether the start helps, over the tasks that were learned alone."""
+    said = [SENTENCES["not learned"].format(runs=unlearned)] if (unlearned := not_learned(rows)) else []
+    n = rows.loc[rows["learned"], "task"].nunique()
+    if n < 2:
+        return [*said, SENTENCES["too few"]]
+    summary = summaries(rows)
+    found = estimates(summary, ["way"], MEASURES)
+    by_measure: Mapping[str, pd.DataFrame] = dict(list(found.groupby("measure", sort=False)))
+    carried = by_measure["forgetting"][~by_measure["forgetting"]["way"].map(lambda way: WAYS[way].keeps)]
+    words = {"average": _each(by_measure["average accuracy"]), "forgetting": _each(carried)}
+    said.append(SENTENCES["kept"].format(n=rows["task"].nunique(), learned=n, **words))
+    for row in carried_minus_tuned(summary).itertuples():
+        if row.measure == "forgetting":
+            said.append(SENTENCES["forgets"][_settled(row)].format(difference=_said(row)))
+    for row in by_measure["forward transfer"].itertuples():
+        if row.way != "one prefix":  # it learns each task from the same start as a prefix each
+            said.append(SENTENCES["start"][_settled(row)].format(way=SENTENCES["starts"][row.way], effect=_said(row)))
+    return said
+
+
+def _each(of: pd.DataFrame, digits: int = 2) -> str:
+    """Write the estimates of every way or method, which is the first column."""
+    return ", ".join(f"{row[1]} {_said(row, digits)}" for row in of.itertuples())
+
+
 def not_learned(rows: pd.DataFrame) -> str:
-    """Name the tasks that a method did not learn even alone, mean over seeds; empty if there are none."""
-    means = rows.assign(method=rows["way"].map(lambda way: WAYS[way].method)).groupby(["method", "task"])["alone_gain"]
-    return ", ".join(f"{method} on {task}" for (method, task), gain in means.mean().items() if not gain > 0)
+    """Name the tasks that a method did not learn even alone; empty if there are none."""
+    found = tables.is_learned(_alone(rows))
+    return ", ".join(sorted(f"{method} on {task}" for task, method in found.index[~found]))

@@ -117,6 +117,24 @@ def gain(table: pd.DataFrame) -> pd.DataFrame:
     return found[np.isfinite(found["gain"].astype(float))]
 
 
+def is_learned(tuned: pd.DataFrame) -> pd.Series:
+    """Return whether a method learned a task, by task and method: mean score over seeds above both baselines.
+
+    They are the trivial one and the bag of words.
+    """
+    means = tuned.groupby(["task", "method"], sort=False)[["score", "baseline", "bag_of_words"]].mean()
+    return means["score"] > means[["baseline", "bag_of_words"]].max(axis=1)
+
+
+def learned(tuned: pd.DataFrame, methods: Sequence[str]) -> list[str]:
+    """Return the tasks that every one of some methods learned, see :func:`is_learned`; none if a method is missing."""
+    by_method = is_learned(tuned).unstack("method")
+    if not set(methods) <= set(by_method):
+        return []
+    every = by_method[list(methods)].eq(True).all(axis=1)
+    return list(every.index[every])
+
+
 def not_above(table: pd.DataFrame, column: str) -> str:
     """Name the runs, method on task, whose score is not above the baseline in `column`; empty if there are none."""
     rows = table[~(table["score"] > table[column])]

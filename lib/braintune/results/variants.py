@@ -17,8 +17,6 @@ from braintune.results.claims import Ledger
 from braintune.results.tables import ALL, Results
 
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
-#: Claims whose effects are no parts of the untuned model's signal → the label of their axis.
-OTHER_UNITS = {"C4": "difference of Spearman RSA", "C5": "rank correlation", "C6": "rank correlation"}
 
 
 def read(sweep: Sweep) -> dict[str, Results]:
@@ -127,8 +125,8 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
     panels = {f"{where}\n{title}": rows for (where, title), rows in zip(titles.items(), parts.values(), strict=True)}
     figure, drawn = style.panels(panels, columns=1, size=(6.2, 0.3 * len(names) + 1.1), fontsize=9)
     for axes, rows in drawn:
-        unit = OTHER_UNITS.get(rows["claim"].iloc[0])
-        if unit is None:
+        unit = claims.UNITS.get(rows["claim"].iloc[0], claims.SIGNAL)
+        if unit is claims.SIGNAL:
             axes.axvspan(
                 -margin, margin, color=style.COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin"
             )
@@ -142,5 +140,5 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
             axes.text(1.03, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         style.name_rows(axes, names)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel(unit or "part of the untuned model's signal", fontsize=9)
+        axes.set_xlabel(unit.label, fontsize=9)
     return style.with_legend(figure)

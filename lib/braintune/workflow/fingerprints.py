@@ -52,10 +52,8 @@ def code_files(step: str, brains: tuple[str, ...], unread: frozenset[str] = froz
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    shown = {"figures": set(), "sweep": set(), "tuning": DRAWING | {"results.tables"}}.get(
-        step, DRAWING
-    )  # tuning: its own metrics
-    modules = imported_modules(code) - shown
+    shown = {"figures": set(), "sweep": set(), "tuning": DRAWING | {"results.tables"}}  # tuning: its own metrics
+    modules = imported_modules(code) - shown.get(step, DRAWING)
     readers = {BRAINS[name].make.__module__.removeprefix("braintune.") for name in brains if name in BRAINS}
     return source_files(*sorted(modules | readers), stop=unread | {_REGISTRY}) | {path}
 

@@ -112,6 +112,7 @@ def become_snakemake(batch: Batch, todo: Mapping[str, list[Job]], current: bool,
             flush=True,
         )
         return
+    # with a slash at its end; that of a single run is where Snakemake works, and so empty
     folders = {name: in_folder(batch.folder, study.folder / "x")[:-1] for name, study in studies.items()}
     runs = {folders[name]: in_folder(batch.folder, batch.profiles[name]) for name in studies}
     page, profile = (in_folder(batch.folder, path) for path in (batch.page, batch.path))
@@ -186,10 +187,14 @@ def _take_lock(folder: Path, name: str) -> int:
 
 def main(words: Iterable[str]) -> None:
     """Run the command ``PROFILE [--engine ENGINE] [OPTION …]``."""
+    run_chain(*read_words(words, "profile", "run PROFILE"))
+
+
+def read_words(words: Iterable[str], what: str, usage: str) -> tuple[str, list[str], str]:
+    """Return the profile or sweep of a command, the options of Snakemake, and the engine (empty for this machine)."""
     match list(words):
-        case [profile, "--engine", engine, *options]:
-            run_chain(profile, options, engine)
-        case [profile, *options]:
-            run_chain(profile, options)
-        case _:
-            raise BraintuneError("which profile? python -m braintune run PROFILE [--engine ENGINE] [OPTION …]")
+        case [name, "--engine", engine, *options]:
+            return name, options, engine
+        case [name, *options]:
+            return name, options, ""
+    raise BraintuneError(f"which {what}? python -m braintune {usage} [--engine ENGINE] [OPTION …]")

@@ -10,7 +10,7 @@ from braintune.datasets.hub import Unreachable
 from braintune.workflow.execute import check
 from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints, stale_jobs
 from braintune.workflow.jobs import Job, stamp_of
-from braintune.workflow.run import Batch, all_options, become_snakemake, locked
+from braintune.workflow.run import Batch, all_options, become_snakemake, locked, read_words
 
 
 def run_sweep(name: str, options: Iterable[str] = (), engine: str = "") -> None:
@@ -65,10 +65,4 @@ def _check_all(sweep: Sweep) -> tuple[dict[str, list[Job]], dict[str, str]]:
 
 def main(words: Iterable[str]) -> None:
     """Run the command ``SWEEP [--engine ENGINE] [OPTION …]``."""
-    match list(words):
-        case [name, "--engine", engine, *options]:
-            run_sweep(name, options, engine)
-        case [name, *options]:
-            run_sweep(name, options)
-        case _:
-            raise BraintuneError("which sweep? python -m braintune sweep SWEEP [--engine ENGINE] [OPTION …]")
+    run_sweep(*read_words(words, "sweep", "sweep SWEEP"))
