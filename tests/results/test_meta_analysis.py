@@ -106,11 +106,12 @@ class TestInWords:
         said = prose.combined_answer(ledger)
         for direction in ("decoding", "encoding"):
             found = meta_analysis.overall(ledger, direction)
-            numbers = f"is {found.estimate:+.1%} ({found.low:+.1%} to {found.high:+.1%})"
+            numbers = f"is {found.estimate:+.1%} ({found.low:+.1%} to {found.high:+.1%})".replace("-", "−")
             assert (
                 f"{direction.capitalize()}, 2 brain data sets combined: prompt-tuned minus fine-tuned {numbers}" in said
             )
-        assert f"expected between {found.further[0]:+.1%} and {found.further[1]:+.1%}." in said
+        further = f"expected between {found.further[0]:+.1%} and {found.further[1]:+.1%}."
+        assert further.replace("-", "−") in said
 
     def test_what_cannot_be_combined_is_said_plainly(self):
         study = Study.make({"brains": [READERS]})

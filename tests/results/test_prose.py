@@ -72,7 +72,7 @@ def test_a_verdict_has_its_power_its_readout_and_its_effect_in_its_own_unit():
     assert "probability of this rule to say supported: " in entries["C1"] and "% if no difference" in entries["C1"]
     assert re.search(r"effect \+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), prompt-tuned minus", entries["C2"])
     assert "decoding at the best layer; decoding at the analysis layer: supported" in entries["C2"]
-    assert re.search(r"effect [+-]0\.\d{3} \(", entries["C4"]) and "at the best layer" not in entries["C4"]
+    assert re.search(r"effect [+−]0\.\d{3} \(", entries["C4"]) and "at the best layer" not in entries["C4"]
     both = prose.ledger_list(ledger_of(0.5, encoding=True)).data
     assert "encoding at the best layer: supported; encoding at the analysis layer: supported" in both
     closed = prose.ledger_list(ledger_of(0.5, controls={"length": 1.0})).data
@@ -88,7 +88,7 @@ class TestBrief:
             words = claims.WORDS[verdict.claim]
             assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
             unit = claims.UNITS.get(verdict.claim, claims.SIGNAL).form
-            assert f"{verdict.finding.estimate:{unit}} (" in said[verdict.claim]
+            assert f"{verdict.finding.estimate:{unit}} (".replace("-", "−") in said[verdict.claim]
             assert said[verdict.claim].endswith(" in 8 listeners to a story.")
 
     @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.5, 1, 1), (0.6, 1, 0)])

@@ -151,8 +151,7 @@ def effect_text(found: Finding, claim: str) -> str:
     if claim not in UNITS:
         low, high = (np.nan if bound is None else bound for bound in (found.low, found.high))
         return style.percent_text(found.estimate, low, high)
-    written = [f"{x:{UNITS[claim].form}}" for x in (found.estimate, found.low, found.high) if x is not None]
-    return (written[0] + (f" ({written[1]} to {written[2]})" if len(written) > 1 else "")).replace("-", "−")
+    return prose.with_interval(found, UNITS[claim].form)
 
 
 def matrix(columns: Sequence[Column], combined: str) -> HTML:

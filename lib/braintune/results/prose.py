@@ -244,7 +244,7 @@ def one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject:
 def with_interval(found: Finding, unit: str = "+z.1%") -> str:
     """Write an estimate with its interval."""
     interval = "" if found.low is None else f" ({found.low:{unit}} to {found.high:{unit}})"
-    return f"{found.estimate:{unit}}{interval}"
+    return f"{found.estimate:{unit}}{interval}".replace("-", "−")
 
 
 def combined_answer(ledger: Ledger) -> str:
@@ -255,7 +255,10 @@ def combined_answer(ledger: Ledger) -> str:
         case = "absent" if not here else "too few" if found.estimate is None else "effect"
         numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}
         if found.estimate is not None:
-            numbers |= {"effect": with_interval(found), "further": "{:+.1%} and {:+.1%}".format(*found.further)}
+            numbers |= {
+                "effect": with_interval(found),
+                "further": "{:+.1%} and {:+.1%}".format(*found.further).replace("-", "−"),
+            }
         sentence = words[case].format(direction=direction, **numbers)
         sentences.append(sentence[:1].upper() + sentence[1:])
     return " ".join(sentences)
