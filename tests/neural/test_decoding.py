@@ -34,7 +34,9 @@ def assert_same(one, other, names=SCORES, tolerance=1e-3):
         np.testing.assert_allclose(one[name], other[name], rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize(("n", "v", "d"), [(60, 12, 20), (60, 28, 9), (48, 200, 30), (40, 39, 70)])
+@pytest.mark.parametrize(
+    ("n", "v", "d"), [(60, 1, 20), (60, 4, 20), (60, 12, 20), (60, 28, 9), (48, 200, 30), (40, 39, 70)]
+)
 @pytest.mark.parametrize("standardise", [True, False])
 def test_equals_the_slow_version(n, v, d, standardise):
     voxels, embedding = noisy_pair(n, v, d)

@@ -132,23 +132,23 @@ def decode(
         terms = torch.cat([ridge.terms for ridge in ridges])
         fits = _fits(ridges, left.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
-        labels = _Labels.make(left, fold.train, fold.test)
+        labels = _Labels.make(left, fold.train, fold.test, ridges)
         for g, ridge in enumerate(ridges):
             fit, choice = fits[g].max(1)
             for items in _chunks(len(grams.inner), 4 * len(fold.test) ** 2, device):
-                correlation, error = _predict(ridge.hat, choice[items], labels, items)
+                correlation, error = _predict(ridge, choice[items], labels, items)
                 group = None if here is None else here.expand(len(correlation), -1)
                 found = scores(correlation, group) | {"mse": error, "choice": choice[items], "fit": fit[items]}
                 for name, values in found.items():
                     result[name][f, g, items.cpu().numpy()] = values.cpu().numpy()
             if by_stimulus:
-                found = _match_readouts(ridge.hat, fits[g], labels, sets, influence)
+                found = _match_readouts(ridge, fits[g], labels, sets, influence)
                 for name, values in found.items():
                     each[name][g][:, fold.test] = values.cpu().numpy()
         for p, order in enumerate(orders):
-            labels = _Labels.make(left, order[fold.train], order[fold.test])
+            labels = _Labels.make(left, order[fold.train], order[fold.test], ridges)
             for g, fit in enumerate(_fits(ridges, left.products(order[fold.train], terms))):
-                found = _match_readouts(ridges[g].hat, fit, labels, sets, null_scores)
+                found = _match_readouts(ridges[g], fit, labels, sets, null_scores)
                 for name in NULL_SCORES:
                     null[name][p, g] += found[name].cpu().numpy() / len(folds)
     return result, null, each
@@ -165,18 +165,28 @@ class _Labels(NamedTuple):
     train: torch.Tensor
     test: torch.Tensor
     weight: torch.Tensor  #: Of every stimulus in the mean, of shape (n_stimuli,).
-    rows: torch.Tensor  #: Inner products of training with all stimuli, of shape (n_grams, n_train, n_stimuli).
+    rows: (
+        torch.Tensor
+    )  #: Inner products of training with all stimuli, of shape (n_grams, n_train, n_stimuli), or empty.
     origin: torch.Tensor  #: Those of the mean with all stimuli, of shape (n_grams, n_stimuli).
 
     @classmethod
-    def make(cls, grams: Grams, train: np.ndarray, test: np.ndarray) -> "_Labels":
+    def make(cls, grams: Grams, train: np.ndarray, test: np.ndarray, ridges: Sequence[Ridge]) -> "_Labels":
         kept, tested = (torch.as_tensor(part, device=grams.inner.device) for part in (train, test))
         weight = grams.inner.new_zeros(grams.inner.shape[1]).index_fill_(0, kept, 1 / len(train))
-        return cls(grams, kept, tested, weight, grams.inner.index_select(1, kept), grams.inner @ weight)
+        gathered = kept if any(ridge.factors is None for ridge in ridges) else kept[:0]
+        return cls(grams, kept, tested, weight, grams.inner.index_select(1, gathered), grams.inner @ weight)
 
-    def spread(self, hat: torch.Tensor) -> torch.Tensor:
-        """Return hat matrices with a column for every stimulus, so that nothing is gathered from products with them."""
-        return hat.new_zeros(*hat.shape[:2], len(self.weight)).index_copy_(2, self.train, hat)
+    def spread(self, matrices: torch.Tensor) -> torch.Tensor:
+        """Give matrices a column for every stimulus, so that nothing is gathered from products with them."""
+        return matrices.new_zeros(*matrices.shape[:-1], len(self.weight)).index_copy_(-1, self.train, matrices)
+
+    def multiplier(self, ridge: Ridge) -> Callable[[int, int], torch.Tensor]:
+        """Return what multiplies the hat matrix of a penalty with the rows of a Gram matrix."""
+        if ridge.factors is None:
+            return lambda penalty, item: ridge.hat[penalty] @ self.rows[item]
+        left, right = ridge.factors[0], self.spread(ridge.factors[1])
+        return lambda penalty, item: left[penalty] @ (right @ self.grams.inner[item])
 
 
 def _chunks(n: int, bytes_each: int, device: torch.device) -> Sequence[torch.Tensor]:
@@ -189,7 +199,7 @@ def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]
 
 
 def _match_readouts(
-    hat: torch.Tensor,
+    ridge: Ridge,
     fit: torch.Tensor,
     labels: _Labels,
     sets: Sequence[torch.Tensor],
@@ -199,20 +209,21 @@ def _match_readouts(
     fit, choice = fit.max(1)
     chosen = torch.stack([members[fit[members].argmax()] for members in sets])
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
-    found = score(_predict(hat, choice[unique], labels, unique)[0])
+    found = score(_predict(ridge, choice[unique], labels, unique)[0])
     return {name: values[place] for name, values in found.items()}
 
 
 def _predict(
-    hat: torch.Tensor, choice: torch.Tensor, labels: _Labels, items: torch.Tensor
+    ridge: Ridge, choice: torch.Tensor, labels: _Labels, items: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Predict the test stimuli with the chosen penalties: correlation of predictions with truths, squared error."""
     grams, test, origin = labels.grams, labels.test, labels.origin[items]
     width, mean = grams.width[items][:, None], grams.mean[items]
-    spread, size = labels.spread(hat), (len(items), len(test))
-    inner, power, predicted = hat.new_empty(*size, len(test)), hat.new_empty(size), hat.new_empty(size)
+    spread, size = labels.spread(ridge.hat), (len(items), len(test))
+    inner, power, predicted = spread.new_empty(*size, len(test)), spread.new_empty(size), spread.new_empty(size)
+    multiply = labels.multiplier(ridge)
     for row, (item, penalty) in enumerate(zip(items.tolist(), choice.tolist(), strict=True)):
-        product = hat[penalty] @ labels.rows[item]  # predictions with all stimuli
+        product = multiply(penalty, item)  # predictions with all stimuli
         torch.sub(product.index_select(1, test), (product @ labels.weight)[:, None], out=inner[row])
         torch.linalg.vecdot(product, spread[penalty], out=power[row])  # squared norms of predictions
         torch.mv(spread[penalty], mean[row], out=predicted[row])

@@ -9,9 +9,9 @@ nothing grows with the number of their dimensions.
 The measures of fit, both comparable between layers:
 
 - ``scale-free``: the correlation of held-out predictions P with the truth over the inner folds k,
-  Σ⟨C Yₖ, C Pₖ⟩ / √(Σ‖C Pₖ‖² Σ‖C Yₖ‖²), where C centres over the stimuli of an inner fold. The length of predictions
+  Σ⟨C Yₖ, C Pₖ⟩ / √(Σ‖C Pₖ‖² Σ‖C Yₖ‖²), where C centres over the stimuli of an inner fold. The norm of predictions
   does not matter, as it does not for matching.
-- ``squared-error``: 1 minus the exact leave-one-out error over that of the mean. Squared error punishes the length of
+- ``squared-error``: 1 minus the exact leave-one-out error over that of the mean. Squared error depends on the norm of
   predictions; with noisy responses it prefers penalties so strong that the direction of predictions suffers.
 
 Every inner fold has its own eigendecomposition, since deriving it from that of all training stimuli divides by numbers
@@ -47,11 +47,14 @@ class Ridge:
         What :meth:`fit` multiplies Gram matrices with: lower triangles, what is off the diagonal counted twice.
     select : {"scale-free", "squared-error"}
         The measure of fit.
+    factors : tensors of shapes (n_alphas, n_test, n_voxels), (n_voxels, n_train), or None
+        ``hat`` as a product, where there are so few voxels that multiplying with the factors is faster.
     """
 
     hat: torch.Tensor
     terms: torch.Tensor
     select: Select
+    factors: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def fit(self, products: torch.Tensor) -> torch.Tensor:
         """Measure how well every penalty predicts inside the training fold; larger is better.
@@ -155,9 +158,11 @@ def fit_ridge(
         outer = _from_kernel(kernel, test @ train.T)
     scale = outer.values.sum() / len(train)
     alphas = alphas * torch.where(scale > 0, scale, 1)
-    hat = _hat(outer, alphas)
+    left, right = _factors(outer, alphas)
+    hat = left @ right
+    factors = (left, right) if 2 * len(right) < len(test) else None
     if select == "squared-error":
-        return Ridge(hat, _squared_error_terms(outer, few, alphas), select)
+        return Ridge(hat, _squared_error_terms(outer, few, alphas), select, factors)
     places = [tuple(torch.as_tensor(part, device=train.device) for part in fold) for fold in inner]
     removed = [] if nuisance is None else [_Confounds.make(nuisance, *fold, train) for fold in inner]
 
@@ -168,7 +173,7 @@ def fit_ridge(
         return _from_voxels(*both) if few else _from_kernel(*both)
 
     parts = (solve(number, *fold) for number, fold in enumerate(places))
-    return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train), removed), select)
+    return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train), removed), select, factors)
 
 
 class _Confounds(NamedTuple):
@@ -220,10 +225,10 @@ def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> _Parts:
     return _Parts(cross @ vectors, vectors - vectors.mean(0), values.clamp(min=0))
 
 
-def _hat(parts: _Parts, alphas: torch.Tensor) -> torch.Tensor:
-    """Return the hat matrix of every penalty, without the mean, float32."""
+def _factors(parts: _Parts, alphas: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the hat matrix of every penalty, without the mean, as two factors, float32."""
     left = parts.left / (parts.values + alphas[:, None])[:, None]
-    return left.float() @ parts.right.T.float()
+    return left.float(), parts.right.T.float()
 
 
 def _scale_free_terms(
@@ -238,7 +243,8 @@ def _scale_free_terms(
     centred = torch.zeros(n_alphas + 1, n, n, device=device)
     for (left, right, values), (kept, tested) in zip(folds, places, strict=True):
         padded = right.new_zeros(n, right.shape[1]).index_copy_(0, kept, right)
-        centred[:-1].index_copy_(1, tested, _hat(_Parts(left - left.mean(0), padded, values), alphas))
+        first, second = _factors(_Parts(left - left.mean(0), padded, values), alphas)
+        centred[:-1].index_copy_(1, tested, first @ second)
         centred[-1, tested[:, None], tested] = torch.eye(len(tested), device=device) - 1 / len(tested)
     triangle = lower_triangle(torch.arange(n, device=device), n)
     terms = torch.empty(2 * n_alphas + 1, len(triangle), device=device)
