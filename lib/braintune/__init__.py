@@ -1,4 +1,4 @@
-"""Which tuning of a language model accounts better for the brain's language representations?"""
+"""Which tuning of a language model better accounts for language representations in the brain?"""
 
 import warnings
 
