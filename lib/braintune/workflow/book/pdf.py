@@ -78,8 +78,8 @@ def cover(study: Study, left_out: int) -> str:
     run = re.sub(r"</?a\b[^>]*>", "", build.banner(study))
     return (
         "<header class='cover'><p class='cover-title'>Fine-tuned or prompt-tuned?</p>"
-        "<p class='cover-subtitle'>Which tuning of a language model accounts better for the brain’s language "
-        f"representations?</p><p class='cover-run'>{run}</p>"
+        "<p class='cover-subtitle'>Which tuning of a language model better accounts for language "
+        f"representations in the brain?</p><p class='cover-run'>{run}</p>"
         f"<p>One executed notebook of each step is in this PDF; the other {left_out} are pages of the web edition, "
         f"runs/{study.profile}/book/html, and can be downloaded there. So is the reference of the library.</p></header>"
     )
