@@ -173,7 +173,7 @@ def test_the_table_has_the_lower_triangle_of_every_way(study):
     assert len(table) == len(ways) * study.orders * n * (n + 1) // 2
     wide = table.pivot_table(index=["way", "order", "position"], columns="stage", values="score")
     for order in (1, 2):
-        kept = wide.loc["a prefix each", order].to_numpy()
+        kept = wide.loc["one prefix per task", order].to_numpy()
         learned = np.diagonal(kept)
         assert all(set(row[~np.isnan(row)]) == {score} for row, score in zip(kept, learned, strict=True))
         assert np.array_equal(learned, np.diagonal(wide.loc["one prefix", order].to_numpy()))

@@ -110,7 +110,7 @@ class TestInWords:
             assert (
                 f"{direction.capitalize()}, 2 brain data sets combined: prompt-tuned minus fine-tuned {numbers}" in said
             )
-        further = f"expected between {found.further[0]:+.1%} and {found.further[1]:+.1%}."
+        further = f"expected to lie between {found.further[0]:+.1%} and {found.further[1]:+.1%}."
         assert further.replace("-", "−") in said
 
     def test_what_cannot_be_combined_is_said_plainly(self):

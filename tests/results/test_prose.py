@@ -127,7 +127,7 @@ def test_the_headline_says_what_was_planted(gain, noise, words):
     said = prose.headline(found.primary, claims.judge(found).evidence["simulated"])
     means = tables.in_main_region(found.primary).groupby("method")["pairwise"].mean()
     assert words in said and "8 simulated participants, region language, grouped folds" in said
-    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said and "part of the untuned signal" in said
+    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said and "fraction of the untuned signal" in said
 
 
 # --- what the pages quote ----------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_
     assert re.fullmatch(r"\+\d\d\.\d% \(\+\d\d\.\d% to \+\d\d\.\d%\)", row["prompt-tuned minus fine-tuned"])
     assert "in 2 of 2 regions" in said["encoding_above_null"]
     bare = made_up()
-    assert set(quotes.of_encoding(bare, claims.judge(bare)).values()) == {"This run leaves encoding out."}
+    assert set(quotes.of_encoding(bare, claims.judge(bare)).values()) == {"This run does not include encoding."}
     assert set(said) <= set(quoted)
 
 
@@ -255,7 +255,7 @@ def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
         (["alice2016"], "real fMRI; the data sets are named above and described on the data page"),
         (
             ["alice2016", "table"],
-            "The responses of table are the user's own: this book does not know what was measured",
+            "The responses of table are the user's own; this book has no information on what they measure",
         ),
     ],
     ids=str,

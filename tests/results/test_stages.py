@@ -67,8 +67,8 @@ def test_ways_are_summarised_and_compared_sequence_by_sequence():
     assert len(summary) == 3 * 3 * 2
     found = stages.estimates(summary, ["way"], stages.MEASURES).set_index(["way", "measure"])
     assert found.loc[("one prefix", "forgetting"), "estimate"] == pytest.approx(0.15)
-    assert found.loc[("a prefix each", "forgetting"), "estimate"] == pytest.approx(0)
-    assert found.loc[("a prefix each", "forward transfer"), "estimate"] == pytest.approx(-0.05)
+    assert found.loc[("one prefix per task", "forgetting"), "estimate"] == pytest.approx(0)
+    assert found.loc[("one prefix per task", "forward transfer"), "estimate"] == pytest.approx(-0.05)
     assert (found["n"] == 6).all() and found["low"].isna().all(), "nothing varies, so there is no interval"
     difference = stages.carried_minus_tuned(summary).set_index("measure")["estimate"]
     assert difference["forgetting"] == pytest.approx(-0.15)  # 0.1 and 0.2 more are lost of the two tasks
@@ -122,7 +122,7 @@ def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     said = " ".join(stages.answer(study, stages.gains(stage_table(study, noise=0.01)), table))
     assert re.search(r"carried on forgets less than fine-tuning, by −0\.1[456] \(−", said)
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
-    assert "Starting from the prefix that the task before has left harms" in said
+    assert "Starting from the prefix left by the previous task harms" in said
     assert "other encoders than all-MiniLM-L6-v2" in said and "3 and 2 here" in said
     assert "Not above" not in said and "on the 3 that count" in said
     uncertain = stages.gains(stage_table(study, noise=2))

@@ -1,7 +1,7 @@
 """Which tasks follow which: the orders of the tasks, the ways to learn one after another, and where stages are stored.
 
 There are three ways (:data:`WAYS`), but two trainings. A prefix that is carried on and a prefix that begins as the last
-one are the same vectors at the stage that trains them; with one prefix each, an earlier task is answered with the
+one are the same vectors at the stage that trains them; with one prefix per task, an earlier task is answered with the
 prefix of the stage that learned it, so that its score cannot change.
 """
 
@@ -41,7 +41,7 @@ class Way:
 WAYS: dict[str, Way] = {
     "fine-tuned": Way("fine-tuned", False, "all weights are trained further"),
     "one prefix": Way("prompt-tuned", False, "one prefix is trained further"),
-    "a prefix each": Way("prompt-tuned", True, "each task has its prefix, which begins as the last one ended"),
+    "one prefix per task": Way("prompt-tuned", True, "each task gets a new prefix, initialised with the previous one"),
 }
 
 

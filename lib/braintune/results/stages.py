@@ -315,7 +315,7 @@ def _about_tasks(rows: pd.DataFrame) -> list[str]:
         if row.measure == "forgetting":
             said.append(SENTENCES["forgets"][_settled(row)].format(difference=_said(row)))
     for row in by_measure["forward transfer"].itertuples():
-        if row.way != "one prefix":  # it learns each task from the same start as a prefix each
+        if row.way != "one prefix":  # it learns each task from the same start as one prefix per task
             said.append(SENTENCES["start"][_settled(row)].format(way=SENTENCES["starts"][row.way], effect=_said(row)))
     return said
 
