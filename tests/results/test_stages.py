@@ -120,7 +120,7 @@ def test_stages_are_scored_beside_the_untuned_model(scored):
 def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     study, *_, table = scored
     said = " ".join(stages.answer(study, stages.gains(stage_table(study, noise=0.01)), table))
-    assert re.search(r"carried on forgets less than fine-tuning, by −0\.1[456] \(−", said)
+    assert re.search(r"trained further forgets less than fine-tuning, by −0\.1[456] \(−", said)
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
     assert "Starting from the prefix left by the previous task harms" in said
     assert "other encoders than all-MiniLM-L6-v2" in said and "3 and 2 here" in said
