@@ -16,7 +16,7 @@ SIGNAL = 0.10
 def made_up(effect=None, task=None, noise=0.05, participants=8, regions=("language", "visual"), seed=0, seeds=1,
             tasks=TASKS, signal=SIGNAL, controls=None, tuning=0.2, bias=None, permutations=40, brain="simulated",
             luck=0.0, study=None, encoding=False, readouts=READOUTS):  # fmt: skip
-    """Return results; everything in parts of the signal.
+    """Return results; everything in fractions of the signal.
 
     `effect` maps (task, region) to prompt-tuned minus fine-tuned, with None for any; `task` shifts a task in both arms;
     `tuning` is what both arms gain over the untuned model; `controls` maps a control to its level; `bias` maps a

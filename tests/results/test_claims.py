@@ -98,8 +98,7 @@ class TestGates:
         found = made_up()
         bare = replace(found, scores=found.scores[found.scores["kind"] != "control"])
         assert (
-            "has no control without content" in judged("C1", bare).sentence
-            and judged("C1", bare).verdict == NO_EVIDENCE
+            "has no content-free control" in judged("C1", bare).sentence and judged("C1", bare).verdict == NO_EVIDENCE
         )
 
     def test_a_difference_that_permuted_labels_give_too_is_none(self):
@@ -227,7 +226,7 @@ def test_each_brain_is_judged_alone_and_their_effects_are_combined():
     ledger = claims.judge(both)
     assert [ledger.of(brain)[1].verdict for brain in study.brains] == [SUPPORTED, NOT_SUPPORTED]
     found = meta_analysis.overall(ledger)
-    assert found.n == 2 and found.low < found.estimate < found.high and "further set" in found.sentence
+    assert found.n == 2 and found.low < found.estimate < found.high and "further data set" in found.sentence
     assert "two brain data sets" in meta_analysis.overall(claims.judge(one)).sentence
 
 

@@ -194,7 +194,7 @@ class TestContent:
         assert "nothing to draw: only one tuning method was run" in texts(score_figures.difference_map(at_layer))
         nothing = claims.task_table(claims.judge(made_up(signal=0.0)))
         reason = style.why_nothing(score_figures.difference_by_task(nothing, 0.1))
-        assert reason.startswith("nothing is decoded beyond codes without content")
+        assert reason.startswith("nothing is decoded beyond content-free controls")
 
 
 @pytest.mark.parametrize("draw", [score_figures.by_region, score_figures.layer_curves])

@@ -98,7 +98,7 @@ def test_one_data_set_is_not_combined():
     assert meta_analysis.sensitivity(alone).empty
     whole = rows(meta_analysis.answer_table(alone), brain=ALL)
     assert whole["difference"].isna().all() and set(whole["direction"]) == {"decoding"}
-    assert set(meta_analysis.answer_summary(alone)["note"]) == {"", "it takes two data sets"}
+    assert set(meta_analysis.answer_summary(alone)["note"]) == {"", "two data sets are needed"}
 
 
 class TestInWords:

@@ -69,7 +69,7 @@ def test_the_verdicts_name_a_simulated_brain():
 
 def test_a_verdict_has_its_power_its_readout_and_its_effect_in_its_own_unit():
     entries = dict(zip(claims.CLAIMS, prose.ledger_list(ledger_of(0.5)).data.split("<dt>")[1:], strict=True))
-    assert "probability of this rule to say supported: " in entries["C1"] and "% if no difference" in entries["C1"]
+    assert "probability that this rule gives supported: " in entries["C1"] and "% if no difference" in entries["C1"]
     assert re.search(r"effect \+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), prompt-tuned minus", entries["C2"])
     assert "decoding at the best layer; decoding at the analysis layer: supported" in entries["C2"]
     assert re.search(r"effect [+−]0\.\d{3} \(", entries["C4"]) and "at the best layer" not in entries["C4"]

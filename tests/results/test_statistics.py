@@ -52,7 +52,7 @@ class TestAtEqual:
     )
     def test_what_cannot_be_told_says_so(self, x, y):
         found = statistics.at_equal(np.array(y), np.array(x), 0.05)
-        assert found.estimate is found.p is None and f"cannot be told from {len(x)} tasks" in found.sentence
+        assert found.estimate is found.p is None and f"cannot be estimated from {len(x)} tasks" in found.sentence
 
 
 class TestCombined:
@@ -65,7 +65,7 @@ class TestCombined:
         error = 0.1  # Knapp and Hartung: the standard deviation of the two over the root of 2
         half, spread = (scipy_stats.t.ppf(0.975, 1) * e for e in (error, np.sqrt(between + error**2)))
         assert (found.low, found.estimate, found.high) == pytest.approx((0.2 - half, 0.2, 0.2 + half), rel=1e-4)
-        assert f"a further set {0.2 - spread:+.1%} to {0.2 + spread:+.1%}" in found.sentence
+        assert f"a further data set {0.2 - spread:+.1%} to {0.2 + spread:+.1%}" in found.sentence
         assert f"between sets {between**0.5:.1%}; 2 brain data sets" in found.sentence
 
     def test_sets_that_agree_count_by_their_precision(self):

@@ -273,7 +273,7 @@ def decode_participant(
         Of the design that claims are judged on (:func:`braintune.neural.folds.main_design`): one row per region,
         permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (`best` is the layer
         that fits best in each fold, `analysis` the analysis layer): the scores with permuted labels, with penalty and
-        layer chosen anew, mean over folds.
+        layer chosen again, mean over folds.
     groups : DataFrame
         In the same design, what each group of stimuli (:mod:`braintune.neural.units`) contributes to the scores: one
         row per region, representation, readout and group. Empty where a data set has several participants.

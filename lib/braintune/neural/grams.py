@@ -57,7 +57,7 @@ class Grams:
         return torch.cat([self.triangles(places, slice(start, start + step)) @ terms.T for start in parts])
 
     def triangles(self, places: np.ndarray, items: slice = slice(None)) -> torch.Tensor:
-        """Return the lower triangles of the Gram matrices of the stimuli `places`, a row a representation."""
+        """Return the lower triangles of the Gram matrices of the stimuli `places`, one row per representation."""
         device, n = self.inner.device, self.inner.shape[1]
         triangle = lower_triangle(torch.as_tensor(places, device=device), n)
         grams = self.inner[items].view(-1, n * n)

@@ -140,7 +140,7 @@ def fit_ridge(
     select : {"scale-free", "squared-error"}
     nuisance : array of shape (n_train, n_regressors), optional
         Regressors that were regressed out of the training stimuli together. In each inner fold they are regressed out
-        anew, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
+        again, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
         leave-one-out error has no such remedy, and is refused before (:func:`braintune.neural.folds.make_folds`).
 
     Notes

@@ -62,7 +62,7 @@ def scores_beside_controls(results: Results, direction: str = "decoding") -> pd.
 
 
 def score_summary(results: Results, direction: str = "decoding") -> pd.DataFrame:
-    """Return :func:`scores_beside_controls` for a page: a row a representation, a column a brain data set."""
+    """Return :func:`scores_beside_controls` for a page: one row per representation, one column per brain data set."""
     table = scores_beside_controls(results, direction)
     written = [
         f"{row.mean:.3f}" + (f" ({row.low:.3f} to {row.high:.3f})" if np.isfinite(row.low) else "")
@@ -155,7 +155,7 @@ def effect_text(found: Finding, claim: str) -> str:
 
 
 def matrix(columns: Sequence[Column], combined: str) -> HTML:
-    """Show the verdicts on all claims at a glance: a row a claim, a column a brain data set, real ones first.
+    """Show the verdicts on all claims at a glance: one row per claim, one column per brain data set, real ones first.
 
     The last line says what all data sets that answer the question give `combined`.
     """

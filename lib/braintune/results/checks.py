@@ -86,7 +86,7 @@ def _at_chance(r: Results) -> tuple[bool | None, str]:
 def _controls(r: Results) -> tuple[bool | None, str]:
     e = _evidence(r)
     if not e.content_free:
-        return None, "no control without content was decoded"
+        return None, "no content-free control was decoded"
     return e.region not in e.decoded, f"above every control in {', '.join(e.decoded) or 'no region'}"
 
 

@@ -2,8 +2,8 @@
 
 A verdict is `supported`, `not supported`, `inconclusive` or `no evidence possible`. A non-significant result is not
 support: a claim of "no worse" is supported by non-inferiority only. No evidence is possible where a gate is closed:
-nothing is decoded beyond what codes without content give, or no task was learned (:mod:`braintune.results.evidence`).
-Effects on decoding are parts of the untuned model's own signal. Every claim about decoding is judged in both directions
+nothing is decoded beyond what content-free controls give, or no task was learned (:mod:`braintune.results.evidence`).
+Effects on decoding are fractions of the untuned model's signal. Every claim about decoding is judged in both directions
 (decoding and encoding) at two readouts, the layer that fits best inside the training fold and the analysis layer; the
 verdict is that of decoding at the first, and says what the others give. Words of the claims are in `claims.yml`.
 """
@@ -48,7 +48,7 @@ class Unit(NamedTuple):
 
 
 #: Parts of the signal, the unit of most claims, and claim → its unit where that is another.
-SIGNAL = Unit("+z.1%", "part of the untuned model's signal")
+SIGNAL = Unit("+z.1%", "fraction of the untuned model's signal")
 UNITS = {
     "C4": Unit("+z.3f", "difference of Spearman RSA"),
     "C5": Unit("+z.2f", "rank correlation"),

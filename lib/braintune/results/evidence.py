@@ -1,6 +1,6 @@
 """What the claims about one brain data set are judged on, and the gates that it has to pass first.
 
-Nothing is concluded from a region where codes without content do as well as the untuned model, nor from a task that a
+Nothing is concluded from a region where content-free controls do as well as the untuned model, nor from a task that a
 method did not learn.
 """
 
@@ -60,13 +60,13 @@ class Evidence:
 
     @cached_property
     def content_free(self) -> list[str]:
-        """Controls without content that were decoded."""
+        """Content-free controls that were decoded."""
         names = self.margins.representations.loc[self.margins.representations["kind"] == "control", "representation"]
         return [name for name in names if name not in PREFIXES and name not in self.study.vectors]
 
     @cached_property
     def gates(self) -> pd.DataFrame:
-        """The untuned model minus each control without content: region, control, estimate, p (one-sided).
+        """The untuned model minus each content-free control: region, control, estimate, p (one-sided).
 
         Codes differ in width, and margins of narrow codes are larger, so these are compared by accuracy (in encoding by
         correlation). The margin has to be above permuted labels too: it is the signal that effects are parts of.
@@ -81,7 +81,7 @@ class Evidence:
 
     @cached_property
     def decoded(self) -> list[str]:
-        """Regions in which the untuned model is shown to be above every control without content and permuted labels."""
+        """Regions in which the untuned model is shown to be above every content-free control and permuted labels."""
         worst = self.gates.fillna({"p": 1.0}).groupby("region", sort=False)["p"].max()
         return list(worst.index[worst < self.study.fdr])
 
@@ -94,7 +94,7 @@ class Evidence:
     def closed(self) -> str:
         """Why nothing can be concluded about decoding in the main region; empty if something can."""
         if not self.content_free:
-            return "the run has no control without content"
+            return "the run has no content-free control"
         if self.region not in self.decoded:
             rows = self.gates[self.gates["region"] == self.region].fillna({"p": 1.0})
             doing = ", ".join(rows.loc[rows["p"] >= self.study.fdr, "control"])
@@ -111,17 +111,17 @@ class Evidence:
         return self.margins.contrast(self.margins.only("untuned"), region).estimate
 
     def loss(self, region: str) -> float:
-        """Return the largest loss that counts as no worse, as a part of the signal."""
+        """Return the largest loss that counts as no worse, as a fraction of the signal."""
         absolute = self.study.absolute_margin
         return self.study.margin if absolute is None else absolute / self.signal(region)
 
     def effect(self, weights: np.ndarray, region: str) -> Contrast:
-        """Return a contrast as a part of the signal of the untuned model in that region."""
+        """Return a contrast as a fraction of the signal of the untuned model in that region."""
         found, signal = self.margins.contrast(weights, region), self.signal(region)
         return Contrast(values=found.values / signal, null=found.null / signal)
 
     def difference(self, region: str, tasks: Iterable[str] | None = None) -> Contrast:
-        """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a part of the signal."""
+        """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a fraction of the signal."""
         fine, prompt = (self.margins.arm(method, tasks or self.learned) for method in ARMS)
         return self.effect(prompt - fine, region)
 
@@ -131,10 +131,10 @@ class Evidence:
         Returns
         -------
         DataFrame
-            task, region, `difference` as a part of the signal with its interval `low` … `high`, `shrunken` towards the
-            mean over cells (:func:`braintune.results.statistics.shrunken`), `q` (two-sided t test,
-            false-discovery rate over the cells), `permutation` (two-sided), `better` and `worse` (shown by both),
-            `p_margin` (the loss is below the margin) and `not worse`.
+            task, region, `difference` as a fraction of the signal with its interval `low` … `high`, `shrunken` towards
+            the mean over cells (:func:`braintune.results.statistics.shrunken`), `q` (two-sided t test, false-discovery
+            rate over the cells), `permutation` (two-sided), `better` and `worse` (shown by both), `p_margin` (the loss
+            is below the margin) and `not worse`.
         """
         rows, values = [], []
         for task, region in cells:

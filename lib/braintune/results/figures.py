@@ -264,7 +264,7 @@ def power_curves(power: pd.DataFrame) -> Figure:
         for colour, (people, rows) in zip(palette, power.groupby("participants"), strict=True):
             label = f"{people} participants"
             axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
-        axes.set(xlabel="planted part of the signal", ylabel="share of studies", ylim=(-0.03, 1.03))
+        axes.set(xlabel="planted difference (fraction of the signal)", ylabel="share of studies", ylim=(-0.03, 1.03))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.label_outer()
     return with_legend(figure)

@@ -1,6 +1,6 @@
 """The answer to the question of the book: prompt-tuned minus fine-tuned over all brain data sets.
 
-The effect of a brain data set is a part of the untuned model's own signal there, so that sets of different noise can be
+The effect of a brain data set is a fraction of the untuned model's signal there, so that sets of different noise can be
 compared. The signal itself is taken as known. Sets are combined by a random-effects meta-analysis
 (:func:`braintune.results.statistics.combined`), in each direction and at each readout.
 """
@@ -37,7 +37,7 @@ def effects(ledger: Ledger, direction: str, readout: str) -> dict[str, Contrast]
 
 
 def answer_table(ledger: Ledger) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned of every brain data set, and over all of them, as parts of the signal.
+    """Return prompt-tuned minus fine-tuned of every brain data set, and over all of them, as fractions of the signal.
 
     Returns
     -------
@@ -109,10 +109,10 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
     words = {
         "brain data": table["who"],
         "prompt-tuned minus fine-tuned": _in_percent(table, "difference"),
-        "in a further set": _in_percent(table, "lowest", "highest"),
+        "in a further data set": _in_percent(table, "lowest", "highest"),
         "permutation p": table["p"],
         "over": table["n"].astype(str) + " " + table["over"].map(_UNITS),
-        "note": table["closed"].mask(uncombined, "it takes two data sets"),
+        "note": table["closed"].mask(uncombined, "two data sets are needed"),
     }
     return _conditions(table).assign(**words)
 

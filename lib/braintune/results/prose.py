@@ -281,7 +281,7 @@ def _entry(v: Verdict) -> str:
     numbers = [] if effect is None else [f"effect {effect}, {v.measure}"]
     if v.power:
         chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
-        numbers.append(f"probability of this rule to say supported: {chances}")
+        numbers.append(f"probability that this rule gives supported: {chances}")
     if v.readout:
         numbers.append(f"decoding at the {tables.READOUT_NAMES[v.readout]}")
         numbers += [f"{_condition(where)}: {verdict}" for where, verdict in v.elsewhere.items()]
@@ -346,7 +346,7 @@ def calibration_tables() -> dict[str, pd.DataFrame]:
 
 
 def wrong_verdicts(rates: pd.DataFrame) -> pd.DataFrame:
-    """Return how often each claim gets a wrong verdict: a row a truth, a column a claim, the limit in brackets."""
+    """Return how often each claim gets a wrong verdict: one row per truth, a column per claim, limits in brackets."""
     limit = rates["allowed"].map(lambda most: f" (≤ {most:g})" if np.isfinite(most) else "")
     cells = _with_error(rates) + limit
     keys = ["level", "scenario", "studies"]

@@ -102,7 +102,7 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
 
 
 def difference_map(scores: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy in hundredths, region by task, one panel a brain data set.
+    """Draw prompt-tuned minus fine-tuned accuracy in percentage points, region by task, one panel a brain data set.
 
     A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over the cells of a brain).
     """
@@ -131,7 +131,9 @@ def difference_map(scores: pd.DataFrame) -> Figure:
             annot_kws={"fontsize": 8}, cbar=False, linewidths=0.5, linecolor="white",
         )  # fmt: skip
         axes.set(xlabel="", ylabel="")
-        axes.set_title(f"{brain}: prompt-tuned minus fine-tuned, in hundredths (* q < 0.05)", fontsize=10, loc="left")
+        axes.set_title(
+            f"{brain}: prompt-tuned minus fine-tuned, in percentage points (* q < 0.05)", fontsize=10, loc="left"
+        )
         axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
         axes.tick_params(axis="y", rotation=0)
     return figure
@@ -149,7 +151,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame
     """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel a brain data set.
 
     For `tests` see :func:`braintune.results.claims.task_table`, for `answers`, which add the mean over tasks,
-    :func:`braintune.results.meta_analysis.answer_table`; the margin, a part of the signal, is drawn as a band.
+    :func:`braintune.results.meta_analysis.answer_table`; the margin, a fraction of the signal, is drawn as a band.
     """
     if answers is not None and len(tests):
         means = first_readout(answers[(answers["direction"] == "decoding")])
@@ -157,7 +159,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame
         tests = pd.concat([tests, means[["brain", "task", "difference", "low", "high"]]], ignore_index=True)
     brains = dict(list(tests.groupby("brain", sort=False)))
     if not brains:
-        return nothing("nothing is decoded beyond codes without content, or no task was learned by both methods")
+        return nothing("nothing is decoded beyond content-free controls, or no task was learned by both methods")
     brains = {style.who(brain, rows): rows for brain, rows in brains.items()}
     figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7), sharex=True)
     for axes, rows in parts:
@@ -171,7 +173,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame
         axes.plot(rows["shrunken"], range(len(rows)), "D", color="black", fillstyle="none", markersize=8,
                   label="shrunken towards the mean")  # fmt: skip
         style.name_rows(axes, rows["task"].tolist())
-        axes.set(xlabel="difference, part of the untuned signal")
+        axes.set(xlabel="difference, fraction of the untuned signal")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(style.signed_percent)
     return with_legend(figure)
@@ -216,8 +218,8 @@ def forest(answers: pd.DataFrame, margin: float) -> Figure:
     """Draw prompt-tuned minus fine-tuned of every brain data set and over all, a panel a direction.
 
     For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
-    margin, a part of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a
-    thin line, the prediction interval of a further set. Lines that leave the picture end in an arrow.
+    margin, a fraction of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a
+    thin line, the prediction interval of a further data set. Lines that leave the picture end in an arrow.
     """
     shown = first_readout(answers)
     if shown["difference"].isna().all():
@@ -240,7 +242,7 @@ def forest(answers: pd.DataFrame, margin: float) -> Figure:
         axes.xaxis.set_major_formatter(style.signed_percent)
     drawn[-1][0].set_xlabel(
         "← fine-tuned is better   |   prompt-tuned is better →\n"
-        "prompt-tuned minus fine-tuned, part of the untuned model's signal",
+        "prompt-tuned minus fine-tuned, fraction of the untuned model's signal",
         fontsize=9,
     )
     return with_legend(figure)

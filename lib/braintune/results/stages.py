@@ -66,7 +66,7 @@ def score_matrix(rows: pd.DataFrame) -> np.ndarray:
     Returns
     -------
     array of shape (n_tasks, n_tasks)
-        A row a stage, a column a place in the order.
+        One row per stage, one column per place in the order.
     """
     return rows.pivot_table(index="stage", columns="position", values="gain").to_numpy()
 
@@ -208,7 +208,7 @@ def matrices(rows: pd.DataFrame) -> Figure:
                 axes.text(place, stage, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
         axes.grid(visible=False)
         axes.set_xticks(range(n), [str(place + 1) for place in range(n)], fontsize=9)
-        axes.set_xlabel("place of the task", fontsize=9)
+        axes.set_xlabel("position of the task", fontsize=9)
         axes.set_yticks(range(n), [f"after task {stage + 1}" for stage in range(n)], fontsize=9)
     return figure
 

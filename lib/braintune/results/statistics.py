@@ -80,7 +80,7 @@ def at_equal(difference: np.ndarray, covariate: np.ndarray, alpha: float) -> Fin
 
     n = len(difference)
     if n < LEAST_TASKS or np.ptp(covariate) == 0 or np.ptp(difference) == 0:
-        return Finding(estimate=None, n=n, sentence=f"cannot be told from {n} tasks")
+        return Finding(estimate=None, n=n, sentence=f"cannot be estimated from {n} tasks")
     fit = OLS(difference, add_constant(covariate)).fit()
     (low, high), p = fit.conf_int(alpha)[0], float(fit.pvalues[0])
     sentence = f"{fit.params[0]:+.3f} ({_percent(alpha)} interval {low:+.3f} to {high:+.3f}; {p_text(p)}; {n} tasks)"
@@ -106,7 +106,7 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
 
     n = len(estimates)
     if n < 2:
-        return Finding(estimate=None, n=n, sentence="cannot be combined: it takes two brain data sets.")
+        return Finding(estimate=None, n=n, sentence="cannot be combined: two brain data sets are needed.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of intervals of the single sets, which are not used
         found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
@@ -115,7 +115,7 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     half, spread = stats.t.ppf(1 - alpha / 2, n - 1) * np.array([error, np.sqrt(found.tau2 + error**2)])
     low, high = float(estimate - half), float(estimate + half)
     sentence = (
-        f"{estimate:+.1%} ({_percent(alpha)} interval {low:+.1%} to {high:+.1%}; in a further set "
+        f"{estimate:+.1%} ({_percent(alpha)} interval {low:+.1%} to {high:+.1%}; in a further data set "
         f"{estimate - spread:+.1%} to {estimate + spread:+.1%}; standard deviation between sets {found.tau2**0.5:.1%}; "
         f"{n} brain data sets)."
     )

@@ -72,7 +72,7 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the verdicts, a row a variant and brain data set, a column a claim."""
+    """Return the verdicts, one row per variant and brain data set, one column per claim."""
     judged = effects[effects["verdict"] != ""]
     wide = judged.pivot_table(
         index=["variant", "brain"], columns="claim", values="verdict", aggfunc="first", sort=False
@@ -114,7 +114,7 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
 def forest(effects: pd.DataFrame, margin: float) -> Figure:
     """Draw the effect of every claim and of the answer, variant by variant, with its interval and verdict.
 
-    For `effects` see :func:`effects`; the margin, a part of the signal, is drawn as a band.
+    For `effects` see :func:`effects`; the margin, a fraction of the signal, is drawn as a band.
     """
     parts = dict(list(effects.groupby(["claim", "brain"], sort=False)))
     names = list(effects["variant"].unique())

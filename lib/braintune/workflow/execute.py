@@ -125,7 +125,9 @@ def _check_vectors(name: str, file: str, brains: Sequence[BrainData]) -> None:
         except NotAvailable as reason:
             reasons.append(f"{reason} ({data.name})")
     if len(reasons) == len(brains):
-        raise BraintuneError(f"vectors: {name}: {'; '.join(reasons)}; a row a stimulus is needed, in their order")
+        raise BraintuneError(
+            f"vectors: {name}: {'; '.join(reasons)}; one row per stimulus is needed, in the order of the stimuli"
+        )
 
 
 # --- executing one notebook --------------------------------------------------------------------------------------
