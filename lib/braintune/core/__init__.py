@@ -1,1 +1,1 @@
-"""What a run is: its parameters, its folders and files, the machine."""
+"""The basis of a run: its parameters, folders and files, and the machine."""

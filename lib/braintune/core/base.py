@@ -1,4 +1,4 @@
-"""What everything builds on: the exception of the project, registries, and the folders of repository and data."""
+"""Shared basics: the project's exception, look-up in registries, and the folders of repository and data."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class BraintuneError(Exception):
-    """A fault that the user can mend: the message names the value, what is allowed, and the remedy."""
+    """An error that the user can fix: the message names the value, what is allowed, and the remedy."""
 
 
 def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
@@ -27,14 +27,14 @@ def lookup(registry: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names in their order, those that resemble `name` moved to the front."""
+    """Return the known names in their order, with those that resemble `name` moved to the front."""
     known = list(known)
     near = get_close_matches(name, known)
     return near + [other for other in known if other not in near]
 
 
 def data_folder() -> Path:
-    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` of the repository.
+    """Return the folder of downloaded data: ``$BRAINTUNE_DATA``, or `data/raw` in the repository.
 
     Raises
     ------
@@ -42,10 +42,10 @@ def data_folder() -> Path:
         If the variable holds a relative path: notebooks and jobs run in different folders.
     """
     named = os.environ.get("BRAINTUNE_DATA") or str(REPOSITORY / "data" / "raw")
-    folder = Path(os.path.expanduser(named))  # noqa: PTH111 (it leaves a home of nobody)
+    folder = Path(os.path.expanduser(named))  # noqa: PTH111 (it keeps the name of an unknown user)
     if not folder.is_absolute():
         raise BraintuneError(
             f"BRAINTUNE_DATA: {named!r} must be an absolute path, since notebooks and jobs run in different folders; "
-            f'from here it is {str(Path.cwd() / folder)!r}, and in a shell BRAINTUNE_DATA="$PWD/{named}"'
+            f'from the current folder it is {str(Path.cwd() / folder)!r}; in a shell, set BRAINTUNE_DATA="$PWD/{named}"'
         )
     return folder.resolve()

@@ -1,8 +1,8 @@
-"""YAML read as it is typed: the core schema of YAML 1.2, and no key twice.
+"""YAML read as it is typed: the core schema of YAML 1.2, without repeated keys.
 
-PyYAML reads YAML 1.1, where ``yes`` is a truth value, ``010`` is eight, ``1:30`` is ninety and ``1e-4`` is a text. Here
-``true`` and ``false`` are the truth values, ``1e-4`` is a number, and what may be read in two ways stays a text; where
-a parameter needs a number, ``010`` is then ten.
+PyYAML reads YAML 1.1, where ``yes`` is a Boolean, ``010`` is eight, ``1:30`` is ninety and ``1e-4`` is a string. Here
+only ``true`` and ``false`` are Booleans, ``1e-4`` is a number, and anything ambiguous remains a string; where a
+parameter needs a number, ``010`` therefore becomes ten.
 """
 
 import re
@@ -22,7 +22,7 @@ _PATTERNS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader with the resolvers of YAML 1.2 that refuses a key which is given twice."""
+    """Safe loader with the resolvers of YAML 1.2; it rejects a mapping that repeats a key."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
 
@@ -32,7 +32,7 @@ class _Loader(yaml.SafeLoader):
             lines[str(key.value)].append(key.start_mark.line + 1)
         if twice := [key for key, at in lines.items() if len(at) > 1]:
             at = " and ".join(map(str, lines[twice[0]]))
-            raise ValueError(f"key {twice[0]!r} is given in lines {at}; keep one of them")
+            raise ValueError(f"key {twice[0]!r} is given on lines {at}; keep one of them")
         return super().construct_mapping(node, deep)
 
 
@@ -46,9 +46,9 @@ def load_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is not valid YAML, or a mapping has a key twice.
+        If it is not valid YAML, or a mapping repeats a key.
     RecursionError
-        If its brackets are too deep.
+        If its brackets are nested too deeply.
     """
     try:
         return _Loader(text).get_single_data()

@@ -26,7 +26,7 @@ REGISTRIES = {
 
 #: (kind, name) → the plugin that added it.
 _ADDED: dict[tuple[str, str], Path] = {}
-#: Plugin → SHA-256 of what was executed.
+#: Plugin → SHA-256 of the executed file.
 _LOADED: dict[Path, str] = {}
 
 
@@ -36,12 +36,12 @@ def load_plugin(path: Path) -> None:
     Raises
     ------
     BraintuneError
-        If there is no such file, it fails, it adds nothing, it replaces an entry, or it has changed since it was
-        loaded by this process.
+        If the file does not exist or is not a Python file, if it fails, adds nothing or replaces an entry, or if it
+        has changed since this process loaded it.
     """
     path = path.resolve()
     if not path.is_file():
-        raise BraintuneError(f"plugins: no file {path}; paths are relative to the profile's folder")
+        raise BraintuneError(f"plugins: no file {path}; correct the path (paths are relative to the profile's folder)")
     if path.suffix != ".py":
         raise BraintuneError(f"plugins: {path.name} must be a Python file, named *.py")
     sha = checksum(path)
@@ -64,13 +64,13 @@ def load_plugin(path: Path) -> None:
             registry.update(before[kind])
         if isinstance(error, BraintuneError):
             raise
-        raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}") from error
+        raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}; correct the file") from error
     _ADDED.update(dict.fromkeys(added, path))
     _LOADED[path] = sha
 
 
 def _added(path: Path, registries: dict[str, dict], before: dict[str, dict]) -> list[tuple[str, str]]:
-    """Return (kind, name) of the entries that a plugin has added; one that adds none or replaces one is an error."""
+    """Return (kind, name) of the entries that a plugin added; to add none or to replace one is an error."""
     entries = [(kind, name, entry) for kind, old in before.items() for name, entry in old.items()]
     if replaced := [f"{kind} {name!r}" for kind, name, entry in entries if registries[kind].get(name) is not entry]:
         raise BraintuneError(f"plugins: {path.name} replaces {', '.join(replaced)}; choose another name")
@@ -89,7 +89,8 @@ def plugin_of(kind: str, name: str) -> Path | None:
 def plugin_checksums(**names: str) -> dict[str, str]:
     """Return plugin → SHA-256 for the plugins that added the given entries, such as ``task="irony"``.
 
-    Every type of model that a plugin added belongs to every method: the profile does not name the type of its backbone.
+    Every model family that a plugin added counts for every method, since the profile does not name the family of its
+    backbone.
     """
     files = {
         path

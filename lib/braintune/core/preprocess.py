@@ -1,18 +1,19 @@
-"""Z-scoring, detrending, regressing out of nuisance regressors."""
+"""Z-scoring, detrending, and regressing out nuisance variables."""
 
 import numpy as np
 
 
 def confound_regression(nuisance: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what predicts any values from nuisance regressors and a constant: ``design @ (solve @ values[train])``.
+    """Return the matrices that predict values from nuisance regressors: ``design @ (solve @ values[train])``.
 
-    The regression is fitted on the training stimuli alone [1]_: fitted on all of them it would leave residuals that
-    know the test stimuli, and codes without any content would be decoded.
+    The regression, which includes a constant, is fitted on the training stimuli alone [1]_. Fitted on all stimuli, it
+    would leak information about the test stimuli into the residuals, and representations without any content could be
+    decoded.
 
     Parameters
     ----------
     nuisance : array of shape (n_stimuli, n_regressors)
-        Regressors may be copies of each other.
+        Regressors may be duplicates of each other.
     train : int array of shape (n_train,)
 
     Returns
@@ -30,7 +31,7 @@ def confound_regression(nuisance: np.ndarray, train: np.ndarray) -> tuple[np.nda
 
 
 def regress_out(values: np.ndarray, nuisance: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Take out of values what :func:`confound_regression` predicts; columns that it predicts wholly become 0.
+    """Subtract the prediction of :func:`confound_regression` from values; columns that it predicts fully become 0.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def zscore(values: np.ndarray, min_spread: float = 0.0) -> np.ndarray:
     ----------
     values : array of shape (n_rows, n_columns)
     min_spread : float
-        A column with a smaller standard deviation counts as constant: what :func:`detrend` leaves of a constant column
-        is rounding error.
+        A column with a smaller standard deviation counts as constant: after :func:`detrend`, only rounding error is
+        left of a constant column.
     """
     values = np.array(values, dtype=np.float64)
     mean = values.mean(0)

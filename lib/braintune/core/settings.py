@@ -22,18 +22,18 @@ def _parameter(default: Any, meaning: str, unit: str = "", **limits: Any) -> Any
 
 
 class Settings(BaseModel):
-    """Base of all groups of parameters: frozen, and no unknown key."""
+    """Base of all groups of parameters: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false for numbers and texts: pydantic would take them for 1 and 0."""
+        """Reject true and false for numbers and strings: pydantic would read them as 1 and 0."""
         wanted = cls.model_fields[str(info.field_name)].annotation is bool
         members = value.values() if isinstance(value, dict) else [value]
         if not wanted and any(isinstance(v, bool) for m in members for v in (m if isinstance(m, list) else [m])):
-            raise ValueError("true and false are no value of this parameter; write a number, or a text in quotes")
+            raise ValueError("true and false are not values of this parameter; write a number, or a string in quotes")
         return value
 
     def values(self, *groups: type["Settings"]) -> dict[str, Any]:
@@ -52,15 +52,15 @@ class MachineSettings(Settings):
     profile: str = _parameter(
         "quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$"
     )
-    runs: str = _parameter("runs", "folder of all runs, relative to the repository, absolute, or from ~")
+    runs: str = _parameter("runs", "folder of all runs: absolute, starting with ~, or relative to the repository")
     plugins: list[str] = _parameter(
         [], "Python files that add your own tasks, methods or brain data; paths relative to the profile's folder"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = _parameter(
-        "auto", "where torch computes; `auto` takes a GPU if there is one"
+        "auto", "device that torch uses; `auto` uses a GPU if there is one"
     )
     threads: int = _parameter(
-        1, "CPU threads of one job (results are bit-identical for equal numbers)", "threads", ge=1, le=256
+        1, "CPU threads per job (results are bit-identical for the same number)", "threads", ge=1, le=256
     )
 
 
@@ -69,7 +69,7 @@ class WorldSettings(Settings):
 
     world_seed: int = _parameter(2023, "seed of the generated world", ge=0)
     language: Literal["english", "invented"] = _parameter(
-        "english", "language of generated tasks and stimuli; `invented` has made-up words, Georgian letters, verbs last"
+        "english", "language of generated tasks and stimuli; `invented` is verb-final, with made-up words"
     )
     topics: int = _parameter(24, "topics of the generated stimuli", "topics", ge=2, le=24)
     passages: int = _parameter(96, "passages of the generated stimuli", "passages", ge=4, le=2000)
@@ -77,30 +77,31 @@ class WorldSettings(Settings):
 
 
 class TaskSettings(Settings):
-    """Which tasks are learned, and from what."""
+    """The tasks that are learned, and their examples."""
 
     tasks: list[str] = _parameter(list(TEN_TASKS), "tasks to tune on", min_length=1)
     task_source: Literal["microworld", "folder", "hub"] = _parameter(
         "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu; `hub` downloads them"
     )
     train_examples: int | None = _parameter(
-        700, "training examples per task; null takes all there are", "examples", ge=10
+        700, "training examples per task; null uses all", "examples", ge=10
     )
-    test_examples: int | None = _parameter(300, "test examples per task; null takes all there are", "examples", ge=10)
+    test_examples: int | None = _parameter(300, "test examples per task; null uses all", "examples", ge=10)
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = _parameter(
-        0.1, "part of the training data held out, with whole texts, to choose the best epoch and learning rate"
+        0.1,
+        "fraction of the training data held out to choose the best epoch and learning rate; whole texts are held out",
     )
-    max_tokens: int = _parameter(128, "longest input of a model", "tokens", ge=16, le=8192)
-    stride: int = _parameter(32, "overlap of the windows over a longer context", "tokens", ge=0)
+    max_tokens: int = _parameter(128, "maximum length of a model's input", "tokens", ge=16, le=8192)
+    stride: int = _parameter(32, "overlap of the windows over a longer context of a question", "tokens", ge=0)
 
 
 class TuningSettings(Settings):
-    """How a backbone is tuned. Every method tries its own learning rates; the rest, so the budget, is shared."""
+    """How a backbone is tuned. Only the learning rates differ between methods; the search budget is the same."""
 
-    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a hub id")
+    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a Hugging Face Hub id")
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     scored_only: list[str] = _parameter(
-        ["head-only"], "methods of which only the task scores are wanted: they leave the encoder as it is"
+        ["head-only"], "methods for which only task scores are computed: they do not change the encoder"
     )
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
         [0], "one tuning run per seed, task and method", min_length=1
@@ -108,56 +109,58 @@ class TuningSettings(Settings):
     learning_rates: dict[str, Annotated[list[PositiveFloat], Field(min_length=1)]] = _parameter(
         {"fine-tuned": [1e-4], "prompt-tuned": [1e-2], "prompt-shallow": [1e-2], "lora": [1e-3], "bitfit": [1e-3],
          "upper-half": [1e-4], "head-only": [1e-2]},
-        "peak learning rates to try, by method: as many for each method",
+        "peak learning rates to try, by method; the same number for each method",
     )  # fmt: skip
     epochs: list[PositiveInt] = _parameter(
         [3], "lengths of training to try, the same for each method", "epochs", min_length=1
     )
     search_examples: int = _parameter(
         500,
-        "training examples of a trial; the first trial within one standard error of the best then runs on all of them",
+        "training examples per search trial; the first recipe within one standard error of the best is then trained on "
+        "all examples",
         "examples",
         ge=10,
     )
     patience: int | None = _parameter(
-        3, "epochs without a better validation score after which training stops; null never stops it", "epochs", ge=1
+        3, "epochs without a better validation score before training stops; null never stops early", "epochs", ge=1
     )
-    batch_size: int = _parameter(16, "examples of a batch", "examples", ge=1)
-    accumulate: int = _parameter(1, "batches of one optimiser step", "batches", ge=1)
+    batch_size: int = _parameter(16, "examples per batch", "examples", ge=1)
+    accumulate: int = _parameter(1, "batches per optimiser step", "batches", ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = _parameter(
-        "auto", "arithmetic of training; `auto` takes bfloat16 where the hardware multiplies it"
+        "auto", "floating-point precision of training; `auto` uses bfloat16 if the hardware has it"
     )
     weight_decay: float = _parameter(0.01, "AdamW weight decay", ge=0, le=1)
-    warmup_fraction: Fraction = _parameter(0.1, "part of the steps in which the learning rate rises")
+    warmup_fraction: Fraction = _parameter(0.1, "fraction of the training steps used for learning-rate warm-up")
     prefix_length: int = _parameter(
-        20, "prompt vectors: in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
+        20, "prompt vectors, in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
     )
     prompt_layers: Literal["all", "upper", "lower"] = _parameter(
-        "all", "layers that carry deep prompts: all, or the upper or lower half (of an odd number, the middle is upper)"
+        "all", "layers with deep prompts: all, or the upper or lower half (the middle layer of an odd number is upper)"
     )
     prefix_init: Literal["normal", "tokens"] = _parameter(
-        "normal", "first prompt vectors: `normal` draws numbers, `tokens` takes what the model makes of random words"
+        "normal",
+        "initial prompt vectors: `normal` draws numbers, `tokens` uses the model's representations of random words",
     )
     prefix_std: float = _parameter(0.02, "standard deviation of the prompt vectors drawn by `normal`", ge=0, le=2)
     prefix_hidden: int = _parameter(
         0, "width of the reparameterisation network; 0 trains keys and values directly", "units", ge=0
     )
-    prefix_dropout: Fraction = _parameter(0.0, "dropout on the deep prompts' keys and values while training")
+    prefix_dropout: Fraction = _parameter(0.0, "dropout on the deep prompts' keys and values during training")
     lora_rank: int = _parameter(8, "rank of the LoRA update of an attention projection", "dimensions", ge=1, le=256)
-    lora_alpha: float = _parameter(16.0, "LoRA scale: the update counts lora_alpha / lora_rank times", gt=0, le=1024)
+    lora_alpha: float = _parameter(16.0, "LoRA scale: the update is multiplied by lora_alpha / lora_rank", gt=0, le=1024)
 
 
 class EmbeddingSettings(Settings):
     """How sentences become vectors."""
 
     pooling: Literal["mean", "cls"] = _parameter(
-        "mean", "a sentence's vector: mean over its own tokens, or its first special token"
+        "mean", "sentence vector: `mean` over the sentence's own tokens, or `cls`, the first special token"
     )
     controls: list[str] = _parameter(
         ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"], "control representations"
     )
     vectors: dict[str, str] = _parameter(
-        {}, "your own vectors as further controls: name → .npz file in the data folder, `vectors` [stimuli, width]"
+        {}, "your own vectors as controls: name → .npz file in the data folder with an array `vectors` [stimuli, width]"
     )
     embedding_batch: int = _parameter(64, "sentences per forward pass", "sentences", ge=1)
 
@@ -166,51 +169,54 @@ class BrainSettings(Settings):
     """Which brains are decoded."""
 
     brains: list[str] = _parameter(["simulated"], "brain data sets", min_length=1)
-    participants: list[str] | None = _parameter(None, "participants; null takes all that the data hold")
-    regions: list[str] | None = _parameter(None, "regions; null takes all that the data hold")
+    participants: list[str] | None = _parameter(None, "participants; null uses all in the data")
+    regions: list[str] | None = _parameter(None, "regions; null uses all in the data")
     experiments: list[Literal[2, 3]] = _parameter(
-        [2, 3], "pereira2018: experiments, joined for the participants who did all of them", min_length=1
+        [2, 3], "pereira2018: experiments to join, for the participants who did all of them", min_length=1
     )
     wording: Literal["presented", "dereferenced"] = _parameter(
         "presented",
-        "pereira2018 and its average: the sentences as `presented`, or `dereferenced`, with pronouns replaced",
+        "pereira2018 and its average: sentences as `presented`, or `dereferenced` (with pronouns replaced)",
     )
     non_finite: Literal["error", "zero"] = _parameter(
-        "error", "voxels with NaN or infinite values: `error` stops, `zero` makes them constant, so that none is used"
+        "error", "voxels with NaN or infinite values: `error` stops the run, `zero` excludes these voxels"
     )
     own_study: str = _parameter(
         "own",
-        "folder and table: where your own study lies, under `brain` in the data folder",
+        "folder and table: the folder of your own study, under `brain` in the data folder",
         pattern=r"^[A-Za-z0-9_.-]+$",
     )
     seconds_per_scan: float = _parameter(
-        2.0, "folder: time from one scan to the next, where the words of a story are timed", "s", gt=0, le=60
+        2.0, "folder: repetition time (TR), for a story with timed words", "s", gt=0, le=60
     )
     lags: list[NonNegativeFloat] = _parameter(
-        [2.0, 4.0, 6.0, 8.0], "story listening: delays of the scans averaged for a sentence", "s", min_length=1
+        [2.0, 4.0, 6.0, 8.0],
+        "story listening: delays; scans are averaged over a sentence at each delay separately",
+        "s",
+        min_length=1,
     )
     nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(
         None,
-        "what is regressed out of responses and embeddings, in every fold: words, their log, characters, seconds of a "
-        "sentence; null takes those in which the sentences differ (characters only if they have equally many words)",
+        "regressed out of responses and embeddings in every fold: a sentence's number of words, its log, characters, "
+        "seconds; null uses those that vary (characters only if the number of words does not), [] none",
     )
     detrend_order: int = _parameter(
-        12, "story listening: cosine regressors (with the constant) removed from the time courses", "regressors", ge=1
+        12, "story listening: cosine regressors (including the constant) removed from the time courses", "regressors", ge=1
     )
 
 
 class SimulationSettings(Settings):
-    """The simulated participants: what their voxels know."""
+    """The simulated participants: what their voxels encode."""
 
     simulation_seed: int = _parameter(7, "seed of the simulated participants", ge=0)
     simulated_participants: int = _parameter(5, "participants to simulate", "participants", ge=1, le=500)
     voxels_per_region: int = _parameter(120, "voxels in each region", "voxels", ge=8, le=20000)
     signal: dict[str, NonNegativeFloat] = _parameter(
         {"language": 0.12, "DMN": 0.12, "task-positive": 0.1, "visual": 0.0},
-        "standard deviation of the signal relative to the noise, by network; 0 plants nothing",
+        "standard deviation of the signal relative to the noise, by network; 0 means no signal",
     )
     syntax_share: float = _parameter(
-        0.2, "part of the signal variance that codes syntax; the rest codes concepts", ge=0, le=1
+        0.2, "fraction of the signal variance that encodes syntax; the rest encodes concepts", ge=0, le=1
     )
     passage_drift: float = _parameter(
         0.0, "standard deviation of a content-free passage effect relative to the noise", ge=0, le=10
@@ -225,22 +231,22 @@ class DecodingSettings(Settings):
     )
     designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
     n_folds: int = _parameter(
-        5, "folds of the shuffled design, and of the grouped one over passages", "folds", ge=2, le=50
+        5, "folds of the shuffled design, and of the grouped design over passages", "folds", ge=2, le=50
     )
     fold_seed: int = _parameter(0, "seed of the fold assignment", ge=0)
     blocks: int = _parameter(6, "contiguous blocks of a story in the grouped design", "blocks", ge=2, le=50)
     gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
     inner_folds: int = _parameter(
         4,
-        "folds of a training fold, in which penalty and layer are chosen; groups and gaps are kept",
+        "inner folds within the training data, to choose penalty and layer; groups and gaps are kept",
         "folds",
         ge=2,
         le=20,
     )
     select: Literal["scale-free", "squared-error"] = _parameter(
         "scale-free",
-        "how penalty and layer are chosen: correlation of predictions over inner folds, or exact leave-one-out error "
-        "(with nuisance: [])",
+        "how penalty and layer are chosen: `scale-free`, by the correlation of predictions over inner folds, or "
+        "`squared-error`, by the exact leave-one-out error (requires nuisance: [])",
     )
     alpha_exponents: tuple[Annotated[float, Field(ge=-6, le=6)], Annotated[float, Field(ge=-6, le=6)]] = _parameter(
         (-3.0, 3.0),
@@ -250,7 +256,7 @@ class DecodingSettings(Settings):
     standardise: bool = _parameter(True, "z-score each embedding dimension over the stimuli")
     layer: Layer = _parameter(-1, "analysis layer: 0 embeddings, 1 … n the hidden layers, -1 the last")
     permutations: int = _parameter(
-        100, "label permutations of every representation, per region", "permutations", ge=0, le=100_000
+        100, "label permutations per representation and region", "permutations", ge=0, le=100_000
     )
 
 
@@ -260,10 +266,14 @@ class AnalysisSettings(Settings):
     bootstrap: int = _parameter(200, "bootstrap samples over passages (or stimuli)", "samples", ge=0, le=100_000)
     fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
     margin: float = _parameter(
-        0.1, "no worse: the largest loss, as a part of the untuned model's own signal in that region", ge=0, le=1
+        0.1,
+        "non-inferiority margin: the largest loss that still counts as no worse, as a fraction of the untuned model's "
+        "signal in that region",
+        ge=0,
+        le=1,
     )
     absolute_margin: float | None = _parameter(
-        None, "the same as a difference of matching margins; null takes `margin`", ge=0, le=1
+        None, "the same, as a difference of matching margins; null uses `margin`", ge=0, le=1
     )
 
 
@@ -271,6 +281,6 @@ class ContinualSettings(Settings):
     """Tasks learned one after another."""
 
     orders: int = _parameter(
-        0, "orders in which the tasks are learned one after another, at most as many as tasks; 0 leaves it out",
+        0, "orders in which the tasks are learned one after another, at most as many as tasks; 0 skips this analysis",
         "orders", ge=0,
     )  # fmt: skip

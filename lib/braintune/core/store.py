@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
-#: Largest ratio of content to compressed size that gzip and zlib reach.
+#: Highest compression ratio that gzip and zlib reach.
 DEFLATE = 1032
 
 # --- checksums ---------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ _CHECKSUMS: dict[str, str] = {}
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, computed once for each state of it by this process or the run that started it."""
+    """Return the SHA-256 of a file, computed once per state of the file by this process or the run that started it."""
     stat = path.stat()
     state = f"{path}, {stat.st_size} bytes, {stat.st_mtime_ns}"
     if state not in _CHECKSUMS:
@@ -71,7 +71,8 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise BraintuneError(
-            f"cannot write {path}: {error.strerror or error}; earlier results are untouched"
+            f"cannot write {path}: {error.strerror or error}; earlier results are untouched; check the free space and "
+            "the permissions of the folder, and run again"
         ) from error
     finally:
         if temporary.exists():
@@ -90,13 +91,13 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write small facts as JSON."""
+    """Write a small result as JSON."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read small facts."""
+    """Read a small result from JSON."""
     return _read(path, lambda path: json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -129,11 +130,11 @@ def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]
 def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
     """Read a result; a missing or damaged one is an error that names the remedy."""
     if not path.is_file():
-        raise BraintuneError(f"{path} is not there; `make book` makes it, or run the notebook of its step by hand")
+        raise BraintuneError(f"{path} does not exist; `make book` creates it, or run the notebook of its step by hand")
     try:
         return reader(path)
     except Exception as error:  # every format raises different errors for a damaged file
         raise BraintuneError(
-            f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` names the job that makes "
-            "it, and says how to compute it again"
+            f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` names the job that "
+            "creates it, and how to run it again"
         ) from error

@@ -19,8 +19,8 @@ from braintune.core.base import BraintuneError, lookup, nearest_first
 from braintune.core.plain_yaml import load_yaml
 from braintune.core.plugins import load_plugin
 
-#: What the Snakefile reads, in the folder of a run or a sweep: the path of its file from there, the profiles by the
-#: folders of their runs, and the pages to be made again.
+#: File that the Snakefile reads in the folder of a run or a sweep. It holds the relative path of the profile or sweep,
+#: the profiles by the folders of their runs, and the pages to be rebuilt.
 PLAN = ".plan.json"
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
@@ -35,7 +35,7 @@ class Representation:
     name : str
     kind : {"untuned", "tuned", "control"}
     method, task, seed : str, str, int
-        How and on what a tuned representation was tuned; empty, and -1, for the other kinds.
+        Method, task and seed of a tuned representation; for the other kinds, empty strings and -1.
     """
 
     name: str
@@ -63,7 +63,10 @@ class Study(
     def _possible(self) -> "Study":
         rates = self.learning_rates
         if missing := [m for m in self.methods if m not in rates]:
-            raise ValueError(f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}")
+            raise ValueError(
+                f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}; add rates for it, or "
+                "remove it from `methods`"
+            )
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
             raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
@@ -72,33 +75,33 @@ class Study(
             "directions",
         ):  # fmt: skip
             values = getattr(self, name) or []
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}: {values} names something twice")
+            if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+                raise ValueError(f"{name}: {twice[0]!r} is listed twice in {values}; remove one of them")
         if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
-            raise ValueError(f"vectors: {bad[0]!r} must be a new name of letters, digits and . _ - only")
+            raise ValueError(f"vectors: {bad[0]!r} must be a new name, of letters, digits and . _ - only")
         if self.profile == "models":
             raise ValueError("profile: 'models' is the folder of tuned models in `runs`; choose another name")
         try:
             Path(self.runs).expanduser()
         except RuntimeError:
             raise ValueError(
-                f"runs: {self.runs!r} begins with the home folder of nobody; write the whole path"
+                f"runs: the home folder in {self.runs!r} is unknown; write the full path"
             ) from None
         if not self.runs.strip() or self.runs.startswith("$"):
-            raise ValueError(f"runs: {self.runs!r} must be a path; variables of the shell mean nothing in it, ~ does")
+            raise ValueError(f"runs: {self.runs!r} must be a path; ~ is expanded in it, shell variables are not")
         if self.stride >= self.max_tokens:
             raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
         if self.passages < self.topics:
             raise ValueError(f"passages: {self.passages} must be at least topics ({self.topics})")
         if self.alpha_exponents[0] > self.alpha_exponents[1]:
-            raise ValueError(f"alpha_exponents: {self.alpha_exponents} must run from small to large")
+            raise ValueError(f"alpha_exponents: {self.alpha_exponents} must run from small to large; swap them")
         return self
 
     # --- making one ------------------------------------------------------------------------------------------
 
     @classmethod
     def make(cls, values: Mapping[str, Any], source: str = "parameters") -> "Study":
-        """Validate `values`; every fault is one line that names the key, the value and what is allowed.
+        """Validate `values`; every error is one line that names the key, the value and what is allowed.
 
         Raises
         ------
@@ -115,19 +118,19 @@ class Study(
 
     @classmethod
     def load(cls, profile: str | Path, **changes: Any) -> "Study":
-        """Load a profile: a name among `notebooks/profiles`, or the path of a YAML file; or a variant of a sweep.
+        """Load a profile, by its name in `notebooks/profiles` or the path of a YAML file, or a variant of a sweep.
 
         Parameters
         ----------
         profile : str or Path
-            A variant is named `<sweep>/<variant>`, where the sweep is given like a profile.
+            A variant is named `<sweep>/<variant>`, where the sweep is also given by its name or path.
         **changes
             Parameters that replace those of the profile; None keeps the value of the profile.
 
         Raises
         ------
         BraintuneError
-            If there is no such profile, it is not a valid one, or the folder of its run belongs to another file.
+            If the profile does not exist or is not valid, or the folder of its run belongs to another file.
         """
         path = profile_path(profile)
         file, own, source = path, {"profile": path.stem}, path.name
@@ -184,7 +187,7 @@ class Study(
         return self.folder / "decoding" / brain / f"{participant}.groups.parquet"
 
     def encoding_file(self, brain: str, table: str) -> Path:
-        """Tidy table of the other direction, all participants: scores, null or groups."""
+        """Tidy table of the encoding direction, all participants: scores, null or groups."""
         return self.folder / "encoding" / brain / f"{table}.parquet"
 
     def rsa_file(self, brain: str, table: str) -> Path:
@@ -207,14 +210,14 @@ FIXED = ("profile", "runs")
 
 
 def profile_path(profile: str | Path) -> Path:
-    """Return the file of a profile given by name or by path, relative to here or to the repository.
+    """Return the file of a profile given by name or by path, relative to the current folder or to the repository.
 
-    That of a variant is the file of its sweep, and below it the name of the variant.
+    For a variant, it is the file of its sweep, followed by the name of the variant.
 
     Raises
     ------
     BraintuneError
-        If there is none, or it is an engine's file.
+        If there is none, or it is the file of an engine.
     """
     path = _find(profile, PROFILES)
     names = sorted(p.stem for p in PROFILES.glob("*.yml") if not is_engine(p))
@@ -226,14 +229,14 @@ def profile_path(profile: str | Path) -> Path:
         raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
     if is_engine(path):
         raise BraintuneError(
-            f"{str(profile)!r} is an engine's file: it says where jobs run, not what is computed. Name a profile as "
-            f"well, one of {known}: make book PROFILE=quick ENGINE={profile}"
+            f"{str(profile)!r} is the file of an engine: it says where jobs run, not what is computed. Also name a "
+            f"profile, one of {known}: make book PROFILE=quick ENGINE={profile}"
         )
     return path.parent.resolve() / path.name  # a link keeps its name
 
 
 def sweep_path(sweep: str | Path) -> Path:
-    """Return the file of a sweep given by name or by path, relative to here or to the repository.
+    """Return the file of a sweep given by name or by path, relative to the current folder or to the repository.
 
     Raises
     ------
@@ -258,8 +261,8 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     Raises
     ------
     BraintuneError
-        If it is not `base` (a profile's name, or a path from the folder of the sweep) and `variants`, the base is
-        unknown, or a variant has no parameters, or a name or a parameter that cannot be.
+        If it does not hold `base` (a profile's name, or a path relative to the folder of the sweep) and `variants`,
+        the base is unknown, or a variant has an invalid name, an invalid parameter or no parameters.
     """
     values = read_settings(path)
     name, variants = values.get("base"), values.get("variants")
@@ -271,7 +274,7 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     ):
         raise BraintuneError(
             f"{path.name} must hold two keys, `base: quick` (a profile) and `variants:` with lines `short: "
-            f"{{prefix_length: 5}}`; it has {', '.join(values) or 'none'}"
+            f"{{prefix_length: 5}}`; it holds {', '.join(values) or 'none'}"
         )
     file = profile_path(path.parent / name if name.endswith((".yml", ".yaml")) else name)
     taken = {"book", file.stem}
@@ -294,20 +297,20 @@ def _is_free(key: Any) -> bool:
 
 
 def _profile_values(path: Path) -> dict[str, Any]:
-    """Read the parameters of a profile, paths of plugins relative to the repository."""
+    """Read the parameters of a profile, with the paths of plugins relative to the repository."""
     if not path.is_file():
         raise BraintuneError(f"base: {path.parent.name}/{path.name} is a variant of a sweep; name a profile")
     values = read_settings(path)
     if values.get("profile", path.stem) != path.stem:
         raise BraintuneError(
-            f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; rename one of "
+            f"{path.name}: profile: {values['profile']!r} must be the file's name, {path.stem!r}; change one of "
             "them, or leave the line out"
         )
     return values | _plugins(values, path)
 
 
 def _plugins(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return the `plugins` of a profile or a variant, if it has some, with paths relative to the repository."""
+    """Return the `plugins` of a profile or a variant, if any, with paths relative to the repository."""
     if not isinstance(values.get("plugins"), list):
         return {}
     here = path.parent.resolve()
@@ -320,13 +323,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     BraintuneError
-        If it is not valid YAML, gives a key twice, or holds something else.
+        If it is not valid YAML, repeats a key, or does not hold `key: value` lines.
     """
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise BraintuneError(f"{path.name} is not valid YAML: its brackets are too deep") from None
-    except ValueError as error:  # also bytes that are no UTF-8
+        raise BraintuneError(f"{path.name} is not valid YAML: its brackets are nested too deeply") from None
+    except ValueError as error:  # also bytes that are not UTF-8
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise BraintuneError(f"{path.name} must hold `key: value` lines, not {type(values).__name__}")
@@ -336,14 +339,14 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def is_engine(path: Path) -> bool:
-    """Return whether a YAML file is an engine's: options of Snakemake, of which one names the executor."""
+    """Return whether a YAML file configures an engine: options of Snakemake, one of which names the executor."""
     return any(line.startswith(b"executor:") for line in path.read_bytes().splitlines())
 
 
 def require_same_file(folder: Path, path: Path) -> None:
-    """Raise an error if the results in a folder are those of another profile or sweep, which is still there.
+    """Raise an error if a folder holds the results of another profile or sweep whose file still exists.
 
-    A profile that was moved, and a repository that was moved or copied, keep their results.
+    Moving a profile, or moving or copying the repository, keeps the results.
     """
     try:
         other = folder / store.read_json(folder / PLAN)["profile"]
@@ -353,7 +356,7 @@ def require_same_file(folder: Path, path: Path) -> None:
     if others:
         raise BraintuneError(
             f"{folder} holds the results of {other.resolve()}, and {path.resolve()} has the same name, "
-            f"{path.stem!r}; give one of the files another name (and `profile`), or another `runs`"
+            f"{path.stem!r}; rename one of the files (and its `profile`), or set another `runs` in it"
         )
 
 
@@ -362,7 +365,7 @@ _NEEDED = {"list_type": "list", "dict_type": "mapping"}
 
 
 def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
-    """Put one pydantic error in the project's words."""
+    """Describe one pydantic error in this project's words."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown parameter {key!r}; known: {', '.join(nearest_first(key, cls.model_fields))}"
@@ -374,9 +377,8 @@ def _fault(error: Mapping[str, Any], cls: type[BaseModel]) -> str:
     if error["type"] == "string_type" and isinstance(given, int | float):
         remedy = "; put it in quotes"
     if error["type"] == "string_pattern_mismatch":
-        remedy = "; use letters, digits, _ and - alone" + (
-            ", also for the name of the file" if key == "profile" else ""
-        )
+        marks = "_ . and -" if key == "own_study" else "_ and -"
+        remedy = f"; use only letters, digits, {marks}" + ", also in the name of the file" * (key == "profile")
     if error["type"] in _NEEDED:
         example = field.get_default(call_default_factory=True) if len(error["loc"]) == 1 else None
         example = example or ([given] if _NEEDED[error["type"]] == "list" else {"name": given})

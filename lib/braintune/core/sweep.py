@@ -1,4 +1,4 @@
-"""A sweep: a base profile and variants of it. Every command serves a variant as it does a profile."""
+"""A sweep: a base profile and variants of it. Every command accepts a variant in place of a profile."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class Sweep:
     profiles : dict of str to Path
         The base, by its name, and every variant → what :meth:`braintune.core.study.Study.load` takes.
     studies : dict of str to Study
-        The same → its parameters.
+        The same names → their parameters.
     differing : dict of str to dict
         Variant → the parameters that differ from the base.
     """
@@ -32,18 +32,18 @@ class Sweep:
 
     @classmethod
     def load(cls, sweep: str | Path) -> "Sweep":
-        """Load a sweep: a name among `notebooks/sweeps`, or the path of a YAML file.
+        """Load a sweep, by its name in `notebooks/sweeps` or the path of a YAML file.
 
         Raises
         ------
         BraintuneError
-            If there is no such sweep, its name is that of a profile, a variant is no valid profile or equals another,
-            or the folder of the sweep belongs to another file.
+            If there is no such sweep, it has the name of a profile, a variant is not a valid profile or equals another
+            one, or the folder of the sweep belongs to another file.
         """
         path = sweep_path(sweep)
         base, differing = read_sweep(path)
         if path.stem in (base.stem, "models") or (PROFILES / f"{path.stem}.yml").exists():
-            raise BraintuneError(f"{path.name}: {path.stem!r} is the name of another folder of runs; rename the file")
+            raise BraintuneError(f"{path.name}: {path.stem!r} is the name of another folder in `runs`; rename the file")
         profiles = {base.stem: base} | {variant: path / variant for variant in differing}
         studies = {name: Study.load(profile) for name, profile in profiles.items()}
         seen: dict[str, str] = {}
@@ -51,7 +51,7 @@ class Sweep:
             same = seen.setdefault(study.model_dump_json(exclude={"profile"}), name)
             if same != name:
                 raise BraintuneError(
-                    f"{path.name}: variant {name!r} has the parameters of {same!r}; change one in it, or remove it"
+                    f"{path.name}: variant {name!r} has the same parameters as {same!r}; change one, or remove the variant"
                 )
         made = cls(path, profiles, studies, differing)
         require_same_file(made.folder, path)
@@ -64,7 +64,7 @@ class Sweep:
 
     @property
     def folder(self) -> Path:
-        """Folder of the comparison, and within it the folder of each variant; that of the base is beside it."""
+        """Folder of the comparison, with a subfolder for each variant; the folder of the base is beside it."""
         return next(iter(self.studies.values())).root / self.name
 
     @property
@@ -79,6 +79,6 @@ class Sweep:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Variants that were left out of the last run, since their backbone is not there → why."""
+        """Variants that the last run left out because their backbone was not available → why."""
         file = self.folder / "missing.json"
         return store.read_json(file) if file.is_file() else {}

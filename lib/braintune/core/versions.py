@@ -1,4 +1,4 @@
-"""Which code computes: the source files that a module reaches, the commit, the versions of the libraries."""
+"""The code behind a result: the source files that a module imports, the commit, and the versions of libraries."""
 
 import ast
 import platform
@@ -12,7 +12,7 @@ from typing import Any
 from braintune.core import base
 
 LIBRARY = Path(__file__).parents[1]
-#: Libraries that compute.
+#: Libraries whose versions are recorded.
 PACKAGES = (
     "torch", "transformers", "numpy", "scikit-learn", "scipy", "pandas", "nilearn", "papermill", "snakemake",
 )  # fmt: skip
@@ -20,9 +20,9 @@ PACKAGES = (
 
 @cache
 def source_files(*modules: str, stop: frozenset[str] = frozenset()) -> frozenset[Path]:
-    """Return the files of the library that importing some modules reaches, themselves included.
+    """Return the files of the given modules and of those that they import, directly or indirectly.
 
-    They include a YAML file in the folder of a module that names it.
+    A YAML file beside a module that names it is included.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def source_files(*modules: str, stop: frozenset[str] = frozenset()) -> frozenset
 
 @cache
 def _reads(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
-    """The modules that a file imports, and the YAML files beside it that it names."""
+    """Return the modules that a file imports, and the YAML files beside it that it names."""
     code = path.read_text(encoding="utf-8")
     named = (path.with_name(name) for name in re.findall(r'"([\w-]+\.yml)"', code))
     return frozenset(imported_modules(code)), frozenset(file for file in named if file.is_file())
@@ -63,7 +63,7 @@ def imported_modules(code: str) -> set[str]:
 
 
 def code_and_versions() -> dict[str, Any]:
-    """Return the commit, whether files were changed since, and the versions of the libraries that compute."""
+    """Return the commit, whether files have changed since, and the versions of :data:`PACKAGES`."""
     return {
         "code": {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain"))},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -71,7 +71,7 @@ def code_and_versions() -> dict[str, Any]:
 
 
 def _git(*words: str) -> str | None:
-    """Answer of git about this repository; None where it is no checkout."""
+    """Return the output of git for this repository; None if it is not a checkout."""
     try:
         done = subprocess.run(["git", *words], cwd=base.REPOSITORY, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,1 +1,1 @@
-"""What goes in: tasks and brain data."""
+"""The data of an analysis: tasks and brain data."""

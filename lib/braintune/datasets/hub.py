@@ -1,7 +1,7 @@
-"""Data sets of the hub: how one is described, fetched and read.
+"""Data sets of the Hugging Face Hub: how they are described, fetched and read.
 
 Only Parquet files are fetched and only pyarrow reads them: no loading script of a data set ever runs. A
-:class:`HubData` says what a repository must look like; whatever differs is an error that names file, row and field.
+:class:`HubData` says what a repository must look like; any difference is an error that names file, row and field.
 :mod:`braintune.datasets.hub_tasks` lists the data set of each task.
 """
 
@@ -26,7 +26,7 @@ Spec = str | list[Any] | dict[str, Any]
 
 
 class Unreachable(BraintuneError):
-    """What is neither in the hub cache nor downloadable."""
+    """A repository that is neither in the hub cache nor downloadable."""
 
 
 class SchemaError(Exception):
@@ -40,21 +40,21 @@ class HubData:
     Attributes
     ----------
     repository, configuration, revision : str
-        Where the data are. A revision of 40 hex digits is a commit and stays; ``refs/convert/parquet`` is the hub's
-        own conversion, which may move, so the commit it named is kept with the checksums.
+        Where the data are. A revision of 40 hex digits is a commit, which does not change; ``refs/convert/parquet`` is
+        the hub's own conversion, which may change, so its commit is recorded with the checksums.
     files : str
         Pattern of the Parquet files of one split, within the repository.
     columns : dict of str to Spec
-        The columns that are read, and their types; class labels, where there are any, come last.
+        The columns that are read, and their types; class labels, if any, come last.
     convert : callable
         ``convert(row, entry)`` yields the examples of one row of the repository, or None in place of an example that
         the task cannot use; those are counted.
     labels : dict of str to str
         The class labels of the repository, in the order of its integers → this project's labels.
     test_split : str
-        The split that is the test part: validation, where the test labels are hidden.
+        The split that serves as test part: validation, if the test labels are hidden.
     location, alternative : str
-        Where the entry is in the code, and what to do without it, for an error.
+        For messages: where the entry is in the code, and what to use instead of the data set.
     """
 
     repository: str
@@ -80,8 +80,8 @@ class HubData:
 
     @property
     def remedy(self) -> str:
-        """What to do if the data set is not as this entry says."""
-        return f"the data set is not as its entry says: correct the entry in {self.location}, or {self.alternative}"
+        """What to do if the data set does not match this entry."""
+        return f"the data set does not match its entry: correct the entry in {self.location}, or {self.alternative}"
 
     @property
     def command(self) -> str:
@@ -94,20 +94,20 @@ class HubData:
         if not 0 <= number < len(self.labels):
             known = ", ".join(f"{i} ({name})" for i, name in enumerate(self.labels))
             raise SchemaError(
-                self.class_column, f"{number} is no label; known: {known} (the hub hides test labels as -1)"
+                self.class_column, f"{number} is not a label; known: {known} (the hub hides test labels as -1)"
             )
         return tuple(self.labels.values())[number]
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its type."""
+    """Return the first line of the message of an error, or its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> Path:
-    """Return the folder of a hub repository: from the hub cache if all is there, otherwise downloaded into it.
+    """Return the folder of a hub repository: from the hub cache if complete there, otherwise downloaded into it.
 
-    The cache comes first: a run keeps its files, even where a revision has moved since, and needs no network.
+    The cache comes first, so that a run keeps its files, even if a revision has moved since, and needs no network.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> 
     for offline in (True, False):
         try:
             folder = Path(snapshot_download(repository, local_files_only=offline, **wanted))
-        except Exception as error:  # beside the system's errors, the client lets those of its HTTP library through
+        except Exception as error:  # besides system errors, the client raises those of its HTTP library
             reason = first_line(error)
         else:
             if not (reason := missing(folder)):
@@ -161,7 +161,7 @@ def fetch(entry: HubData) -> tuple[Path, dict[str, list[Path]]]:
 
 
 def checksums(entry: HubData) -> dict[str, str]:
-    """Return repository@commit/file → SHA-256 of what is read of a data set.
+    """Return repository@commit/file → SHA-256 of the files of a data set that are read.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def read(entry: HubData) -> Iterator[tuple[str, str, Row | None]]:
     Raises
     ------
     BraintuneError
-        As :func:`fetch`; for a file that is not as its entry says, naming file, row and field.
+        As :func:`fetch`; for a file that does not match its entry, naming file, row and field.
     """
     for part, files in fetch(entry)[1].items():
         for file in files:
@@ -203,7 +203,7 @@ def _examples(entry: HubData, row: Row, where: str) -> Iterator[Row | None]:
     try:
         for column, spec in entry.columns.items():
             if not _whole(row[column], spec):
-                raise SchemaError(column, f"null where {_spell(spec)} must be")
+                raise SchemaError(column, f"null; expected {_spell(spec)}")
         yield from entry.convert(row, entry)
     except SchemaError as error:
         column, fault = error.args
@@ -212,12 +212,12 @@ def _examples(entry: HubData, row: Row, where: str) -> Iterator[Row | None]:
 
 @contextmanager
 def opened(entry: HubData, file: Path) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file whose columns are as its entry says.
+    """Open a Parquet file and check its columns against its entry.
 
     Raises
     ------
     BraintuneError
-        If they are not, or if the file turns out to be damaged while it is open.
+        If they do not match, or if the file turns out to be damaged while it is open.
     """
     try:
         with pq.ParquetFile(file) as parquet:
@@ -225,20 +225,20 @@ def opened(entry: HubData, file: Path) -> Iterator[pq.ParquetFile]:
             yield parquet
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BraintuneError(
-            f"{file} is not a whole Parquet file ({first_line(error)}); fetch it again with `{entry.command} "
+            f"{file} is not a complete Parquet file ({first_line(error)}); download it again with `{entry.command} "
             "--force-download`"
         ) from None
 
 
 def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
-    """Check that the columns are there, of the right types, and with the label names that the entry knows."""
+    """Check that the columns exist and have the types and label names of the entry."""
     for column, spec in entry.columns.items():
         where = f"{file}, field {column!r}"
         if column not in schema.names:
             raise BraintuneError(f"{where}: missing; the file has {', '.join(schema.names)}; {entry.remedy}")
         kind = schema.field(column).type
         if not _fits(kind, spec):
-            raise BraintuneError(f"{where}: its type is {kind}, and must be {_spell(spec)}; {entry.remedy}")
+            raise BraintuneError(f"{where}: its type is {kind}; expected {_spell(spec)}; {entry.remedy}")
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = stored.get("info", {}).get("features", {}).get(entry.class_column, {})
     while "names" not in feature and (inner := feature[0] if isinstance(feature, list) else feature.get("feature")):
@@ -246,7 +246,7 @@ def _check_columns(entry: HubData, file: Path, schema: pa.Schema) -> None:
     names = feature.get("names") if entry.labels else None
     if names is not None and names != list(entry.labels):
         raise BraintuneError(
-            f"{file}, field {entry.class_column!r}: its labels are named {', '.join(names)}, and must be "
+            f"{file}, field {entry.class_column!r}: its labels are {', '.join(names)}; expected "
             f"{', '.join(entry.labels)}; {entry.remedy}"
         )
 

@@ -1,4 +1,4 @@
-"""The hub data set of each task, and how its rows become this project's."""
+"""The Hugging Face Hub data set of each task, and how its rows are converted to this project's."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from braintune.datasets.hub import HubData, Row, SchemaError
 
 
 def _renamed(row: Row, entry: HubData, **columns: str) -> Iterator[Row | None]:
-    """The texts of some columns, under other names, and the label."""
+    """The text of some columns, under other names, and the label."""
     yield {field: row[column] for field, column in columns.items()} | {"label": entry.label(row[entry.class_column])}
 
 
@@ -25,7 +25,7 @@ def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
     """One example for each predicate of each sentence of a document; a frame without exactly one B-V is left out."""
     for sentence in row["sentences"]:
         for frame in sentence["srl_frames"]:
-            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, of a hundred kinds
+            tags = [sys.intern(tag) for tag in frame["frames"]]  # millions of tags, a hundred of them distinct
             verbs = [i for i, tag in enumerate(tags) if tag == "B-V"]
             example = {"tokens": sentence["words"], "predicate_index": verbs[0] if verbs else -1, "tags": tags}
             yield example if len(verbs) == 1 else None
@@ -34,7 +34,7 @@ def _roles(row: Row, entry: HubData) -> Iterator[Row | None]:
 def _reference(row: Row, entry: HubData) -> Iterator[Row | None]:
     """A pronoun and two names."""
     if row["A-coref"] and row["B-coref"]:
-        raise SchemaError("B-coref", "true, as A-coref is; a pronoun means one of the two names or neither")
+        raise SchemaError("B-coref", "true, like A-coref; a pronoun refers to one of the two names or to neither")
     label = "A" if row["A-coref"] else "B" if row["B-coref"] else "NEITHER"
     parts = {"pronoun": "Pronoun", "a": "A", "b": "B"}
     words = {part: row[column] for part, column in parts.items()}
@@ -43,12 +43,12 @@ def _reference(row: Row, entry: HubData) -> Iterator[Row | None]:
 
 
 def _senses(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """Two sentences with a word of each: characters become positions among the words between spaces."""
+    """Two sentences with a marked word in each: character offsets become positions among the words."""
     example: Row = {"label": entry.label(row["label"])}
     for k in ("1", "2"):
         text, start, end = row[f"sentence{k}"], row[f"start{k}"], row[f"end{k}"]
         if not 0 <= start < end <= len(text):
-            raise SchemaError(f"start{k}", f"characters {start} to {end} are not within the {len(text)} of sentence{k}")
+            raise SchemaError(f"start{k}", f"{start} to {end} is not within the {len(text)} characters of sentence{k}")
         if text[start].isspace():
             raise SchemaError(f"start{k}", f"character {start} of sentence{k} is a space, not a word")
         example |= {f"sentence{k}": text, f"index{k}": len(text[: start + 1].split()) - 1}
@@ -56,16 +56,16 @@ def _senses(row: Row, entry: HubData) -> Iterator[Row | None]:
 
 
 def _answered(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """A question and its reference answers, which the hub keeps as two lists of equal length."""
+    """A question and its reference answers, which the hub stores as two lists of equal length."""
     texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
     if len(texts) != len(starts):
-        raise SchemaError("answers", f"{len(texts)} texts for {len(starts)} starts; there must be one for each")
+        raise SchemaError("answers", f"{len(texts)} texts, but {len(starts)} starts; each text needs one")
     answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
     yield {"context": row["context"], "question": row["question"], "answers": answers}
 
 
 def _emotion(row: Row, entry: HubData) -> Iterator[Row | None]:
-    """A sentence whose fine labels all belong to one group; others are left out."""
+    """A sentence whose fine-grained labels all belong to one group; others are left out."""
     groups = {entry.label(number) for number in row["labels"]}
     yield {"sentence": row["text"], "label": groups.pop()} if len(groups) == 1 else None
 
@@ -78,7 +78,7 @@ def _bio(*kinds: str) -> dict[str, str]:
     return dict(zip(tags, tags, strict=True))
 
 
-#: The fine labels of GoEmotions in each of the groups of Ekman, after the authors' own table; neutral is its own.
+#: The fine-grained labels of GoEmotions in each of Ekman's groups, by the authors' table; neutral is a separate group.
 _GROUPS = {
     "anger": "anger annoyance disapproval",
     "disgust": "disgust",
@@ -207,5 +207,5 @@ def entry_of(task: str) -> HubData:
         If the hub source has none.
     """
     if task not in HUB:
-        raise BraintuneError(f"the hub source has no task {task!r}; set task_source: folder, or take {', '.join(HUB)}")
+        raise BraintuneError(f"the hub source has no task {task!r}; set task_source: folder, or use {', '.join(HUB)}")
     return HUB[task]

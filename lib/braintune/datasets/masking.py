@@ -1,4 +1,4 @@
-"""Masked words: which words of a sentence a language model has to fill in."""
+"""Masked words: which words of a sentence a language model has to predict."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from braintune.datasets.rows import Row
 
-#: Part of the words of a sentence that is masked, at least one.
+#: Fraction of the words of a sentence that are masked (at least one word).
 SHARE = 0.15
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 

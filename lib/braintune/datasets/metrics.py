@@ -18,18 +18,18 @@ from braintune.datasets.tasks import Row, Task
 def score(task: Task, rows: Sequence[Row], answers: Sequence[Any]) -> dict[str, float]:
     """Score answers with the standard metrics of the task's kind.
 
-    Tags: span F1, precision and recall of IOB2, strictly (seqeval): an I that begins an entity makes none, and a
-    predicate's tag does not count. Spans: exact match and token F1 as in SQuAD [1]_, the best over the reference
-    answers; to a question without an answer only an empty one is right, and where there are such questions the scores
-    of both sorts are given as well, ``HasAns …`` and ``NoAns …``, as in SQuAD 2 [2]_. Labels, also one for each word:
-    accuracy and macro F1. Masked words: accuracy, whatever their case.
+    Tags: span F1, precision and recall of strict IOB2 (seqeval): an entity that begins with I does not count, nor does
+    a predicate's tag. Spans: exact match and token F1 as in SQuAD [1]_, the best over the reference answers. For a
+    question without an answer, only an empty answer is correct; if there are such questions, the scores of both groups
+    are also given, ``HasAns …`` and ``NoAns …``, as in SQuAD 2 [2]_. Labels, also one per word: accuracy and macro F1.
+    Masked words: accuracy, ignoring case.
 
     Parameters
     ----------
     task : Task
     rows : sequence of dict, length n
     answers : sequence of length n
-        A label, a list of tags (one for each token), a text, or a list of words (one for each that is masked), by the
+        A label, a list of tags (one per token), a string, or a list of words (one per masked word), depending on the
         task's kind.
 
     Returns

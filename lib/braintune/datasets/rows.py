@@ -1,4 +1,4 @@
-"""The rows of a task file: read, and checked against the fields of the task."""
+"""Reading the rows of a task file, and checking them against the fields of the task."""
 
 import json
 import re
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-#: What a row of kind "reference" names in its text.
+#: The expressions that a row of kind "reference" marks in its text.
 PARTS = ("pronoun", "a", "b")
 
 
 def read_rows(task: "Task", file: Path) -> list[Row]:
-    """Read and check a JSONL file of one task; fields that the task does not have are passed over.
+    """Read and check a JSONL file of one task; fields that the task does not have are ignored.
 
-    Labels that are whole numbers in all rows, as class numbers are, become texts.
+    If the labels of all rows are whole numbers (class numbers), they become strings.
 
     Raises
     ------
     BraintuneError
-        For the first row that is not JSON or does not fit, naming file, line and field; and for words that are marked
-        at other places than their sentences have them.
+        For the first row that is not JSON or does not fit the task, naming file, line and field; and for marked words
+        that are not at the given positions of their sentences.
     """
     rows = list(_objects(task, file))
     if not rows:
-        raise BraintuneError(f"{file} holds no rows; a task needs at least one")
+        raise BraintuneError(f"{file} holds no rows; write at least one")
     if task.fields.get("label") == "text" and all(type(row.get("label")) is int for _, row in rows):
         for _, row in rows:
             row["label"] = str(row["label"])
@@ -46,7 +46,7 @@ def read_rows(task: "Task", file: Path) -> list[Row]:
 
 
 def _objects(task: "Task", file: Path) -> Iterator[tuple[str, Row]]:
-    """Yield file and line, for messages, and the object of every line that is not empty."""
+    """Yield file and line (for messages) and the JSON object of every line that is not empty."""
     # split at line feeds only: a JSON string may hold other line separators
     for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
         if not line.strip():
@@ -64,14 +64,14 @@ def _objects(task: "Task", file: Path) -> Iterator[tuple[str, Row]]:
 
 
 def conversion(task: "Task", file: Path, target: Path) -> str:
-    """Say how a file of another format becomes a JSONL file; an empty text if the format is not recognised."""
+    """Return how to convert a file of another format to JSONL; an empty string if the format is not recognised."""
     with file.open("rb") as opened:
         head = opened.read(4096)
     here, there = (json.dumps(str(path), ensure_ascii=False) for path in (file, target))
     if head.startswith(b"\x1f\x8b"):
         packed = file.with_name(f"{file.name.removesuffix('.gz')}.gz")
         rename = "" if packed == file else f"mv {shlex.quote(str(file))} {shlex.quote(str(packed))} && "
-        return f"it is packed; unpack it: `{rename}gunzip {shlex.quote(str(packed))}`"
+        return f"it is compressed; decompress it: `{rename}gunzip {shlex.quote(str(packed))}`"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         script = f'from pathlib import Path; Path({there}).write_text(Path({here}).read_text("utf-16"), "utf-8")'
         return f"it is UTF-16; convert it: `python -c {shlex.quote(script)}`"
@@ -95,8 +95,8 @@ def conversion(task: "Task", file: Path, target: Path) -> str:
 def _check_marked(rows: Sequence[tuple[str, Row]]) -> None:
     """Check that the marked words are those of a field `word` or `lemma`, if there is one.
 
-    A word fits if it holds the first two letters. Irregular forms (go, went) do not, so it is an error only in more
-    than half of the rows.
+    A marked word fits if it contains the first two letters of that field. Irregular forms (go, went) do not, so it is
+    an error only if more than half of the rows do not fit.
     """
     for k in ("1", "2"):
         named = []
@@ -115,16 +115,17 @@ def _check_marked(rows: Sequence[tuple[str, Row]]) -> None:
         where, words, at, word = named[fits.index(False)]
         shift = max((-1, 1), key=lambda shift: sum(fitting(shift)))
         n, better = len(fits), sum(fitting(shift))
-        hint = f" ({better} fit {'before' if shift < 0 else 'after'} it)" if better > sum(fits) else ""
+        side = "before" if shift < 0 else "after"
+        hint = f" (the word {side} it fits in {better})" if better > sum(fits) else ""
         raise BraintuneError(
-            f"{where}, field 'index{k}': {at} is {words[at]!r} in sentence{k}, and the row is about {word!r}; the word "
-            f"at index{k} fits in {sum(fits)} of {n} rows{hint}. Count the words between spaces from 0, or remove the "
-            "field `word` (or `lemma`) if it is not the marked word"
+            f"{where}, field 'index{k}': {at} is {words[at]!r} in sentence{k}, but the row is about {word!r}; the word "
+            f"at index{k} fits in {sum(fits)} of {n} rows{hint}. Count words (separated by spaces) from 0, or remove "
+            "the field `word` (or `lemma`) if it is not the marked word"
         )
 
 
 def _listed(answers: Any) -> Any:
-    """Return answers as a list of {text, answer_start}, also from the hub's {text: [...], answer_start: [...]}."""
+    """Return answers as a list of {text, answer_start}; the hub has {text: [...], answer_start: [...]}."""
     if not isinstance(answers, dict) or set(answers) != {"text", "answer_start"}:
         return answers
     texts, starts = answers["text"], answers["answer_start"]
@@ -153,12 +154,12 @@ def _is_answer(value: Any) -> bool:
 
 #: Type of a field → whether a value fits, and what it must be.
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (_is_text, "a text"),
-    "words": (partial(_is_list_of, _is_text), "a list of texts, not empty"),
+    "text": (_is_text, "a string"),
+    "words": (partial(_is_list_of, _is_text), "a non-empty list of strings"),
     "index": (_is_index, "a whole number, at least 0"),
     "answers": (
         partial(_is_list_of, _is_answer, least=0),
-        "a list of {text, answer_start}, pieces of the context; a question without an answer has `answers: []`",
+        "a list of {text, answer_start}, spans of the context; a question without an answer has `answers: []`",
     ),
 }
 
@@ -175,19 +176,19 @@ def check_row(task: "Task", row: Mapping[str, Any], where: str) -> None:
             )
         if odd := next((text for text in _texts(row[field]) if _NO_CHARACTER.search(text)), None):
             raise BraintuneError(
-                f"{where}, field {field!r}: {_shown(odd)} holds {_NO_CHARACTER.findall(odd)[0]!r}, which is no "
-                "character (NUL, or half of a surrogate pair); write the character that was meant, or remove it"
+                f"{where}, field {field!r}: {_shown(odd)} holds {_NO_CHARACTER.findall(odd)[0]!r}, which is not a "
+                "character (NUL, or half of a surrogate pair); write the intended character, or remove it"
             )
     if fault := next(_faults(task, row), None):
         raise BraintuneError(f"{where}, field {fault[0]!r}: {fault[1]}")
 
 
-#: What tokenizers and files of text cannot hold: NUL, and surrogates, which JSON writes in pairs.
+#: What tokenizers and text files cannot hold: NUL, and unpaired surrogates, which JSON can write.
 _NO_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every text of a field: itself, of a list, or of a list of answers."""
+    """Yield every string of a field: the field itself, or those in a list or in a list of answers."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
@@ -196,13 +197,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a message shows it, cut if it is long."""
+    """Return a value as a message shows it, truncated if it is long."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]} …"
 
 
 def _spelling(field: str, kind: str, value: Any) -> str:
-    """Say how a value of the wrong type is written, if it can be seen; otherwise an empty text."""
+    """Return how to write a value of the wrong type, if that is clear; otherwise an empty string."""
     if kind == "words" and isinstance(value, list):
         odd: Any = next((part for part in value if not isinstance(part, str)), None)
         if field == "tags" and type(odd) is int:
@@ -233,17 +234,21 @@ def _faults(task: "Task", row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for k in ("1", "2"):
             n = len(row[f"sentence{k}"].split())
             if row[f"index{k}"] >= n:
-                yield f"index{k}", f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"
+                fault = f"{row[f'index{k}']} is beyond the {n} words of sentence{k}"
+                yield f"index{k}", f"{fault}; count words (separated by spaces) from 0"
     if task.kind == "reference":
         for part in PARTS:
             if not row["text"].startswith(row[part], row[f"{part}_start"]):
-                yield f"{part}_start", f"{row[part]!r} is not at character {row[f'{part}_start']} of the text"
+                fault = f"{row[part]!r} is not at character {row[f'{part}_start']} of the text"
+                yield f"{part}_start", f"{fault}; count characters from 0, or correct {part!r}"
     if task.kind == "span":
         if row.get("is_impossible") is bool(row["answers"]):  # of SQuAD 2, beside the fields of the task
-            yield "is_impossible", f"{row['is_impossible']}, but `answers` has {len(row['answers'])}; empty it if true"
+            fault = f"{row['is_impossible']}, but `answers` has {len(row['answers'])} entries"
+            yield "is_impossible", f"{fault}; write true with `answers: []`, or false with at least one answer"
         for answer in row["answers"]:
             if not row["context"].startswith(answer["text"], answer["answer_start"]):
-                yield "answers", f"{answer['text']!r} is not at character {answer['answer_start']} of the context"
+                fault = f"{answer['text']!r} is not at character {answer['answer_start']} of the context"
+                yield "answers", f"{fault}; count characters from 0, or correct the answer"
 
 
 def _misplaced_predicate(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -263,6 +268,6 @@ def _misplaced_predicate(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def inputs_of(task: "Task", row: Mapping[str, Any]) -> str:
-    """Return what a model is given of a row, without the answer, as one text; empty if it has no text."""
+    """Return the inputs of a row, without the answer, as one string; empty if they hold no text."""
     given = {field: row[field] for field in task.fields if field not in ("label", "tags", "answers")}
     return json.dumps(given, sort_keys=True) if any(any(_texts(value)) for value in given.values()) else ""

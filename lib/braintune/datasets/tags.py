@@ -1,20 +1,20 @@
-"""Tag schemes: how tags mark where an entity begins and ends. They are read off the data and converted to IOB2.
+"""Tag schemes: how tags mark where an entity begins and ends. They are inferred from the data and converted to IOB2.
 
-A tag is "O" (outside every entity), or an edge and a type. Three ways to write the latter are known: ``B-PER``;
-``PER-B`` (type first); one of the two alone, ``B`` or ``PER``. The edges that occur, and what follows what, name the
+A tag is "O" (outside every entity), or a prefix and a type, written in one of three forms: ``B-PER``; ``PER-B`` (type
+first); or only one of the two, ``B`` or ``PER``. The prefixes that occur, and the order of the tags, determine the
 scheme:
 
 ====== ========= ===================================================================================================
-scheme edges     what is required
+scheme prefixes  what is required
 ====== ========= ===================================================================================================
-IO     I         nothing; neighbours of one type are one entity (where IOB1 never needs B, the two are the same)
-IOB1   I B       B only where an entity follows one of the same type
+IO     I         nothing; adjacent words of one type are one entity (if IOB1 never needs B, the two are the same)
+IOB1   I B       B only where an entity directly follows one of the same type
 IOB2   B I       every entity begins with B
 BIOES  B I E S   first, inner and last word of an entity; S is an entity of one word
 BILOU  B I L U   the same, with L for E and U for S
 ====== ========= ===================================================================================================
 
-No two of them fit the same tags, unless they mean the same entities.
+If two schemes fit the same tags, they mark the same entities.
 """
 
 import re
@@ -25,17 +25,17 @@ from itertools import pairwise
 
 from braintune.core.base import BraintuneError
 
-#: Type of the entities where tags are edges alone.
+#: Type of the entities if tags are only prefixes.
 UNTYPED = "span"
 
 _FORMS = {
     "": re.compile(r"(?P<edge>[BIESLU])-(?P<type>.+)"),
     "type first": re.compile(r"(?P<type>.+)-(?P<edge>[BIESLU])"),
-    "edges alone": re.compile(r"(?P<edge>[BIESLU])"),
+    "prefixes alone": re.compile(r"(?P<edge>[BIESLU])"),
 }
-#: An edge that is written in another way.
+#: A prefix in a spelling that no scheme uses.
 _ALMOST = re.compile(r"(?i)[bieslu]([\W_].+)?|.+[\W_][bieslu]")
-#: BILOU's edges by the names of BIOES.
+#: Prefixes of BILOU → those of BIOES.
 _SAME = str.maketrans("LU", "ES")
 
 Parsed = tuple[str, str]
@@ -50,7 +50,7 @@ class Scheme:
     name : str
         Such as ``IOB1`` or ``BIOES (type first)``.
     spelling : dict of str to str
-        Every tag of the data → how IOB2 writes it, but for B at the beginning of an entity.
+        Every tag of the data → its IOB2 spelling, except that I may still be written at the beginning of an entity.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Scheme:
 
 
 def close_gaps(tags: Sequence[str]) -> list[str]:
-    """Write B for every I that begins an entity: IOB tags of any kind, as CoNLL reads them, in IOB2."""
+    """Convert IOB tags of any kind, as CoNLL reads them, to IOB2: write B for every I that begins an entity."""
     types = [tag.partition("-")[2] for tag in tags]
     return [
         f"B-{type_}" if tag.startswith("I") and type_ != before else tag
@@ -71,7 +71,7 @@ def close_gaps(tags: Sequence[str]) -> list[str]:
 
 
 def read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
-    """Read the tag scheme off a whole data set.
+    """Infer the tag scheme of a whole data set.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
     Raises
     ------
     BraintuneError
-        If the tags follow no scheme, naming the row that breaks the one that fits best; and if each part follows a
+        If the tags follow no scheme, naming the first row that breaks each candidate; and if each part follows a
         scheme, but not the same one.
     """
     try:
@@ -107,13 +107,13 @@ def read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
 
 
 def _read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
-    """Read one scheme off all parts together."""
+    """Infer one scheme from all parts together."""
     rows = [(f"{part} row {number}", tags) for part, some in parts.items() for number, tags in enumerate(some, start=1)]
     parsed, form = _parse({tag for _, tags in rows for tag in tags})
     edges = {edge for edge, _ in parsed.values()} - {"O"}
     if edges & set("ES") and edges & set("LU"):
         raise BraintuneError(
-            f"the edges {', '.join(sorted(edges))} mix BIOES (E, S) with BILOU (L, U); write one scheme throughout"
+            f"the prefixes {', '.join(sorted(edges))} mix BIOES (E, S) with BILOU (L, U); use one scheme throughout"
         )
     if edges & set("ESLU"):
         names = ["BILOU" if edges & set("LU") else "BIOES"]
@@ -132,11 +132,11 @@ def _read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
 
 
 def _parse(tags: set[str]) -> tuple[dict[str, Parsed], str]:
-    """Split tags into edge and type; return them and the way in which they are written."""
+    """Split tags into prefix and type; return them, and the form in which they are written."""
     marked = sorted(tags - {"O"})
     if odd := [tag for tag in marked if not tag or tag != tag.strip()]:
         raise BraintuneError(
-            f"tag {odd[0]!r} is empty or has blanks around it; correct it (outside entities it is 'O')"
+            f"tag {odd[0]!r} is empty or has spaces around it; correct it (outside entities it is 'O')"
         )
     for form, pattern in _FORMS.items():
         if all(found := [pattern.fullmatch(tag) for tag in marked]):
@@ -148,20 +148,21 @@ def _parse(tags: set[str]) -> tuple[dict[str, Parsed], str]:
         return {tag: ("I", tag) for tag in marked} | {"O": ("O", "")}, "types alone"
     if split:
         others = [tag for tag in marked if tag not in split]
-        fault = f"some have an edge and others none, or another ({split[0]!r}, {others[0] if others else split[-1]!r})"
+        other = others[0] if others else split[-1]
+        fault = f"some have a prefix and others have none or another form ({split[0]!r}, {other!r})"
     elif almost and len(almost) == len(marked):
-        fault = f"{almost[0]!r} is spelt as no scheme does"
+        fault = f"{almost[0]!r} is not spelt as in any scheme"
     else:
-        fault = "none has an edge and none is 'O'"
+        fault = "none has a prefix and none is 'O'"
     raise BraintuneError(
         f"the tags {', '.join(map(repr, marked[:6]))}{', …' * (len(marked) > 6)} follow no scheme: {fault}; write 'O' "
-        "outside entities and 'B-PER', 'I-PER' inside (or IOB1, IO, BIOES, BILOU). A label for every word, such as its "
-        "part of speech, is a task with metric='accuracy' (book/extend.md)"
+        "outside entities and 'B-PER', 'I-PER' inside (or IOB1, IO, BIOES, BILOU). For a label on every word, such as "
+        "its part of speech, set metric='accuracy' in the task (book/extend.md)"
     )
 
 
 def _breaks(name: str, before: Parsed, now: Parsed) -> bool:
-    """Whether a scheme does not allow a tag after another."""
+    """Return whether a scheme forbids a tag after another one."""
     (last, type_before), (edge, type_) = before, now
     last, edge = last.translate(_SAME), edge.translate(_SAME)
     continued = last in "BI" and type_before == type_
@@ -175,7 +176,7 @@ def _breaks(name: str, before: Parsed, now: Parsed) -> bool:
 
 
 def _first(rows: list[tuple[str, Sequence[str]]], pairs: set[tuple[str, str]]) -> str:
-    """Name the first place where one of some pairs of neighbours occurs."""
+    """Describe the first place where one of the given pairs of adjacent tags occurs."""
     for where, tags in rows:
         for k, (a, b) in enumerate(pairwise(["O", *tags, "O"])):
             if (a, b) in pairs:

@@ -1,7 +1,7 @@
 """The language tasks: the question of each, and where its examples come from.
 
 A task is one entry of :data:`TASKS`. Its `kind` says what a model reads and answers; everything else in the library
-depends on the kind alone, so another data set of a known kind needs nothing but another entry.
+depends on the kind alone, so another data set of a known kind needs only another entry.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ KINDS = {
     "reference": "one label for a pronoun and two candidates",
     "tokens": "a tag for every word",
     "roles": "a tag for every word, given a predicate",
-    "span": "a piece of the context that answers a question, or nothing",
+    "span": "the span of the context that answers a question, or nothing",
     "language": "the masked words of a sentence",
 }
 _LABEL_SCORES = ("accuracy", "macro F1")
 _TAG_SCORES = ("span F1", "span precision", "span recall", "tag accuracy")
-#: The scores that can be the main one of a task; tags are spans of words, or with a score of labels one label a word.
+#: The scores that can be the main score of a task. With a label score, tags are one label per word, else spans of words.
 METRICS = dict.fromkeys(KINDS, _LABEL_SCORES) | {
     "tokens": (*_TAG_SCORES, *_LABEL_SCORES),
     "roles": (*_TAG_SCORES, *_LABEL_SCORES),
@@ -64,7 +64,7 @@ class Task:
         A key of :data:`KINDS`.
     level : {"form", "concept", "sentence", ""}
         Subject of the task: syntactic form, the meaning of concepts, or the meaning of whole sentences. Kind "language"
-        may have none, and then does not count in the trend over levels.
+        may have none; it is then left out of the trend over levels.
     metric : str
         The main score, one of :data:`METRICS` for its kind.
     question : str
@@ -75,7 +75,7 @@ class Task:
     Raises
     ------
     BraintuneError
-        For an unknown kind or level, a metric that does not belong to the kind, and fields that it needs and lacks.
+        For an unknown kind or level, a metric that does not belong to the kind, and missing fields.
     """
 
     name: str
@@ -94,19 +94,20 @@ class Task:
             lookup(dict.fromkeys(("form", "concept", "sentence")), self.level, f"level {where}")
         missing = [field for field in _NEEDED[self.kind] if field not in self.fields]
         if missing or len(self.text_fields) < (2 if self.kind == "pair" else self.kind in _TEXTS):
+            lack = f"the field {missing[0]!r}" if missing else "a field of type 'text'"
             raise BraintuneError(
-                f"the fields {where} lack {missing[0] if missing else 'a text'!r}; kind {self.kind} needs "
+                f"task {self.name!r} lacks {lack}; kind {self.kind} needs "
                 f"{', '.join(map(repr, _NEEDED[self.kind]))}{_TEXTS.get(self.kind, '')}"
             )
 
     @property
     def tags_are_spans(self) -> bool:
-        """Whether the tags of several words make one span, written in a tag scheme."""
+        """Whether the tags mark spans of words, in a tag scheme."""
         return self.kind in ("tokens", "roles") and self.metric in _TAG_SCORES
 
     @property
     def text_fields(self) -> list[str]:
-        """The fields that hold a text, in their order; the label is none."""
+        """The fields of type 'text', in their order, without the label."""
         return [field for field, kind in self.fields.items() if kind == "text" and field != "label"]
 
 
@@ -123,7 +124,7 @@ _REFERENCE = {
 _TAGS = {"tokens": "words", "tags": "words"}
 _ROLES = {**_TAGS, "predicate_index": "index"}
 _ANSWER = {"context": "text", "question": "text", "answers": "answers"}
-#: Fields that a kind reads by their name; the texts of the first two may have any name.
+#: Fields that a kind reads by name; in the first two, the fields of type 'text' may have any name.
 _NEEDED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("sentence", "pair"), ("label",)),
     "sense": tuple(_SENSES),
@@ -138,19 +139,22 @@ _TEXTS = {"sentence": " and a field of type 'text'", "pair": " and two fields of
 #: Every task by its name. A plugin of a profile adds one by ``TASKS["mine"] = Task(...)``.
 TASKS: dict[str, Task] = {task.name: task for task in (
     Task("chunking", "syntactic chunking", "tokens", "form", "span F1", "Which words form a phrase?", _TAGS),
-    Task("ner", "named entity recognition", "tokens", "concept", "span F1", "Which words are names, and of what?",
+    Task("ner", "named entity recognition", "tokens", "concept", "span F1", "Which words are names, and of which type?",
          _TAGS),
     Task("srl", "semantic role labelling", "roles", "concept", "span F1", "Who did what to whom?", _ROLES),
-    Task("coreference", "coreference resolution", "reference", "concept", "accuracy", "Whom does a pronoun mean?",
-         _REFERENCE),
-    Task("wsd", "word sense disambiguation", "sense", "concept", "accuracy", "Has a word the same sense twice?",
-         _SENSES),
-    Task("nli", "natural language inference", "pair", "sentence", "accuracy", "Does one sentence follow from another?",
-         _INFERENCE),
-    Task("paraphrase", "paraphrase detection", "pair", "sentence", "accuracy", "Do two sentences say the same?", _PAIR),
+    Task("coreference", "coreference resolution", "reference", "concept", "accuracy",
+         "Whom does the pronoun refer to?", _REFERENCE),
+    Task("wsd", "word sense disambiguation", "sense", "concept", "accuracy",
+         "Does the word have the same sense in both sentences?", _SENSES),
+    Task("nli", "natural language inference", "pair", "sentence", "accuracy",
+         "Does one sentence follow from the other?", _INFERENCE),
+    Task("paraphrase", "paraphrase detection", "pair", "sentence", "accuracy", "Do the two sentences mean the same?",
+         _PAIR),
     Task("qa", "question answering", "span", "sentence", "answer F1", "Which words answer the question?", _ANSWER),
-    Task("sentiment", "sentiment", "sentence", "sentence", "accuracy", "Is a sentence approving or not?", _SENTENCE),
-    Task("emotion", "emotion", "sentence", "sentence", "macro F1", "Which emotion does a sentence express?", _SENTENCE),
+    Task("sentiment", "sentiment", "sentence", "sentence", "accuracy", "Is the sentence positive or negative?",
+         _SENTENCE),
+    Task("emotion", "emotion", "sentence", "sentence", "macro F1", "Which emotion does the sentence express?",
+         _SENTENCE),
     Task("qa_squad", "answers in paragraphs", "span", "sentence", "answer F1", "Which words answer the question?",
          _ANSWER),
 )}  # fmt: skip
@@ -164,20 +168,20 @@ class TaskData:
     ----------
     task : Task
     train, validation, test : list of dict
-        Rows; validation is cut from the training data, and the test rows serve only for the final score.
+        Rows; validation is split off the training data, and the test rows are used only for the final score.
     labels : tuple of str
         Labels (or tags, in IOB2) of the training data, sorted; for spans :data:`NO_ANSWER`, if there are such rows.
     unseen : dict of str to int
-        Labels or tags that the training data never show → how often the test rows have them: they count as errors.
+        Labels or tags that never occur in training → their number in the test rows, where they count as errors.
     checksums : dict of str to str
-        SHA-256 of what the rows were read from.
+        Source of the rows → its SHA-256.
     left_out : dict of str to int
-        For ``train`` and ``test``, how many examples of the source the task cannot use, such as a sentence with
-        emotions of several groups; empty if the source holds rows of the task alone.
+        For ``train`` and ``test``, the number of examples in the source that the task cannot use, such as a sentence
+        with emotions of several groups; empty if the source holds only rows of the task.
     scheme : str
-        The tag scheme of the source, see :mod:`braintune.datasets.tags`; empty where tags are no spans.
+        The tag scheme of the source, see :mod:`braintune.datasets.tags`; empty if tags are not spans.
     shared : int
-        Test rows that are training or validation rows as well, whatever their labels.
+        Number of test rows whose inputs also occur in the training or validation rows.
     """
 
     task: Task
@@ -193,7 +197,7 @@ class TaskData:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader of the scores has to know about these examples, in sentences."""
+        """Sentences on what a reader of the scores should know about these examples."""
         sentences = []
         if self.shared:
             shared = f"{self.shared:,} of {len(self.test):,} test rows"
@@ -209,21 +213,21 @@ class TaskData:
             sentences.append(f"{unseen}: {_named(self.unseen)}.")
         spelt = Counter(label.strip().casefold() for label in self.labels)
         if alike := [label for label in self.labels if spelt[label.strip().casefold()] > 1]:
-            sentences.append(f"Some {what} differ in blanks or capitals only: {', '.join(map(repr, alike[:6]))}.")
+            sentences.append(f"Some {what} differ only in spaces or capitals: {', '.join(map(repr, alike[:6]))}.")
         if len(self.labels) == 1:
             sentences.append(f"All training {what} are {self.labels[0]!r}: there is nothing to learn.")
         return sentences
 
 
 def load_task(study: Study, name: str) -> TaskData:
-    """Load one task from the study's source, draw the wanted numbers of examples and cut the validation part.
+    """Load one task from the study's source, draw the requested numbers of examples and split off a validation part.
 
     Raises
     ------
     BraintuneError
         For an unknown task, missing files, rows that do not fit the task's fields, tags without a scheme, too few
-        rows for a validation part, test rows of which no label occurs in training, and test rows of a folder that
-        are all training rows.
+        rows for a validation part, test rows whose labels never occur in training, and test rows of a folder that are
+        all training rows.
     """
     task = lookup(TASKS, name, "task")
     source = lookup(SOURCES, study.task_source, "task_source")(study, task)
@@ -241,13 +245,13 @@ def load_task(study: Study, name: str) -> TaskData:
 
 
 def _shared(task: Task, train: list[Row], test: list[Row]) -> int:
-    """Count the test rows whose inputs are those of a training row; rows without a text are not compared."""
+    """Count the test rows with the same inputs as a training row; rows without text are not compared."""
     seen = {inputs_of(task, row) for row in train} - {""}
     return sum(inputs_of(task, row) in seen for row in test)
 
 
 def _in_iob2(task: Task, source: "SourceRows") -> tuple["SourceRows", str]:
-    """Return the rows with tags in IOB2, and the name of the scheme that they had."""
+    """Return the rows with tags in IOB2, and the name of their original scheme."""
     parts = {"train": source.train, "test": source.test}
     try:
         scheme = read_scheme({part: [row["tags"] for row in rows] for part, rows in parts.items()})
@@ -260,7 +264,7 @@ def _in_iob2(task: Task, source: "SourceRows") -> tuple["SourceRows", str]:
 
 
 def _unseen(task: Task, labels: set[str], test: list[Row]) -> dict[str, int]:
-    """Count the labels of the test rows that training lacks; it is an error if it has none of them."""
+    """Count the labels of the test rows that never occur in training; it is an error if none occurs there."""
     wanted = Counter(label for row in test for label in row_labels(task, row))
     unseen = {label: number for label, number in sorted(wanted.items()) if label not in labels}
     known = set(wanted) - set(unseen) - ({"O"} if task.tags_are_spans else set())
@@ -268,22 +272,22 @@ def _unseen(task: Task, labels: set[str], test: list[Row]) -> dict[str, int]:
         raise BraintuneError(
             f"{task.name}: none of the labels of the {len(test):,} test rows occurs in training: {_named(unseen)}; "
             f"training has {', '.join(map(repr, nearest_first(next(iter(unseen)), sorted(labels))[:6])) or 'none'}; "
-            "spell them alike (blanks and capitals count), or give more training rows"
+            "spell them alike (spaces and capitals count), or add training rows"
         )
     return unseen
 
 
 def _named(labels: Mapping[str, int], most: int = 6) -> str:
-    """Name the most frequent of some labels, with their numbers."""
+    """List the most frequent labels with their counts."""
     first = sorted(labels.items(), key=lambda item: -item[1])[:most]
     rest = len(labels) - len(first)
     return ", ".join(f"{label!r} ({number:,})" for label, number in first) + (f" and {rest} others" if rest else "")
 
 
 def row_labels(task: Task, row: Row) -> list[str]:
-    """Return the labels of a row: one, or one for each word; for a span :data:`NO_ANSWER`, or none.
+    """Return the labels of a row: one, or one per word; for a span, :data:`NO_ANSWER` or none.
 
-    Masked words are no labels.
+    Masked words are not labels.
     """
     if task.kind == "language":
         return []
@@ -293,16 +297,16 @@ def row_labels(task: Task, row: Row) -> list[str]:
 
 
 def _draw(rows: list[Row], wanted: int | None, rng: np.random.Generator) -> list[Row]:
-    """Draw `wanted` rows at random, in their order; the head of a file may be all of one sort."""
+    """Draw `wanted` rows at random, in their order; the first rows of a file may all be of one kind."""
     if wanted is None or wanted >= len(rows):
         return rows
     return [rows[i] for i in np.sort(rng.permutation(len(rows))[:wanted])]
 
 
 def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Cut a validation part by text: no text is in both parts, and single labels have about equal shares in them.
+    """Split off a validation part by text: no text is in both parts, and each label has about equal shares in them.
 
-    Neither part is empty, and the validation part is at most half of the rows, also where most rows share a text.
+    Neither part is empty, and the validation part is at most half of the rows, even if most rows share a text.
     """
     if not fraction:
         return rows, []
@@ -314,13 +318,13 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
         parts = min(max(2, round(1 / fraction)), most)
         split = StratifiedGroupKFold(parts, shuffle=True, random_state=int(rng.integers(2**31)))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a label that is rarer than the parts is in some of them only
+            warnings.simplefilter("ignore")  # a label with fewer rows than folds is missing from some of them
             folds = [set(fold) for _, fold in split.split(rows, labels, texts)]
     held = next((fold for fold in folds if 0 < len(fold) <= len(rows) / 2), None)
     if held is None:
         raise BraintuneError(
             f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
-            "it takes two texts that share nothing, and two rows of a label; give more rows, or set it to 0"
+            "two groups of rows without a common text, and two rows with one label, are needed; add rows, or set it to 0"
         )
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
 
@@ -328,7 +332,7 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
 def _text_groups(task: Task, rows: list[Row]) -> np.ndarray:
     """Number the rows so that those that share a text, directly or through others, have the same number."""
     fields = [f for f in task.text_fields if f"{f}_start" not in task.fields and f != "question"]
-    texts: dict[str, int] = {"": 0}  # no text is in no other row
+    texts: dict[str, int] = {"": 0}  # an empty text is never shared
     pairs = [
         (i, texts.setdefault(text, len(texts)))
         for i, row in enumerate(rows)
@@ -344,7 +348,7 @@ def _text_groups(task: Task, rows: list[Row]) -> np.ndarray:
 
 
 class SourceRows(NamedTuple):
-    """All rows of a task in a source, before a sample is drawn; fields as those of :class:`TaskData`."""
+    """All rows of a task in a source, before a sample is drawn; fields as in :class:`TaskData`."""
 
     train: list[Row]
     test: list[Row]
@@ -352,14 +356,14 @@ class SourceRows(NamedTuple):
     left_out: dict[str, int]
 
 
-#: The generated world is endless: "all" means this many training and test rows.
+#: The generated world has no fixed size: "all" means this many training and test rows.
 _WORLD_ROWS = (3000, 1000)
 
 
 def _from_microworld(study: Study, task: Task) -> SourceRows:
     if task.name not in READERS:
         raise BraintuneError(
-            f"the microworld has no task {task.name!r}; set task_source: folder, or take {', '.join(READERS)}"
+            f"the microworld has no task {task.name!r}; set task_source: folder, or use {', '.join(READERS)}"
         )
     wanted = (study.train_examples or _WORLD_ROWS[0], study.test_examples or _WORLD_ROWS[1])
     taken = stimulus_sentences(study) if task.kind == "language" else set()
@@ -374,7 +378,7 @@ def _from_folder(study: Study, task: Task) -> SourceRows:
     if missing := [file for file in files if not file.is_file()]:
         for other in filter(Path.is_file, sorted(folder.glob(f"{missing[0].stem}*"))):
             if remedy := conversion(task, other, missing[0]):
-                raise BraintuneError(f"{missing[0]} does not exist; there is {other.name}: {remedy}")
+                raise BraintuneError(f"{missing[0]} does not exist, but {other.name} does: {remedy}")
         raise BraintuneError(
             f"{missing[0]} does not exist; set BRAINTUNE_DATA to the folder that holds nlu/{task.name}/"
             f"{missing[0].name} (data/README.md says how to get it), or set task_source: hub or microworld"
@@ -382,8 +386,8 @@ def _from_folder(study: Study, task: Task) -> SourceRows:
     train, test = (read_rows(task, file) for file in files)
     if _shared(task, train, test) == len(test):
         raise BraintuneError(
-            f"{files[1]}: all {len(test):,} test rows are in {files[0].name} too, so a score would show what was "
-            "remembered; write other test rows"
+            f"{files[1]}: all {len(test):,} test rows are also in {files[0].name}, so a score would measure "
+            "memorisation; use other test rows"
         )
     return SourceRows(train, test, {f"nlu/{task.name}/{file.name}": checksum(file) for file in files}, {})
 
@@ -401,7 +405,7 @@ def _from_hub(study: Study, task: Task) -> SourceRows:
     if empty := [part for part in rows if not rows[part]]:
         raise BraintuneError(
             f"{entry.repository}, {entry.patterns[empty[0]]}: no example of {task.name} ({left_out[empty[0]]} left "
-            f"out); a task needs at least one; fetch the data again with `{entry.command} --force-download`"
+            f"out); a task needs at least one; download the data again with `{entry.command} --force-download`"
         )
     return SourceRows(rows["train"], rows["test"], hub.checksums(entry), left_out)
 

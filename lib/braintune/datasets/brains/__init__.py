@@ -1,1 +1,1 @@
-"""Brain data: one reader a file, and the registry of them."""
+"""Brain data: the readers of data sets, and their registry."""

@@ -24,8 +24,8 @@ def alice2016(study: Study) -> BrainData:
     parts = base.read_text(texts["regions.txt"]).split()
     if len(set(parts)) < len(parts) or "language" in parts:
         raise BraintuneError(
-            f"{texts['regions.txt']} names {' '.join(parts)}; each region has one name, and 'language' is all of them "
-            "together: rename that region"
+            f"{texts['regions.txt']} names {' '.join(parts)}; the names must differ, and 'language' is the name of all "
+            "regions together: rename that region"
         )
     story = read_story(texts["words.csv"])
     files = base.participant_files(folder, "s[0-9]*.npz")
@@ -34,7 +34,10 @@ def alice2016(study: Study) -> BrainData:
         (path,) = files[participant].values()
         scans = base.read_array(path, "timecourses")
         if scans.shape[1] != len(parts):
-            raise BraintuneError(f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}")
+            raise BraintuneError(
+                f"{path} has {scans.shape[1]} time courses, but regions.txt names {len(parts)}; `data/README.md` says "
+                "how to create both"
+            )
         lagged = respond(story, scans, study, SECONDS_PER_SCAN, str(path))
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
@@ -52,7 +55,7 @@ SOURCE = BrainSource(
     size="20 participants, 84 sentences, six language regions of 10 mm; 0.5 MB",
     licence="CC BY 4.0",
     citation="brennan2016",
-    get="in the folder `brain/alice2016` of the data folder; `data/README.md` says how to make it from the originals",
+    get="in the folder `brain/alice2016` of the data folder; `data/README.md` says how to create it from the originals",
     folder="alice2016",
     people="listeners to a story",
 )

@@ -1,6 +1,6 @@
 """Brain data: the stimuli presented to participants, and their responses, one participant at a time.
 
-Every reader of a data set builds on this module and ends in a :class:`BrainSource`;
+Every reader of a data set builds on this module and defines a :class:`BrainSource`;
 :mod:`braintune.datasets.brains.registry` lists them.
 """
 
@@ -19,7 +19,7 @@ from braintune.core.study import Study
 
 @dataclass(frozen=True)
 class Stimuli:
-    """What was presented, in the order of the responses' rows.
+    """The stimuli that were presented, in the order of the rows of the responses.
 
     Attributes
     ----------
@@ -29,17 +29,17 @@ class Stimuli:
     stimulus_of : int array of shape (n_sentences,)
         The stimulus that each sentence belongs to.
     passage, topic : int array of shape (n_stimuli,), or None
-        Groups of stimuli, where there are any.
+        Groups of stimuli, if known.
     position : int array of shape (n_stimuli,), or None
         Position of a stimulus in its passage or story, from 0.
     contiguous : bool
-        The stimuli follow each other as one story, so neighbours share more than meaning: the grouped design takes
+        Whether the stimuli form one story, so that neighbours share more than meaning; the grouped design then uses
         contiguous blocks with a gap.
     nuisance : float array of shape (n_stimuli, n_regressors), or None
-        What decoding and encoding regress out of responses and embeddings in every fold; set by
+        Regressors that decoding and encoding remove from responses and embeddings in every fold; set by
         :func:`braintune.datasets.brains.registry.load_brain`.
     duration : float array of shape (n_stimuli,), or None
-        How long a stimulus was heard or seen, s, where that is known.
+        How long each stimulus was heard or seen, s, if known.
     """
 
     names: list[str]
@@ -54,7 +54,7 @@ class Stimuli:
 
     @property
     def groups(self) -> np.ndarray | None:
-        """The passage of each stimulus, or its topic where passages are not known; None where there are neither."""
+        """The passage of each stimulus, or its topic if passages are unknown; None if neither is known."""
         return self.topic if self.passage is None else self.passage
 
 
@@ -88,15 +88,15 @@ class BrainData:
     networks : mapping of region to network
     stimuli : Stimuli
     simulated : bool
-        True where the responses were generated.
+        Whether the responses were generated.
     load : callable
         ``load(participant)`` returns region -> float32 array of shape (n_stimuli, n_voxels).
     coordinates : mapping of region to array of shape (n_voxels, 3), or None
-        Voxel centres in MNI space, mm, in the order of the columns; None where they are not known.
+        Voxel centres in MNI space, mm, in the order of the columns; None if unknown.
     texts : mapping of name to Path
-        Files that are read for any participant.
+        Files that are read for every participant.
     files : mapping of participant to mapping of name to Path
-        Files that are read for one participant, that of the responses first.
+        Files that are read for one participant, the responses first.
     remarks : tuple of str
         What a user should know before a run, such as columns that are not used.
     """
@@ -116,18 +116,18 @@ class BrainData:
 
 @dataclass(frozen=True)
 class BrainSource:
-    """Where a brain data set comes from, as the data page says it.
+    """Where a brain data set comes from, as the data page shows it.
 
     Attributes
     ----------
     name : str
-        As a profile names it.
+        The name used in a profile.
     make : callable
         ``make(study)`` returns its BrainData.
     folder : str
         Folder under `brain` in the data folder; empty if it has none.
     people : str
-        What its participants are called in a sentence.
+        What its participants are called in a sentence; an average begins with "average".
     """
 
     name: str
@@ -143,7 +143,7 @@ class BrainSource:
 
 
 def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
-    """Raise an error for an empty or a repeated sentence: two equal ones cannot be told apart by decoding."""
+    """Raise an error for an empty or a repeated sentence: decoding cannot distinguish identical sentences."""
     rows: dict[str, int] = {}
     for row, sentence in enumerate(sentences, start=1):
         if not sentence or sentence in rows:
@@ -152,22 +152,22 @@ def require_distinct(sentences: Sequence[str], where: str, remedy: str) -> None:
         rows[sentence] = row
 
 
-def require_finite(values: np.ndarray, where: str, remedy: str = "make the file again") -> None:
+def require_finite(values: np.ndarray, where: str, remedy: str = "create the file again") -> None:
     """Raise an error that counts the values that are NaN or infinite, if there are any."""
     if bad := int((~np.isfinite(values)).sum()):
         raise BraintuneError(f"{where}: {bad} of {values.size} values are NaN or infinite; {remedy}")
 
 
-#: What to do where two participants have the same responses.
-COPIED = "a participant must not count twice: remove one, or write the right responses there"
-#: Codes of missing values are whole numbers from 99.
+#: What to do if two participants have the same responses.
+COPIED = "a participant must not count twice: remove one of them, or use the correct responses"
+#: Codes of missing values are whole numbers of at least this size.
 SMALLEST_CODE = 99
-#: So many voxels are not all exactly 0 unless the response is missing.
+#: If at least this many voxels are all exactly 0, the response is missing.
 MANY_VOXELS = 10
 
 
 def require_rows(values: np.ndarray, where: str, what: str, remedy: str) -> None:
-    """Raise an error for rows without a response: not finite in any voxel, or 0 in many.
+    """Raise an error for rows without a response: no voxel is finite, or all of many voxels are 0.
 
     Parameters
     ----------
@@ -191,8 +191,9 @@ def require_rows(values: np.ndarray, where: str, what: str, remedy: str) -> None
 def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
     """Raise an error for codes of missing values, such as -999.
 
-    A code is a whole number of at least 99 in size that comes back and lies twice as far from the other values of its
-    column as these spread; the others are more than a tenth, and not all whole numbers.
+    A code is a whole number of absolute size at least 99 that occurs more than once, and whose distance from the other
+    values of its column is more than twice their range. The other values are more than a tenth of the column, and not
+    all whole numbers.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
         top = values.max(axis=0) if sign > 0 else values.min(axis=0)
         with np.errstate(all="ignore"):
             suspects = np.flatnonzero((np.abs(top) >= SMALLEST_CODE) & (top % 1 == 0))
-            suspects = suspects[(values[:, suspects] % 1 != 0).any(axis=0)]  # few, also in data of whole numbers
+            suspects = suspects[(values[:, suspects] % 1 != 0).any(axis=0)]  # leaves few, even in data of whole numbers
             top, columns = sign * top[suspects].astype(np.float64), sign * values[:, suspects].astype(np.float64)
             coded = columns == top
             low, high = (np.where(coded, end, columns) for end in (np.inf, -np.inf))
@@ -230,13 +231,13 @@ def data_set_folder(source: BrainSource, name: str = "") -> Path:
     if not folder.is_dir():
         raise BraintuneError(
             f"brain data {source.name!r}: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
-            f"`brain/{folder.name}`, or make it: {source.title}; `data/README.md` says how"
+            f"`brain/{folder.name}`, or create it as `data/README.md` says: {source.title}"
         )
     return folder
 
 
 def matching_files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files in a folder that match `pattern`, whatever their case, sorted; hidden ones are left out."""
+    """Return the files in a folder that match `pattern`, ignoring case, sorted; hidden files are left out."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     return [folder / name for name in names if fnmatchcase(name.lower(), pattern.lower())]
 
@@ -247,14 +248,14 @@ def listing(folder: Path) -> str:
     return ", ".join(names[:8]) + ", …" * (len(names) > 8) or "nothing"
 
 
-#: Pattern of what is read → endings of what is often written in its place, and how to change it.
+#: Pattern of the files that are read → endings of other files that are often written instead, and how to convert them.
 _UNREAD = {
     "*.csv": (
         (".csv.gz", ".csv.zip", ".tsv", ".xlsx", ".xls", ".ods", ".parquet"),
-        "unpack it or save it as CSV in UTF-8 with commas (in pandas: read_csv, read_excel …, then "
+        "decompress it, or save it as CSV in UTF-8 with commas (in pandas: read_csv, read_excel …, then "
         "to_csv(…, index=False))",
     ),
-    "*.npz": ((".npy", ".npz.gz", ".pkl", ".h5", ".hdf5"), "save one array a region with numpy.savez(…, IFG=…)"),
+    "*.npz": ((".npy", ".npz.gz", ".pkl", ".h5", ".hdf5"), "save one array per region with numpy.savez(…, IFG=…)"),
 }
 
 
@@ -263,7 +264,7 @@ def require_all_read(folder: Path, pattern: str) -> None:
     endings, remedy = _UNREAD.get(pattern, ((), ""))
     for file in matching_files(folder, "*"):
         if file.name.lower().endswith(endings):
-            raise BraintuneError(f"{file} is not read, {pattern} is; {remedy}, or move it out of the folder")
+            raise BraintuneError(f"{file} is not read, only {pattern} is; {remedy}, or move it out of the folder")
 
 
 def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
@@ -271,13 +272,13 @@ def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
     files: dict[str, dict[str, Path]] = {}
     for file in matching_files(folder, pattern):
         if file.stem in files:
-            raise BraintuneError(f"{file} and {next(iter(files[file.stem]))} are of the same participant; remove one")
+            raise BraintuneError(f"{file} and {next(iter(files[file.stem]))} belong to the same participant; remove one")
         files[file.stem] = {file.name: file}
     require_all_read(folder, pattern)
     if not files:
         raise BraintuneError(
             f"no participant in {folder}: no file {pattern!r}; it has {listing(folder)}; `data/README.md` says how to "
-            "make them"
+            "create them"
         )
     return files
 
@@ -287,7 +288,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to create it") from None
 
 
 def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what: str = "") -> Any:
@@ -295,11 +296,11 @@ def _read_npz(path: Path, read: Callable[[Mapping[str, np.ndarray]], Any], what:
         with np.load(path, allow_pickle=False) as arrays:
             return read(arrays)
     except Exception as error:  # a damaged file may fail in zipfile, in a decompressor, in NumPy or in its parser
-        remedy = "`data/README.md` says how to make it; write it with numpy.savez"
-        if "Object arrays" in str(error):  # otherwise allow_pickle would be the advice
+        remedy = "`data/README.md` says how to create it; write it with numpy.savez"
+        if "Object arrays" in str(error):  # NumPy's message advises allow_pickle
             remedy = (
                 "it holds Python objects, such as lists of different lengths or numbers beside text or None: save one "
-                "array of numbers a region, with numpy.savez(…, IFG=numpy.array(rows, dtype='float32'))"
+                "numeric array per region, with numpy.savez(…, IFG=numpy.array(rows, dtype='float32'))"
             )
         raise BraintuneError(f"{path} is not a readable .npz file{what} ({error}); {remedy}") from None
 
@@ -317,12 +318,12 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
     path : Path
     key : str
     finite : bool
-        Values that are NaN or infinite are an error.
+        Whether NaN and infinite values are an error.
     """
     array = _read_npz(path, lambda arrays: np.asarray(arrays[key]), f" with a numeric array {key!r}")
     if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise BraintuneError(
-            f"{path}: {key} has shape {array.shape} and type {array.dtype}; two numeric axes are needed"
+            f"{path}: {key} has shape {array.shape} and type {array.dtype}; a numeric array with two axes is needed"
         )
     if finite:
         require_finite(array, f"{path}: {key}")
@@ -330,7 +331,7 @@ def read_array(path: Path, key: str, finite: bool = True) -> np.ndarray:
 
 
 def varying_regressors(stimuli: Stimuli) -> dict[str, np.ndarray]:
-    """Return what of their form the sentences differ in, as regressors of no interest.
+    """Return the formal properties in which the sentences differ, as nuisance regressors.
 
     Parameters
     ----------
@@ -339,8 +340,8 @@ def varying_regressors(stimuli: Stimuli) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of name to float array of shape (n_stimuli,)
-        Those that vary of ``length`` (words: what holds a letter or a digit), ``log-length``, ``characters`` and
-        ``duration`` (s); none if a stimulus has several sentences.
+        Those of ``length`` (words with a letter or a digit), ``log-length``, ``characters`` and ``duration`` (s) that
+        vary; none if a stimulus has several sentences.
     """
     if len(stimuli.sentences) != len(stimuli.names):
         return {}

@@ -23,13 +23,13 @@ def concepts(study: Study) -> BrainData:
     names = base.read_text(texts["concepts.txt"]).split()
     table = read_csv(texts["concept_sentences.csv"], ("row", "concept", "sentence"))
     empty = table["sentence"] == ""
-    refuse(texts["concept_sentences.csv"], table["sentence"], empty, "write the sentence there")
+    refuse(texts["concept_sentences.csv"], table["sentence"], empty, "write the sentence")
     remedy = "number the concepts from 0, in the order of concepts.txt"
     rows = numbers(texts["concept_sentences.csv"], table["row"], remedy, whole=True).to_numpy()
     if set(rows) != set(range(len(names))) or list(table["concept"]) != [names[row] for row in rows]:
         raise BraintuneError(
-            f"{texts['concept_sentences.csv']} does not go with concepts.txt: every one of its {len(names)} "
-            "concepts needs its sentences, under its own row number (from 0)"
+            f"{texts['concept_sentences.csv']} does not match concepts.txt: each of its {len(names)} concepts needs "
+            "sentences with the row number of the concept (from 0)"
         )
     stimuli = Stimuli(names, list(table["sentence"]), rows)
 
@@ -46,9 +46,9 @@ def concepts(study: Study) -> BrainData:
 def spread_components(components: np.ndarray) -> np.ndarray:
     """Rotate principal components into columns of equal variance, as z-scored voxels have.
 
-    Principal components hold the strength of a pattern in their variance. A decoder that z-scores its columns would
-    make the weakest component as strong as the first, and decode nothing; spread evenly over all columns (by a Hadamard
-    matrix) the components survive that. Distances and inner products between stimuli stay as they were.
+    The variance of a principal component is the strength of its pattern. A decoder that z-scores its columns would make
+    the weakest component as strong as the first, and decode nothing. Spread evenly over all columns (by a Hadamard
+    matrix), the components keep their strengths. Distances and inner products between stimuli do not change.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def spread_components(components: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array of shape (n_stimuli, n_columns)
-        As many columns as the first power of two above `n_components`. Their mean over a row is 0: the one direction
-        that correlation between rows ignores is given to no component.
+        `n_columns` is the first power of two above `n_components`. The mean of each row is 0: no component uses the one
+        direction that correlations between rows ignore.
     """
     size = 1 << components.shape[1].bit_length()
     rotation = hadamard(size)[1 : components.shape[1] + 1] / np.sqrt(size)
@@ -73,7 +73,7 @@ SOURCE = BrainSource(
     size="10 participants, 180 stimuli, all 179 components of the whole brain; 1.5 MB",
     licence="none stated; the original is open at osf.io/crwz7",
     citation="pereira2018",
-    get="the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to make it",
+    get="the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to create it",
     folder="pereira2018_exp1",
     people="readers of word concepts",
 )

@@ -1,4 +1,4 @@
-"""Reading CSV files strictly: every value is a text, known by its line, and nothing is guessed or left out."""
+"""Reading CSV files strictly: every value remains a string, rows keep their line numbers, and no value is guessed."""
 
 import csv
 import io
@@ -14,23 +14,22 @@ from braintune.core.base import BraintuneError
 
 #: What programs write for a missing name, in lower case.
 MISSING = ("", "n/a", "#n/a", "na", "nan")
-#: First bytes of files that are no text → what they are.
+#: First bytes of files that are not text → what they are.
 _NO_TEXT = {
-    b"PK\x03\x04": "an Excel workbook or another packed file",
+    b"PK\x03\x04": "an Excel workbook or another compressed file (zip)",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"\x1f\x8b": "a packed file (gzip)",
+    b"\x1f\x8b": "a compressed file (gzip)",
     b"PAR1": "a Parquet file",
 }
-#: White space and marks without width, at the edges of a text.
+#: White space and characters without width, at either end of a value.
 _EDGES = r"^[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+$"
 
 
 def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV file in UTF-8, separated by commas, with the names of its columns in the first line.
 
-    White space around headings and values, and marks without width, are removed. A first column without a name that
-    numbers the rows, and columns without a name and without values, as spreadsheets and pandas write them, are left
-    out.
+    White space and characters without width around headings and values are removed. Two kinds of columns without a
+    name, which pandas and spreadsheets write, are left out: a first column that numbers the rows, and empty columns.
 
     Parameters
     ----------
@@ -43,13 +42,13 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
     Returns
     -------
     DataFrame
-        Of texts, with the line of each row in the file as index; blank lines are no rows.
+        Strings, with the line of each row in the file as index; blank lines are skipped.
 
     Raises
     ------
     BraintuneError
-        If the file cannot be read, is in another encoding, has an open quote, faulty or repeated headings, lacks a
-        needed column, or has a row that is shorter or longer than the heading.
+        If the file cannot be read, is in another encoding, has an unclosed quote, has faulty or repeated headings,
+        lacks a needed column, or has a row that is shorter or longer than the heading.
     """
     (_, heading), *records = _records(path) or [(1, [])]
     heading = [re.sub(_EDGES, "", name) for name in heading]
@@ -57,8 +56,8 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
         if len(fields) != len(heading):
             shown = ", ".join(map(repr, fields[:3])) + ", …" * (len(fields) > 3)
             raise BraintuneError(
-                f"{path}, line {line}: {len(fields)} fields ({shown}) for {len(heading)} headings; put a text with a "
-                "comma in double quotes, leave no field out, and end no line with a comma"
+                f"{path}, line {line}: {len(fields)} fields ({shown}) for {len(heading)} headings; put values with a "
+                "comma in double quotes, leave out no field, and do not end a line with a comma"
             )
     _check_heading(path, heading, [*needed, *known])
     if missing := [name for name in needed if name not in heading]:
@@ -73,7 +72,7 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
             del columns[number]
         elif not name:
             raise BraintuneError(
-                f"{path}, line 1, column {number + 1}: the heading is empty, but the column has values; name each "
+                f"{path}, line 1, column {number + 1}: the heading is empty, but the column has values; name the "
                 "column, or remove it"
             )
     table = pd.DataFrame({heading[number]: column for number, column in columns.items()}, dtype=object)
@@ -85,7 +84,7 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to create it") from None
     for start, fault in _NO_TEXT.items():
         if content.startswith(start):
             raise BraintuneError(f"{path} is {fault}, not text; save the table as CSV in UTF-8, with commas")
@@ -97,7 +96,7 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
     if bad >= 0:
         line = content[:bad].count(b"\n") + 1
         raise BraintuneError(
-            f"{path}, line {line}: byte {content[bad : bad + 1]!r} is no text in UTF-8; save the table as CSV in UTF-8"
+            f"{path}, line {line}: byte {content[bad : bad + 1]!r} is not UTF-8 text; save the table as CSV in UTF-8"
         )
     _require_commas(path, re.split(r"[\r\n]", text, maxsplit=1)[0].strip())
     reader, records, line = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
@@ -108,23 +107,23 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise BraintuneError(
-            f"{path}, line {line}: {error}; close every double quote, and write one inside a field twice"
+            f"{path}, line {line}: {error}; close every double quote, and double those inside a field"
         ) from None
     return records
 
 
 def _require_commas(path: Path, first: str) -> None:
-    """Raise an error for another separator in the first line, or for one that Excel names there."""
+    """Raise an error for another separator in the first line, or for the line `sep=` of Excel."""
     if first.lower().startswith("sep=") and len(first) <= 6:
         raise BraintuneError(
-            f"{path}, line 1: {first!r} is for Excel alone; remove this line, and separate columns by commas"
+            f"{path}, line 1: {first!r} is only for Excel; remove this line, and separate columns by commas"
         )
     mark = next((mark for mark in "\t;|" if mark in first and "," not in first), "")
     if mark:
         raise BraintuneError(
             f"{path}, line 1: columns are separated by {mark!r}; separate them by commas, and write numbers with a "
             f"decimal point; in pandas: read_csv({path.name!r}, sep={mark!r}, decimal=',').to_csv({path.name!r}, "
-            "index=False) (without decimal=',' where numbers have a point already)"
+            "index=False) (leave out decimal=',' if numbers already have a point)"
         )
 
 
@@ -147,7 +146,7 @@ def _is_index(column: pd.Series, number: int) -> bool:
 
 
 def refuse(path: Path, column: pd.Series, bad: pd.Series, remedy: str, fault: str = "is not allowed") -> None:
-    """Raise an error that names the first line where a column is bad, if there is one.
+    """Raise an error that names the first line with a bad value of a column, if there is one.
 
     Parameters
     ----------
@@ -192,19 +191,19 @@ def labels(
     """
     missing = column.str.casefold().isin(MISSING)
     if not optional:
-        refuse(path, column, missing, remedy, "is no name")
+        refuse(path, column, missing, remedy, "is not a name")
     column = column.mask(missing, "")
     first = column.groupby(column.map(text_key)).transform("first")
     differs = column != first
     if differs.any():
         other = first[differs.idxmax()]
         fault = f"and {other!r} in line {column.eq(other).idxmax()} are the same name, written in two ways"
-        refuse(path, column, differs, "write one name in one way", fault)
+        refuse(path, column, differs, "write each name in one way", fault)
     return column
 
 
 def text_key(text: str) -> str:
-    """Return what two names share that differ only in case, white space, form of their characters, or as 1 and 1.0."""
+    """Return a key that is the same for names that differ only in case, white space or Unicode form, or as 1 and 1.0."""
     plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     try:
         return repr(float(plain))

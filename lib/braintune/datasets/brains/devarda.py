@@ -1,6 +1,6 @@
 """Listening to a passage of Alice in Wonderland in one of twelve languages: de Varda et al.
 
-A language is a brain data set, so that languages are decoded one by one and combined over brain data sets.
+Each language is a brain data set, so that languages are decoded separately and combined over brain data sets.
 """
 
 import re
@@ -18,28 +18,28 @@ from braintune.datasets.brains.base import BrainData, BrainSource
 from braintune.datasets.brains.csv_file import labels, numbers, read_csv, refuse
 from braintune.datasets.brains.story import Story, respond, story_of
 
-#: Languages with scans and a transcript → the name of the transcript.
+#: Languages with scans and a transcript → name of the transcript file.
 LANGUAGES = {
     **{"afrikaans": "af", "dutch": "nl", "farsi": "fa", "french": "fr", "lithuanian": "lt", "marathi": "mr"},
     **{"norwegian": "no", "romanian": "ro", "spanish": "es", "tamil": "ta", "turkish": "tr", "vietnamese": "vi"},
 }
 SCANS = "Alice_Story_TimeSeries.csv"
-#: Columns before those of the scans, and names of scans that must not be among them.
+#: Number of columns before those of the scans, and the pattern of scan names, which none of them may match.
 FACTS, SCAN_NAME = 7, re.compile(r"T_?\d+")
-#: One scan, and the silence at both ends of the scans, s.
+#: Repetition time, and the silence at the beginning and at the end of the scans, s.
 SECONDS_PER_SCAN, SILENCE = 2.0, 12.0
-#: Regions that are ``language`` together: those that the authors average.
+#: Regions that form ``language`` together: those that the authors average.
 NETWORK = ("LIFGorb", "LIFG", "LMFG", "LAntTemp", "LPostTemp")
 #: What ends a sentence: full stops, question and exclamation marks of many scripts, then closing marks.
 END = re.compile(r"[.!?…。．！？｡؟۔।॥։።፧]+[\"'”’»«)\]}」』》〉]*$")
-#: A longer sentence has lost its ends.
+#: In a longer sentence, ends of sentences must be missing.
 MOST_WORDS = 100
 
 
 def listen(study: Study, language: str) -> BrainData:
     """Return the responses of left and right language regions to the sentences of a passage.
 
-    A sentence's response is made as in :func:`braintune.datasets.brains.story.respond`.
+    The response to a sentence is computed as in :func:`braintune.datasets.brains.story.respond`.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def listen(study: Study, language: str) -> BrainData:
     Raises
     ------
     BraintuneError
-        For a missing folder or file, rows and words that are not of the layout (with line and column), a language
-        without scans, participants with different regions, and missing regions of :data:`NETWORK`.
+        For a missing folder or file, rows and words that do not have the expected layout (with line and column), a
+        language without scans, participants with different regions, and missing regions of :data:`NETWORK`.
     """
     source = BY_LANGUAGE[language]
     folder = base.data_set_folder(source)
@@ -78,29 +78,29 @@ def listen(study: Study, language: str) -> BrainData:
 
 
 def _read_scans(path: Path, language: str) -> dict[str, pd.DataFrame]:
-    """Return participant → time courses of one language, a row a scan and a column a region."""
+    """Return participant → time courses of one language, one row per scan and one column per region."""
     table = _kept(path, path.stat().st_mtime_ns if path.is_file() else 0)
     facts = list(table.columns[:FACTS])
     late = [name for name in ("Language", "UID", "ROI") if name not in facts]
     early = [name for name in facts if SCAN_NAME.fullmatch(name)]
     if late or early or len(table.columns) <= FACTS:
         raise BraintuneError(
-            f"{path}, line 1: the first {FACTS} columns are {', '.join(map(repr, facts))}; they must hold 'Language', "
-            "'UID' and 'ROI' and no scan, and every column after them is a scan: get the file again"
+            f"{path}, line 1: the first {FACTS} columns are {', '.join(map(repr, facts))}; they must include "
+            "'Language', 'UID' and 'ROI' but no scan, and every later column must be a scan: download the file again"
         )
     rows = table[table["Language"].str.casefold() == language]
     if rows.empty:
         known = ", ".join(sorted(set(table["Language"]))) or "none"
         raise BraintuneError(
             f"{path}, column 'Language': no row of {language.title()!r}; it has {known}; leave the language out of "
-            "`brains`, or get the file again"
+            "`brains`, or download the file again"
         )
-    person, region = (labels(path, rows[name], "get the file again") for name in ("UID", "ROI"))
+    person, region = (labels(path, rows[name], "download the file again") for name in ("UID", "ROI"))
     region = region.str.replace(r"^Lang_([LR])H_", r"\1", regex=True).rename("ROI")
     twice = pd.DataFrame({"UID": person, "ROI": region}).duplicated()
-    refuse(path, region, twice, "keep one row for each participant and region", "comes twice for its participant")
+    refuse(path, region, twice, "keep one row for each participant and region", "is repeated for its participant")
     refuse(path, region, region == "language", "rename the region", f"is the name of {', '.join(NETWORK)} together")
-    remedy = "every scan must be a number; interpolate one that is missing, or leave its participant out of the file"
+    remedy = "every scan must be a number; interpolate a missing one, or remove its participant from the file"
     scans = pd.DataFrame({name: numbers(path, rows[name], remedy) for name in table.columns[FACTS:]})
     series = {str(who): scans[person == who].set_axis(region[person == who]).T for who in person.unique()}
     _require_regions(path, series)
@@ -109,20 +109,20 @@ def _read_scans(path: Path, language: str) -> dict[str, pd.DataFrame]:
 
 @lru_cache(maxsize=1)
 def _kept(path: Path, changed: int) -> pd.DataFrame:
-    """Read the scans of all languages once, as long as the file does not change."""
+    """Read the scans of all languages, once for each state of the file."""
     return read_csv(path, ("Language", "UID", "ROI"))
 
 
 def _require_regions(path: Path, series: dict[str, pd.DataFrame]) -> None:
-    """Raise an error for participants with other regions than the first, or the same scans, and a partial network."""
+    """Raise an error for a partial network, and for participants with other regions, or the same scans, as the first."""
     first, *others = series
     regions = list(series[first])
     for who, scans in series.items():
         if missing := sorted({*NETWORK, *regions} - set(scans)) or sorted(set(scans) - set(regions)):
             raise BraintuneError(
-                f"{path}: participants {', '.join(series)} must have the same regions, {', '.join(NETWORK)} among "
-                f"them, but {', '.join(missing)} is not there for every one ({who} has {', '.join(scans)}); get the "
-                "file again"
+                f"{path}: participants {', '.join(series)} must have the same regions, including "
+                f"{', '.join(NETWORK)}, but {', '.join(missing)} is missing for some ({who} has {', '.join(scans)}); "
+                "download the file again"
             )
     for who in others:
         series[who] = series[who][regions]
@@ -134,7 +134,7 @@ def _require_regions(path: Path, series: dict[str, pd.DataFrame]) -> None:
 
 
 def _read_passage(path: Path, heard: float) -> tuple[Story, tuple[str, ...]]:
-    """Read the words of a passage that was heard for so many seconds; return remarks on what is left out."""
+    """Read the words of a passage that was heard for `heard` seconds; also return remarks on sentences left out."""
     table = read_csv(path, ("text", "start", "end"))
     word = table["text"]
     refuse(path, word, word == "", "write the word, or remove the row")
@@ -144,17 +144,17 @@ def _read_passage(path: Path, heard: float) -> tuple[Story, tuple[str, ...]]:
     remedy = "correct the times: words follow each other, in seconds from the beginning of the audio"
     refuse(path, table["start"], start < 0, remedy, "is before the beginning")
     refuse(path, table["end"], end < start, remedy, "is before the start of its word")
-    refuse(path, table["start"], start < end.shift(), remedy, "is before the end of the word above it")
+    refuse(path, table["start"], start < end.shift(), remedy, "is before the end of the previous word")
     sentence = _number_sentences(word)
     size = sentence.map(sentence.value_counts())
     ends = f"write . ! or ? at the end of each sentence (at most {MOST_WORDS} words), or leave the language out"
     if sentence.nunique() < 2:
-        raise BraintuneError(f"{path}, column 'text': no word ends one of two sentences; {ends}")
+        raise BraintuneError(f"{path}, column 'text': the words form fewer than two sentences; {ends}")
     refuse(path, word, size > MOST_WORDS, ends, f"begins a sentence of {size.max()} words")
     beyond = end > heard
     lost = sentence.isin(sentence[beyond])
     if beyond.mean() > 1 / 2 or lost.all():
-        fault = f"is after the end of the passage ({heard:g} s, by the scans), as most words are"
+        fault = f"is after the end of the passage ({heard:g} s of scans), as for {beyond.sum()} of {len(word)} words"
         refuse(path, table["end"], beyond, remedy, fault)
     found = pd.DataFrame({"word": word, "sentence": sentence, "onset": start + SILENCE, "offset": end + SILENCE})
     n = sentence[lost].nunique()
@@ -165,7 +165,7 @@ def _read_passage(path: Path, heard: float) -> tuple[Story, tuple[str, ...]]:
 
 
 def _number_sentences(word: pd.Series) -> pd.Series:
-    """Number the sentences; a mark alone after the end of one, such as a closing quote, still belongs to it."""
+    """Number the sentences; punctuation after the end of one, such as a closing quote, still belongs to it."""
     number, ended, numbered = 0, False, []
     for text in word:
         closing = not any(map(str.isalnum, text)) and unicodedata.category(text[0]) not in ("Ps", "Pi")
@@ -188,7 +188,7 @@ def _source(language: str) -> BrainSource:
         name=f"devarda-{language}",
         title=f"de Varda et al.: listening to a passage of Alice in Wonderland in {language.title()}",
         make=make,
-        size="2 participants a language, one passage of about 260 s; 2 MB for all languages",
+        size="2 participants per language, one passage of about 260 s; 2 MB for all languages",
         licence="none stated",
         citation="malik2022",
         get="a clone of the authors' repository in the folder `brain/devarda` of the data folder",

@@ -24,7 +24,7 @@ COLUMNS = ("sentence", "stimulus", *GROUPS, "position")
 
 
 class Responses(NamedTuple):
-    """How responses are read: files by participant (the responses first), regions, arrays of a participant."""
+    """How responses are read: files by participant (the responses first), regions and arrays of a participant."""
 
     files: dict[str, dict[str, Path]]
     regions_of: Callable[[str], tuple[str, ...]]
@@ -36,16 +36,16 @@ def own_study(study: Study) -> BrainData:
     """Read the folder `study.own_study`; its files decide how it is read.
 
     ======================  ===================================================================================
-    `stimuli.csv`           one row a sentence, in the order of the responses (see :func:`stimuli_of`)
+    `stimuli.csv`           one row per sentence, in the order of the responses (see :func:`stimuli_of`)
     `words.csv`             instead, for a story: when each word was spoken (read by `story.read_story`)
-    `<participant>.npz`     one array a region, stimuli (or scans) x voxels
-    `<participant>_beta…`   instead, images: one volume a stimulus, with masks (see :mod:`.nifti`)
+    `<participant>.npz`     one array per region, stimuli (or scans) x voxels
+    `<participant>_beta…`   instead, images: one volume per stimulus, with masks (see :mod:`.nifti`)
     ======================  ===================================================================================
 
     Raises
     ------
     BraintuneError
-        If the folder holds neither table, no participant, or arrays and images, or a file does not fit.
+        If the folder holds neither table or both, no participant, or both arrays and images, or a file does not fit.
     """
     folder = base.data_set_folder(SOURCE, study.own_study)
     table = _table(folder)
@@ -59,7 +59,7 @@ def own_study(study: Study) -> BrainData:
         if timed is None:
             return found
         for region, scans in found.items():
-            base.require_rows(scans, f"{path}: {region}", "scan", "interpolate such scans")
+            base.require_rows(scans, f"{path}: {region}", "scan", "interpolate these scans")
         lagged = {r: story.respond(timed, x, study, study.seconds_per_scan, f"{path}: {r}") for r, x in found.items()}
         return {region: values.reshape(len(values), -1) for region, values in lagged.items()}
 
@@ -79,14 +79,14 @@ def own_study(study: Study) -> BrainData:
 
 
 def _regions(study: Study, responses: Responses) -> tuple[str, ...]:
-    """Return the regions of the participants; each must have all of those that the study names, or of all."""
+    """Return the regions of the participants; each participant must have those that the study names, else all."""
     people = [who for who in responses.files if study.participants is None or who in study.participants]
     present = {who: responses.regions_of(who) for who in people or responses.files}
     path_of = {who: next(iter(responses.files[who].values())) for who in present}
     regions = tuple(dict.fromkeys(region for own in present.values() for region in own))
     for who in present:
         if not present[who]:
-            raise BraintuneError(f"{path_of[who]} holds no array; write one array a region")
+            raise BraintuneError(f"{path_of[who]} holds no array; write one array per region")
     if study.regions is None:
         require_region_names(str(next(iter(path_of.values())).parent), "array or mask", regions)
     for region in regions:
@@ -95,10 +95,10 @@ def _regions(study: Study, responses: Responses) -> tuple[str, ...]:
             has = next(who for who, own in present.items() if region in own)
             common = [r for r in regions if all(r in own for own in present.values())]
             raise BraintuneError(
-                f"{path_of[lacking[0]]} has no region {region!r}, which participant {has} has (without it: "
+                f"{path_of[lacking[0]]} has no region {region!r}, which participant {has} has (missing for: "
                 f"{', '.join(lacking[:8])}{', …' * (len(lacking) > 8)}); all participants have "
-                f"{', '.join(common) or 'none'}: name regions or participants for which all is there (`regions`, "
-                "`participants`)"
+                f"{', '.join(common) or 'none'}: name regions that all participants have (`regions`), or participants "
+                "who have all regions (`participants`)"
             )
     return regions
 
@@ -108,9 +108,9 @@ def _table(folder: Path) -> Path:
     present = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
     if len(present) != 1:
         raise BraintuneError(
-            f"{folder} holds {'both' if present else 'neither'} stimuli.csv and words.csv; one is needed, as text: "
-            "stimuli.csv where each stimulus has a response, words.csv where scans of a story are to be divided; it "
-            f"has {base.listing(folder)}"
+            f"{folder} holds {'both stimuli.csv and' if present else 'neither stimuli.csv nor'} words.csv; exactly one "
+            "is needed: stimuli.csv if each stimulus has a response, words.csv if the scans of a story are to be "
+            f"divided into sentences; the folder has {base.listing(folder)}"
         )
     return present[0]
 
@@ -121,15 +121,15 @@ def stimuli_of(path: Path) -> Stimuli:
     Parameters
     ----------
     path : Path
-        A CSV file with one row a sentence and these columns; only the first is needed.
+        A CSV file with one row per sentence and these columns; only the first is required.
 
         - ``sentence``;
-        - ``stimulus``: a name; rows of one name are one stimulus with several sentences, whose vectors are averaged;
-        - ``passage``, ``topic``: names of groups that must not be split in the grouped design, within ``experiment``;
+        - ``stimulus``: a name; rows with one name are one stimulus with several sentences, whose vectors are averaged;
+        - ``passage``, ``topic``: names of groups, within ``experiment``, that the grouped design must not split;
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
-          its order: the grouped design takes contiguous blocks.
+          order, and the grouped design uses contiguous blocks.
 
-        Others are not used (:func:`braintune.datasets.brains.stimulus_table.unused_columns` names them).
+        Other columns are not used (:func:`braintune.datasets.brains.stimulus_table.unused_columns` names them).
 
     Raises
     ------
@@ -153,23 +153,23 @@ def _responses(folder: Path, timed: bool) -> Responses:
     arrays = base.matching_files(folder, "*.npz")
     if arrays and betas:
         raise BraintuneError(
-            f"{folder} holds arrays ({arrays[0].name}) and images ({next(iter(betas.values())).name}); one kind is "
-            "read: move the others out of the folder"
+            f"{folder} holds arrays ({arrays[0].name}) and images ({next(iter(betas.values())).name}); only one "
+            "kind is read: move the others out of the folder"
         )
     if betas and timed:
-        raise BraintuneError(f"{folder}: words.csv needs scans as arrays ({folder}/<participant>.npz), not images")
+        raise BraintuneError(f"{folder}: a story (words.csv) needs scans as arrays ({folder}/<participant>.npz), not images")
     if not (arrays or betas):
-        inside = " (folders in it are not read)" * any(path.is_dir() for path in folder.iterdir())
+        inside = " (subfolders are not read)" * any(path.is_dir() for path in folder.iterdir())
         raise BraintuneError(
             f"no participant in {folder}: neither <participant>.npz nor <participant>_beta.nii.gz; it has "
             f"{base.listing(folder)}{inside}; the page *How do I add something of my own?* (book/extend.md) says how "
-            "to make them"
+            "to create them"
         )
     return _images(folder, betas, masks) if betas else _arrays(folder)
 
 
 def _arrays(folder: Path) -> Responses:
-    """Read a folder with an .npz file for each participant, one array a region."""
+    """Read a folder with an .npz file for each participant, one array per region."""
     files = base.participant_files(folder, "*.npz")
     paths = {who: next(iter(own.values())) for who, own in files.items()}
     return Responses(
@@ -182,14 +182,14 @@ def _arrays(folder: Path) -> Responses:
 
 
 def _images(folder: Path, betas: Mapping[str, Path], every: Mapping[str, Mapping[str, Path]]) -> Responses:
-    """Read an image for each participant, with masks of all participants or of each."""
+    """Read an image for each participant, with masks for all participants or for each."""
     masks = {who: nifti.masks_of(every, who) for who in betas}
     first = next(iter(masks))
     if not masks[first]:
         named = ", ".join(file.name for own in every.values() for file in own.values())
         raise BraintuneError(
-            f"{folder}: no mask for participant {first}; a region's mask is mask-<region>.nii.gz (of all "
-            f"participants) or {first}_mask-<region>.nii.gz; there are {named or 'none'}"
+            f"{folder}: no mask for participant {first}; a region's mask is mask-<region>.nii.gz (for all "
+            f"participants) or {first}_mask-<region>.nii.gz; the folder has {named or 'none'}"
         )
     shared = all(own.get(region, mask) == mask for own in masks.values() for region, mask in masks[first].items())
     return Responses(
