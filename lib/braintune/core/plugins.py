@@ -64,7 +64,9 @@ def load_plugin(path: Path) -> None:
             registry.update(before[kind])
         if isinstance(error, BraintuneError):
             raise
-        raise BraintuneError(f"plugins: {path.name} failed: {type(error).__name__}: {error}; correct the file") from error
+        raise BraintuneError(
+            f"plugins: {path.name} failed: {type(error).__name__}: {error}; correct the file"
+        ) from error
     _ADDED.update(dict.fromkeys(added, path))
     _LOADED[path] = sha
 

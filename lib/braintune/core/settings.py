@@ -69,7 +69,7 @@ class WorldSettings(Settings):
 
     world_seed: int = _parameter(2023, "seed of the generated world", ge=0)
     language: Literal["english", "invented"] = _parameter(
-        "english", "language of generated tasks and stimuli; `invented` is verb-final, with made-up words"
+        "english", "language of generated tasks and stimuli; `invented` has made-up words, and verbs come last"
     )
     topics: int = _parameter(24, "topics of the generated stimuli", "topics", ge=2, le=24)
     passages: int = _parameter(96, "passages of the generated stimuli", "passages", ge=4, le=2000)
@@ -83,13 +83,11 @@ class TaskSettings(Settings):
     task_source: Literal["microworld", "folder", "hub"] = _parameter(
         "microworld", "`microworld` generates the tasks; `folder` reads $BRAINTUNE_DATA/nlu; `hub` downloads them"
     )
-    train_examples: int | None = _parameter(
-        700, "training examples per task; null uses all", "examples", ge=10
-    )
+    train_examples: int | None = _parameter(700, "training examples per task; null uses all", "examples", ge=10)
     test_examples: int | None = _parameter(300, "test examples per task; null uses all", "examples", ge=10)
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = _parameter(
         0.1,
-        "fraction of the training data held out to choose the best epoch and learning rate; whole texts are held out",
+        "fraction of the training data held out, in whole texts, to choose the best epoch and learning rate",
     )
     max_tokens: int = _parameter(128, "maximum length of a model's input", "tokens", ge=16, le=8192)
     stride: int = _parameter(32, "overlap of the windows over a longer context of a question", "tokens", ge=0)
@@ -98,7 +96,9 @@ class TaskSettings(Settings):
 class TuningSettings(Settings):
     """How a backbone is tuned. Only the learning rates differ between methods; the search budget is the same."""
 
-    backbone: str = _parameter("all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a Hugging Face Hub id")
+    backbone: str = _parameter(
+        "all-MiniLM-L6-v2", "pre-trained encoder: a registered name, a folder, or a Hugging Face Hub id"
+    )
     methods: list[str] = _parameter(["fine-tuned", "prompt-tuned"], "tuning methods to compare", min_length=1)
     scored_only: list[str] = _parameter(
         ["head-only"], "methods for which only task scores are computed: they do not change the encoder"
@@ -117,7 +117,7 @@ class TuningSettings(Settings):
     search_examples: int = _parameter(
         500,
         "training examples per search trial; the first recipe within one standard error of the best is then trained on "
-        "all examples",
+        "all",
         "examples",
         ge=10,
     )
@@ -147,7 +147,7 @@ class TuningSettings(Settings):
     )
     prefix_dropout: Fraction = _parameter(0.0, "dropout on the deep prompts' keys and values during training")
     lora_rank: int = _parameter(8, "rank of the LoRA update of an attention projection", "dimensions", ge=1, le=256)
-    lora_alpha: float = _parameter(16.0, "LoRA scale: the update is multiplied by lora_alpha / lora_rank", gt=0, le=1024)
+    lora_alpha: float = _parameter(16.0, "LoRA scale: the update is scaled by lora_alpha / lora_rank", gt=0, le=1024)
 
 
 class EmbeddingSettings(Settings):
@@ -201,7 +201,10 @@ class BrainSettings(Settings):
         "seconds; null uses those that vary (characters only if the number of words does not), [] none",
     )
     detrend_order: int = _parameter(
-        12, "story listening: cosine regressors (including the constant) removed from the time courses", "regressors", ge=1
+        12,
+        "story listening: cosine regressors (including the constant) removed from the time courses",
+        "regressors",
+        ge=1,
     )
 
 
@@ -273,7 +276,7 @@ class AnalysisSettings(Settings):
         le=1,
     )
     absolute_margin: float | None = _parameter(
-        None, "the same, as a difference of matching margins; null uses `margin`", ge=0, le=1
+        None, "the same margin, as an absolute difference of matching margins; null uses `margin`", ge=0, le=1
     )
 
 

@@ -84,9 +84,7 @@ class Study(
         try:
             Path(self.runs).expanduser()
         except RuntimeError:
-            raise ValueError(
-                f"runs: the home folder in {self.runs!r} is unknown; write the full path"
-            ) from None
+            raise ValueError(f"runs: the home folder in {self.runs!r} is unknown; write the full path") from None
         if not self.runs.strip() or self.runs.startswith("$"):
             raise ValueError(f"runs: {self.runs!r} must be a path; ~ is expanded in it, shell variables are not")
         if self.stride >= self.max_tokens:

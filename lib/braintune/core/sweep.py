@@ -51,7 +51,8 @@ class Sweep:
             same = seen.setdefault(study.model_dump_json(exclude={"profile"}), name)
             if same != name:
                 raise BraintuneError(
-                    f"{path.name}: variant {name!r} has the same parameters as {same!r}; change one, or remove the variant"
+                    f"{path.name}: variant {name!r} has the same parameters as {same!r}; change one of them, or "
+                    "remove the variant"
                 )
         made = cls(path, profiles, studies, differing)
         require_same_file(made.folder, path)

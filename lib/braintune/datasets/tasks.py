@@ -41,7 +41,7 @@ KINDS = {
 }
 _LABEL_SCORES = ("accuracy", "macro F1")
 _TAG_SCORES = ("span F1", "span precision", "span recall", "tag accuracy")
-#: The scores that can be the main score of a task. With a label score, tags are one label per word, else spans of words.
+#: The scores that can be the main score of a task. With a label score, tags are labels of words, else spans of words.
 METRICS = dict.fromkeys(KINDS, _LABEL_SCORES) | {
     "tokens": (*_TAG_SCORES, *_LABEL_SCORES),
     "roles": (*_TAG_SCORES, *_LABEL_SCORES),
@@ -324,7 +324,7 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
     if held is None:
         raise BraintuneError(
             f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
-            "two groups of rows without a common text, and two rows with one label, are needed; add rows, or set it to 0"
+            "it needs two groups of rows without a common text, and two rows with one label; add rows, or set it to 0"
         )
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
 

@@ -272,7 +272,9 @@ def participant_files(folder: Path, pattern: str) -> dict[str, dict[str, Path]]:
     files: dict[str, dict[str, Path]] = {}
     for file in matching_files(folder, pattern):
         if file.stem in files:
-            raise BraintuneError(f"{file} and {next(iter(files[file.stem]))} belong to the same participant; remove one")
+            raise BraintuneError(
+                f"{file} and {next(iter(files[file.stem]))} belong to the same participant; remove one"
+            )
         files[file.stem] = {file.name: file}
     require_all_read(folder, pattern)
     if not files:

@@ -203,7 +203,7 @@ def labels(
 
 
 def text_key(text: str) -> str:
-    """Return a key that is the same for names that differ only in case, white space or Unicode form, or as 1 and 1.0."""
+    """Return a key that is equal for names that differ only in case, white space or Unicode form, or as 1 and 1.0."""
     plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     try:
         return repr(float(plain))

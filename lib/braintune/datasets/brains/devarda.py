@@ -114,7 +114,7 @@ def _kept(path: Path, changed: int) -> pd.DataFrame:
 
 
 def _require_regions(path: Path, series: dict[str, pd.DataFrame]) -> None:
-    """Raise an error for a partial network, and for participants with other regions, or the same scans, as the first."""
+    """Raise an error for a partial network, and for participants whose regions differ or whose scans are the same."""
     first, *others = series
     regions = list(series[first])
     for who, scans in series.items():

@@ -157,7 +157,9 @@ def _responses(folder: Path, timed: bool) -> Responses:
             "kind is read: move the others out of the folder"
         )
     if betas and timed:
-        raise BraintuneError(f"{folder}: a story (words.csv) needs scans as arrays ({folder}/<participant>.npz), not images")
+        raise BraintuneError(
+            f"{folder}: a story (words.csv) needs scans as arrays ({folder}/<participant>.npz), not images"
+        )
     if not (arrays or betas):
         inside = " (subfolders are not read)" * any(path.is_dir() for path in folder.iterdir())
         raise BraintuneError(

@@ -1,9 +1,9 @@
 """MATLAB files in plain Python: version 5 to 7 through scipy, version 7.3 (which is HDF5) through h5py.
 
-A cell array becomes a list (column by column, as MATLAB counts), a text a str, a struct a dict, numbers an array of the
-shape they have in MATLAB. Nothing in a file is executed, and a separate process reads it: a damaged file may crash
-scipy, or claim more memory than there is. Every function raises BraintuneError for such a file, and for one that is cut
-short or is no MATLAB file.
+A cell array becomes a list (column by column, as in MATLAB), text a str, a struct a dict, and numbers an array with the
+same shape as in MATLAB. Nothing in a file is executed, and a separate process reads it: a damaged file may crash scipy,
+or claim more memory than the machine has. Every function raises BraintuneError for such a file, and for one that is
+truncated or is not a MATLAB file.
 """
 
 import json
@@ -35,7 +35,7 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None = No
     path : Path
     names : collection of str
     fields : collection of str, optional
-        Of a struct, only these fields.
+        The fields of a struct to read; None reads all.
     """
     return _ask(path, "read", list(names), None if fields is None else list(fields))
 
@@ -57,7 +57,7 @@ def read_columns(path: Path, name: str, columns: np.ndarray) -> np.ndarray:
     return _ask(path, "read_columns", name, np.asarray(columns).tolist())
 
 
-_processes: list[subprocess.Popen] = []  # the one that reads, once it is started
+_processes: list[subprocess.Popen] = []  # the reading process, once it is started
 
 
 def _reader() -> subprocess.Popen:
@@ -71,14 +71,14 @@ def _reader() -> subprocess.Popen:
 
 
 def _ask(path: Path, *request: Any) -> Any:
-    """Let the other process read the file; its crash, or a lack of memory, is an error like any other damage."""
+    """Let the other process read the file; if it crashes or lacks memory, the error is the same as for other damage."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             child = _reader()
             child.stdin.write(json.dumps([str(path), folder, *request]) + "\n")
             child.stdin.flush()
             if not (line := child.stdout.readline()):
-                raise ValueError(f"reading it ends by {signal.Signals(-child.wait()).name}")
+                raise ValueError(f"reading it ended with {signal.Signals(-child.wait()).name}")
             reply = json.loads(line)
             if "error" in reply:
                 raise ValueError(reply["error"])
@@ -87,8 +87,8 @@ def _ask(path: Path, *request: Any) -> Any:
         except Exception as error:  # also an answer that a damaged file has garbled
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise BraintuneError(
-                f"{path} is not a whole MATLAB file ({reason}); compare its size with that at its source, and get it "
-                "again"
+                f"{path} is not a complete MATLAB file ({reason}); compare its size with the original, and download "
+                "it again"
             ) from None
 
 

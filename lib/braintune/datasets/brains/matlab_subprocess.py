@@ -1,9 +1,9 @@
 """Reading MATLAB files, in a separate process that :mod:`braintune.datasets.brains.matlab` starts and asks.
 
-A damaged file may crash scipy or HDF5, or claim more memory than there is; here that ends this process, which is an
-error message in the other. Each line of the input is a request as JSON, each line of the output its answer or an error,
-in which ``{"array": n}`` is array n of ``arrays.npz`` in the folder that the request names. This file imports no other
-of the library.
+A damaged file may crash scipy or HDF5, or claim more memory than the machine has; this ends only this process, and the
+other one reports an error. Each line of the input is a request as JSON; each line of the output is its answer or an
+error. In an answer, ``{"array": n}`` is array n of ``arrays.npz`` in the folder that the request names. This file
+imports no other file of the library.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ import h5py
 import numpy as np
 from scipy import io
 
-#: Bytes that the process may take: so many, and so many times the size of the file.
+#: Memory limit of the process: a number of bytes, plus this many times the size of the file.
 MEMORY, TIMES = 4 * 2**30, 32
-#: Arrays that an answer may hold: cells can refer to each other without end.
+#: Largest number of arrays in an answer: cells can refer to each other endlessly.
 MOST = 50_000
 #: Voxels read at a time from a file of version 7.3.
 BLOCK = 4096
-#: No compressed values are smaller than their content by more than this factor.
+#: Highest compression ratio that gzip and zlib reach.
 DEFLATE = 1032
 
 
@@ -49,7 +49,7 @@ def read(path: Path, names: Collection[str], fields: Collection[str] | None) -> 
 
 
 def read_columns(path: Path, name: str, columns: list[int]) -> np.ndarray:
-    """Return some columns of a matrix as float32; of version 7.3, only what is near them is read."""
+    """Return some columns of a matrix as float32; from version 7.3, only blocks that contain them are read."""
     wanted = np.array(columns, dtype=int)
     if not h5py.is_hdf5(path):
         return io.loadmat(path, variable_names=[name])[name][:, wanted].astype(np.float32)
@@ -84,7 +84,7 @@ class _Hdf5:
 
     def __init__(self, file: h5py.File) -> None:
         self.file = file
-        self.values: dict[int, Any] = {}  # by their place in the file: several cells may refer to one
+        self.values: dict[int, Any] = {}  # by address in the file: several cells may refer to one node
 
     def plain(self, node: h5py.Group | h5py.Dataset, fields: Collection[str] | None = None) -> Any:
         """Turn a node, and what it refers to, into plain Python."""
@@ -100,7 +100,7 @@ class _Hdf5:
     def _plain_dataset(self, node: h5py.Dataset) -> Any:
         kind = node.attrs.get("MATLAB_class", b"double")
         kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-        if node.attrs.get("MATLAB_empty", 0) or not node.size:  # an empty one holds its shape in place of values
+        if node.attrs.get("MATLAB_empty", 0) or not node.size:  # an empty array stores its shape instead of values
             return {"cell": [], "char": ""}.get(kind, np.zeros((0, 0)))
         _require_stored(node)
         if kind == "cell":
@@ -112,19 +112,19 @@ class _Hdf5:
 
 
 def _require_stored(node: h5py.Dataset) -> None:
-    """Refuse an array whose values the file does not hold: it would be read as zeros, however many it claims."""
+    """Reject an array whose values are not in the file: it would be read as zeros, whatever size it claims."""
     stored = node.id.get_storage_size()
     if node.nbytes > DEFLATE * stored:
         raise ValueError(f"{node.name} claims {node.nbytes:,} bytes, but {stored:,} are stored")
 
 
 def answer(path: Path, folder: Path, what: str, *request: Any) -> str:
-    """Do what is asked for, keep the arrays in the folder, and return everything else as JSON."""
+    """Answer a request: write the arrays to the folder, and return everything else as JSON."""
     arrays: list[np.ndarray] = []
 
     def keep(value: Any) -> dict[str, int]:
         if not isinstance(value, np.ndarray) or value.dtype.hasobject or value.dtype.kind == "V":
-            raise ValueError(f"it holds values that are neither numbers nor texts ({type(value).__name__})")
+            raise ValueError(f"it holds values that are neither numbers nor text ({type(value).__name__})")
         if len(arrays) == MOST:
             raise ValueError(f"it holds more than {MOST:,} arrays, or cells that refer to each other without end")
         arrays.append(value)
@@ -137,7 +137,7 @@ def answer(path: Path, folder: Path, what: str, *request: Any) -> str:
 
 
 def limit_memory(path: Path) -> None:
-    """Limit what the process may take while it reads a file, on systems that know such a limit."""
+    """Limit the memory of the process while it reads a file, on systems that support such a limit."""
     with contextlib.suppress(OSError, ValueError):
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY + TIMES * path.stat().st_size, hard))
@@ -149,6 +149,6 @@ if __name__ == "__main__":
         try:
             limit_memory(Path(name))
             reply = answer(Path(name), Path(place), *asked)
-        except Exception as error:  # what a damaged file raises depends on where the damage is; there is no common type
+        except Exception as error:  # a damaged file can raise almost any error, depending on the damage
             reply = json.dumps({"error": (str(error).strip() or type(error).__name__).splitlines()[0]})
         print(reply, flush=True)

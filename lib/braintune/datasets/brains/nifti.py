@@ -45,14 +45,14 @@ def voxel_grid(places: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
 
 
 def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]]]:
-    """Sort the images of a folder, NIfTI files or `.img` with `.hdr`, by their names; case does not matter in these.
+    """Sort the images of a folder, NIfTI files or `.img` with `.hdr`, by their names, ignoring case.
 
     Returns
     -------
     responses : dict of participant to Path
         `<participant>_beta.nii.gz`.
     masks : dict of participant to dict of region to Path
-        `<participant>_mask-<region>.nii.gz`; those of all participants, `mask-<region>.nii.gz`, under "".
+        `<participant>_mask-<region>.nii.gz`; those for all participants, `mask-<region>.nii.gz`, under "".
 
     Raises
     ------
@@ -76,28 +76,28 @@ def find_images(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path
             others.append(file)
             continue
         if key in place:
-            raise BraintuneError(f"{place[key]} and {file.name} are the same image; leave one of them there")
+            raise BraintuneError(f"{place[key]} and {file.name} have the same participant or region; keep one of them")
         place[key] = file
     series = [file for file in others if "bold" in file.name.lower()]
     for file in series or others:
         first = ""
         if series:
-            first = "a time series must first become one volume a stimulus (e.g. with GLMsingle or nilearn.glm); "
+            first = "a time series must first become one volume per stimulus (e.g. with GLMsingle or nilearn.glm); "
         elif len(others) > 1:
             first = (
-                f"if these {len(others)} images are one map a trial, join those of a participant, in the order of "
+                f"if these {len(others)} images are one map per trial, join those of a participant, in the order of "
                 "stimuli.csv: nilearn.image.concat_imgs(files).to_filename('P01_beta.nii.gz'); "
             )
         raise BraintuneError(
-            f"{file} is not read: {first}responses are named <participant>_beta.nii.gz (one file, a "
-            "volume a stimulus), masks mask-<region>.nii.gz (of all participants) or "
+            f"{file} is not read: {first}responses are named <participant>_beta.nii.gz (one file, "
+            "one volume per stimulus), masks mask-<region>.nii.gz (for all participants) or "
             "<participant>_mask-<region>.nii.gz; rename it, or move it out of the folder"
         )
     return responses, masks
 
 
 def masks_of(masks: Mapping[str, Mapping[str, Path]], participant: str) -> dict[str, Path]:
-    """Return region -> mask of a participant: its own, that of the same subject in BIDS names, else that of all.
+    """Return region -> mask of a participant: its own, else that of the same subject (BIDS), else that for all.
 
     Raises
     ------
@@ -110,8 +110,8 @@ def masks_of(masks: Mapping[str, Mapping[str, Path]], participant: str) -> dict[
         if subject and who != participant and re.match(rf"{subject[0]}(_|$)", who):
             if twice := sorted(set(found) & set(own)):
                 raise BraintuneError(
-                    f"{found[twice[0]]} and {own[twice[0]].name} are masks of the same region and subject; leave the "
-                    f"one there that fits, or name it {participant}_mask-{twice[0]}.nii.gz"
+                    f"{found[twice[0]]} and {own[twice[0]].name} are masks of the same region and subject; keep the "
+                    f"correct one, or name it {participant}_mask-{twice[0]}.nii.gz"
                 )
             found |= own
     return {**masks.get("", {}), **found, **masks.get(participant, {})}
@@ -129,7 +129,7 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
     Parameters
     ----------
     path : Path
-        4D image, a volume per stimulus.
+        4D image, one volume per stimulus.
     regions : mapping of region to Path
         Masks on the same grid.
 
@@ -140,7 +140,7 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
     Raises
     ------
     BraintuneError
-        If an image cannot be read, is not 4D, or a mask is none or lies on another grid.
+        If an image cannot be read or is not 4D, or a mask is not a valid mask or lies on another grid.
     """
     values, affine = _read_image(path)
     if values.ndim != 4:
@@ -169,7 +169,7 @@ def coordinates(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
     Raises
     ------
     BraintuneError
-        If a mask cannot be read or is none.
+        If a mask cannot be read or is not a valid mask.
     """
     centres = {}
     for region, file in regions.items():
@@ -179,18 +179,18 @@ def coordinates(regions: Mapping[str, Path]) -> dict[str, np.ndarray]:
 
 
 def _read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mask as truth values, and its affine; NaN is outside."""
+    """Return a mask as a Boolean array, and its affine; NaN is outside."""
     values, affine = _read_image(path)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
-        raise BraintuneError(f"{path} has shape {values.shape}; a mask has three axes")
+        raise BraintuneError(f"{path} has shape {values.shape}; a mask must have three axes: write one volume")
     values = np.nan_to_num(values)
     inside = values != 0
     if inside.any() and np.ptp(values[inside]) > 0:
         raise BraintuneError(
-            f"{path} holds several values beside 0 ({values[inside].min():g} … {values[inside].max():g}); a mask has "
-            "one inside its region and 0 outside: write one mask a region, or apply a threshold"
+            f"{path} holds several values besides 0 ({values[inside].min():g} … {values[inside].max():g}); a mask has "
+            "one value inside its region and 0 outside: write one mask per region, or apply a threshold"
         )
     return inside, affine
 
@@ -204,9 +204,9 @@ def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
             raise ValueError(f"its values are of type {kind}; real numbers are needed")
         claimed, stored = math.prod(map(int, image.shape)) * kind.itemsize, path.stat().st_size
-        if claimed > stored * (store.DEFLATE if path.suffix.lower() == ".gz" else 1):  # before memory is taken for it
+        if claimed > stored * (store.DEFLATE if path.suffix.lower() == ".gz" else 1):  # before memory is allocated
             raise ValueError(f"its header claims {claimed:,} bytes, but the file has {stored:,}")
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:  # a damaged image may fail in nibabel, in gzip or in NumPy
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BraintuneError(f"{path} is not a whole NIfTI image ({reason}); write or copy it again") from None
+        raise BraintuneError(f"{path} is not a complete NIfTI image ({reason}); create or copy it again") from None

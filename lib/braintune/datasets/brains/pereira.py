@@ -23,16 +23,16 @@ from braintune.core.study import Study
 from braintune.datasets.brains import matlab
 from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli, data_set_folder, read_text, require_distinct
 
-#: Files of an experiment in a participant's folder: the release, and an older one.
+#: Files of an experiment in a participant's folder: in the release, and in an older one.
 FILES = {
     2: ("data_384sentences.mat", "examples_384sentences.mat"),
     3: ("data_243sentences.mat", "examples_243sentences.mat"),
 }
-#: Responses, sentences x voxels, by the name they have in the release and in the older one.
+#: Variable with the responses, sentences x voxels: its name in the release, and in the older one.
 RESPONSES = ("examples_passagesentences", "examples")
-#: The sentences in which pronouns are replaced by what they refer to, one a line.
+#: The sentences in which pronouns are replaced by what they refer to, one per line.
 DEREFERENCED = {2: "stimuli_384sentences.txt", 3: "stimuli_243sentences.txt"}
-#: Networks by the atlases that they are made of; the parts of the language atlases are regions too.
+#: Networks → the atlases that they are made of; the parts of the language atlases are regions too.
 NETWORKS = {
     "language": ("languageLH", "languageRH"),
     "task-positive": ("MD",),
@@ -40,12 +40,12 @@ NETWORKS = {
     "visual": ("visual",),
 }
 _META = ("atlases", "rois", "roiColumns", "colToCoord")
-_GET = "get the file again from the page of the data (`data/README.md`)"
+_GET = "download the file again from the page of the data (`data/README.md`)"
 
 
 @dataclass(frozen=True)
 class _Session:
-    """What one participant's file of one experiment says about its rows and columns; no responses.
+    """The rows and columns of one participant's file of one experiment, without the responses.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class _Session:
     topic : tuple of str, length n_sentences
     networks : dict of region to network
     columns : dict of region to int array of shape (n_voxels_of_region,)
-        Columns of its voxels: ascending, each once, from 0.
+        Columns of its voxels: ascending, unique, counted from 0.
     coordinates : array of shape (n_voxels, 3), or None
         Of each voxel in the participant's image.
     responses : str
@@ -73,10 +73,10 @@ class _Session:
 
 
 def sentences(study: Study) -> BrainData:
-    """Sentences in passages, read by participants who did every experiment of `study.experiments`; four networks.
+    """Return the responses to sentences in passages, of participants who did all of `study.experiments`.
 
     The experiments are joined: passages are renumbered, topics are matched by name. Only the voxels of the wanted
-    regions are kept, one participant at a time.
+    regions are kept, one participant at a time; the regions are four networks and the parts of the language network.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def sentences(study: Study) -> BrainData:
     Raises
     ------
     BraintuneError
-        If no participant has all the files, or a file is not as the release describes.
+        If no participant has all the files, or a file does not match the description of the release.
     """
     folder = data_set_folder(SOURCE)
     files = _files_of(folder, study.experiments)
@@ -104,8 +104,8 @@ def sentences(study: Study) -> BrainData:
                 pairs = zip(session.sentences, expected.sentences, strict=False)
                 row = next((i for i, (a, b) in enumerate(pairs) if a != b), len(expected.sentences))
                 raise BraintuneError(
-                    f"{path}: its sentences are not those of the first participant, from row {row + 1} on; leave the "
-                    f"participant out (`participants`), or {_GET}"
+                    f"{path}: its sentences differ from those of the first participant from row {row + 1} on; leave "
+                    f"the participant out (`participants`), or {_GET}"
                 )
             parts.append(_responses(session, wanted))
         return {r: _joined([part[r] for part in parts], f"{participant}, region {r}") for r in wanted}
@@ -138,7 +138,7 @@ def _files_of(folder: Path, experiments: Sequence[int]) -> dict[str, dict[int, P
         some = ", ".join(f"{who} ({', '.join(p.name for p in paths.values())})" for who, paths in present.items())
         raise BraintuneError(
             f"experiments: no participant in {folder} has a folder with {wanted}; it has {some or 'none of them'}. "
-            "`data/README.md` says where to get them; or take fewer `experiments`"
+            "`data/README.md` says where to get them; or name fewer `experiments`"
         )
     return complete
 
@@ -149,8 +149,8 @@ def _stimuli(study: Study, sessions: Sequence[_Session], wordings: Sequence[Sequ
     for i, lines in enumerate(wordings):
         if len(lines) != len(texts[i]):
             raise BraintuneError(
-                f"{DEREFERENCED[study.experiments[i]]} has {len(lines)} lines for {len(texts[i])} sentences; put the "
-                "file of the same release there, or set wording: presented"
+                f"{DEREFERENCED[study.experiments[i]]} has {len(lines)} lines for {len(texts[i])} sentences; use the "
+                "file of the same release, or set wording: presented"
             )
         texts[i] = [line.strip() for line in lines]
     passages = [session.passage for session in sessions]
@@ -173,19 +173,19 @@ def _stimuli(study: Study, sessions: Sequence[_Session], wordings: Sequence[Sequ
 
 @lru_cache(maxsize=8)
 def _kept_session(path: Path, *state: int) -> _Session:
-    """Read what a file says about its rows and columns, once for each state of the file."""
+    """Read the description of a file's rows and columns, once for each state of the file."""
     return _session(path)
 
 
 def _session(path: Path) -> _Session:
-    """Read what a file says about its rows and columns."""
+    """Read the description of a file's rows and columns."""
     shapes = matlab.shapes(path)
     responses = next((name for name in RESPONSES if name in shapes), None)
     names = ("keySentences", "labelsPassageForEachSentence", "labelsPassageCategory", "keyPassageCategory", "meta")
     missing = [name for name in names if name not in shapes] + ([] if responses else [RESPONSES[0]])
     if missing or responses is None:
         raise BraintuneError(
-            f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; if it is cut short, {_GET}"
+            f"{path} has no variable {missing[0]!r}; it has {', '.join(sorted(shapes))}; if it is truncated, {_GET}"
         )
     held = matlab.read(path, (*names, "labelsSentences"), _META)
     texts = tuple(str(text).strip() for text in held["keySentences"])
@@ -196,7 +196,7 @@ def _session(path: Path) -> _Session:
     rows = np.ravel(held.get("labelsSentences", np.arange(len(texts)) + 1))
     if not np.array_equal(rows, np.arange(len(texts)) + 1):
         raise BraintuneError(
-            f"{path}: labelsSentences is not 1 … {len(texts)}, so the rows are in no known order; {_GET}"
+            f"{path}: labelsSentences is not 1 … {len(texts)}, so the order of the rows is unknown; {_GET}"
         )
     passages = held["labelsPassageCategory"].size
     passage = _from_one(path, "labelsPassageForEachSentence", held["labelsPassageForEachSentence"], passages)
@@ -213,7 +213,7 @@ def _session(path: Path) -> _Session:
 
 
 def _from_one(path: Path, what: str, labels: np.ndarray, most: int) -> np.ndarray:
-    """Turn MATLAB's numbers, which count from 1, into ours, which count from 0."""
+    """Convert MATLAB's numbers, which count from 1, to numbers that count from 0."""
     labels = np.asarray(labels).ravel()
     bad = labels[~((labels >= 1) & (labels <= most) & (labels == np.round(labels)))] if labels.size else labels
     if bad.size:
@@ -222,12 +222,12 @@ def _from_one(path: Path, what: str, labels: np.ndarray, most: int) -> np.ndarra
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return the entries of a cell array; one that holds a single entry may come without its cell."""
+    """Return the entries of a cell array; a single entry may be stored without its cell."""
     return value if isinstance(value, list) else [value]
 
 
 def _text(value: Any) -> str:
-    """Return a text that may lie in cells of its own."""
+    """Return text that may be nested in cells."""
     while isinstance(value, list) and value:
         value = value[0]
     return str(value).strip()
@@ -237,10 +237,10 @@ def _text(value: Any) -> str:
 
 
 def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Return the network, and the columns, of the networks and of the parts of the language atlases.
+    """Return region -> network, and region -> columns, for the networks and the parts of the language atlases.
 
-    A part is looked up in its own atlas: those of the two hemispheres have the same length, and the columns of one in
-    place of the other would go unnoticed.
+    A part is looked up in its own atlas: the atlases of the two hemispheres have the same length, so confusing their
+    columns would go unnoticed.
     """
     atlases = [_text(atlas) for atlas in _listed(meta["atlases"])]
     parts: dict[str, list[tuple[str, np.ndarray]]] = {}
@@ -251,7 +251,7 @@ def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[
         names = [_text(name) for name in _listed(meta["rois"][at])]
         sets = _listed(meta["roiColumns"][at])
         if len(sets) != len(names):
-            raise BraintuneError(f"{path}: atlas {atlas} has {len(names)} regions and {len(sets)} sets; {_GET}")
+            raise BraintuneError(f"{path}: atlas {atlas} has {len(names)} regions, but {len(sets)} sets; {_GET}")
         parts[atlas] = [
             (name, _from_one(path, f"meta.roiColumns of {atlas}, {name},", columns, voxels))
             for name, columns in zip(names, sets, strict=True)
@@ -268,7 +268,7 @@ def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[
 
 
 def _union(sets: Iterable[np.ndarray]) -> np.ndarray:
-    """Return all numbers of some arrays, ascending, each once."""
+    """Return the unique numbers of some arrays, ascending."""
     return np.unique(np.concatenate([*sets, np.zeros(0, dtype=np.int64)]))
 
 
@@ -276,8 +276,8 @@ def _responses(session: _Session, wanted: Sequence[str]) -> dict[str, tuple[np.n
     """Read the responses of some regions, and the coordinates of their voxels in the participant's image, if known."""
     if absent := [region for region in wanted if region not in session.columns]:
         raise BraintuneError(
-            f"{session.path} has no region {absent[0]!r}; it has {', '.join(session.columns)}; leave one of the two "
-            "out (`regions`, `participants`)"
+            f"{session.path} has no region {absent[0]!r}; it has {', '.join(session.columns)}; leave out "
+            "the region (`regions`) or the participant (`participants`)"
         )
     columns = {region: session.columns[region] for region in wanted}
     needed = _union(columns.values())
@@ -289,18 +289,18 @@ def _responses(session: _Session, wanted: Sequence[str]) -> dict[str, tuple[np.n
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray | None]], where: str) -> np.ndarray:
-    """Stack the experiments' responses, voxel on voxel.
+    """Stack the experiments' responses voxel by voxel.
 
-    The voxels of a participant should be the same in both files. Where their coordinates say otherwise, those that both
-    have are kept.
+    The voxels of a participant should be the same in both files. If their coordinates differ, only the voxels that both
+    files have are kept.
     """
     responses, coordinates = zip(*parts, strict=True)
     if any(xyz is None for xyz in coordinates) or all(np.array_equal(xyz, coordinates[0]) for xyz in coordinates):
         if len({values.shape[1] for values in responses}) > 1:
             counts = " and ".join(str(values.shape[1]) for values in responses)
             raise BraintuneError(
-                f"pereira2018, participant {where}: the experiments have {counts} voxels, and their places are not "
-                "known; take one of the `experiments`"
+                f"pereira2018, participant {where}: the experiments have {counts} voxels, and their coordinates are "
+                "unknown; name only one of the `experiments`"
             )
         return np.concatenate(responses)
     voxels = [pd.DataFrame(values.T, index=pd.MultiIndex.from_arrays(xyz.T)) for values, xyz in parts]

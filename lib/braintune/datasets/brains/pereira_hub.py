@@ -1,4 +1,4 @@
-"""A copy of Pereira et al. (2018), Experiment 2, on the hub: eight participants, networks only, as Parquet."""
+"""A copy of Pereira et al. (2018), Experiment 2, on the Hugging Face Hub: eight participants, networks, Parquet."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from braintune.core.study import Study
 from braintune.datasets import hub
 from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli, require_distinct
 
-#: Networks by the columns that they are made of.
+#: Networks → the columns that they are made of.
 NETWORKS = {
     "language": ("language_lh", "language_rh"),
     "task-positive": ("task",),
@@ -29,20 +29,20 @@ ENTRY = hub.HubData(
     convert=lambda row, entry: iter([row]),
     test_split="train",
     location="ENTRY (lib/braintune/datasets/brains/pereira_hub.py)",
-    alternative="take the authors' files: brains: [pereira2018]",
+    alternative="use the authors' files: brains: [pereira2018]",
 )
 
 
 def sentences(study: Study) -> BrainData:
-    """Read the copy from the hub, one participant at a time; a row of it is a participant.
+    """Read the copy from the hub, one participant at a time; each row is a participant.
 
-    The copy does not say who is who (H1 to H8, in its order) and has no labels of passages: these have four
-    sentences each, one after the other. Topics are not known.
+    The copy does not identify the participants (here H1 to H8, in its order) or label the passages, which are four
+    consecutive sentences each. Topics are unknown.
 
     Raises
     ------
     BraintuneError
-        If it is not cached and not downloadable, or is not as its card says.
+        If it is not cached and not downloadable, or does not match its entry.
     """
     folder, parts = hub.fetch(ENTRY)
     files = parts["train"]
@@ -52,7 +52,7 @@ def sentences(study: Study) -> BrainData:
     require_distinct(texts, str(files[0]), ENTRY.remedy)
     if len(texts) % PASSAGE:
         raise BraintuneError(
-            f"{files[0]} has {len(texts)} sentences, which are no passages of {PASSAGE}; {ENTRY.remedy}"
+            f"{files[0]} has {len(texts)} sentences, which cannot be passages of {PASSAGE}; {ENTRY.remedy}"
         )
     order = np.arange(len(texts))
     labels = [f"passage {i // PASSAGE + 1}, sentence {i % PASSAGE + 1}" for i in order]
@@ -60,7 +60,9 @@ def sentences(study: Study) -> BrainData:
     def load(participant: str) -> dict[str, np.ndarray]:
         file, row = rows[names.index(participant)]
         if _texts(file, row) != texts:
-            raise BraintuneError(f"{file}, row {row + 1}: its sentences are not those of the first row; {ENTRY.remedy}")
+            raise BraintuneError(
+                f"{file}, row {row + 1}: its sentences differ from those of the first row; {ENTRY.remedy}"
+            )
         wanted = {r: columns for r, columns in NETWORKS.items() if study.regions is None or r in study.regions}
         return {r: np.hstack([_matrix(file, row, column) for column in columns]) for r, columns in wanted.items()}
 
@@ -99,7 +101,7 @@ def _matrix(file: Path, row: int, column: str) -> np.ndarray:
 
 
 def _cell(file: Path, row: int, column: str) -> pa.ListArray:
-    """Return what a column holds for one participant, reading no other column and no further than the row."""
+    """Return one participant's value of a column, reading no other column and no row after it."""
     with hub.opened(ENTRY, file) as parquet:
         for number, batch in enumerate(parquet.iter_batches(batch_size=1, columns=[column])):
             if number == row:
@@ -109,7 +111,7 @@ def _cell(file: Path, row: int, column: str) -> pa.ListArray:
 
 SOURCE = BrainSource(
     name="pereira2018-hub",
-    title="Pereira et al. (2018), Experiment 2: reading 384 sentences in passages; a copy on the hub",
+    title="Pereira et al. (2018), Experiment 2: reading 384 sentences in passages; a copy on the Hugging Face Hub",
     make=sentences,
     size="8 participants, 384 sentences, four networks; 6.6 GB",
     licence="none stated",

@@ -1,4 +1,4 @@
-"""Every brain data set by name, and loading one of them with checks of participants, regions and responses."""
+"""The registry of brain data sets, and loading one of them with checks of participants, regions and responses."""
 
 import re
 import warnings
@@ -28,7 +28,7 @@ BRAINS: dict[str, BrainSource] = {
 }
 #: Names of the data sets that the data page describes; the others are the user's own.
 DESCRIBED = frozenset(BRAINS) - {folder.SOURCE.name, table.OWN.name}
-#: Names in `regions` that mean several regions: the two sets of eight language regions in use in the literature on
+#: Names in `regions` that mean several regions: the two sets of eight language regions used in the literature on
 #: Pereira et al. (2018).
 REGION_SETS = {
     "language-left-8": (
@@ -45,7 +45,7 @@ def is_simulated(name: str) -> bool:
 
 
 def participants_label(name: str, count: int | None) -> str:
-    """Return how many participants of a brain data set there are, in words; an average of people has no number."""
+    """Return the number of participants of a brain data set in words; an average over people has no number."""
     people = lookup(BRAINS, name, "brain data set").people
     if count is None or people.startswith("average"):
         return people
@@ -58,7 +58,7 @@ def participants_label(name: str, count: int | None) -> str:
 def load_brain(study: Study, name: str) -> BrainData:
     """Return a brain data set, limited to the participants and regions that the study names.
 
-    A name of :data:`REGION_SETS` among the regions means its members.
+    A name of :data:`REGION_SETS` among the regions is replaced by its members.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def load_brain(study: Study, name: str) -> BrainData:
     for participant in data.participants:
         if not re.fullmatch(r"\w[\w .+-]*", participant):
             raise BraintuneError(
-                f"brain data {name!r}: participant {participant!r} must be named by letters, digits, spaces and "
-                "`_ . + -` alone, since files are named by it; rename the participant's files"
+                f"brain data {name!r}: the name of participant {participant!r} may hold only letters, digits, spaces "
+                "and `_ . + -`, since files are named after it; rename the participant's files"
             )
     participants = _chosen(study, data, "participants")
     _require_distinct_people(name, participants)
@@ -88,7 +88,7 @@ def load_brain(study: Study, name: str) -> BrainData:
 
 
 def find_participant(data: BrainData, given: object) -> str:
-    """Return the participant that is meant by what papermill makes of its name: 101 of "101", and 1 of "01".
+    """Return the participant for a name as papermill passes it: the number 101 for "101", and 1 for "01".
 
     Raises
     ------
@@ -101,9 +101,10 @@ def find_participant(data: BrainData, given: object) -> str:
         fitting = [name for name in data.participants if name == str(given) or _number(name) == given]
     if len(fitting) == 1:
         return fitting[0]
-    remedy = "" if isinstance(given, str) else "; give a name of digits as text: `papermill -r participant NAME`"
-    fault = f"may be {' or '.join(fitting)}" if fitting else f"not in brain data {data.name!r}"
-    raise BraintuneError(f"participant {given!r} {fault}; it has {', '.join(data.participants)}{remedy}")
+    remedy = "" if isinstance(given, str) else "; pass a name of digits as a string: `papermill -r participant NAME`"
+    fault = f"may be {' or '.join(fitting)}" if fitting else "is unknown"
+    known = ", ".join(data.participants)
+    raise BraintuneError(f"participant {given!r} {fault}; brain data {data.name!r} has {known}{remedy}")
 
 
 def _number(name: str) -> float | None:
@@ -114,7 +115,7 @@ def _number(name: str) -> float | None:
 
 
 def data_checksums(study: Study, name: str) -> dict[str, str]:
-    """Return file name -> SHA-256 of what a study reads of one brain data set; empty for a simulated one."""
+    """Return file name -> SHA-256 of the files that a study reads of a brain data set; empty for a simulated one."""
     if is_simulated(name):
         return {}
     data = load_brain(study, name)
@@ -123,7 +124,7 @@ def data_checksums(study: Study, name: str) -> dict[str, str]:
 
 
 def _chosen(study: Study, data: BrainData, kind: str) -> tuple[str, ...]:
-    """Those of `data.participants` or `data.regions` that the study asks for, in the order of the data."""
+    """Return those of `data.participants` or `data.regions` that the study names, in the order of the data."""
     present, wanted = getattr(data, kind), getattr(study, kind)
     if wanted is None:
         return present
@@ -158,9 +159,9 @@ def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
             if "trial" in participant.lower():
                 how = "with the trials in the order of stimuli.csv (images: nilearn.image.concat_imgs)"
             raise BraintuneError(
-                f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, and "
-                f"would count as two; put the responses of a participant into one file, {how}, or "
-                "name one file of each in `participants`; rename the files of different people"
+                f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, but "
+                f"would count as two; put the responses of a participant into one file, {how}, or name one file per "
+                "participant in `participants`; if they are different people, rename the files"
             )
         people[person] = participant
 
@@ -172,18 +173,18 @@ def _require_different_responses(data: BrainData, participants: tuple[str, ...],
     seen: dict[Hashable, Path] = {}
     for path in filter(None, paths):
         packed = path.suffix.lower() == ".npz"
-        alone = not packed and sizes.count(path.stat().st_size) == 1  # so that nothing large is read in vain
+        alone = not packed and sizes.count(path.stat().st_size) == 1  # avoids reading large files
         for content in () if alone else _packed(path, regions) if packed else (checksum(path),):
             if (other := seen.setdefault(content, path)) is not path:
                 raise BraintuneError(f"{path} holds the same responses as {other.name}; {base.COPIED}")
 
 
 def _packed(path: Path, regions: tuple[str, ...]) -> list[Hashable]:
-    """Return what identifies each region in an .npz file: name, sum and size; all arrays if none is named so."""
+    """Return name, checksum and size of each region in an .npz file; of all arrays if none has a region's name."""
     try:
         with zipfile.ZipFile(path) as archive:
             arrays = [(file.filename.removesuffix(".npy"), file.CRC, file.file_size) for file in archive.infolist()]
-    except Exception:  # a damaged file is refused where it is read
+    except Exception:  # a damaged file is rejected when it is read
         return []
     return [array for array in arrays if array[0] in regions] or [frozenset(arrays)]
 
@@ -200,13 +201,13 @@ def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
     if unknown:
         bad = ", ".join(name for name in wanted if name in unknown)
         raise BraintuneError(
-            f"nuisance: {bad} unknown, or equal for all sentences, in brain data {data.name!r}; it has "
-            f"{', '.join(known) or 'none'}; null takes what there is, [] nothing"
+            f"nuisance: {bad} unknown or constant over the sentences of brain data {data.name!r}; allowed are "
+            f"{', '.join(known) or 'none'}; null uses the default set, [] none"
         )
     chosen = [known[name] for name in wanted if name in known]
     if chosen and len(data.stimuli.names) < len(chosen) + 3:
         raise BraintuneError(
-            f"nuisance: {len(chosen)} regressors leave nothing of {len(data.stimuli.names)} sentences of brain data "
+            f"nuisance: {len(chosen)} regressors are too many for {len(data.stimuli.names)} sentences of brain data "
             f"{data.name!r}; name fewer, or set nuisance: []"
         )
     return np.column_stack(chosen) if chosen else None
@@ -224,8 +225,8 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
     where = f"{data.name}, participant {participant}, region {region}"
     if responses.ndim != 2 or len(responses) != len(data.stimuli.names):
         raise BraintuneError(
-            f"{where}: responses of shape {responses.shape} do not go with {len(data.stimuli.names)} stimuli; "
-            "a row per stimulus is needed, so get the responses and the stimulus files from the same release"
+            f"{where}: responses of shape {responses.shape} do not match {len(data.stimuli.names)} stimuli; "
+            "one row per stimulus is needed: use responses and stimulus files of the same release"
         )
     if responses.shape[1] == 0:
         raise BraintuneError(f"{where}: no voxels; leave the region or the participant out (`regions`, `participants`)")
@@ -237,13 +238,16 @@ def _checked(data: BrainData, participant: str, region: str, responses: np.ndarr
         responses, where, "remove these stimuli everywhere, or write NaN there and set non_finite: zero for such voxels"
     )
     bad = ~np.isfinite(responses).all(axis=0)
-    if non_finite == "zero" and bad.any() and not bad.all():  # such voxels carry nothing then
+    if non_finite == "zero" and bad.any() and not bad.all():  # such voxels then count as constant
         message = f"{where}: {bad.sum()} of {bad.size} voxels hold NaN or infinite values and are not used"
         warnings.warn(message, stacklevel=2)
         responses = np.where(bad, 0, responses)
-    remedy = "leave the participant or the region out (`participants`, `regions`), or make its file again"
+    remedy = "leave the participant or the region out (`participants`, `regions`), or create its file again"
     some = "" if bad.all() else "; non_finite: zero leaves out such voxels"
     base.require_finite(responses, where, remedy + some)
     if (responses == responses[:1]).all():
-        raise BraintuneError(f"{where}: every voxel is constant over the stimuli, so there is nothing to decode")
+        raise BraintuneError(
+            f"{where}: every voxel is constant over the stimuli, so there is nothing to decode; leave the participant "
+            "or the region out (`participants`, `regions`), or create its file again"
+        )
     return responses

@@ -1,7 +1,7 @@
-"""Simulated participants: voxels that code the latent features of the generated sentences, with noise.
+"""Simulated participants: voxels that encode the latent features of the generated sentences, with noise.
 
-No language model is involved. The profile sets what the voxels code, so the correct result of an analysis is known. By
-default the visual network codes nothing.
+No language model is involved. The profile sets what the voxels encode, so the correct result of an analysis is known.
+By default, the visual network encodes nothing.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ NETWORKS = {
     "task-positive": ("FrontoParietal", "CinguloOpercular", "DorsalAttention"),
     "visual": ("Visual",),
 }
-#: How much larger than a language region those networks are.
+#: Size of those networks relative to a language region.
 NETWORK_SIZE = 2
 REGIONS = ("language", *NETWORKS, *LANGUAGE_REGIONS)
 #: Network of every region that is generated.
@@ -54,7 +54,7 @@ def simulate(study: Study) -> BrainData:
     - an effect of the passage alone, standard deviation ``passage_drift``, unrelated to the content;
     - white noise, standard deviation 1.
 
-    Every participant has a separate random stream, so adding participants changes none of the others; the size of the
+    Every participant has a separate random stream, so adding participants does not change the others; the size of the
     signal does not change the noise.
 
     Parameters
@@ -72,7 +72,7 @@ def simulate(study: Study) -> BrainData:
     Raises
     ------
     BraintuneError
-        If ``signal`` names something else than a network or region.
+        If ``signal`` names anything other than a network or region.
 
     References
     ----------
@@ -131,7 +131,7 @@ def _size(region: str, voxels: int) -> int:
 
 @cache
 def _world(**settings: Any) -> WorldStimuli:
-    """Generate the stimuli once for each set of settings; a few hundred sentences are kept."""
+    """Generate the stimuli once for each set of settings; they are kept, as they are only a few hundred sentences."""
     return stimuli(WorldSettings(**settings))
 
 
@@ -140,7 +140,7 @@ def _world(**settings: Any) -> WorldStimuli:
 
 @cache
 def place_voxels(voxels: int) -> dict[str, np.ndarray]:
-    """Place the voxels of all regions on the MNI grid, none of them in two of the regions that are generated.
+    """Place the voxels of all regions on the MNI grid; the generated regions do not overlap.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
     -------
     dict of region to float array of shape (n_voxels, 3)
         Voxel centres, mm. Within a region they are in the order of the image, except in ``language``, whose voxels
-        come region by region. Few voxels lie on a grid of 4 mm; more need a finer one.
+        come region by region. A small number of voxels is placed on a grid of 4 mm, a larger number on a finer one.
     """
     from nilearn.datasets import fetch_coords_seitzman_2018, load_mni152_brain_mask
 
@@ -166,7 +166,7 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
     grid = np.argwhere(mask.get_fdata() > 0) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
     distance = np.stack([KDTree(near).query(grid)[0] for near in centres.values()], axis=1)
     owner = np.full(len(grid), -1)
-    while left.any():  # free voxels apply to the nearest region that still takes some; it takes the nearest of them
+    while left.any():  # free voxels are offered to the nearest region that needs more; it takes the nearest of them
         free = np.flatnonzero(owner < 0)
         wanted = np.where(left > 0, distance[free], np.inf).argmin(axis=1)
         for region in np.flatnonzero(left):
@@ -180,7 +180,7 @@ def place_voxels(voxels: int) -> dict[str, np.ndarray]:
 
 SOURCE = BrainSource(
     name="simulated",
-    title="Simulated participants whose voxels carry a known code of the generated sentences",
+    title="Simulated participants whose voxels encode known features of the generated sentences",
     make=simulate,
     size="generated: 4 networks and 8 language regions",
     licence="MIT, as this project",

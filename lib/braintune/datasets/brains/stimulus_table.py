@@ -23,13 +23,13 @@ def _word_set(words: str) -> frozenset[str]:
     return frozenset(map(_singular, words.split()))
 
 
-#: Words for a group of sentences that are no heading here; a column of groups that is not read gives wrong folds.
+#: Words for a group of sentences that are not valid headings; ignoring such a column would give wrong folds.
 GROUP_WORDS = _word_set(
     "paragraph story text document doc article section chapter scene block item category theme genre group"
 )
-#: Words that number things.
+#: Words for numbers and names of things.
 _NUMBER_WORDS = _word_set("n id nr no num number index idx name")
-#: Further words of which the usual names of design, nuisance and description are made; none names a region.
+#: These and further words make up the usual names of design, nuisance and descriptive variables; none names a region.
 DESIGN_WORDS = (
     GROUP_WORDS
     | _NUMBER_WORDS
@@ -41,7 +41,7 @@ DESIGN_WORDS = (
         "event x y z coord coordinate"
     )
 )
-#: S1, S2, M1, V1 … are areas of the cortex, and p24 is one too; S01, S3, P12 and sub-1 are participants.
+#: S1, S2, M1, V1 … and p24 are cortical areas; S01, S3, P12 and sub-1 are participants.
 _PARTICIPANT = re.compile(
     r"(?i:sub|subj|subject|participant|person|reader|listener|ppt?|vp)[ _.-]?\d+|[SPM][_-]?(?:[3-9]|\d\d+)|[spm]0\d+"
 )
@@ -59,15 +59,15 @@ def _words_of(name: str) -> list[str]:
 
 
 def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
-    """Raise an error for a name that is no region's: every column or array that is not named otherwise is a region.
+    """Raise an error for a name that cannot be a region's: columns and arrays with any other name are read as regions.
 
-    Not called where `regions` of the profile names those wanted.
+    Not called if `regions` of the profile names the wanted ones.
 
     Parameters
     ----------
     where : str
     kind : str
-        What has the name, in the message.
+        What the names belong to, for the message.
     names : sequence of str
     """
     people = [name for name in names if _PARTICIPANT.fullmatch(name)]
@@ -77,21 +77,21 @@ def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
     good = [name for name in names if name not in (*people, *design)] or list(names)
     listed = ", ".join(good[:6]) + ", …" * (len(good) > 6)
     fault = "a participant" if people else "a design or nuisance variable"
-    remedy = "write one file a participant, with its regions" if people else "remove it"
+    remedy = "write one file per participant, with its regions" if people else "remove it"
     raise BraintuneError(
         f"{where}: {kind} {bad[0]!r} is {fault} by its name, and would be read as a region; {remedy}, or name the "
-        f"regions that are wanted in the profile, such as `regions: [{listed}]`"
+        f"wanted regions in the profile, such as `regions: [{listed}]`"
     )
 
 
 def unused_columns(table: pd.DataFrame, used: Sequence[str]) -> tuple[str, ...]:
     """Return a remark that names the columns of a table that have no meaning, if there are any."""
     unused = ", ".join(repr(column) for column in table if column not in used)
-    return (f"columns of the table of stimuli that are not used: {unused}",) if unused else ()
+    return (f"unused columns of the table of stimuli: {unused}",) if unused else ()
 
 
 def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Check the columns with a meaning: sentences as they are, names of groups, positions as whole numbers.
+    """Check the columns with a meaning: sentences, names of groups, and positions, which are whole numbers.
 
     Parameters
     ----------
@@ -103,26 +103,27 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     BraintuneError
-        For a missing or repeated sentence, a missing name, a name written in two ways, a position that is no whole
-        number from 0, and a heading such as ``passage_id`` or ``paragraph``. A passage may be missing in some rows if
-        there is a ``topic``.
+        For a missing or repeated sentence, a missing name, a name written in two ways, a position that is not a whole
+        number of at least 0, and a heading such as ``passage_id`` or ``paragraph``. A passage may be missing in some
+        rows if there is a ``topic``.
     """
     table = table.copy()
     for name in table.columns.difference([*GROUPS, *OTHERS], sort=False):
         if meant := [known for known in (*GROUPS, *OTHERS[1:]) if known in re.split(r"[\W\d_]+", name.casefold())]:
             raise BraintuneError(
-                f"{path}, line 1: heading {name!r} has no meaning; is it {meant[0]!r}? Name it so, or remove the column"
+                f"{path}, line 1: heading {name!r} is unknown; rename it to {meant[0]!r} if that is meant, or remove "
+                "the column"
             )
         words = [word for word in _words_of(name) if word not in _NUMBER_WORDS]
         if words and GROUP_WORDS.issuperset(words):
             raise BraintuneError(
-                f"{path}, line 1: heading {name!r} has no meaning; sentences that belong together are known by "
-                "'passage' or 'topic': rename it to one of these, or remove the column"
+                f"{path}, line 1: heading {name!r} is unknown; groups of sentences are named 'passage' or 'topic': "
+                "rename it to one of these, or remove the column"
             )
     for name in ("sentence", "dereferenced"):
         if name in table:
             column = table[name]
-            refuse(path, column, column.str.casefold().isin(MISSING), "write the sentence there", "is no sentence")
+            refuse(path, column, column.str.casefold().isin(MISSING), "write the sentence", "is not a sentence")
             repeated = column.duplicated() & ("stimulus" not in table)
             if repeated.any():
                 fault = f"is the same as in line {column.eq(column[repeated.idxmax()]).idxmax()}"
@@ -138,7 +139,7 @@ def check_columns(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _long_format(table: pd.DataFrame) -> str:
-    """Return how to write one row a sentence, in pandas, of a table in long format; empty if it is none."""
+    """Return how to convert a table in long format to one row per sentence, in pandas; empty if it is not one."""
     columns: dict[str, str] = {}
     for name in table:
         for role, words in _LONG.items():
@@ -156,7 +157,7 @@ def _long_format(table: pd.DataFrame) -> str:
     if "participant" in columns:
         each = f"part{change}.to_csv(f'{{who}}.csv', index=False)"
         line = f"for who, part in table.groupby({columns['participant']!r}): {each}"
-    return f"write one row a sentence and one column a region, for `brains: [table]`, in pandas: {line}"
+    return f"write one row per sentence and one column per region, for `brains: [table]`, in pandas: {line}"
 
 
 def make_stimuli(path: Path, table: pd.DataFrame, sentences: Sequence[str]) -> Stimuli:
@@ -194,11 +195,11 @@ def make_stimuli(path: Path, table: pd.DataFrame, sentences: Sequence[str]) -> S
     if story and (wrong := table["position"].diff() <= 0).any():
         raise BraintuneError(
             f"{path}, line {wrong.idxmax()}, column 'position': {table['position'][wrong.idxmax()]} is out of order; "
-            "sentences without passage and topic are read as one story, in its order: sort the rows (and the responses "
-            "with them), let positions count on from part to part, or add `passage` or `topic`"
+            "sentences without passage and topic are read as one story, in order: sort the rows (and the responses "
+            "with them), continue the positions from part to part, or add `passage` or `topic`"
         )
     if story:
-        position = np.arange(len(names))  # positions may leave out some
+        position = np.arange(len(names))  # positions may have gaps
     return Stimuli(names, list(sentences), number, passage, topic, position, contiguous=story)
 
 
@@ -209,5 +210,5 @@ def _require_one(path: Path, column: pd.Series, number: np.ndarray) -> None:
         line = differs.idxmax()
         raise BraintuneError(
             f"{path}, line {line}, column {column.name!r}: {column[line]!r}, but another sentence of its stimulus has "
-            f"{first[line]!r}; a stimulus is in one {column.name}"
+            f"{first[line]!r}; a stimulus must have one {column.name}"
         )

@@ -14,11 +14,11 @@ from braintune.datasets.brains.base import Stimuli, require_no_codes
 from braintune.datasets.brains.csv_file import labels, numbers, read_csv, refuse
 
 COLUMNS = ("word", "sentence", "onset_s", "offset_s")
-#: Part of the sentences that may begin, delayed by a lag, after the last scan: the end of a story.
+#: Largest fraction of sentences that may begin, delayed by a lag, after the last scan (at the end of a story).
 MOST_LATE = 0.1
 #: Parts of contractions that a list of words separates, as in "I ve".
 CLITICS = {"s", "m", "d", "t", "ve", "re", "ll"}
-#: Scans may go on for so long after the response to the last word, s, and for so large a part of the whole.
+#: Longest time that scans may continue after the response to the last word, s, and as a fraction of the whole.
 SILENCE, SILENT_PART = 60.0, 1 / 3
 
 
@@ -39,53 +39,54 @@ class Story:
 
 
 def read_story(path: Path) -> Story:
-    """Join the words of a story to sentences.
+    """Join the words of a story into sentences.
 
     Parameters
     ----------
     path : Path
-        A CSV file with one row a word, in the order in which they were spoken: ``word``, ``sentence`` (its number or
+        A CSV file with one row per word, in the order in which they were spoken: ``word``, ``sentence`` (its number or
         name), ``onset_s`` and ``offset_s``, counted from scan 0.
 
     Raises
     ------
     BraintuneError
-        As :func:`braintune.datasets.brains.csv_file.read_csv`; for a missing word or sentence, a time that is no
-        number, a word that ends before it begins or begins before the word above it, and a sentence that comes back.
+        As :func:`braintune.datasets.brains.csv_file.read_csv`; for a missing word or sentence, a time that is not
+        a number, a word that ends before it begins or begins before the previous word, and a sentence that is
+        interrupted by another one.
     """
     words = read_csv(path, COLUMNS)
     if words.empty:
-        raise BraintuneError(f"{path} lists no words; write one row a word")
+        raise BraintuneError(f"{path} lists no words; write one row per word")
     refuse(path, words["word"], words["word"] == "", "write the word, or remove the row")
     sentence = labels(path, words["sentence"], "write the number of its sentence")
-    remedy = "write seconds from scan 0; interpolate a time that is not known, as between the words around it"
+    remedy = "write seconds from scan 0; interpolate an unknown time between the words around it"
     onset, offset = (numbers(path, words[column], remedy) for column in COLUMNS[2:])
     refuse(path, words["offset_s"], offset < onset, "correct the times", "is before the onset of its word")
     remedy = (
-        "sort the rows by time; if another run begins here, join the scans of all runs in one array, and let times and "
-        "sentences count on"
+        "sort the rows by time; if another run begins here, join the scans of all runs in one array, and continue "
+        "times and sentence numbers"
     )
-    refuse(path, words["onset_s"], onset.diff() < 0, remedy, "is earlier than the word before it")
+    refuse(path, words["onset_s"], onset.diff() < 0, remedy, "is before the onset of the previous word")
     begins = sentence != sentence.shift()
     refuse(
         path,
         words["sentence"],
         begins & sentence.duplicated(),
-        "the words of a sentence stand together: number sentences on from chapter to chapter",
-        "comes back after another sentence",
+        "the words of a sentence must be adjacent: continue sentence numbers from chapter to chapter",
+        "occurs again after another sentence",
     )
     table = pd.DataFrame({"word": words["word"], "sentence": sentence, "onset": onset, "offset": offset})
     return story_of(table, _spoken)
 
 
 def story_of(words: pd.DataFrame, join: Callable[[list[str]], str]) -> Story:
-    """Return the story of a table with a row a word: ``word``, ``sentence`` (contiguous), ``onset`` and ``offset`` (s).
+    """Return the story of a table of words: ``word``, ``sentence`` (contiguous), ``onset`` and ``offset`` (s).
 
     Parameters
     ----------
     words : DataFrame
     join : callable
-        Makes a sentence of its words.
+        Joins the words of a sentence.
     """
     grouped = words.groupby("sentence", sort=False)
     spans = grouped.agg(onset=("onset", "min"), offset=("offset", "max")).to_numpy()
@@ -99,7 +100,7 @@ def story_of(words: pd.DataFrame, join: Callable[[list[str]], str]) -> Story:
 def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_scan: float, where: str) -> np.ndarray:
     """Turn scans into responses to sentences.
 
-    Drift is removed, and the scans are z-scored over the story and averaged with each lag.
+    Drift is removed, and the scans are z-scored over the story and averaged over each sentence at each lag.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     ------
     BraintuneError
         If there are too few scans for the detrending, they end before the last sentence begins (or before more than a
-        tenth of them, delayed by a lag), a sentence begins more than one scan before the first, the scans go on for
+        tenth of them, delayed by a lag), a sentence begins more than one scan before the first, the scans continue for
         more than :data:`SILENCE` or :data:`SILENT_PART` after the last word and the longest lag, or they hold codes of
         missing values.
     """
@@ -139,8 +140,8 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     for lag in study.lags:
         if (late := times[:, 0] + lag >= end).mean() > MOST_LATE:
             raise BraintuneError(
-                f"lags: {lag:g} s after the onset of {late.sum()} of {len(times)} sentences the {len(scans)} scans of "
-                f"{where} have ended ({end:g} s); allowed are lags after which scans are there, such as 2 … 8 s"
+                f"lags: {lag:g} s after the onset of {late.sum()} of {len(times)} sentences, the {len(scans)} scans of "
+                f"{where} have ended ({end:g} s); set lags that the scans cover, such as 2 … 8 s"
             )
     needed = times[:, 1].max() + max(study.lags)
     if end - needed > min(SILENCE, SILENT_PART * end):
@@ -150,7 +151,7 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
             f"seconds_per_scan ({seconds_per_scan:g} s; about {needed / len(scans):.2g} s would fit) and the times of "
             "the words, or remove the scans after the story"
         )
-    require_no_codes(scans, where, "interpolate such scans")
+    require_no_codes(scans, where, "interpolate these scans")
     clean = zscore(detrend(scans, study.detrend_order), min_spread=1e-12)
     return sentence_responses(clean, times, study.lags, seconds_per_scan)
 
@@ -171,7 +172,7 @@ def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float], 
     Returns
     -------
     float32 array of shape (n_sentences, n_lags, n_regions)
-        Where no scan falls into the interval, the one nearest to its middle is taken.
+        If no scan falls within the interval, the one nearest to its middle is used.
     """
     clock = seconds_per_scan * np.arange(len(scans))
     out = np.empty((len(times), len(lags), scans.shape[1]), dtype=np.float32)
@@ -185,7 +186,7 @@ def sentence_responses(scans: np.ndarray, times: np.ndarray, lags: list[float], 
 
 
 def _spoken(words: list[str]) -> str:
-    """Join the words of a sentence; parts of contractions are put back onto their words."""
+    """Join the words of a sentence; parts of contractions are attached to their words."""
     text = ""
     for word in words:
         word = word.lower() if word == "TRUE" else word  # a spreadsheet turned "true" into this

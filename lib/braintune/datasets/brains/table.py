@@ -1,4 +1,4 @@
-"""Region averages: a CSV file with a row a sentence and a column a region, the simplest form of a study."""
+"""Region averages: a CSV file with one row per sentence and one column per region, the simplest form of a study."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,9 +17,9 @@ from braintune.datasets.brains.stimulus_table import check_columns, make_stimuli
 
 #: Columns with a meaning; every other column is a region, unless `regions` names others.
 MEANINGS = ("sentence", "dereferenced", "experiment", "topic", "passage", "position")
-#: Networks that are no part of the language network; any other region is one.
+#: Networks outside the language network; any other region is part of it.
 OTHER_NETWORKS = ("DMN", "task-positive", "visual", "whole-brain")
-#: All regions of the language network together, where this module makes a region of them.
+#: Name of the region that this module forms from all regions of the language network.
 NETWORK = "language"
 MIN_ROWS = 10
 
@@ -27,7 +27,7 @@ MIN_ROWS = 10
 def pereira2018_average(study: Study) -> BrainData:
     """Return the average response of the language network to the 627 sentences of Experiments 2 and 3 [1]_.
 
-    The passages of Experiment 3 are not given, so its groups, and those of Experiment 2, are the topics.
+    The passages of Experiment 3 are not given, so the topics are the groups in both experiments.
 
     References
     ----------
@@ -103,7 +103,7 @@ def _averages(
 
 
 def _parts(path: Path, columns: list[str], wanted: tuple[str, ...] | None, network: bool) -> list[str]:
-    """Return the columns that are ``language`` together; none where it is a column, or not asked for.
+    """Return the columns that form ``language`` together; none if it is a column itself or was not requested.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ def _parts(path: Path, columns: list[str], wanted: tuple[str, ...] | None, netwo
     wanted : tuple of str, or None
         The regions that a profile names; None reads all.
     network : bool
-        The published column of this name is replaced, as `data/README.md` says.
+        Whether the published column of this name is replaced, as `data/README.md` says.
 
     Raises
     ------
     BraintuneError
-        If there is a column ``language`` beside its regions, and `wanted` does not choose.
+        If there is a column ``language`` beside its regions, and `wanted` is None.
     """
     parts = [column for column in columns if column not in (*OTHER_NETWORKS, NETWORK)]
     if network:
@@ -126,9 +126,9 @@ def _parts(path: Path, columns: list[str], wanted: tuple[str, ...] | None, netwo
     if wanted is None and parts and NETWORK in columns:
         named = ", ".join(parts)
         raise BraintuneError(
-            f"{path}, line 1: column {NETWORK!r} beside {named} may mean its numbers, or these regions together; name "
-            f"the regions in the profile: `regions: [{NETWORK}, {named}]` takes its numbers as they are, and makes it "
-            "of the other regions named if the column is renamed or removed"
+            f"{path}, line 1: column {NETWORK!r} beside {named} is ambiguous: region {NETWORK!r} could be this column, "
+            f"or the other columns together. Name the regions in the profile: `regions: [{NETWORK}, {named}]` uses the "
+            "column as it is; if the column is renamed or removed, it joins the other regions named"
         )
     parts = [part for part in parts if part in (wanted or ())]
     return parts if len(parts) > 1 and NETWORK in (wanted or ()) and NETWORK not in columns else []
@@ -159,13 +159,13 @@ def _standardised(path: Path, table: pd.DataFrame, regions: list[str]) -> np.nda
 def _require_same(
     path: Path, table: pd.DataFrame, other_path: Path, other: pd.DataFrame, wanted: tuple[str, ...] | None
 ) -> None:
-    """Raise an error if two participants' tables differ in columns or in what is known of the sentences."""
+    """Raise an error if two participants' tables differ in columns or in the facts about the sentences."""
     remedy = "all participants need the same columns, and the same sentences in the same order"
     if differing := sorted(c for c in set(table) ^ set(other) if wanted is None or c in (*MEANINGS, *wanted)):
         has, lacks = (path, other_path) if differing[0] in table else (other_path, path)
         raise BraintuneError(f"{lacks}, line 1: no column {differing[0]!r}, which {has.name} has; {remedy}")
     if len(table) != len(other):
-        raise BraintuneError(f"{other_path} has {len(other)} sentences, and {path.name} has {len(table)}; {remedy}")
+        raise BraintuneError(f"{other_path} has {len(other)} sentences, but {path.name} has {len(table)}; {remedy}")
     for column in table.columns.intersection(MEANINGS):
         if (differs := table[column].to_numpy() != other[column].to_numpy()).any():
             row = int(differs.argmax())
@@ -193,7 +193,7 @@ def _kept(path: Path, wanted: tuple[str, ...] | None = None) -> pd.DataFrame:
     try:
         state = path.stat()
     except OSError as error:
-        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to make it") from None
+        raise BraintuneError(f"cannot read {path} ({error}); `data/README.md` says how to create it") from None
     return _read_once(path, wanted, state.st_size, state.st_mtime_ns)
 
 
@@ -208,47 +208,47 @@ def read_table(path: Path, wanted: Sequence[str] | None = None) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        A CSV file in UTF-8, separated by commas, with a row a sentence. Columns with a meaning; only the first is
-        needed:
+        A CSV file in UTF-8, separated by commas, with one row per sentence. Columns with a meaning, of which only the
+        first is required:
 
         - ``sentence``, as presented;
-        - ``dereferenced``: the same with pronouns replaced, read instead by ``wording: dereferenced``;
+        - ``dereferenced``: the same with pronouns replaced, read instead if ``wording: dereferenced``;
         - ``experiment``: responses are z-scored within it;
         - ``topic``, ``passage``: groups that the grouped folds never split. A passage may be missing in some rows if
-          there is a ``topic``: the topics are the groups then;
+          there is a ``topic``: the topics are then the groups;
         - ``position``: position in the passage, from 0. Without ``passage`` and ``topic``, the rows are one story, in
-          its order (positions rise from row to row), and the grouped folds take contiguous blocks.
+          order (positions increase from row to row), and the grouped folds use contiguous blocks.
 
-        Every other column is a region, with a number in every row. Where a name is plainly none, such as ``run`` or
-        ``S01``, the regions must be named in the profile.
+        Every other column is a region, with a number in every row. If a name cannot be a region's, such as ``run`` or
+        ``S01``, the profile must name the regions.
     wanted : sequence of str, or None
-        The regions that the profile names; other columns are not read then.
+        The regions that the profile names; other columns are then not read.
 
     Returns
     -------
     DataFrame
-        A row a sentence, with its line in the file as index; regions that are read are float64.
+        One row per sentence, with its line in the file as index; regions that are read are float64.
 
     Raises
     ------
     BraintuneError
         As :func:`braintune.datasets.brains.csv_file.read_csv` and
-        :func:`braintune.datasets.brains.stimulus_table.check_columns`; for an index column, no region, a region whose
-        name is that of something else, values that are missing, codes of missing values or no finite numbers, and fewer
-        than ten rows.
+        :func:`braintune.datasets.brains.stimulus_table.check_columns`; for an index column, no region, a name that
+        cannot be a region's, values that are missing, codes of missing values or not finite numbers, and fewer than ten
+        rows.
     """
     table = read_csv(path, ["sentence"], [*MEANINGS, "language"])
     regions = [column for column in table if column not in MEANINGS]
     if "stimulus" in table:
         raise BraintuneError(
-            f"{path}, line 1: column 'stimulus' is not read here, where a row is a stimulus; average the responses to "
-            "repeated sentences and remove the column, or bring the responses as arrays (`brains: [folder]`)"
+            f"{path}, line 1: column 'stimulus' is not allowed here, since each row is a stimulus; average the "
+            "responses to repeated sentences and remove the column, or provide arrays (`brains: [folder]`)"
         )
     read = [region for region in regions if wanted is None or region in wanted]
     _require_no_index(path, table[read])
     if not regions:
         raise BraintuneError(
-            f"{path}, line 1: no region; beside {', '.join(table)} it needs a column of responses for each region, "
+            f"{path}, line 1: no region; besides {', '.join(table)} it needs a column of responses for each region, "
             "such as 'language' (responses as arrays or images are read by `brains: [folder]`)"
         )
     if len(table) < MIN_ROWS:
@@ -258,8 +258,8 @@ def read_table(path: Path, wanted: Sequence[str] | None = None) -> pd.DataFrame:
         require_region_names(f"{path}, line 1", "column", regions)
     remedy = (
         "a region needs a finite number in every row, with a decimal point: remove the rows of sentences without a "
-        f"response, for every participant; what is no region is named {', '.join(MEANINGS)}, or removed, or left out "
-        "by naming the others in the profile (`regions`)"
+        f"response, for every participant; a column that is not a region must be named {', '.join(MEANINGS)}, or be "
+        "removed, or left out by naming the regions in the profile (`regions`)"
     )
     for region in read:
         table[region] = numbers(path, table[region], remedy)
@@ -274,7 +274,7 @@ def _require_no_index(path: Path, table: pd.DataFrame) -> None:
     for name in table if len(table) else ():
         if list(table[name]) in (rows[:-1], rows[1:]):
             raise BraintuneError(
-                f"{path}, line 1: column {name!r} is an index and no region; remove it (in pandas: "
+                f"{path}, line 1: column {name!r} is an index, not a region; remove it (in pandas: "
                 "to_csv(…, index=False))"
             )
 
@@ -288,7 +288,7 @@ PEREIRA = BrainSource(
     citation="pereira2018",
     get="in the folder `brain/pereira2018_average` of the data folder; `data/README.md` says how to make it",
     folder="pereira2018_average",
-    people="average reader of 627 sentences in passages",
+    people="average over readers of 627 sentences in passages",
 )
 TUCKUTE = BrainSource(
     name="tuckute2024-average",
@@ -299,7 +299,7 @@ TUCKUTE = BrainSource(
     citation="tuckute2024",
     get="in the folder `brain/tuckute2024_average` of the data folder; `data/README.md` says how to make it",
     folder="tuckute2024_average",
-    people="average reader of 1,000 sentences",
+    people="average over readers of 1,000 sentences",
 )
 OWN = BrainSource(
     name="table",
@@ -308,6 +308,7 @@ OWN = BrainSource(
     size="yours",
     licence="yours",
     citation="",
-    get="the folder `own_study` under `brain` of the data folder: a CSV file with a row a sentence, a column a region",
+    get="the folder `own_study` under `brain` of the data folder: a CSV file with one row per sentence and "
+    "one column per region",
 )
 SOURCES = (PEREIRA, TUCKUTE, OWN)

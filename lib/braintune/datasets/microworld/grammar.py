@@ -45,7 +45,7 @@ class Rng:
         return options[int(self.random() * len(options))]
 
     def sample(self, options: Sequence[T], k: int) -> list[T]:
-        """Return `k` different ones of `options`, in random order."""
+        """Return `k` different elements of `options`, in random order."""
         pool = list(options)
         return [pool.pop(int(self.random() * len(pool))) for _ in range(k)]
 
@@ -66,9 +66,9 @@ class Frame(NamedTuple):
 
 @dataclass
 class Phrase:
-    """Words with their annotation: chunk tag, entity tag and meaning of each word, predicates, marks of syntax.
+    """Words with their annotation: chunk tag, entity tag and meaning of each word, predicates, and marks of syntax.
 
-    The words are English and in English order; `order` lists their positions as a verb-final language says them.
+    The words are English and in English order; `order` lists their positions in the order of a verb-final language.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Phrase:
     order: list[int] = field(default_factory=list)
 
     def add(self, words: Sequence[str], chunk: str, entity: str = "", meaning: str = "") -> "Phrase":
-        """Append words that form one chunk (and one entity, where named), and return the phrase."""
+        """Append words that form one chunk (and one entity, if named), and return the phrase."""
         for i, word in enumerate(words):
             self.tokens.append(word.removeprefix("*"))
             self.chunks.append(f"{'I' if i else 'B'}-{chunk}" if chunk else "O")
@@ -126,7 +126,7 @@ def _segments(frame: str) -> list[tuple[str, list[str]]]:
 
 
 def _chunk_of(words: list[str]) -> str:
-    """Name the chunk of a run of words that holds no preposition: noun, adjective or adverb phrase."""
+    """Return the type of a chunk without a preposition: noun, adjective or adverb phrase."""
     if words[-1] in ADJECTIVES and words[0] not in ("the", "a"):
         return "ADJP"
     adverb = len(words) == 1 and (words[0] in LEXICON.adverbs or words[0].endswith("ly"))
@@ -163,7 +163,7 @@ def _begins_clause(role: str, items: list[str]) -> bool:
 
 
 def _head_last(parts: list[Phrase], start: int) -> list[int]:
-    """Return the positions of the words of a segment with prepositions and subordinators after what they govern."""
+    """Return the positions of the words of a segment, with prepositions and subordinators after what they govern."""
     for i, part in enumerate(parts):
         if len(part.tokens) == 1 and part.chunks[0] in ("B-PP", "B-SBAR"):
             before = sum(len(other.tokens) for other in parts[:i])
@@ -218,7 +218,7 @@ def build(frame: str, **slots: str | Phrase) -> Phrase:
 
 
 def join(*phrases: Phrase) -> Phrase:
-    """Return phrases one after the other as one phrase."""
+    """Concatenate phrases into one phrase."""
     whole = Phrase()
     for phrase in phrases:
         whole.append(phrase)
@@ -226,7 +226,7 @@ def join(*phrases: Phrase) -> Phrase:
 
 
 def sentence(*phrases: Phrase, marks: Sequence[str] = (), end: str = ".") -> Phrase:
-    """Join phrases to one sentence: capital letter, full stop or another `end`, "an" before a vowel."""
+    """Join phrases into one sentence: capital letter, full stop or another `end`, "an" before a vowel."""
     whole = join(*phrases).add([end], "")
     whole.marks.extend(marks)
     for i, word in enumerate(whole.tokens[:-1]):
@@ -288,7 +288,7 @@ def _lemmas() -> dict[str, str]:
 
 
 def lemma_of(form: str) -> str:
-    """Return the lemma of a verb form of the lexicon; another word is returned as it is."""
+    """Return the lemma of a verb form of the lexicon; any other word is returned unchanged."""
     return _lemmas().get(form, form)
 
 
@@ -297,7 +297,7 @@ def lemma_of(form: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """A named person: first name, perhaps a surname, and whether a woman."""
+    """A named person: first name, perhaps a surname, and whether the person is a woman."""
 
     names: tuple[str, ...]
     woman: bool
@@ -315,7 +315,7 @@ class Person:
 def people(rng: Rng, count: int, genders: Sequence[bool] | None = None, full: float = 0.4) -> list[Person]:
     """Return people with different names, a surname with probability `full`; `genders` says who is a woman.
 
-    Where genders matter, names that could be places are left out, since they could also be of the other gender.
+    If genders are given, names that are also places are left out, since they could be of either gender.
     """
     ambiguous = LEXICON.cities if genders is not None else []
     women, men = (

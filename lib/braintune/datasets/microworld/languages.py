@@ -20,11 +20,11 @@ class Language:
     """English, in which the phrases of the microworld are written."""
 
     def say(self, phrase: Phrase) -> Phrase:
-        """Return a phrase in the words and the order of the language, with all annotation."""
+        """Return a phrase in the words and the word order of the language, with all annotation."""
         return phrase
 
     def word(self, english: str, is_verb: bool = False) -> str:
-        """Return the form of an English word; of a verb, its inflection is looked at."""
+        """Return the form of an English word in the language; a verb may be inflected."""
         return english
 
 
@@ -32,14 +32,14 @@ class Invented(Language):
     """A verb-final language of made-up words: see ``invented.yml``."""
 
     def say(self, phrase: Phrase) -> Phrase:
-        """Return a phrase in the words and the order of the language, with all annotation."""
+        """Return a phrase in the words and the word order of the language, with all annotation."""
         words = list(phrase.tokens)
         place = {position: i for i, position in enumerate(phrase.order)}
         frames = []
         for frame in phrase.frames:
             spans = []
             for role, start, stop in frame.spans:
-                if role == "R-ARG1" and words[start] == "who":  # with the verb last, its form alone shows the role
+                if role == "R-ARG1" and words[start] == "who":  # with the verb last, only this form shows the role
                     words[start] = "whom"
                 first = min(place[i] for i in range(start, stop))
                 spans.append((role, first, first + stop - start))
@@ -52,7 +52,7 @@ class Invented(Language):
         return Phrase(said, chunks, entities, meanings, frames, marks, phrase.plural, order)
 
     def word(self, english: str, is_verb: bool = False) -> str:
-        """Return the form of an English word; of a verb, its inflection is looked at."""
+        """Return the form of an English word in the language; a verb may be inflected."""
         english = "a" if english.lower() == "an" else english.lower()
         if not english.isalpha():
             return english
@@ -83,7 +83,7 @@ def _forms() -> dict[str, str]:
 
 
 def _coin(seed: str, syllables: list[str]) -> str:
-    """Return two syllables and a last letter that follow from a seed."""
+    """Return two syllables and a last letter, derived from a seed."""
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest())
     number, first = divmod(number, len(syllables))
     number, second = divmod(number, len(syllables))

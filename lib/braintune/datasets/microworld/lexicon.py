@@ -20,7 +20,7 @@ class Topic(NamedTuple):
 
 
 def _read() -> SimpleNamespace:
-    """Read the file, and add the lists that follow from others."""
+    """Read the file, and add the lists that are derived from others."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is eight times faster
     words = SimpleNamespace(**yaml.load(DATA.read_text(encoding="utf-8"), Loader=loader))
     words.topics = {name: Topic(**topic) for name, topic in words.topics.items()}

@@ -1,6 +1,6 @@
 """Passages of the microworld: short texts on one topic, whose latent features are known exactly.
 
-The features come from the derivation of the sentences and from no language model.
+The features come from the derivation of the sentences, not from a language model.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 @dataclass(frozen=True)
 class WorldStimuli:
-    """Sentences in passages, with the latent features that a simulated brain may code.
+    """Sentences in passages, with the latent features that a simulated brain may encode.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ SYNTAX = (
 
 
 def _domains() -> dict[str, set[str]]:
-    """Map a word of the topics to its domains."""
+    """Map each word of the topics to its domains."""
     domains: dict[str, set[str]] = {}
     for topic in LEXICON.topics.values():
         objects = [noun for nouns in topic.events.values() for noun in nouns]
@@ -74,7 +74,7 @@ DOMAINS_OF_WORD = _domains()
 
 
 def concepts_of(word: str, chunk: str, meaning: str) -> list[str]:
-    """Return the concepts of one word: by its own meaning where the derivation gives one, else by the lexicon."""
+    """Return the concepts of one word: from its meaning if the derivation gives one, else from the lexicon."""
     if not meaning and chunk.endswith("VP"):
         meaning = ACTION_OF_VERB.get(grammar.lemma_of(word), "")
     elif not meaning:
@@ -91,12 +91,12 @@ def concepts_of(word: str, chunk: str, meaning: str) -> list[str]:
 
 
 def features(phrase: Phrase) -> tuple[np.ndarray, np.ndarray]:
-    """Return the latent features of a sentence, counted on its derivation.
+    """Return the latent features of a sentence, counted in its derivation.
 
     Returns
     -------
     concepts : float32 array of shape (k_c,)
-        Counts, named by ``CONCEPTS``; a word of several domains counts in part for each.
+        Counts, named by ``CONCEPTS``; a word of several domains counts fractionally for each.
     syntax : float32 array of shape (k_s,)
         Counts, named by ``SYNTAX``.
     """
@@ -127,7 +127,7 @@ def features(phrase: Phrase) -> tuple[np.ndarray, np.ndarray]:
 class Scene:
     """What one passage is about: a topic, its hero and a companion, and the events that are left.
 
-    Its public methods return a sentence each.
+    Each public method returns one sentence.
     """
 
     def __init__(self, rng: Rng, topic: Topic) -> None:
@@ -140,7 +140,7 @@ class Scene:
         self.left = [self.possible[i] for i in rng.permutation(len(self.possible))]
 
     def _event(self, agent: Phrase, place: float = 0) -> Event:
-        """Return an event of the topic, a new one while any is left; `place` is the probability that it has a place."""
+        """Return an event of the topic, a new one while any is left; `place` is the probability of giving a place."""
         with_place = bool(place) and self.rng.chance(place)
         verb, noun = self.left.pop() if self.left else self.rng.choice(self.possible)
         where = grammar.place(self.rng, self.topic, noun) if with_place else ""
@@ -166,7 +166,7 @@ class Scene:
         event = self._event(self.hero.pronoun("object" if passive else "subject"), place)
         return sentence(clause(replace(event, **details), passive))
 
-    # The hero, now a pronoun, does something; something is done by the hero, is left undone, comes next.
+    # The hero, now a pronoun, does something; something is done by the hero, is not done, or is planned.
     work = partialmethod(_hero_acts, 0.6)
     done_by = partialmethod(_hero_acts, 0.4, passive=True)
     refusal = partialmethod(_hero_acts, 0.3, negated=True)
@@ -196,7 +196,7 @@ class Scene:
         return sentence(word, first, build(","), second, marks=["embedded"])
 
     def dealing(self) -> Phrase:
-        """Something between the two people."""
+        """Something happens between the two people."""
         passive = self.rng.chance(0.5)
         hero, verb = self.hero.pronoun(), self.rng.choice(LEXICON.social)
         agent, patient = (self.companion, hero) if passive else (hero, self.companion)
@@ -226,7 +226,7 @@ ENDINGS = (Scene.mood, Scene.mood, Scene.plan, Scene.judgement)
 
 
 def passage(rng: Rng, topic: Topic, length: int) -> list[Phrase]:
-    """Return a short text of `length` sentences on one topic: a hero arrives, things happen, it ends."""
+    """Return a short text of `length` sentences on one topic: the arrival of a hero, events, an ending."""
     scene = Scene(rng, topic)
     rounds = range(0, length, len(MIDDLES))
     middles = [MIDDLES[i] for _ in rounds for i in rng.permutation(len(MIDDLES))]
@@ -240,7 +240,7 @@ def stimuli(settings: WorldSettings) -> WorldStimuli:
     Parameters
     ----------
     settings : WorldSettings
-        Seed, numbers of topics, passages and sentences per passage, and language. Passages take the topics in turn.
+        Seed, numbers of topics, passages and sentences per passage, and language. Passages cycle through the topics.
         The features are the same in every language.
 
     Returns

@@ -25,7 +25,7 @@ def social(rng: Rng, topic: Topic) -> Phrase:
 
 
 def with_relative(rng: Rng, topic: Topic) -> Phrase:
-    """A relative clause inside: "The nurse who praised Anna cleaned the wound."."""
+    """An event with a relative clause: "The nurse who praised Anna cleaned the wound."."""
     head, other = grammar.by_trade(rng, rng.choice(topic.people)), grammar.named(rng)
     agent = grammar.relative(head, past(rng.choice(LEXICON.social)), other, rng.chance(0.5))
     return sentence(clause(happening(rng, topic, agent)))

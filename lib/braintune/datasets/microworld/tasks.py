@@ -1,7 +1,8 @@
-"""The ten tasks, each read off the sentences of the microworld.
+"""The ten tasks, each derived from the annotated sentences of the microworld.
 
 A reader takes a random generator and the wanted label and returns one row. Its other choices do not depend on the
-label, so that counting words says little: what matters is who does what to whom, in which sense, negated or not.
+label, so that word counts carry little information: what matters is who does what to whom, in which sense, negated or
+not.
 """
 
 import re
@@ -31,7 +32,7 @@ from braintune.datasets.microworld.lexicon import LEXICON, Topic
 
 Row = dict[str, Any]
 Pair = tuple[Phrase, Phrase]
-#: Sentences, the people in the order of the text, and which of them are the referent and the candidates.
+#: Sentences, the people in the order of the text, and the positions of the referent and of the two candidates.
 Puzzle = tuple[list[Phrase], list[Person], int, tuple[int, int]]
 #: Attempts at one new row before the grammar counts as exhausted.
 ATTEMPTS = 400
@@ -46,7 +47,7 @@ def chunking(rng: Rng, label: str, language: Language) -> Row:
 
 
 def ner(rng: Rng, label: str, language: Language) -> Row:
-    """Names in a sentence; two sentences of three are about business and travel."""
+    """Names in a sentence; about two thirds of the sentences are about business."""
     phrase = kinds.business(rng, LEXICON.topics["bank"]) if rng.chance(0.65) else kinds.any_sentence(rng)
     phrase = language.say(phrase)
     return {"tokens": phrase.tokens, "tags": phrase.entities}
@@ -70,7 +71,7 @@ def srl(rng: Rng, label: str, language: Language) -> Row | None:
 
 
 def coreference(rng: Rng, label: str, language: Language) -> Row:
-    """Three people, two candidates, one pronoun: who is it?"""
+    """Three people, two candidates, one pronoun: whom does it refer to?"""
     task = rng.choice((_by_gender, _by_gender, _by_gender, _by_work, _by_cause))
     sentences, cast, referent, candidates = task(rng, label)
     text = _text(language, *sentences)
@@ -103,7 +104,7 @@ def _by_gender(rng: Rng, label: str) -> Puzzle:
 
 
 def _by_cause(rng: Rng, label: str) -> Puzzle:
-    """The verb says whom the reason is about: "Anna thanked Maria because she had been so helpful."."""
+    """The verb determines whom the reason is about: "Anna thanked Maria because she had been so helpful."."""
     if label == "NEITHER":
         referent = rng.choice((1, 2))
         candidates = (0, 3 - referent)
@@ -127,7 +128,7 @@ def _by_cause(rng: Rng, label: str) -> Puzzle:
 
 
 def _by_work(rng: Rng, label: str) -> Puzzle:
-    """Everyone does their own work: the pilot lands the plane."""
+    """Each person does the work of their job: the pilot lands the plane."""
     referent, candidates = _roles(rng, label)
     cast = people(rng, 3, [rng.chance(0.5)] * 3)
     jobs = rng.sample(LEXICON.job_names, 3)
@@ -169,7 +170,7 @@ def nli(rng: Rng, label: str, language: Language) -> Row:
 
 
 def _broader_word(rng: Rng, holds: bool) -> Pair:
-    """A hammer is a tool, not a fruit."""
+    """A noun becomes its category, or another one: a hammer is a tool, not a fruit."""
     kind, other = rng.sample(list(LEXICON.broader), 2)
     noun, verb, who = rng.choice(LEXICON.broader[kind]), rng.choice(LEXICON.everyday), grammar.named(rng)
     slots = {"w": who, "v": verb, "t": rng.choice(LEXICON.times), "d": grammar.participle(grammar.lemma_of(verb))}
@@ -179,7 +180,7 @@ def _broader_word(rng: Rng, holds: bool) -> Pair:
 
 
 def _implied_deed(rng: Rng, holds: bool) -> Pair:
-    """Who managed to do it did it; who failed to did not."""
+    """Someone who managed to do something did it; someone who failed to do it did not."""
     verb, noun = rng.choice(list(LEXICON.deeds.items()))
     happens, who, time = rng.chance(0.5), grammar.named(rng), rng.choice(LEXICON.times)
     managed = rng.choice(LEXICON.happens if happens else LEXICON.happens_not)
@@ -189,7 +190,7 @@ def _implied_deed(rng: Rng, holds: bool) -> Pair:
 
 
 def _two_steps(rng: Rng) -> list[list[Phrase]]:
-    """Return, for each of two people, that they took the first and the second of two steps."""
+    """Return, for each of two people, one clause for each of two steps."""
     names, steps = grammar.two_named(rng), rng.sample(LEXICON.steps, 2)
     return [[build(f"{{p}} | {step}", p=name) for step in steps] for name in names]
 
@@ -209,7 +210,7 @@ def _social_event(rng: Rng) -> tuple[Event, Event]:
 
 
 def _who_did(rng: Rng, holds: bool) -> Pair:
-    """The passive turns subject and object round, not who did it."""
+    """The passive exchanges subject and object, but not agent and patient."""
     event, exchanged = _social_event(rng)
     voices = rng.chance(0.5), rng.chance(0.5)
     premise = replace(event, time=rng.choice(LEXICON.times))
@@ -217,7 +218,7 @@ def _who_did(rng: Rng, holds: bool) -> Pair:
 
 
 def _relative_who(rng: Rng, holds: bool) -> Pair:
-    """The head of the relative clause is the subject, whoever is next to the verb."""
+    """The head of the relative clause is the subject, even if someone else is next to the verb."""
     one, two = (build(f"the {job}") for job in rng.sample(LEXICON.job_names, 2))
     step, verb = rng.choice(LEXICON.steps), past(rng.choice(LEXICON.social))
     head = grammar.relative(one, verb, two, rng.chance(0.5))
@@ -254,7 +255,7 @@ def _two_of(rng: Rng, sides: Sequence[list[str]], same: bool) -> tuple[str, str]
 
 
 def _same_act(rng: Rng, same: bool) -> Pair:
-    """Two verbs of one meaning, or two that exclude each other, with a time of one or two names."""
+    """Two verbs with the same or with incompatible meanings, and two expressions of the same or of different times."""
     if rng.chance(0.4):
         verbs = rng.choice(LEXICON.social_contrasts)
         agent, patient = grammar.by_trade(rng, rng.choice(LEXICON.job_names)), grammar.named(rng)
@@ -271,7 +272,7 @@ def _same_act(rng: Rng, same: bool) -> Pair:
 
 
 def _same_topic(rng: Rng, same: bool) -> Pair:
-    """Two nouns and two verbs of one meaning, or of two."""
+    """Two nouns, and two verbs, with the same meaning or with different ones."""
     verbs = _two_of(rng, rng.choice(LEXICON.attitude_contrasts), same or rng.chance(0.4))
     nouns = _two_of(rng, rng.choice(LEXICON.noun_contrasts), same)
     slots = {"w": grammar.named(rng), "t": rng.choice(LEXICON.times)}
@@ -297,7 +298,7 @@ def _converse(rng: Rng, same: bool) -> Pair:
 
 
 def _same_order(rng: Rng, same: bool) -> Pair:
-    """What happened before and what after."""
+    """The same or the opposite order of two events."""
     (first, _), (_, second) = _two_steps(rng)
     before, after = build("before"), build("after")
     return join(first, before, second), join(second, after, first) if same else join(first, after, second)
@@ -307,7 +308,7 @@ def _same_order(rng: Rng, same: bool) -> Pair:
 
 
 def qa(rng: Rng, label: str, language: Language) -> Row | None:
-    """A question about one of two alike events; the answer is a span of the text."""
+    """A question about one of two similar events; the answer is a span of the text."""
     topic = rng.choice(list(LEXICON.topics.values()))
     event, other = _event_to_ask(rng, topic), _event_to_ask(rng, topic)
     parties = {phrase.tokens[-1] for e in (event, other) for phrase in (e.agent, e.patient)}
@@ -327,7 +328,7 @@ def qa(rng: Rng, label: str, language: Language) -> Row | None:
 
 
 def _event_to_ask(rng: Rng, topic: Topic) -> Event:
-    """Return an event with place and time, of a person with a thing or with a person."""
+    """Return an event with place and time, between a person and a thing or another person."""
     event = grammar.happening(rng, topic)
     if rng.chance(0.4):
         event = Event(rng.choice(LEXICON.social), *grammar.pair(rng, topic))
@@ -365,7 +366,7 @@ def _text(language: Language, *sentences: Phrase) -> str:
 
 
 class Reader(NamedTuple):
-    """How the rows of one task are made: one row at a time, and the share of each label."""
+    """How the rows of one task are generated: a function that returns one row, and the share of each label."""
 
     read: Callable[[Rng, str, Language], Row | None]
     shares: dict[str, float]
@@ -440,7 +441,7 @@ def task_rows(
     for name, n in (("n_train", n_train), ("n_test", n_test)):
         if n < 0:
             raise BraintuneError(f"{name}: {n} must be at least 0")
-    # a task of a plugin has the stream of its name, whatever other plugins there are
+    # the random stream of a plugin's task depends only on its name, not on other plugins
     rng = Rng([seed, *([TEN_TASKS.index(task)] if task in TEN_TASKS else task.encode())])
     train = list(_new_rows(reader, rng, n_train, set(taken), task, spoken))
     seen = {text for row in train for text in sentences_of(row)}
@@ -460,7 +461,7 @@ def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str, lang
             break
         else:
             raise BraintuneError(
-                f"{task}: {n} rows requested, but the microworld gives no new one after {made}; ask for fewer rows"
+                f"{task}: {n} rows requested, but the microworld gives no new one after {made}; request fewer rows"
             )
 
 
