@@ -48,7 +48,7 @@ def test_every_parameter_says_what_it_means():
         ({"tasks": []}, "tasks: .*at least 1"),
         ({"tasks": ["ner", "ner"]}, "tasks: .*'ner'.* twice"),
         ({"vectors": {"passage": "x.npz"}}, "vectors: 'passage' must be a new name"),
-        ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name of letters"),
+        ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name, of letters"),
         ({"stride": 128}, r"stride: 128 must be below max_tokens \(128\)"),
         ({"alpha_exponents": [3, 1]}, "alpha_exponents: .*3.*1.* small to large"),
         ({"passages": 10}, r"passages: 10 must be at least topics \(24\)"),
@@ -65,9 +65,9 @@ def test_every_parameter_says_what_it_means():
         ({"learning_rates": 1e-4}, r"learning_rates: a mapping .*: {fine-tuned: \[0.0001\], .*; got 0.0001"),
         ({"learning_rates": {"lora": 1e-4}}, r"learning_rates.lora: a list .* lora: \[0.0001\]; got 0.0001"),
         ({"vectors": "glove.npz"}, "vectors: a mapping is needed, as in vectors: {name: glove.npz}; got 'glove.npz'"),
-        ({"seeds": [True]}, r"seeds: true and false are no value .*; got \[True\]"),
-        ({"signal": {"language": False}}, "signal: true and false are no value .*False"),
-        ({"layer": True}, "layer: true and false are no value .* write a number.*; got True"),
+        ({"seeds": [True]}, r"seeds: true and false are not values .*; got \[True\]"),
+        ({"signal": {"language": False}}, "signal: true and false are not values .*False"),
+        ({"layer": True}, "layer: true and false are not values .* write a number.*; got True"),
     ],
     ids=str,
 )
@@ -123,7 +123,7 @@ class TestLoad:
             ("refrence", "no profile 'refrence'; known: reference, continual"),
             (
                 "slurm",
-                "'slurm' is an engine's file: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
+                "'slurm' is the file of an engine: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
             ),
         ],
     )
@@ -248,7 +248,9 @@ def test_the_data_folder_is_named_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for relative in ("../elsewhere", "data", "~nobody-here/data"):
         monkeypatch.setenv("BRAINTUNE_DATA", relative)
-        with pytest.raises(BraintuneError, match=f"BRAINTUNE_DATA: '{relative}' must be an absolute path.* from here"):
+        with pytest.raises(
+            BraintuneError, match=f"BRAINTUNE_DATA: '{relative}' must be an absolute path.* from the current folder"
+        ):
             base.data_folder()
     monkeypatch.setenv("BRAINTUNE_DATA", "~/data")
     assert base.data_folder() == (Path.home() / "data").resolve()

@@ -57,9 +57,9 @@ SHORT = {"prefix_length": 5}
     [
         ({"short": {"prefix_lenght": 5}}, r"lengths\.yml: short: unknown parameter 'prefix_lenght'; known: prefix_length"),
         ({"short": {"prefix_length": 0}}, r"lengths\.yml: short: prefix_length: .* got 0"),
-        ({"short": {"tasks": ["wsd"]}}, "variant 'short' has the parameters of 'small'"),
-        ({"one": SHORT, "two": SHORT}, "variant 'two' has the parameters of 'one'; change one in it, or remove it"),
-        ("base: small.yml\nvariants:\n  a: {prefix_length: 5}\n  a: {prefix_length: 6}\n", "'a' is given in lines 3 and 4"),
+        ({"short": {"tasks": ["wsd"]}}, "variant 'short' has the same parameters as 'small'"),
+        ({"one": SHORT, "two": SHORT}, "variant 'two' has the same parameters as 'one'; change one of them, or remove the variant"),
+        ("base: small.yml\nvariants:\n  a: {prefix_length: 5}\n  a: {prefix_length: 6}\n", "'a' is given on lines 3 and 4"),
         ({"short": {}}, r"lengths\.yml: short: \{\} must hold the parameters that differ"),
         ({"short": SHORT | {"runs": "elsewhere"}}, "must hold the parameters .* without profile, runs"),
         ({"short": {5: 5}}, "must hold the parameters that differ"),
@@ -92,7 +92,7 @@ def test_a_sweep_has_a_folder_that_no_other_file_uses(write, tmp_path):
         (tmp_path / "sweeps").mkdir(exist_ok=True)
         path = tmp_path / "sweeps" / f"{name}.yml"
         path.write_text(yaml.safe_dump(values | {"base": str(tmp_path / "small.yml")}))
-        with pytest.raises(BraintuneError, match=f"'{name}' is the name of another folder of runs; rename the file"):
+        with pytest.raises(BraintuneError, match=f"'{name}' is the name of another folder in `runs`; rename the file"):
             Sweep.load(path)
     path, other = write({"short": SHORT}), tmp_path / "sweeps" / "lengths.yml"
     other.write_text(path.read_text().replace("small.yml", str(tmp_path / "small.yml")))

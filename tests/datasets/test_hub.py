@@ -336,17 +336,17 @@ def test_a_character_lies_in_the_word_that_counting_finds(words, data):
 
 
 FAULTS = [
-    ("sentiment", {"label": -1}, "label", "-1 is no label; known: 0 (negative), 1 (positive)"),
-    ("chunking", {"chunk_tags": [11, 23, 0]}, "chunk_tags", "23 is no label"),
+    ("sentiment", {"label": -1}, "label", "-1 is not a label; known: 0 (negative), 1 (positive)"),
+    ("chunking", {"chunk_tags": [11, 23, 0]}, "chunk_tags", "23 is not a label"),
     ("chunking", {"chunk_tags": [11]}, "tags", "1 tags for 3 tokens"),
-    ("ner", {"tokens": ["Ann", None, "sails"]}, "tokens", "null where list of text must be"),
+    ("ner", {"tokens": ["Ann", None, "sails"]}, "tokens", "null; expected list of text"),
     ("sentiment", {"sentence": None}, "sentence", "null where text must be"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "1 texts for 0 starts"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": [9]}}, "answers", "'Ann' is not at character 9"),
     ("qa", {"answers": {"text": [""], "answer_start": [0]}}, "answers", "without an answer has `answers: []`"),
     ("coreference", {"A-offset": 1}, "a_start", "'Ann' is not at character 1"),
-    ("coreference", {"A-coref": True}, "B-coref", "true, as A-coref is"),
-    ("wsd", {"end1": 40}, "start1", "characters 8 to 40 are not within the 19 of sentence1"),
+    ("coreference", {"A-coref": True}, "B-coref", "true, like A-coref"),
+    ("wsd", {"end1": 40}, "start1", "8 to 40 is not within the 19 characters of sentence1"),
     ("wsd", {"start2": 5, "end2": 6}, "start2", "character 5 of sentence2 is a space"),
     ("srl", {"sentences": [{"words": ["a"], "srl_frames": [{"frames": ["B-V", "O"]}]}]}, "tags", "2 tags for 1 tokens"),
     ("srl", {"sentences": [{"words": ["a"], "srl_frames": [{"frames": None}]}]}, "sentences", "null where list of"),
@@ -370,9 +370,9 @@ def test_a_missing_column_is_named_with_the_present_ones(cache):
 @pytest.mark.parametrize(
     ("task", "column", "kind", "wanted"),
     [
-        ("sentiment", "label", pa.string(), "its type is string, and must be integer"),
+        ("sentiment", "label", pa.string(), "its type is string; expected integer"),
         ("ner", "ner_tags", STRINGS, "must be list of integer"),
-        ("coreference", "A-coref", pa.string(), "its type is string, and must be boolean"),
+        ("coreference", "A-coref", pa.string(), "its type is string; expected boolean"),
         ("qa", "answers", STRINGS, "must be record of text (list of text) and answer_start (list of integer)"),
     ],
 )
@@ -389,7 +389,7 @@ def test_a_column_of_another_type_is_named(cache, task, column, kind, wanted):
 def test_other_label_names_are_an_error(cache, task):
     names = list(HUB[task].labels)[::-1]
     message = broken(cache, task, {}, names=names)
-    assert f"field {HUB[task].class_column!r}: its labels are named {', '.join(names)}, and must be " in message
+    assert f"field {HUB[task].class_column!r}: its labels are {', '.join(names)}; expected " in message
 
 
 def test_label_names_are_read_however_the_hub_writes_them(cache):
@@ -407,7 +407,7 @@ def test_label_names_are_read_however_the_hub_writes_them(cache):
         assert load("ner").test == wanted
         label["names"] = label["names"][::-1]
         publish(cache, "ner", train=table, test=hub_table("ner", [good], label["names"]))
-        with pytest.raises(BraintuneError, match="its labels are named"):
+        with pytest.raises(BraintuneError, match="its labels are"):
             load("ner")
         label["names"] = label["names"][::-1]
 
@@ -417,7 +417,7 @@ def test_a_torn_file_says_how_to_fetch_it_again(cache):
     folder = publish(cache, "nli", train=table, test=table)
     file = folder / "rte" / "train-0000.parquet"
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(BraintuneError, match=r"train-0000\.parquet is not a whole Parquet file .*--force-download`"):
+    with pytest.raises(BraintuneError, match=r"train-0000\.parquet is not a complete Parquet file .*--force-download`"):
         load("nli")
 
 
@@ -436,7 +436,7 @@ def test_a_missing_repository_says_what_to_run(cache, partly):
 
 
 def test_a_task_without_a_hub_data_set():
-    with pytest.raises(BraintuneError, match=r"no task 'qa_squad'; set task_source: folder, or take chunking, ner"):
+    with pytest.raises(BraintuneError, match=r"no task 'qa_squad'; set task_source: folder, or use chunking, ner"):
         load("qa_squad")
 
 

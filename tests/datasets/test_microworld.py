@@ -276,5 +276,5 @@ def test_an_exhausted_grammar_is_an_error(monkeypatch):
     monkeypatch.setitem(
         READERS, "wsd", READERS["wsd"]._replace(read=lambda rng, label, language: {"sentence": "a", "label": label})
     )
-    with pytest.raises(BraintuneError, match=r"wsd: 10 rows requested, .* ask for fewer rows"):
+    with pytest.raises(BraintuneError, match=r"wsd: 10 rows requested, .* request fewer rows"):
         task_rows("wsd", 10, 10, 0)

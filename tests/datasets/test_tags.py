@@ -77,20 +77,20 @@ def test_strict_scores_pass_over_an_entity_that_begins_with_i():
 
 def test_edges_alone_are_entities_of_one_type():
     found = read_scheme({"train": [["B", "I", "O", "B"]], "test": [["O"]]})
-    assert (found.name, found.to_iob2(["B", "I"])) == ("IOB2 (edges alone)", [f"B-{UNTYPED}", f"I-{UNTYPED}"])
+    assert (found.name, found.to_iob2(["B", "I"])) == ("IOB2 (prefixes alone)", [f"B-{UNTYPED}", f"I-{UNTYPED}"])
 
 
 @pytest.mark.parametrize(
     ("rows", "fault"),
     [
-        ("NN VB DT", "'DT', 'NN', 'VB' follow no scheme: none has an edge and none is 'O'.*metric='accuracy'"),
-        ("B-PER I-PER 0", r"others none, or another \('B-PER', '0'\); write 'O'"),
-        ("B-PER O|PER O", r"others none, or another \('B-PER', 'PER'\)"),
-        ("B_PER I_PER O", "'B_PER' is spelt as no scheme does; write .*'B-PER', 'I-PER'"),
-        ("b-PER i-PER O", "'b-PER' is spelt as no scheme does"),
-        ("PER:B PER:I O", "'PER:B' is spelt as no scheme does"),
-        ("b i O", "'b' is spelt as no scheme does"),
-        ("B-X M-X E-X|S-X O", "follow no scheme: some have an edge"),
+        ("NN VB DT", "'DT', 'NN', 'VB' follow no scheme: none has a prefix and none is 'O'.*metric='accuracy'"),
+        ("B-PER I-PER 0", r"others have none or another form \('B-PER', '0'\); write 'O'"),
+        ("B-PER O|PER O", r"others have none or another form \('B-PER', 'PER'\)"),
+        ("B_PER I_PER O", "'B_PER' is not spelt as in any scheme; write .*'B-PER', 'I-PER'"),
+        ("b-PER i-PER O", "'b-PER' is not spelt as in any scheme"),
+        ("PER:B PER:I O", "'PER:B' is not spelt as in any scheme"),
+        ("b i O", "'b' is not spelt as in any scheme"),
+        ("B-X M-X E-X|S-X O", "follow no scheme: some have a prefix"),
         ("B-X U-X|B-X E-X", "the edges B, E, U mix BIOES .* with BILOU"),
         (
             "B-X I-X|O B-X|O I-X",
@@ -100,8 +100,8 @@ def test_edges_alone_are_entities_of_one_type():
         ("S-X O|O B-X", r"BIOES does not allow 'B-X' at the end \(train row 2\); correct the rows"),
         ("U-X L-X", r"BILOU does not allow 'L-X' after 'U-X'"),
         ("I-X E-X", "BIOES does not allow 'I-X' at the beginning"),
-        (" PER O", "tag '' is empty or has blanks around it"),
-        ("B-PER O\xa0", r"tag 'O\\xa0' is empty or has blanks around it"),
+        (" PER O", "tag '' is empty or has spaces around it"),
+        ("B-PER O\xa0", r"tag 'O\\xa0' is empty or has spaces around it"),
     ],
 )
 def test_what_is_no_scheme_is_refused(rows, fault):

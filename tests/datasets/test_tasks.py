@@ -168,7 +168,7 @@ def test_a_missing_folder_says_how_to_get_the_data(folder_study):
 
 FAULTS = [
     ("chunking", {"tags": ["O"]}, "tags", "1 tags for 3 tokens"),
-    ("chunking", {"tokens": "She plays"}, "tokens", "must be a list of texts"),
+    ("chunking", {"tokens": "She plays"}, "tokens", "must be a non-empty list of strings"),
     ("chunking", {"tokens": [], "tags": []}, "tokens", "not empty"),
     ("srl", {"predicate_index": 2}, "predicate_index", "beyond the 2 tokens"),
     ("srl", {"predicate_index": True}, "predicate_index", "a whole number"),
@@ -181,7 +181,12 @@ FAULTS = [
     ("qa", {"answers": None}, "answers", "without an answer has `answers: []`"),
     ("qa", {"answers": ""}, "answers", "without an answer has `answers: []`"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "must be a list of {text, answer_start}"),
-    ("qa", {"is_impossible": True}, "is_impossible", "True, but `answers` has 1; empty it if true"),
+    (
+        "qa",
+        {"is_impossible": True},
+        "is_impossible",
+        "True, but `answers` has 1 entries; write true with `answers: []`",
+    ),
     ("qa", {"answers": [], "is_impossible": False}, "is_impossible", "False, but `answers` has 0"),
     ("qa", {"answers": [{"text": "Ann", "answer_start": 2}]}, "answers", "not at character 2"),
     ("sentiment", {"label": 1}, "label", '1 must be a text; write "label": "1" (or whole numbers in all rows)'),
@@ -193,9 +198,9 @@ FAULTS = [
     ("chunking", {"tokens": ["She", 12.5, "."]}, "tokens", 'write "12.5", not 12.5'),
     ("wsd", {"index1": "2"}, "index1", "'2' must be a whole number, at least 0; write \"index1\": 2"),
     ("wsd", {"index1": 2.0}, "index1", '2.0 must be a whole number, at least 0; write "index1": 2'),
-    ("sentiment", {"sentence": "a \ud800 film"}, "sentence", "holds '\\ud800', which is no character"),
-    ("sentiment", {"label": "good\0"}, "label", "holds '\\x00', which is no character"),
-    ("chunking", {"tokens": ["She", "\udfff", "."]}, "tokens", "holds '\\udfff', which is no character"),
+    ("sentiment", {"sentence": "a \ud800 film"}, "sentence", "holds '\\ud800', which is not a character"),
+    ("sentiment", {"label": "good\0"}, "label", "holds '\\x00', which is not a character"),
+    ("chunking", {"tokens": ["She", "\udfff", "."]}, "tokens", "holds '\\udfff', which is not a character"),
     (
         "srl",
         {"predicate_index": 0},
@@ -257,8 +262,8 @@ def table(separator):
             (name, table(mark), "a table")
             for name, mark in (("train.csv", ","), ("train.tsv", "\t"), ("train.jsonl", ";"))
         ),
-        ("train.jsonl", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "unpack it"),
-        ("train.jsonl.gz", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "unpack it"),
+        ("train.jsonl", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "decompress it"),
+        ("train.jsonl.gz", gzip.compress(b'{"sentence": "a", "label": "1"}\n', mtime=0), "decompress it"),
         ("train.jsonl", '{"sentence": "é", "label": "1"}\n'.encode("utf-16"), "UTF-16"),
     ],
     ids=["array", "lines of an array", "suffix", "csv", "tsv", "semicolons", "gzip", "gzip by name", "utf-16"],
@@ -303,8 +308,8 @@ def test_marked_words_are_those_of_the_field_word(tmp_path):
     shifted = [row | {"index1": 2} for row in rows]
     file.write_text("\n".join(map(json.dumps, shifted)), encoding="utf-8")
     message = (
-        r"line 1, field 'index1': 2 is 'out' in sentence1, and the row is about 'go'; the word at index1 fits in 0 of 4 "
-        r"rows \(3 fit before it\)\. Count the words between spaces from 0, or remove the field `word`"
+        r"line 1, field 'index1': 2 is 'out' in sentence1, but the row is about 'go'; the word at index1 fits in 0 of 4 "
+        r"rows \(the word before it fits in 3\)\. Count words \(separated by spaces\) from 0, or remove the field `word`"
     )
     with pytest.raises(BraintuneError, match=message):
         read_rows(TASKS["wsd"], file)
@@ -321,7 +326,7 @@ def test_test_rows_that_are_training_rows(folder_study, task):
     train = [row, *others([row] * 4), *others(others([row] * 3))]
     write_rows(folder, task, train, train[:2])
     study = make(validation_fraction=0)
-    with pytest.raises(BraintuneError, match=rf"nlu/{task}/test.jsonl: all 2 test rows are in train.jsonl too"):
+    with pytest.raises(BraintuneError, match=rf"nlu/{task}/test.jsonl: all 2 test rows are also in train.jsonl"):
         load_task(study, task)
     new = others(others(others([row] * 2)))
     write_rows(folder, task, train, [*train[:1], *new])
@@ -436,7 +441,7 @@ def test_what_is_unknown_in_training_is_remarked_on(folder_study):
     assert remark == "1 of 9 test tags never occur in training and count as errors: 'B-ANIMAL' (1)."
     alike = [{"sentence": f"s{i}", "label": ("good", "Good", "bad")[i % 3]} for i in range(21)]
     write_rows(folder, "sentiment", alike, others(alike[:3]))
-    assert load_task(make(), "sentiment").remarks == ["Some labels differ in blanks or capitals only: 'Good', 'good'."]
+    assert load_task(make(), "sentiment").remarks == ["Some labels differ only in spaces or capitals: 'Good', 'good'."]
     write_rows(folder, "sentiment", alike[::3], others(alike[:1]))
     assert load_task(make(), "sentiment").remarks == ["All training labels are 'good': there is nothing to learn."]
     asked = [ROWS["qa"] | {"context": f"Ann met Eve {i}"} for i in range(20)]
@@ -495,7 +500,7 @@ def test_one_label_for_every_word_is_scored_by_accuracy(folder_study, monkeypatc
     assert scores == {"accuracy": pytest.approx(2 / 3), "macro F1": pytest.approx((2 / 3 + 1 + 0) / 3)}
     assert trivial_answers(data)[0][:2] == ["PRON", "B-VERB"] and not recwarn.list
     write_rows(folder, "ner", [row | {"tags": ["PRON", "VERB", "NUM"]} for row in rows], others(rows[:1]))
-    with pytest.raises(BraintuneError, match=r"follow no scheme: .*is a task with metric='accuracy'"):
+    with pytest.raises(BraintuneError, match=r"follow no scheme: .*set metric='accuracy'"):
         load_task(make(), "ner")
 
 

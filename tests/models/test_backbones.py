@@ -202,7 +202,7 @@ def test_devices():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
     absent = "cuda" if not torch.cuda.is_available() else "mps"
-    with pytest.raises(BraintuneError, match=f"no '{absent}'; it has .*cpu; or set `auto`"):
+    with pytest.raises(BraintuneError, match=f"no '{absent}'; set `auto`, or one it has: .*cpu"):
         pick_device(absent)
 
 

@@ -351,7 +351,7 @@ def test_the_prefix_controls_differ_by_what_they_hold(study):
 
 def test_faults(study):
     missing = study.model_copy(update={"seeds": [5]})
-    with pytest.raises(BraintuneError, match=r"weights\.safetensors is not there"):
+    with pytest.raises(BraintuneError, match=r"weights\.safetensors does not exist"):
         embed_stimuli(missing, brain(passages(), "faults"))
     unknown = study.model_copy(update={"controls": ["nothing"]})
     with pytest.raises(BraintuneError, match="unknown control 'nothing'; known: passage, length, position"):

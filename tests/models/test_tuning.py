@@ -432,7 +432,7 @@ def test_weights_tuned_on_another_backbone_are_refused(make_study, monkeypatch):
 
 def test_faults_name_the_remedy(make_study):
     study = make_study()
-    with pytest.raises(BraintuneError, match=r"weights\.safetensors is not there; `make book` makes it"):
+    with pytest.raises(BraintuneError, match=r"weights\.safetensors does not exist; `make book` creates it"):
         load_tuned(study, "sentiment", "fine-tuned", 3)
     with pytest.raises(BraintuneError, match="unknown method 'magic'; known: fine-tuned, prompt-tuned"):
         tune(study, "sentiment", "magic", 0)
@@ -440,7 +440,7 @@ def test_faults_name_the_remedy(make_study):
         tune(study, "chess", "fine-tuned", 0)
     with pytest.raises(BraintuneError, match="unknown key of learning_rates 'head-only'; known: fine-tuned"):
         tune(make_study(methods=["fine-tuned"], learning_rates={"fine-tuned": [1]}), "sentiment", "head-only", 0)
-    with pytest.raises(BraintuneError, match=r"metrics\.json is not there"):
+    with pytest.raises(BraintuneError, match=r"metrics\.json does not exist"):
         tuning_table(study)
 
 

@@ -72,7 +72,7 @@ def test_an_effect_is_that_of_its_claim_and_a_closed_brain_has_no_say(ledger):
 
 def test_the_units_of_an_average_are_groups_of_stimuli(ledger):
     row = rows(meta_analysis.answer_table(ledger), direction="encoding", readout="best", brain=AVERAGE).iloc[0]
-    assert (row["n"], row["over"], row["who"]) == (20, "group of stimuli", "average reader of 1,000 sentences")
+    assert (row["n"], row["over"], row["who"]) == (20, "group of stimuli", "average over readers of 1,000 sentences")
     assert row["low"] < row["difference"] < row["high"] < 0
 
 
@@ -121,7 +121,7 @@ class TestInWords:
 
     def test_tables_give_effects_in_percent_over_their_units(self, ledger):
         table = meta_analysis.answer_summary(ledger).set_index(["direction", "layer", "brain data"])
-        row = table.loc[("encoding", "best layer", "average reader of 1,000 sentences")]
+        row = table.loc[("encoding", "best layer", "average over readers of 1,000 sentences")]
         assert row["over"] == "20 groups of stimuli"
         assert re.fullmatch(r"-\d+\.\d% \(-\d+\.\d% to -\d+\.\d%\)", row["prompt-tuned minus fine-tuned"])
         closed = table.loc[("decoding", "best layer", "8 listeners to a story")]

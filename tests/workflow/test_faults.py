@@ -57,19 +57,19 @@ INVALID = "mine.yml is not valid YAML: "
     "a text": (b"profile mine\n", "mine.yml must hold `key: value` lines, not str"),
     "not UTF-8": (b"profile: m\xfcller\n", INVALID, "byte 0xfc in position 10"),
     "UTF-16": ("profile: mine\n".encode("utf-16"), INVALID, "byte 0xff in position 0"),
-    "brackets without end": (b"tasks: " + b"[" * 5000, INVALID, "brackets are too deep"),
+    "brackets without end": (b"tasks: " + b"[" * 5000, INVALID, "brackets are nested too deeply"),
     "an open bracket": (b"tasks: [ner\n", INVALID, "line 1, column 8"),
     "a tab for spaces": (b"signal:\n\tlanguage: 1\n", INVALID, "line 2, column 1"),
     "an alias to nothing": (b"tasks: *mine\n", INVALID, "undefined alias 'mine'"),
     "an object of Python": (b"tasks: !!python/object/apply:os.system [ls]\n", INVALID, "python/object/apply:os.system"),
     "a control character": (b"profile: mine\x07\n", INVALID, "#x0007"),
     "a date": (b"profile: 2001-99-99\n", "profile: '2001-99-99' must be the file's name, 'mine'; rename"),
-    "a key twice": (b"n_folds: 4\nlayer: 2\nn_folds: 5\n", INVALID, "key 'n_folds' is given in lines 1 and 3; keep one"),
-    "a method twice": (b"learning_rates:\n  lora: [1]\n  lora: [2]\n", INVALID, "'lora' is given in lines 2 and 3"),
+    "a key twice": (b"n_folds: 4\nlayer: 2\nn_folds: 5\n", INVALID, "key 'n_folds' is given on lines 1 and 3; keep one"),
+    "a method twice": (b"learning_rates:\n  lora: [1]\n  lora: [2]\n", INVALID, "'lora' is given on lines 2 and 3"),
     "an integer of 5000 digits": (b"threads: " + b"9" * 5000, INVALID, "4300 digits"),
     "minutes and seconds": (b"n_folds: 1:30\n", "n_folds: .*valid integer.*; got '1:30'"),
     "yes for a number": (b"layer: yes\n", "layer: .*valid integer.*; got 'yes' .analysis layer"),
-    "true for a number": (b"seeds: [true]\n", r"seeds: true and false are no value.*; got \[True\]"),
+    "true for a number": (b"seeds: [true]\n", r"seeds: true and false are not values.*; got \[True\]"),
     "a key that is no word": (b"1: mine\n", "mine.yml: key 1 must be a word, as in `key: value`"),
     "a key that is nothing": (b"?", "mine.yml: key None must be a word"),
     "the name of another file": (b"profile: yours\n", "profile: 'yours' must be the file's name, 'mine'"),
@@ -81,15 +81,15 @@ INVALID = "mine.yml is not valid YAML: "
     "a broken number": (b"n_folds: 2.5\n", "n_folds: .*integer.*; got 2.5"),
     "a number below": (b"learning_rates: {fine-tuned: [1e-4x]}\n", "learning_rates.fine-tuned.0: .*number.*'1e-4x'"),
     "infinity": (b"margin: .inf\n", "margin: .*finite number; got inf"),
-    "too large": (b"threads: 1000\n", "threads: .*256; got 1000 .CPU threads of one job"),
+    "too large": (b"threads: 1000\n", "threads: .*256; got 1000 .CPU threads per job"),
     "a fraction of 1": (b"validation_fraction: 1.0\n", "validation_fraction: .*less than or equal to 0.5; got 1.0"),
     "none of the allowed": (b"nuisance: [loudness]\n", "nuisance.0: .*'length', 'log-length', 'characters' or 'duration'; got 'loud"),
     "a folder outside": (b"own_study: ../../etc\n", "own_study: .*pattern.*; got '../../etc'"),
     "three exponents": (b"alpha_exponents: [0, 1, 2]\n", r"alpha_exponents: .*at most 2.*; got \[0, 1, 2\]"),
     "a seed below 0": (b"seeds: [0, -1]\n", "seeds.1: .*greater than or equal to 0; got -1"),
     "a seed that NumPy refuses": (b"seeds: [4294967296]\n", "seeds.0: .*less than 4294967296; got 4294967296"),
-    "runs in the home of nobody": (b"runs: ~nobody-here/x\n", "runs: '~nobody-here/x' begins with the home folder of nobody"),
-    "runs in a variable": (b"runs: $HOME/x\n", r"runs: '\$HOME/x' must be a path; variables of the shell mean nothing"),
+    "runs in the home of nobody": (b"runs: ~nobody-here/x\n", "runs: the home folder in '~nobody-here/x' is unknown"),
+    "runs in a variable": (b"runs: $HOME/x\n", r"runs: '\$HOME/x' must be a path; ~ is expanded in it, shell variables are not"),
     "runs nowhere": (b"runs: ''\n", "runs: '' must be a path"),
     "no seed": (b"seeds: []\n", r"seeds: .*at least 1.*; got \[\] .one tuning run per seed"),
     "no rates": (b"learning_rates: {fine-tuned: [], prompt-tuned: []}\n", "learning_rates.fine-tuned: .*at least 1"),
@@ -127,7 +127,7 @@ def sentiment(text):
 
 
 @rows({
-    "empty": (sentiment(b"\n \r\n\n"), "holds no rows; a task needs at least one"),
+    "empty": (sentiment(b"\n \r\n\n"), "holds no rows; write at least one"),
     "brackets without end": (sentiment(b"[" * 100_000), NO_JSON, "recursion depth", REMOVE),
     "cut in the middle": (sentiment(b'{"sentence": "a", "label": "b"}\n{"sentence": "a", "la'), "line 2: not a", REMOVE),
     "one JSON list": (sentiment(b'[{"sentence": "a"}]'), "line 1: a row must be a JSON object, not list"),
@@ -142,7 +142,7 @@ def sentiment(text):
     "a number of 5000 digits": (("wsd", b'{"index1": ' + b"9" * 5000 + b"}"), NO_JSON, "4300 digits", REMOVE),
     "a word that is a number": (
         ("ner", b'{"tokens": ["a", 1], "tags": ["O", "O"]}'),
-        r"field 'tokens': \['a', 1\] must be a list of texts",
+        r"field 'tokens': \['a', 1\] must be a non-empty list of strings",
     ),
     "an answer without a place": (
         ("qa", b'{"context": "a", "question": "b", "answers": [{"text": "a"}]}'),
@@ -320,29 +320,29 @@ def images(type_="i2", claimed=None):
 
 @rows({
     "an empty table": (stimuli(b""), "{folder}/stimuli.csv, line 1: no column 'sentence'; it has nothing"),
-    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), r"{folder}/stimuli.csv, line 2: byte b'.xe9' is no text in UTF-8"),
+    "a table in Latin-1": (stimuli(b"sentence\ncaf\xe9\n"), r"{folder}/stimuli.csv, line 2: byte b'.xe9' is not UTF-8 text"),
     "a broken quote": (stimuli(b'sentence\n"One\n'), "{folder}/stimuli.csv, line 2: ", "close every double quote"),
     "a heading alone": (stimuli(b"sentence\n"), "{folder}/stimuli.csv lists 0 stimuli; at least two"),
     "a folder for a table": (
         lambda folder: ((folder / "stimuli.csv").unlink(), (folder / "stimuli.csv").mkdir()),
-        "{folder} holds .*stimuli.csv .*words.csv; one is needed",
+        "{folder} holds .*stimuli.csv .*words.csv; exactly one is needed",
     ),
     "texts in an array": (region(np.array([["a"], ["b"], ["c"]])), "{folder}/P01.npz: IFG", "<U1", "numeric"),
-    "truth values": (region(np.eye(3) > 0), "{folder}/P01.npz: IFG", "bool; two numeric axes"),
-    "a number alone": (region(np.float64(3)), r"{folder}/P01.npz: IFG has shape \(\)", "two numeric axes"),
+    "truth values": (region(np.eye(3) > 0), "{folder}/P01.npz: IFG", "bool; a numeric array with two axes"),
+    "a number alone": (region(np.float64(3)), r"{folder}/P01.npz: IFG has shape \(\)", "a numeric array with two axes"),
     "no array": (
         lambda folder: zipfile.ZipFile(folder / "P01.npz", "w").writestr("IFG", b"words"),
-        "{folder}/P01.npz: IFG has shape .*; two numeric axes are needed",
+        "{folder}/P01.npz: IFG has shape .*; a numeric array with two axes is needed",
     ),
     "a name that is markup": (
         lambda folder: (folder / "P01.npz").rename(folder / "P<b>01.npz"),
-        "participant 'P<b>01' must be named by letters, digits", "rename the participant's files",
+        "the name of participant 'P<b>01' may hold only letters, digits", "rename the participant's files",
     ),
     "an image whose header claims more": (
-        images(claimed=30_000), "{folder}/P01_beta.nii is not a whole NIfTI image", "10,800,000,000", "again",
+        images(claimed=30_000), "{folder}/P01_beta.nii is not a complete NIfTI image", "10,800,000,000", "again",
     ),
     "an image of colours": (
-        images([("R", "u1"), ("G", "u1"), ("B", "u1")]), "{folder}/P01_beta.nii is not a whole NIfTI", "real numbers",
+        images([("R", "u1"), ("G", "u1"), ("B", "u1")]), "{folder}/P01_beta.nii is not a complete NIfTI", "real numbers",
     ),
 })  # fmt: skip
 def test_a_study_of_ones_own(own, made_by, fragments):

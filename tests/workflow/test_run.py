@@ -237,7 +237,7 @@ RESPONSES = np.random.default_rng(0).normal(size=(12, 15))
 @pytest.mark.parametrize(
     ("last", "values", "message"),
     [
-        (RESPONSES[:11], {}, r"participant P03, region IFG: responses of shape \(11, 15\) do not go with 12"),
+        (RESPONSES[:11], {}, r"participant P03, region IFG: responses of shape \(11, 15\) do not match 12"),
         (np.where(np.arange(12)[:, None] == 5, np.nan, RESPONSES), {}, r"P03, .*no response in 1 of 12 .*stimulus 6\)"),
         (np.where(RESPONSES > 2, np.inf, RESPONSES), {}, "P03, .*NaN or infinite; .*non_finite: zero"),
         (np.ones((12, 15)), {}, "P03, region IFG: every voxel is constant"),
@@ -272,7 +272,7 @@ def test_the_check_prints_what_is_not_used_of_a_table(tmp_path, monkeypatch, cap
     table = own_study(tmp_path, P01=RESPONSES) / "stimuli.csv"
     table.write_text(table.read_text(encoding="utf-8").replace(",passage", ",run"), encoding="utf-8")
     check(Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3}))
-    assert "folder: columns of the table of stimuli that are not used: 'run'\n" in capsys.readouterr().out
+    assert "folder: unused columns of the table of stimuli: 'run'\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def test_sentences_after_the_scans_are_left_out_and_named(folder):
         ("w0x1,1.5,3\n", ",1.5,3\n", r"line 3, column 'text': '' is missing; write the word"),
         ("w0x1,1.5,3\n", "w0x1,1.5,nan\n", r"line 3, column 'end': 'nan' is not allowed; write seconds"),
         ("w0x1,1.5,3\n", "w0x1,1.5,1\n", r"line 3, column 'end': '1' is before the start of its word; correct"),
-        ("w0x1,1.5,3\n", "w0x1,1.4,3\n", r"line 3, column 'start': '1.4' is before the end of the word above it; corr"),
+        ("w0x1,1.5,3\n", "w0x1,1.4,3\n", r"line 3, column 'start': '1.4' is before the end of the previous word; corr"),
         ("w0x0,0,1.5", "w0x0,-1,1.5", r"line 2, column 'start': '-1' is before the beginning"),
     ],
 )  # fmt: skip
@@ -127,7 +127,9 @@ def test_a_faulty_transcript_is_an_error_with_its_line(folder, old, new, message
 
 def test_text_without_ends_of_sentences(folder):
     change(folder, ".,", ",", count=-1)
-    with pytest.raises(BraintuneError, match=r"fr.csv, column 'text': no word ends .*write \. ! or \?"):
+    with pytest.raises(
+        BraintuneError, match=r"fr.csv, column 'text': the words form fewer than two sentences; write \. ! or \?"
+    ):
         load_brain(study(), "devarda-french")
     words = "\n".join(["text,start,end", "a.,0,1", *(f"w{i},{i},{i}" for i in range(1, 103)), ""])
     (folder / "transcribed" / "fr.csv").write_text(words)
@@ -150,10 +152,10 @@ def test_words_beyond_the_scans(folder):
     [
         ("UID", "Person", r"line 1: no column 'UID'; it has 'Language', 'Person'"),
         ("Path,Run,", "", r"line 2: 67 fields .* for 65 headings"),
-        ("Path,Run,IPS,Network,ROI", "T_0,Run,IPS,Network,ROI", r"first 7 columns are .*'T_0'.*no scan.* get the file"),
+        ("Path,Run,IPS,Network,ROI", "T_0,Run,IPS,Network,ROI", r"first 7 columns are .*'T_0'.*no scan.* download the file"),
         ("Path,Run,IPS,Network,ROI,T_1", "Path,Run,IPS,Network,T_1,ROI", r"first 7 columns are .*must hold .*'ROI'"),
-        ("French", "Frensh", r"participants 7, 8 must have the same regions.*LIFGorb is not there"),
-        ("Lang_RH_IFG,", "Lang_LH_IFG,", r"column 'ROI': 'LIFG' comes twice for its participant; keep one row"),
+        ("French", "Frensh", r"participants 7, 8 must have the same regions.*LIFGorb is missing for some"),
+        ("Lang_RH_IFG,", "Lang_LH_IFG,", r"column 'ROI': 'LIFG' is repeated for its participant; keep one row"),
         ("Lang_RH_MFG", "language", r"column 'ROI': 'language' is the name of LIFGorb, .*; rename the region"),
         ("French,7,", "French,,", r"line 2, column 'UID': '' is missing"),
     ],
@@ -171,7 +173,7 @@ def test_a_scan_that_is_no_number_is_named_by_line_and_column(folder):
     for bad in ("NaN", ""):
         lines[3] = ",".join([*fields[:9], bad, *fields[10:]])
         path.write_text("\n".join(lines) + "\n")
-        with pytest.raises(BraintuneError, match=rf"line 4, column 'T_3': '{bad}' is .*interpolate one"):
+        with pytest.raises(BraintuneError, match=rf"line 4, column 'T_3': '{bad}' is .*interpolate a missing one"):
             load_brain(study(), "devarda-french")
     lines[3] = ",".join(fields[:-1])
     path.write_text("\n".join(lines) + "\n")

@@ -38,7 +38,7 @@ def table(folder, **columns):
 
 
 def write_images(folder, data, participant):
-    """Write a participant's responses as NIfTI: one volume a stimulus, one mask a region."""
+    """Write a participant's responses as NIfTI: one volume per stimulus, one mask per region."""
     index, shape, affine = nifti.voxel_grid({region: data.coordinates[region] for region in data.regions})
     beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
     for region, responses in data.load(participant).items():
@@ -155,7 +155,7 @@ class TestStory:
         (folder / "words.csv").write_text("word,sentence,onset_s,offset_s\nShe,1,0,1\n")
         for name in ("P01", "P02"):
             (folder / f"{name}.npz").rename(folder / f"{name}_beta.nii.gz")
-        with pytest.raises(BraintuneError, match=r"words\.csv needs scans as arrays"):
+        with pytest.raises(BraintuneError, match=r"a story \(words\.csv\) needs scans as arrays"):
             load_brain(study(), "folder")
 
     def test_sentences_follow_time_whatever_their_labels(self, folder):
@@ -179,8 +179,8 @@ class TestStory:
             (4, ("lay", 2, 14, 13), "column 'offset_s': '13' is before the onset of its word; correct"),
             (4, ("lay", "", 12, 13), "column 'sentence': '' is missing; write the number of its sentence"),
             (4, (" ", 2, 12, 13), "column 'word': '' is missing; write the word, or remove the row"),
-            (4, ("lay", 2, 9, 13), "column 'onset_s': '9' is earlier than the word before it; sort .*; if another run begins"),
-            (5, ("there", 1, 13, 14), "column 'sentence': '1' comes back after another sentence; .*number sentences on"),
+            (4, ("lay", 2, 9, 13), "column 'onset_s': '9' is before the onset of the previous word; sort .*; if another run begins"),
+            (5, ("there", 1, 13, 14), "column 'sentence': '1' occurs again after another sentence; .*continue sentence numbers"),
         ],
     )  # fmt: skip
     def test_words_that_do_not_fit(self, folder, line, row, message):
@@ -280,7 +280,7 @@ class TestImages:
         assert load_brain(study(regions=["IFG"]), "folder").regions == ("IFG",)
         (folder / "S01_mask-visual.nii.gz").unlink()
         beta.write_bytes(beta.read_bytes()[:500])
-        with pytest.raises(BraintuneError, match=r"S01_beta\.nii\.gz is not a whole NIfTI image"):
+        with pytest.raises(BraintuneError, match=r"S01_beta\.nii\.gz is not a complete NIfTI image"):
             load_brain(study(), "folder").load("S01")
         nibabel.save(nibabel.Nifti1Image(grid, image.affine), beta)
         with pytest.raises(BraintuneError, match=r"S01_beta\.nii\.gz has shape .*; four axes are needed"):
@@ -342,7 +342,7 @@ class TestNamesOfImages:
             ({"form": lambda x: np.repeat(x, 2, axis=2)}, r"another grid \(shape \(3, 3, 4\)\) than .*\(\(3, 3, 2\)\)"),
             ({"form": lambda x: x * np.uint8([1, 2])}, r"several values .*\(1 … 2\)"),
             ({"form": lambda x: x + np.random.default_rng(0).random(x.shape)}, "several values .*threshold"),
-            ({"form": lambda x: np.stack([x, x], axis=-1)}, r"shape \(3, 3, 2, 2\); a mask has three axes"),
+            ({"form": lambda x: np.stack([x, x], axis=-1)}, r"shape \(3, 3, 2, 2\); a mask must have three axes"),
             ({"mask": "P01_desc-brain_mask.nii.gz"}, "P01_desc-brain_mask.nii.gz is not read: responses are named"),
             ({"name": "sub-1_task-read_desc-preproc_bold.nii.gz"}, "_bold.nii.gz is not read: a time series must first"),
             ({"name": "P01.nii.gz"}, "P01.nii.gz is not read: .*rename it, or move it out"),
@@ -362,7 +362,9 @@ class TestNamesOfImages:
             load_brain(study(), "folder")
         (folder / "P02.npz").unlink()
         image(name="P01_beta.nii")
-        with pytest.raises(BraintuneError, match=r"P01_beta\.nii and P01_beta\.nii\.gz are the same image"):
+        with pytest.raises(
+            BraintuneError, match=r"P01_beta\.nii and P01_beta\.nii\.gz have the same participant or region"
+        ):
             load_brain(study(), "folder")
 
     def test_two_masks_of_one_subject(self, folder, image):
@@ -403,7 +405,7 @@ class TestMissingResponses:
         responses = np.where(np.eye(N), np.nan, 1.0)
         np.savez(folder / "P01.npz", IFG=responses, AngG=responses)
         for non_finite in ("error", "zero"):
-            with pytest.raises(BraintuneError, match=r"6 of 36 values are NaN or infinite; .*make its file again$"):
+            with pytest.raises(BraintuneError, match=r"6 of 36 values are NaN or infinite; .*create its file again$"):
                 load_brain(study(non_finite=non_finite), "folder").load("P01")
 
 
@@ -417,7 +419,7 @@ class TestPeople:
         (folder / "P01.npz").rename(folder / f"{one}.npz")
         (folder / "P02.npz").rename(folder / f"{other}.npz")
         with pytest.raises(
-            BraintuneError, match=r"are one participant by their names, .*name one file of each in `parti"
+            BraintuneError, match=r"are one participant by their names, .*name one file per participant in `parti"
         ):
             load_brain(study(), "folder")
         assert load_brain(study(participants=[other]), "folder").participants == (other,)
@@ -453,7 +455,7 @@ class TestPeople:
         (folder / "P02.npz").rename(folder / "P02.NPZ")
         assert load_brain(study(), "folder").participants == ("P01", "P02")
         shutil.copy(folder / "P02.NPZ", folder / "P02.npz")
-        with pytest.raises(BraintuneError, match=r"P02\.npz and P02\.NPZ are of the same participant; remove one"):
+        with pytest.raises(BraintuneError, match=r"P02\.npz and P02\.NPZ belong to the same participant; remove one"):
             load_brain(study(), "folder")
 
 
@@ -467,7 +469,7 @@ class TestFaults:
             ),
             (
                 {"sentence": ["a", "", "c", "d", "e", "f"]},
-                r", line 3, column 'sentence': '' is missing; write the sentence there",
+                r", line 3, column 'sentence': '' is missing; write the sentence",
             ),
             (
                 {"stimulus": list("xxyyzz"), "passage": list("aabcdd")},
@@ -477,7 +479,7 @@ class TestFaults:
                 {"passage": [*"aabb", None, None]},
                 "line 6, column 'passage': '' is missing; fill it in, or leave the column",
             ),
-            ({"passage": [*"aabb", "NA", "NA"]}, "line 6, column 'passage': 'NA' is no name"),
+            ({"passage": [*"aabb", "NA", "NA"]}, "line 6, column 'passage': 'NA' is not a name"),
             (
                 {"passage": ["sea", "Sea", *"abcd"]},
                 "line 3, .*'Sea' and 'sea' in line 2 are the same name",
@@ -489,12 +491,12 @@ class TestFaults:
             ),
             (
                 {"passage_nr": list("aabbcc")},
-                "line 1: heading 'passage_nr' has no meaning; is it 'passage'. Name it so",
+                "line 1: heading 'passage_nr' is unknown; rename it to 'passage' if that is meant",
             ),
             ({"Passages": list("aabbcc")}, "column 2: heading 'Passages' must be written 'passage'"),
             (
                 {"position": [0, 1, 2, 0, 1, 2]},
-                "line 5, column 'position': 0 is out of order; .*count on from part to part",
+                "line 5, column 'position': 0 is out of order; .*continue the positions from part to part",
             ),
             (
                 {"position": [0, 1, 3, 2, 4, 5]},
@@ -512,7 +514,7 @@ class TestFaults:
 
     def test_tables(self, folder):
         (folder / "words.csv").write_text("word\n")
-        with pytest.raises(BraintuneError, match=r"holds both stimuli\.csv and words\.csv; one is needed"):
+        with pytest.raises(BraintuneError, match=r"holds both stimuli\.csv and words\.csv; exactly one is needed"):
             load_brain(study(), "folder")
         (folder / "words.csv").unlink()
         (folder / "stimuli.csv").write_text("text\nhello\n")
@@ -524,7 +526,7 @@ class TestFaults:
 
     def test_no_region(self, folder):
         np.savez(folder / "P01.npz")
-        with pytest.raises(BraintuneError, match=r"P01\.npz holds no array; write one array a region"):
+        with pytest.raises(BraintuneError, match=r"P01\.npz holds no array; write one array per region"):
             load_brain(study(), "folder")
 
     def test_no_participant(self, folder):
@@ -544,7 +546,7 @@ class TestFaults:
                 r"P02\.npz has no region 'AngG', which participant P01 has .*; all .* have IFG: name",
             ),
             ({"IFG": np.eye(N), "AngG": np.ones((N, 0))}, "region AngG: no voxels"),
-            ({"IFG": np.eye(N) * 1j, "AngG": np.eye(N)}, r"P02\.npz: IFG has .*complex128; two numeric axes"),
+            ({"IFG": np.eye(N) * 1j, "AngG": np.eye(N)}, r"P02\.npz: IFG has .*complex128; a numeric array"),
         ],
     )
     def test_arrays_that_do_not_fit(self, folder, arrays, message):

@@ -69,7 +69,7 @@ FAULTS = {
 def test_a_damaged_file_is_an_error(tmp_path, fault):
     path = tmp_path / "a.mat"
     path.write_bytes(FAULTS[fault](whole(path, x=np.eye(4))))
-    with pytest.raises(BraintuneError, match=r"a\.mat is not a whole MATLAB file \(.+\); compare its size"):
+    with pytest.raises(BraintuneError, match=r"a\.mat is not a complete MATLAB file \(.+\); compare its size"):
         matlab.read(path, ["x"])
     whole(path, x=np.eye(4))
     assert matlab.shapes(path) == {"x": (4, 4)}  # after a crash the next file is read
@@ -79,14 +79,14 @@ def test_a_compressed_variable_cut_short(tmp_path):
     path = tmp_path / "a.mat"
     content = whole(path, packed=True, x=np.random.default_rng(0).normal(size=(50, 50)))
     path.write_bytes(put(content[:-2000], 132, len(content) - 2000 - 136))
-    with pytest.raises(BraintuneError, match="not a whole MATLAB file"):
+    with pytest.raises(BraintuneError, match="not a complete MATLAB file"):
         matlab.read(path, ["x"])
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "reading it ends by SIGSEGV"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "reading it ended with SIGSEGV"),
         ("input(); print('{')", "Expecting property name"),
         ("""input(); print('{"answer": 1}')""", "No such file"),
         ("""input(); print('{"error": "a fault"}')""", "a fault"),
@@ -106,7 +106,7 @@ def test_claimed_gigabytes_are_an_error(tmp_path):
     content = whole(path, x=np.zeros((1, 2)))
     put(content, 132, 2**31 - 1), put(content, 160, 16_000, 16_000), put(content, 180, 2**31 - 200)
     path.write_bytes(content + zeros)
-    with pytest.raises(BraintuneError, match="not a whole MATLAB file"):
+    with pytest.raises(BraintuneError, match="not a complete MATLAB file"):
         matlab.read(path, ["x"])
 
 
@@ -152,7 +152,7 @@ def test_a_cell_that_refers_to_itself(tmp_path):
         node = file.create_dataset("x", shape=(2,), dtype=h5py.ref_dtype)
         node.attrs["MATLAB_class"] = np.bytes_("cell")
         node[:] = [node.ref, node.ref]
-    with pytest.raises(BraintuneError, match="not a whole MATLAB file"):
+    with pytest.raises(BraintuneError, match="not a complete MATLAB file"):
         matlab.read(tmp_path / "a.mat", ["x"])
 
 

@@ -72,7 +72,9 @@ class TestNamesOfRegions:
     @pytest.mark.parametrize("name", ["S01", "sub-1", "P12", "subject 3", "M07", "participant_2", "S4", "s01", "P_03"])
     def test_a_column_of_a_participant(self, own, name):
         averages(own, **{name: numbers(1, N)})
-        refused("table", f"column {name!r} is a participant by its name", "one file a participant", "regions: [IFG, M")
+        refused(
+            "table", f"column {name!r} is a participant by its name", "one file per participant", "regions: [IFG, M"
+        )
 
     def test_what_regions_are_called(self):
         usual = (
@@ -96,7 +98,7 @@ class TestNamesOfRegions:
     def test_a_region_that_some_lack(self, own, first):
         second = {"P01": "P02", "P02": "P01"}[first]
         arrays(own, **{first: {"IFG": numbers(0, N, 3), "AngG": numbers(1, N, 2)}, second: 2, "P03": 3})
-        refused("folder", f"no region 'AngG', which participant {first} has", f"without it: {second}, P03", "have IFG")
+        refused("folder", f"no region 'AngG', which participant {first} has", f"missing for: {second}, P03", "have IFG")
         assert load_brain(study("folder", regions=["IFG"]), "folder").participants == ("P01", "P02", "P03")
         assert load_brain(study("folder", participants=[first]), "folder").regions == ("IFG", "AngG")
 
@@ -142,7 +144,7 @@ class TestColumnsOfStimuli:
     def test_other_columns_are_said(self, own):
         arrays(own, {"run": 1, "n_words": 5, "passage": np.arange(N) // 3}, P01=1)
         remarks = load_brain(study("folder"), "folder").remarks
-        assert remarks == ("columns of the table of stimuli that are not used: 'run', 'n_words'",)
+        assert remarks == ("unused columns of the table of stimuli: 'run', 'n_words'",)
         arrays(own, {"passage": np.arange(N) // 3})
         assert load_brain(study("folder"), "folder").remarks == ()
 
@@ -155,7 +157,7 @@ class TestColumnsOfStimuli:
             long = pd.concat([long.assign(subject=who, value=long["value"] * n) for n, who in enumerate(("A", "B"), 1)])
         long.to_csv(own / "average.csv", index=False)
         with pytest.raises(
-            BraintuneError, match=r"line 3, column 'sentence': .* same as .*one column a region"
+            BraintuneError, match=r"line 3, column 'sentence': .* same as .*one column per region"
         ) as caught:
             load_brain(study("table"), "table")
         line = str(caught.value).split("in pandas: ")[1]
@@ -179,7 +181,13 @@ class TestPeople:
             arrays(own, **{one: 1, other: 2})
         else:
             averages(own, one, 1), averages(own, other, 2)
-        refused(brain, repr(one), repr(other), "are one participant by their names", "rename the files of different")
+        refused(
+            brain,
+            repr(one),
+            repr(other),
+            "are one participant by their names",
+            "if they are different people, rename the files",
+        )
 
     @pytest.mark.parametrize(
         ("one", "other"),
@@ -243,7 +251,7 @@ class TestCodes:
         scans = numbers(1, 40, 3)
         scans[3:5, 1] = -999
         np.savez(own / "P01.npz", IFG=scans)
-        refused("folder", "P01.npz: IFG: 2 of 120 values are -999", "interpolate such scans", detrend_order=1)
+        refused("folder", "P01.npz: IFG: 2 of 120 values are -999", "interpolate these scans", detrend_order=1)
 
     @pytest.mark.parametrize(
         "values",
@@ -309,10 +317,13 @@ class TestOtherFormats:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"sep=;\nsentence;IFG\n", "'sep=;' is for Excel alone; remove this line"),
-            (b"\xef\xbb\xbfsep=,\r\nsentence,IFG\r\n", "'sep=,' is for Excel alone; remove this line"),
-            (zipped(), "is an Excel workbook or another packed file, not text; save the table as CSV in UTF-8"),
-            (gzip.compress(b"sentence,IFG\n", mtime=0), "is a packed file (gzip), not text; save the table as CSV"),
+            (b"sep=;\nsentence;IFG\n", "'sep=;' is only for Excel; remove this line"),
+            (b"\xef\xbb\xbfsep=,\r\nsentence,IFG\r\n", "'sep=,' is only for Excel; remove this line"),
+            (
+                zipped(),
+                "is an Excel workbook or another compressed file (zip), not text; save the table as CSV in UTF-8",
+            ),
+            (gzip.compress(b"sentence,IFG\n", mtime=0), "is a compressed file (gzip), not text; save the table as CSV"),
             (b"PAR1....", "is a Parquet file, not text"),
         ],
     )
@@ -331,14 +342,16 @@ class TestOtherFormats:
     def test_a_table_that_would_be_passed_over(self, own, name):
         averages(own, "P01")
         (own / name).write_bytes(b"")
-        refused("table", f"{name} is not read, *.csv is; unpack it or save it as CSV", "move it out of the folder")
+        refused(
+            "table", f"{name} is not read, only *.csv is; decompress it, or save it as CSV", "move it out of the folder"
+        )
 
     def test_arrays_and_tables_that_would_be_passed_over(self, own):
         arrays(own, P01=1)
         np.save(own / "P02.npy", numbers(1, N, 2))
-        refused("folder", "P02.npy is not read, *.npz is; save one array a region with numpy.savez")
+        refused("folder", "P02.npy is not read, only *.npz is; save one array per region with numpy.savez")
         (own / "stimuli.csv").rename(own / "stimuli.csv.gz")
-        refused("folder", "holds neither stimuli.csv and words.csv; one is needed, as text", "stimuli.csv.gz")
+        refused("folder", "holds neither stimuli.csv nor words.csv; exactly one is needed", "stimuli.csv.gz")
 
     def test_arrays_of_objects(self, own):
         arrays(own, P01={"IFG": np.array([[1, None], [2, 3]], dtype=object)})
@@ -349,12 +362,12 @@ class TestOtherFormats:
         for n in (1, 2, 3):
             image = nibabel.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4))
             nibabel.save(image, own / f"sub-01_contrast-trial{n}_stat-z_statmap.nii.gz")
-        refused("folder", "these 3 images are one map a trial", "order of stimuli.csv", "nilearn.image.concat_imgs")
+        refused("folder", "these 3 images are one map per trial", "order of stimuli.csv", "nilearn.image.concat_imgs")
 
     def test_trials_named_as_responses_and_folders_of_subjects(self, own):
         arrays(own)
         (own / "sub-01").mkdir()
-        refused("folder", "it has stimuli.csv, sub-01 (folders in it are not read)")
+        refused("folder", "it has stimuli.csv, sub-01 (subfolders are not read)")
         for name in ("mask-IFG", "sub-01_trial-1_beta", "sub-01_trial-2_beta"):
             nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.eye(4)), own / f"{name}.nii")
         refused(

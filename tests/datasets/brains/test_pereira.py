@@ -204,17 +204,20 @@ class TestFaults:
         [
             (
                 {"keySentences": ["a", "b"]},
-                r"examples_passagesentences has 12 rows for 2 sentences; get the file again",
+                r"examples_passagesentences has 12 rows for 2 sentences; download the file again",
             ),
             ({"keySentences": ["a", "b"] + list("abcdefghij")}, r"sentence of row 3 is the same as row 1 \('a'\)"),
             ({"keySentences": ["a", ""] + list("cdefghijkl")}, "sentence of row 2 is empty"),
             ({"labelsPassageForEachSentence": np.full(12, 5)}, "Sentence holds 5; allowed are whole numbers 1 … 4"),
             ({"labelsPassageForEachSentence": np.ones(11)}, "11 passage labels for 12 sentences"),
             ({"labelsPassageCategory": np.array([1, 2, 0, 1])}, "Category holds 0; allowed are whole numbers 1 … 2"),
-            ({"labelsSentences": np.arange(12, 0, -1)}, "labelsSentences is not 1 … 12, so the rows are in no known"),
+            (
+                {"labelsSentences": np.arange(12, 0, -1)},
+                "labelsSentences is not 1 … 12, so the order of the rows is unknown",
+            ),
             ({"without": ["meta"]}, "has no variable 'meta'; it has examples_passages,"),
             ({"without": ["examples_passagesentences"]}, "has no variable 'examples_passagesentences'; it has"),
-            ({"atlases": {"MD": {"x": [1]}}}, "meta.atlases has no 'languageLH'; it has MD; get the file again"),
+            ({"atlases": {"MD": {"x": [1]}}}, "meta.atlases has no 'languageLH'; it has MD; download the file again"),
         ],
     )
     def test_a_file_that_is_not_as_described(self, folder, version, change, message):
@@ -241,7 +244,7 @@ class TestFaults:
         path = folder / "P01" / NAMES[3]
         path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
         with pytest.raises(
-            BraintuneError, match=r"data_243sentences\.mat (is not a whole MATLAB file|has no variable)"
+            BraintuneError, match=r"data_243sentences\.mat (is not a complete MATLAB file|has no variable)"
         ):
             load()
 
@@ -253,7 +256,7 @@ class TestFaults:
         bytes_[where : where + 200] = b"\xff" * 200
         path.write_bytes(bytes_)
         with pytest.raises(
-            BraintuneError, match=r"data_384sentences\.mat (is not a whole MATLAB file|has no variable)"
+            BraintuneError, match=r"data_384sentences\.mat (is not a complete MATLAB file|has no variable)"
         ):
             load()
 
@@ -302,7 +305,7 @@ class TestFaults:
         held = content(3)
         held["keySentences"][5] = "Another sentence."
         write(folder / "P01" / NAMES[3], held)
-        with pytest.raises(BraintuneError, match="sentences are not those of the first participant, from row 6 on"):
+        with pytest.raises(BraintuneError, match="sentences differ from those of the first participant from row 6 on"):
             load()
 
     def test_another_number_of_voxels_without_places(self, folder):
@@ -312,7 +315,7 @@ class TestFaults:
         held["atlases"]["DMN"]["R_PCC"] = []
         write(folder / "P01" / NAMES[3], held)
         with pytest.raises(
-            BraintuneError, match="P01, region DMN: the experiments have 3 and 2 voxels, and their places"
+            BraintuneError, match="P01, region DMN: the experiments have 3 and 2 voxels, and their coordinates"
         ):
             load()
 

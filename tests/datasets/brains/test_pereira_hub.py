@@ -80,7 +80,7 @@ def test_a_missing_copy_is_an_error_with_the_command(publish):
     message = str(caught.value)
     assert "not in the hub cache" in message
     assert f"hf download {ENTRY.repository} --repo-type dataset --revision {ENTRY.revision}" in message
-    assert message.endswith("or take the authors' files: brains: [pereira2018]")
+    assert message.endswith("or use the authors' files: brains: [pereira2018]")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_missing_copy_is_an_error_with_the_command(publish):
     [
         (lambda r: r.pop("dmn"), r"field 'dmn': missing; the file has .*correct the entry in ENTRY \(lib"),
         (lambda r: r["sentences"].__setitem__(2, "Sentence 0."), "sentence of row 3 is the same as row 1"),
-        (lambda r: r.update(row(1, 10)), r"has 10 sentences, which are no passages of 4"),
+        (lambda r: r.update(row(1, 10)), r"has 10 sentences, which cannot be passages of 4"),
         (lambda r: r["task"].__setitem__(1, [1.0]), "row 1, field 'task': its sentences have 1, 5 voxels"),
         (lambda r: r["task"][1].__setitem__(1, None), "region task-positive: 1 of 60 values are NaN"),
-        (lambda r: r["task"].pop(), r"shape \(11, 5\) do not go with 12 stimuli"),
+        (lambda r: r["task"].pop(), r"shape \(11, 5\) do not match 12 stimuli"),
     ],
 )
 def test_a_copy_that_is_not_as_its_card_says(publish, change, message):
@@ -106,9 +106,9 @@ def test_other_sentences_and_damaged_files(publish):
     other = row(2)
     other["sentences"][0] = "Another."
     folder = publish([row(1), other])
-    with pytest.raises(BraintuneError, match=r"row 2: its sentences are not those of the first row"):
+    with pytest.raises(BraintuneError, match=r"row 2: its sentences differ from those of the first row"):
         load_brain(study(), "pereira2018-hub").load("H2")
     file = next(folder.glob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(BraintuneError, match=r"is not a whole Parquet file .*--force-download"):
+    with pytest.raises(BraintuneError, match=r"is not a complete Parquet file .*--force-download"):
         load_brain(study(), "pereira2018-hub")

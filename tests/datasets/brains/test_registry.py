@@ -183,7 +183,7 @@ class TestNuisance:
             load_brain(study(nuisance=["length"], brains=["pereira2018-exp1"]), "pereira2018-exp1")
 
     def test_too_few_sentences(self, folder):
-        with pytest.raises(BraintuneError, match=r"nuisance: 1 regressors leave nothing of 2 .*set nuisance: \[\]"):
+        with pytest.raises(BraintuneError, match=r"nuisance: 1 regressors are too many for 2 .*set nuisance: \[\]"):
             load_brain(study(nuisance=["length"]), "alice2016")
 
 
@@ -215,10 +215,10 @@ class TestFaults:
             (np.full((3, 5), np.nan), "15 of 15 values are NaN or infinite"),
             (np.array([[1.0, 2], [3, np.inf], [5, 6]]), "1 of 6 values are NaN or infinite"),
             (np.ones((3, 5)), "every voxel is constant"),
-            (np.ones((4, 5)), r"shape \(4, 8\) do not go with 3 stimuli"),
-            (np.ones(3), r"shape \(3,\).*two numeric axes"),
+            (np.ones((4, 5)), r"shape \(4, 8\) do not match 3 stimuli"),
+            (np.ones(3), r"shape \(3,\).*a numeric array with two axes"),
             (np.array([[object()] * 2] * 3), "not a readable .npz file"),
-            (np.array([["a", "b"]] * 3), "two numeric axes"),
+            (np.array([["a", "b"]] * 3), "a numeric array with two axes"),
         ],
     )
     def test_bad_responses(self, folder, responses, message):
@@ -240,7 +240,7 @@ class TestFaults:
 
     def test_stimulus_files_that_do_not_fit(self, folder):
         (folder / "pereira2018_exp1" / "concepts.txt").write_text("sea\nnull\nlamp\n")
-        with pytest.raises(BraintuneError, match=r"does not go with concepts.txt"):
+        with pytest.raises(BraintuneError, match=r"does not match concepts.txt"):
             load_brain(study(), "pereira2018-exp1")
         (folder / "alice2016" / "words.csv").write_text("word,sentence\nshe,1\n")
         with pytest.raises(BraintuneError, match="no column 'onset_s'; it has 'word', 'sentence'"):

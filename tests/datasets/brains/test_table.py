@@ -134,7 +134,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("records", "heading", "message"),
         [
-            (replaced(3, 0, ""), HEADING, r"line 5, column 'sentence': '' is missing; write the sentence there"),
+            (replaced(3, 0, ""), HEADING, r"line 5, column 'sentence': '' is missing; write the sentence"),
             (replaced(3, 0, " The 1th lamp, again. "), HEADING, r"line 5, .*'The 1th .*same as in line 3; average the"),
             (replaced(4, 1, "high"), HEADING, r"line 6, column 'IFG': 'high' is not allowed; a region needs a finite"),
             (replaced(4, 1, "0,5"), HEADING, "line 6, column 'IFG': '0,5' is not allowed; a region needs a finite"),
@@ -144,18 +144,18 @@ class TestRefusals:
             ([*rows(), ["More."]], HEADING, r"line 14: 1 fields \('More.'\) for 3 headings; put .* double quotes"),
             ([*rows(), ["a", "b", 1, 2]], HEADING, r"line 14: 4 fields .* for 3 headings; put .* double quotes"),
             ([[3, *r] for r in rows()], ["", *HEADING], "line 1, column 1: the heading is empty, but the column has values"),
-            ([[*r, "x"] for r in rows()], [*HEADING, " "], "line 1, column 4: the heading is empty, .*name each column, or"),
+            ([[*r, "x"] for r in rows()], [*HEADING, " "], "line 1, column 4: the heading is empty, .*name the column, or"),
             ([[n, *r] for n, r in enumerate(rows(), 1)], ["id", *HEADING], "column 'id' is an index .*remove it .*index=False"),
-            ([[*r, n] for n, r in enumerate(rows())], [*HEADING, "trial"], "column 'trial' is an index and no region"),
-            (rows(range(0, 24, 2)), ["sentence", "Topic ID", *HEADING[1:]], "heading 'Topic ID' has no meaning; is it 'topic'"),
+            ([[*r, n] for n, r in enumerate(rows())], [*HEADING, "trial"], "column 'trial' is an index, not a region"),
+            (rows(range(0, 24, 2)), ["sentence", "Topic ID", *HEADING[1:]], "heading 'Topic ID' is unknown; rename it to 'topic' if that is meant"),
             (rows("abcdefghijkl"), ["sentence", " Passage", *HEADING[1:]], "heading 'Passage' must be written 'passage'"),
             (rows("abcdefghijkl"), ["sentence", "topics", *HEADING[1:]], "column 2: heading 'topics' must be written 'topic'"),
             (rows(["sea", " Sea"] * 6), ["sentence", "topic", *HEADING[1:]], "line 3, .*'Sea' and 'sea' in line 2 are the same name"),
             (rows(["N/A"] * N), ["sentence", "topic", *HEADING[1:]], "line 2, column 'topic': 'N/A' is no name; fill it in"),
-            (rows(range(N)), ["sentence", "stimulus", *HEADING[1:]], "column 'stimulus' is not read here"),
+            (rows(range(N)), ["sentence", "stimulus", *HEADING[1:]], "column 'stimulus' is not allowed here"),
             (rows(), ["sentence", "IFG", "Language"], "column 3: heading 'Language' must be written 'language'"),
             (rows(), ["sentence", "IFG", "IFG"], "column 3: heading 'IFG' is repeated; name each column once"),
-            (rows(), ["sentence", "IFG", ""], "column 3: the heading is empty, but the column has values; name each column"),
+            (rows(), ["sentence", "IFG", ""], "column 3: the heading is empty, but the column has values; name the column"),
             (rows(), ["sentence;IFG", "b", "c"], "no column 'sentence'; it has 'sentence;IFG', .*separate columns by commas"),
             ([r[:1] for r in rows()], ["sentence"], "no region; beside sentence it needs a column of responses"),
             (rows()[:9], HEADING, "9 sentences; at least 10 are needed"),
@@ -185,11 +185,11 @@ class TestRefusals:
         path = write(own, rows())
         path.write_bytes(path.read_bytes().replace(b"5th", "fünfte".encode("latin-1")))
         with pytest.raises(
-            BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is no text in UTF-8; save .* in UTF-8"
+            BraintuneError, match=r"average\.csv, line 7: byte b'\\xfc' is not UTF-8 text; save .* in UTF-8"
         ):
             load_brain(study(), "table")
         path.write_bytes("sentence,IFG\nA lamp.,1\n".encode("utf-16-le"))
-        with pytest.raises(BraintuneError, match=r"average\.csv, line 1: byte b'\\x00' is no text in UTF-8"):
+        with pytest.raises(BraintuneError, match=r"average\.csv, line 1: byte b'\\x00' is not UTF-8 text"):
             load_brain(study(), "table")
 
     def test_an_open_quote(self, own):
