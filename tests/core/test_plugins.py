@@ -91,7 +91,7 @@ def test_a_plugin_is_executed_once_and_may_define_classes(load, registries):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (None, r"plugins: no file .*mine\.py; paths are relative to the profile's folder"),
+        (None, r"plugins: no file .*mine\.py; correct the path \(paths are relative to the profile's folder\)"),
         (
             "x = 1",
             r"plugins: mine\.py adds nothing; add an entry to one of TASKS, BRAINS, BACKBONES, METHODS, CONTROLS",

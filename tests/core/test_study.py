@@ -176,7 +176,7 @@ class TestTwoFilesWithOneName:
     def test_the_second_is_refused_and_both_are_named(self, profiles):
         first, second = (profiles / folder / "mine.yml" for folder in ("here", "there"))
         assert Study.load(first).profile == "mine"
-        message = f"mine holds the results of {first}, and {second} has the same name, 'mine'; give .* another `runs`"
+        message = f"mine holds the results of {first}, and {second} has the same name, 'mine'; rename .* another `runs`"
         with pytest.raises(BraintuneError, match=message):
             Study.load(second)
         assert Study.load(second, runs=str(profiles / "others")).profile == "mine"

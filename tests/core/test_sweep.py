@@ -68,7 +68,7 @@ SHORT = {"prefix_length": 5}
         ({"small": SHORT}, "variant 'small' must be a name .*, other than book and small"),
         ({"book": SHORT}, "variant 'book' must be"),
         ({}, r"must hold two keys, .* `variants:` with lines `short: \{prefix_length: 5\}`"),
-        ("variants: {short: {prefix_length: 5}}\n", "must hold two keys, `base: quick` .* it has variants"),
+        ("variants: {short: {prefix_length: 5}}\n", "must hold two keys, `base: quick` .* it holds variants"),
         ("base: quik\nvariants: {short: {prefix_length: 5}}\n", "no profile 'quik'; known: quick"),
         ("base: ablation/length-1\nvariants: {short: {prefix_length: 5}}\n", "is a variant of a sweep; name a profile"),
     ],

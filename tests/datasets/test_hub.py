@@ -340,8 +340,8 @@ FAULTS = [
     ("chunking", {"chunk_tags": [11, 23, 0]}, "chunk_tags", "23 is not a label"),
     ("chunking", {"chunk_tags": [11]}, "tags", "1 tags for 3 tokens"),
     ("ner", {"tokens": ["Ann", None, "sails"]}, "tokens", "null; expected list of text"),
-    ("sentiment", {"sentence": None}, "sentence", "null where text must be"),
-    ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "1 texts for 0 starts"),
+    ("sentiment", {"sentence": None}, "sentence", "null; expected text"),
+    ("qa", {"answers": {"text": ["Ann"], "answer_start": []}}, "answers", "1 texts, but 0 starts"),
     ("qa", {"answers": {"text": ["Ann"], "answer_start": [9]}}, "answers", "'Ann' is not at character 9"),
     ("qa", {"answers": {"text": [""], "answer_start": [0]}}, "answers", "without an answer has `answers: []`"),
     ("coreference", {"A-offset": 1}, "a_start", "'Ann' is not at character 1"),
@@ -349,7 +349,7 @@ FAULTS = [
     ("wsd", {"end1": 40}, "start1", "8 to 40 is not within the 19 characters of sentence1"),
     ("wsd", {"start2": 5, "end2": 6}, "start2", "character 5 of sentence2 is a space"),
     ("srl", {"sentences": [{"words": ["a"], "srl_frames": [{"frames": ["B-V", "O"]}]}]}, "tags", "2 tags for 1 tokens"),
-    ("srl", {"sentences": [{"words": ["a"], "srl_frames": [{"frames": None}]}]}, "sentences", "null where list of"),
+    ("srl", {"sentences": [{"words": ["a"], "srl_frames": [{"frames": None}]}]}, "sentences", "null; expected list of"),
 ]
 
 
@@ -371,9 +371,9 @@ def test_a_missing_column_is_named_with_the_present_ones(cache):
     ("task", "column", "kind", "wanted"),
     [
         ("sentiment", "label", pa.string(), "its type is string; expected integer"),
-        ("ner", "ner_tags", STRINGS, "must be list of integer"),
+        ("ner", "ner_tags", STRINGS, "expected list of integer"),
         ("coreference", "A-coref", pa.string(), "its type is string; expected boolean"),
-        ("qa", "answers", STRINGS, "must be record of text (list of text) and answer_start (list of integer)"),
+        ("qa", "answers", STRINGS, "expected record of text (list of text) and answer_start (list of integer)"),
     ],
 )
 def test_a_column_of_another_type_is_named(cache, task, column, kind, wanted):

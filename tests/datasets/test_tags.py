@@ -91,7 +91,7 @@ def test_edges_alone_are_entities_of_one_type():
         ("PER:B PER:I O", "'PER:B' is not spelt as in any scheme"),
         ("b i O", "'b' is not spelt as in any scheme"),
         ("B-X M-X E-X|S-X O", "follow no scheme: some have a prefix"),
-        ("B-X U-X|B-X E-X", "the edges B, E, U mix BIOES .* with BILOU"),
+        ("B-X U-X|B-X E-X", "the prefixes B, E, U mix BIOES .* with BILOU"),
         (
             "B-X I-X|O B-X|O I-X",
             r"IOB2 does not allow 'I-X' after 'O' \(train row 3\); IOB1 does not allow 'B-X' at the",

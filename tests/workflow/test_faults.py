@@ -136,9 +136,9 @@ def sentiment(text):
     "Latin-1": (sentiment(b'{"sentence": "caf\xe9", "label": "b"}'), NO_JSON, "byte 0xe9", REMOVE),
     "single quotes": (sentiment(b"{'sentence': 'a'}"), NO_JSON, "double quotes", REMOVE),
     "two rows on a line": (sentiment(b'{"sentence": "a", "label": "b"} {}'), NO_JSON, "Extra data", REMOVE),
-    "a null": (sentiment(b'{"sentence": null, "label": "b"}'), "field 'sentence': None must be a text"),
+    "a null": (sentiment(b'{"sentence": null, "label": "b"}'), "field 'sentence': None must be a string"),
     "a truth value as a label": (
-        sentiment(b'{"sentence": "a", "label": true}'), "field 'label': True must be a text", 'write "label": "true"'),
+        sentiment(b'{"sentence": "a", "label": true}'), "field 'label': True must be a string", 'write "label": "true"'),
     "a number of 5000 digits": (("wsd", b'{"index1": ' + b"9" * 5000 + b"}"), NO_JSON, "4300 digits", REMOVE),
     "a word that is a number": (
         ("ner", b'{"tokens": ["a", 1], "tags": ["O", "O"]}'),

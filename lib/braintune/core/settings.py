@@ -284,6 +284,6 @@ class ContinualSettings(Settings):
     """Tasks learned one after another."""
 
     orders: int = _parameter(
-        0, "orders in which the tasks are learned one after another, at most as many as tasks; 0 skips this analysis",
+        0, "orders in which the tasks are learned one after another, at most one per task; 0 skips this analysis",
         "orders", ge=0,
     )  # fmt: skip

@@ -243,7 +243,7 @@ def _faults(task: "Task", row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{part}_start", f"{fault}; count characters from 0, or correct {part!r}"
     if task.kind == "span":
         if row.get("is_impossible") is bool(row["answers"]):  # of SQuAD 2, beside the fields of the task
-            fault = f"{row['is_impossible']}, but `answers` has {len(row['answers'])} entries"
+            fault = f"{row['is_impossible']}, but `answers` has {len(row['answers'])} answer(s)"
             yield "is_impossible", f"{fault}; write true with `answers: []`, or false with at least one answer"
         for answer in row["answers"]:
             if not row["context"].startswith(answer["text"], answer["answer_start"]):

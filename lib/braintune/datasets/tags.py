@@ -29,9 +29,9 @@ from braintune.core.base import BraintuneError
 UNTYPED = "span"
 
 _FORMS = {
-    "": re.compile(r"(?P<edge>[BIESLU])-(?P<type>.+)"),
-    "type first": re.compile(r"(?P<type>.+)-(?P<edge>[BIESLU])"),
-    "prefixes alone": re.compile(r"(?P<edge>[BIESLU])"),
+    "": re.compile(r"(?P<prefix>[BIESLU])-(?P<type>.+)"),
+    "type first": re.compile(r"(?P<type>.+)-(?P<prefix>[BIESLU])"),
+    "prefixes alone": re.compile(r"(?P<prefix>[BIESLU])"),
 }
 #: A prefix in a spelling that no scheme uses.
 _ALMOST = re.compile(r"(?i)[bieslu]([\W_].+)?|.+[\W_][bieslu]")
@@ -110,15 +110,15 @@ def _read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
     """Infer one scheme from all parts together."""
     rows = [(f"{part} row {number}", tags) for part, some in parts.items() for number, tags in enumerate(some, start=1)]
     parsed, form = _parse({tag for _, tags in rows for tag in tags})
-    edges = {edge for edge, _ in parsed.values()} - {"O"}
-    if edges & set("ES") and edges & set("LU"):
+    prefixes = {prefix for prefix, _ in parsed.values()} - {"O"}
+    if prefixes & set("ES") and prefixes & set("LU"):
         raise BraintuneError(
-            f"the prefixes {', '.join(sorted(edges))} mix BIOES (E, S) with BILOU (L, U); use one scheme throughout"
+            f"the prefixes {', '.join(sorted(prefixes))} mix BIOES (E, S) with BILOU (L, U); use one scheme throughout"
         )
-    if edges & set("ESLU"):
-        names = ["BILOU" if edges & set("LU") else "BIOES"]
+    if prefixes & set("ESLU"):
+        names = ["BILOU" if prefixes & set("LU") else "BIOES"]
     else:
-        names = ["IO"] if edges == {"I"} else ["IOB2", "IOB1"]
+        names = ["IO"] if prefixes == {"I"} else ["IOB2", "IOB1"]
     followed = {pair for _, tags in rows for pair in pairwise(["O", *tags, "O"])}
     wrong = {
         name: {(a, b) for a, b in followed if _breaks(name, parsed.get(a, ("O", "")), parsed.get(b, ("O", "")))}
@@ -127,7 +127,9 @@ def _read_scheme(parts: Mapping[str, Iterable[Sequence[str]]]) -> Scheme:
     if not (fitting := [name for name in names if not wrong[name]]):
         faults = (f"{name} does not allow {_first(rows, pairs)}" for name, pairs in wrong.items())
         raise BraintuneError(f"the tags follow no scheme: {'; '.join(faults)}; correct the rows, or use one scheme")
-    spelling = {tag: f"{'B' if edge in 'BSU' else 'I'}-{type_}" for tag, (edge, type_) in parsed.items() if edge != "O"}
+    spelling = {
+        tag: f"{'B' if prefix in 'BSU' else 'I'}-{type_}" for tag, (prefix, type_) in parsed.items() if prefix != "O"
+    }
     return Scheme(fitting[0] + (f" ({form})" if form else ""), spelling | {"O": "O"})
 
 
@@ -140,7 +142,7 @@ def _parse(tags: set[str]) -> tuple[dict[str, Parsed], str]:
         )
     for form, pattern in _FORMS.items():
         if all(found := [pattern.fullmatch(tag) for tag in marked]):
-            parsed = {m[0]: (m["edge"], m.groupdict().get("type", UNTYPED)) for m in found if m}
+            parsed = {m[0]: (m["prefix"], m.groupdict().get("type", UNTYPED)) for m in found if m}
             return parsed | {"O": ("O", "")}, form
     split = [tag for tag in marked if any(pattern.fullmatch(tag) for pattern in _FORMS.values())]
     almost = [tag for tag in marked if _ALMOST.fullmatch(tag)]
@@ -163,16 +165,16 @@ def _parse(tags: set[str]) -> tuple[dict[str, Parsed], str]:
 
 def _breaks(name: str, before: Parsed, now: Parsed) -> bool:
     """Return whether a scheme forbids a tag after another one."""
-    (last, type_before), (edge, type_) = before, now
-    last, edge = last.translate(_SAME), edge.translate(_SAME)
+    (last, type_before), (prefix, type_) = before, now
+    last, prefix = last.translate(_SAME), prefix.translate(_SAME)
     continued = last in "BI" and type_before == type_
     if name == "IOB2":
-        return edge == "I" and not continued
+        return prefix == "I" and not continued
     if name == "IOB1":
-        return edge == "B" and not continued
+        return prefix == "B" and not continued
     if name == "IO":
         return False
-    return (last in "BI" or edge in "IE") and not (continued and edge in "IE")
+    return (last in "BI" or prefix in "IE") and not (continued and prefix in "IE")
 
 
 def _first(rows: list[tuple[str, Sequence[str]]], pairs: set[tuple[str, str]]) -> str:

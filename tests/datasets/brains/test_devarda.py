@@ -142,7 +142,8 @@ def test_words_beyond_the_scans(folder):
     rows = [f"{w},{float(a) * 1000:g},{float(b) * 1000:g}" for w, a, b in (line.split(",") for line in text[1:])]
     (folder / "transcribed" / "fr.csv").write_text("\n".join([text[0], *rows, ""]))
     with pytest.raises(
-        BraintuneError, match=r"line 2, column 'end': '1500' is after the end of the passage \(96 s, by"
+        BraintuneError,
+        match=r"line 2, column 'end': '1500' is after the end of the passage \(96 s, from the scans\), as in 48 of 48",
     ):
         load_brain(study(), "devarda-french")
 
@@ -153,7 +154,7 @@ def test_words_beyond_the_scans(folder):
         ("UID", "Person", r"line 1: no column 'UID'; it has 'Language', 'Person'"),
         ("Path,Run,", "", r"line 2: 67 fields .* for 65 headings"),
         ("Path,Run,IPS,Network,ROI", "T_0,Run,IPS,Network,ROI", r"first 7 columns are .*'T_0'.*no scan.* download the file"),
-        ("Path,Run,IPS,Network,ROI,T_1", "Path,Run,IPS,Network,T_1,ROI", r"first 7 columns are .*must hold .*'ROI'"),
+        ("Path,Run,IPS,Network,ROI,T_1", "Path,Run,IPS,Network,T_1,ROI", r"first 7 columns are .*must include .*'ROI'"),
         ("French", "Frensh", r"participants 7, 8 must have the same regions.*LIFGorb is missing for some"),
         ("Lang_RH_IFG,", "Lang_LH_IFG,", r"column 'ROI': 'LIFG' is repeated for its participant; keep one row"),
         ("Lang_RH_MFG", "language", r"column 'ROI': 'language' is the name of LIFGorb, .*; rename the region"),

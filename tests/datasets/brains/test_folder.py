@@ -194,7 +194,7 @@ class TestStory:
         run = [("She", 1, 0, 1), ("left", 1, 1, 2), ("He", 2, 2, 3)]
         write_words(folder, run * 2)
         with pytest.raises(
-            BraintuneError, match=r"line 5, column 'onset_s': '0' is earlier .*join the scans of all runs"
+            BraintuneError, match=r"line 5, column 'onset_s': '0' is before the onset .*join the scans of all runs"
         ):
             load_brain(study(), "folder")
 
@@ -446,7 +446,7 @@ class TestPeople:
         with pytest.raises(BraintuneError, match=r"participant 10 may be 010 or 1e1; .*papermill -r participant NAME"):
             registry.find_participant(data, 10)
         with pytest.raises(
-            BraintuneError, match=r"participant 2 not in brain data 'folder'; it has 010, 1e1; .*-r participant"
+            BraintuneError, match=r"participant 2 is unknown; brain data 'folder' has 010, 1e1; .*-r participant"
         ):
             registry.find_participant(data, 2)
         assert registry.find_participant(data, "010") == "010"

@@ -154,7 +154,9 @@ def _read_passage(path: Path, heard: float) -> tuple[Story, tuple[str, ...]]:
     beyond = end > heard
     lost = sentence.isin(sentence[beyond])
     if beyond.mean() > 1 / 2 or lost.all():
-        fault = f"is after the end of the passage ({heard:g} s of scans), as for {beyond.sum()} of {len(word)} words"
+        fault = (
+            f"is after the end of the passage ({heard:g} s, from the scans), as in {beyond.sum()} of {len(word)} words"
+        )
         refuse(path, table["end"], beyond, remedy, fault)
     found = pd.DataFrame({"word": word, "sentence": sentence, "onset": start + SILENCE, "offset": end + SILENCE})
     n = sentence[lost].nunique()

@@ -286,7 +286,7 @@ PEREIRA = BrainSource(
     size="an average over participants, 627 sentences, the left language network; 0.1 MB",
     licence="none stated",
     citation="pereira2018",
-    get="in the folder `brain/pereira2018_average` of the data folder; `data/README.md` says how to make it",
+    get="in the folder `brain/pereira2018_average` of the data folder; `data/README.md` says how to create it",
     folder="pereira2018_average",
     people="average over readers of 627 sentences in passages",
 )
@@ -297,7 +297,7 @@ TUCKUTE = BrainSource(
     size="an average over participants, 1,000 sentences, five left language regions and their network; 0.1 MB",
     licence="none stated",
     citation="tuckute2024",
-    get="in the folder `brain/tuckute2024_average` of the data folder; `data/README.md` says how to make it",
+    get="in the folder `brain/tuckute2024_average` of the data folder; `data/README.md` says how to create it",
     folder="tuckute2024_average",
     people="average over readers of 1,000 sentences",
 )
