@@ -63,7 +63,7 @@ INVALID = "mine.yml is not valid YAML: "
     "an alias to nothing": (b"tasks: *mine\n", INVALID, "undefined alias 'mine'"),
     "an object of Python": (b"tasks: !!python/object/apply:os.system [ls]\n", INVALID, "python/object/apply:os.system"),
     "a control character": (b"profile: mine\x07\n", INVALID, "#x0007"),
-    "a date": (b"profile: 2001-99-99\n", "profile: '2001-99-99' must be the file's name, 'mine'; rename"),
+    "a date": (b"profile: 2001-99-99\n", "profile: '2001-99-99' must be the file's name, 'mine'; change"),
     "a key twice": (b"n_folds: 4\nlayer: 2\nn_folds: 5\n", INVALID, "key 'n_folds' is given on lines 1 and 3; keep one"),
     "a method twice": (b"learning_rates:\n  lora: [1]\n  lora: [2]\n", INVALID, "'lora' is given on lines 2 and 3"),
     "an integer of 5000 digits": (b"threads: " + b"9" * 5000, INVALID, "4300 digits"),
@@ -229,7 +229,9 @@ def test_a_full_disk_leaves_earlier_results_intact(tmp_path):
     path = tmp_path / "kept.safetensors"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
-    assert lines[0] == f"cannot write {path}: File too large; earlier results are untouched", done.stderr
+    assert lines[0].startswith(f"cannot write {path}: File too large; earlier results are untouched; check the free"), (
+        done.stderr
+    )
     assert lines[-1] == "(8,) ['kept.safetensors']"
 
 

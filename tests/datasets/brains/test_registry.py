@@ -190,7 +190,7 @@ class TestNuisance:
 class TestFaults:
     def test_a_missing_folder_says_where_data_come_from(self, tmp_path, monkeypatch):
         monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
-        with pytest.raises(BraintuneError, match=r"no folder .*alice2016.*BRAINTUNE_DATA.*data/README.*Brennan"):
+        with pytest.raises(BraintuneError, match=r"no folder .*alice2016.*BRAINTUNE_DATA.*Brennan.*data/README"):
             load_brain(study(), "alice2016")
 
     def test_a_folder_without_participants(self, folder):

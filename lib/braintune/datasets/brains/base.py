@@ -231,7 +231,7 @@ def data_set_folder(source: BrainSource, name: str = "") -> Path:
     if not folder.is_dir():
         raise BraintuneError(
             f"brain data {source.name!r}: no folder {folder}. Set BRAINTUNE_DATA to the folder that holds "
-            f"`brain/{folder.name}`, or create it as `data/README.md` says: {source.title}"
+            f"`brain/{folder.name}`, or create it ({source.title}); `data/README.md` says how"
         )
     return folder
 
