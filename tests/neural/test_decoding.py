@@ -133,6 +133,17 @@ def test_strong_shrinkage_leaves_the_margin_as_it_is():
 # --- what must not matter, and what must -------------------------------------------------------------------------
 
 
+def test_margins_grow_where_a_representation_collapses_though_it_tells_less():
+    rng = np.random.default_rng(8)
+    features = rng.normal(size=(120, 40))
+    voxels = features @ rng.normal(size=(40, 60)) + 12 * rng.normal(size=(120, 60))
+    rich = features @ rng.normal(size=(40, 64))
+    flat = features[:, :3] @ rng.normal(size=(3, 64)) + 0.2 * rich
+    found, *_ = decode(gram_matrices([rich, flat], standardise=False), {"a": voxels}, shuffled(120), ALPHAS)
+    accuracy, margin = (found[name].mean((0, 1)) for name in ("pairwise", "margin"))
+    assert accuracy[0] > accuracy[1] + 0.05 and margin[0] < margin[1]
+
+
 def test_offsets_of_an_embedding_do_not_matter():
     voxels, embedding = noisy_pair(40, 20, 12)
     embedding = np.round(embedding * 256) / 256  # exact in float32 with the offset, too

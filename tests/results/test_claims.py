@@ -85,10 +85,10 @@ class TestGates:
     def test_above_a_control_that_is_below_permuted_labels_there_may_be_no_signal(self):
         levels = dict.fromkeys(("passage", "length", "position", "random-weights"), -1.0)
         found = made_up(controls=levels, tuning=0)
-        margin = found.scores["margin"] - np.where(found.scores["kind"] == "control", 0, 0.1)
+        pairwise = found.scores["pairwise"] - np.where(found.scores["kind"] == "control", 0, 0.1)
         assert (
             "not shown to be decoded better than permuted labels"
-            in judged("C1", changed(found, "scores", margin=margin)).sentence
+            in judged("C1", changed(found, "scores", pairwise=pairwise)).sentence
         )
 
     def test_a_prefix_is_no_code_without_content(self):
@@ -194,7 +194,8 @@ def test_more_than_a_prefix(level, verdict):
 def test_a_claim_that_holds_at_one_readout_only_says_so():
     results = made_up(noise=0.03)
     worse = (results.scores["readout"] == "analysis") & (results.scores["method"] == "prompt-tuned")
-    found = judged("C1", changed(results, "scores", margin=results.scores["margin"] * np.where(worse, 0.6, 1)))
+    pairwise = 0.5 + (results.scores["pairwise"] - 0.5) * np.where(worse, 0.6, 1)
+    found = judged("C1", changed(results, "scores", pairwise=pairwise))
     assert (found.verdict, found.readout, found.elsewhere) == (SUPPORTED, "best", {"decoding, analysis": NOT_SUPPORTED})
 
 

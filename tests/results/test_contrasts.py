@@ -1,11 +1,11 @@
-"""Contrasts of margins against scipy and enumeration, and the power of a whole rule against simulation."""
+"""Contrasts of scores against scipy and enumeration, and the power of a whole rule against simulation."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from braintune.results import power
-from braintune.results.contrasts import Contrast, Margins
+from braintune.results.contrasts import Contrast, ScoreCube
 from made_up_results import TASKS, made_up
 
 
@@ -36,23 +36,23 @@ def test_both_tests_must_show_it():
     assert np.isnan(of([[1.0]], null=np.zeros(99)).shown()), "one participant shows nothing"
 
 
-def test_margins_are_read_from_tables_in_any_order():
+def test_scores_are_read_from_tables_in_any_order():
     results = made_up(seeds=2, participants=3, permutations=5)
     scores, null = (t[t["readout"] == "best"] for t in (results.scores, results.null))
-    whole = Margins.read(scores, null)
+    whole = ScoreCube.read(scores, null)
     assert whole.observed.shape == whole.expected.shape == (2, 3, 1 + 6 + 24)
     assert whole.null.shape == (5, 2, 31) and whole.seeds == [0, 1]
-    mixed = Margins.read(scores, null.sample(frac=1, random_state=0))
+    mixed = ScoreCube.read(scores, null.sample(frac=1, random_state=0))
     np.testing.assert_array_equal(whole.null, mixed.null)
     weights = whole.arm("prompt-tuned", TASKS) - whole.only("untuned")
     found = whole.contrast(weights, "visual")
     here = scores[scores["region"] == "visual"]
-    arm = here[here["method"] == "prompt-tuned"].groupby(["participant", "seed"])["margin"].mean().unstack()
-    plain = here[here["kind"] == "untuned"].set_index("participant")["margin"]
+    arm = here[here["method"] == "prompt-tuned"].groupby(["participant", "seed"])["pairwise"].mean().unstack()
+    plain = here[here["kind"] == "untuned"].set_index("participant")["pairwise"]
     drawn = null[(null["region"] == "visual") & (null["permutation"] >= 0)]
     named = drawn["representation"].str.contains("prompt-tuned")
     expected = arm.sub(plain, axis=0).to_numpy().mean() - (
-        drawn.loc[named, "margin"].mean() - drawn.loc[drawn["representation"] == "untuned", "margin"].mean()
+        drawn.loc[named, "pairwise"].mean() - drawn.loc[drawn["representation"] == "untuned", "pairwise"].mean()
     )
     assert found.values.shape == (3, 2) and found.estimate == pytest.approx(expected)
     assert found.null.mean() == pytest.approx(0)
@@ -61,10 +61,10 @@ def test_margins_are_read_from_tables_in_any_order():
 @pytest.mark.parametrize("name", ["nothing", "wsd_fine-tuned_seed-9"])
 def test_what_is_missing_cannot_be_tested(name):
     results = made_up(permutations=2)
-    margins = Margins.read(*(t[t["readout"] == "best"] for t in (results.scores, results.null)))
-    found = margins.contrast(margins.only("untuned") - margins.only(name), "language")
+    cube = ScoreCube.read(*(t[t["readout"] == "best"] for t in (results.scores, results.null)))
+    found = cube.contrast(cube.only("untuned") - cube.only(name), "language")
     assert np.isnan(found.shown()) and np.isnan(found.interval(0.05)).all()
-    assert np.isnan(margins.arm("fine-tuned", ["no-task"])).all()
+    assert np.isnan(cube.arm("fine-tuned", ["no-task"])).all()
 
 
 def test_the_power_of_the_rule_is_that_of_its_simulation():

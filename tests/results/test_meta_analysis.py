@@ -91,6 +91,22 @@ def test_each_data_set_and_each_seed_is_left_out(ledger):
     assert left_out.set_index("without")["difference"].idxmin() == READERS
 
 
+def test_the_score_that_is_not_judged_is_shown_beside_the_one_that_is():
+    effects = {READERS: 0.3, LISTENERS: 0.1}
+    both = of_several(*(made_up({(None, None): gain}, brain=brain) for brain, gain in effects.items()))
+    both.scores["margin"] = np.where(both.scores["method"] == "prompt-tuned", 0.05, both.scores["margin"])
+    judged = claims.judge(both)
+    table = meta_analysis.by_score(judged, both).set_index(["who", "score"])
+    known = meta_analysis.effects(judged, "decoding", "best")
+    assert table.loc[("8 readers of word concepts", "pairwise accuracy"), "difference"] == known[READERS].estimate
+    whole = table.loc["2 data sets combined"]["difference"]
+    assert whole["matching margin"] < 0 < whole["pairwise accuracy"] == meta_analysis.overall(judged).estimate
+    words = meta_analysis.by_score_summary(judged, both)
+    assert list(words) == ["brain data", "pairwise accuracy", "matching margin"] and len(words) == 3
+    closed = of_several(*(made_up(controls={"length": 1.5}, brain=brain) for brain in effects))
+    assert meta_analysis.by_score_summary(claims.judge(closed), closed).empty
+
+
 def test_one_data_set_is_not_combined():
     study = Study.make({"brains": [READERS]})
     alone = claims.judge(made_up({(None, None): 0.3}, brain=READERS, study=study))

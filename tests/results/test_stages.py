@@ -111,10 +111,10 @@ def test_stages_are_scored_beside_the_untuned_model(scored):
     few = {one: embeddings[one] for one in list(embeddings)[:2]}
     decoded = pd.concat(decode_participant(study, brain, name, few)[0] for name in brain.participants)
     rows = tables.judged(tables.first_readout(tables.scores(decoded, study)))
-    means = rows.groupby("representation", sort=False)["margin"].mean()
+    means = rows.groupby("representation", sort=False)["pairwise"].mean()
     first = table.set_index("representation").loc[means.index[1]]
-    assert first["margin"] == pytest.approx(means.iloc[1] - means.iloc[0], abs=1e-6)
-    assert first["untuned margin"] == pytest.approx(means["untuned"], abs=1e-6)
+    assert first["pairwise"] == pytest.approx(means.iloc[1] - means.iloc[0], abs=1e-6)
+    assert first["untuned pairwise"] == pytest.approx(means["untuned"], abs=1e-6)
 
 
 def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):

@@ -76,7 +76,7 @@ class TestCombined:
 
     def test_one_set_cannot_be_combined(self):
         found = statistics.combined([0.1], [0.1], 0.05)
-        assert found.estimate is None and "takes two brain data sets" in found.sentence
+        assert found.estimate is None and "two brain data sets are needed" in found.sentence
 
 
 def test_fdr_equals_statsmodels():
@@ -134,7 +134,7 @@ def cells(effect=0.02, participants=6, regions=("language", "visual"), seed=0):
         for t in ("ner", "wsd", "nli")
         for m in ("fine-tuned", "prompt-tuned")
     ]
-    return pd.DataFrame(rows, columns=["participant", "region", "task", "method", "margin"])
+    return pd.DataFrame(rows, columns=["participant", "region", "task", "method", "score"])
 
 
 class TestMixedModel:
@@ -146,9 +146,7 @@ class TestMixedModel:
         parts = {"participant": "0 + C(participant)", "region": "0 + C(region)", "slope": "0 + C(participant):coded"}
         reference = formula.mixedlm(
             "hundredths ~ C(method, Sum) * C(task, Sum)",
-            table.assign(
-                hundredths=100 * table["margin"], coded=np.where(table["method"] == "prompt-tuned", 0.5, -0.5)
-            ),
+            table.assign(hundredths=100 * table["score"], coded=np.where(table["method"] == "prompt-tuned", 0.5, -0.5)),
             groups=np.ones(len(table)),
             vc_formula=parts,
         ).fit()
@@ -161,11 +159,11 @@ class TestMixedModel:
     def test_participants_who_differ_in_the_effect_make_it_unsure(self):
         table, rng = cells(participants=8), np.random.default_rng(3)
         own = dict(enumerate(rng.normal(0, 0.03, 8)))
-        shifted = table["margin"] + table["participant"].map(own) * (table["method"] == "prompt-tuned")
-        alike, unlike = (statistics.mixed_model(t, 0.05) for t in (table, table.assign(margin=shifted)))
+        shifted = table["score"] + table["participant"].map(own) * (table["method"] == "prompt-tuned")
+        alike, unlike = (statistics.mixed_model(t, 0.05) for t in (table, table.assign(score=shifted)))
         wide = unlike.high - unlike.low
         assert wide > 3 * (alike.high - alike.low)
-        pairs = table.assign(margin=shifted).groupby(["participant", "method"])["margin"].mean().unstack()
+        pairs = table.assign(score=shifted).groupby(["participant", "method"])["score"].mean().unstack()
         paired = statistics.paired_difference(pairs["prompt-tuned"] - pairs["fine-tuned"], 0.05)
         assert wide == pytest.approx(paired.high - paired.low, rel=0.05)
 
@@ -175,7 +173,7 @@ class TestMixedModel:
             (cells(participants=1), "only one participant"),
             (cells().query("method == 'fine-tuned'"), "only one method"),
             (cells().query("not (task == 'ner' and method == 'fine-tuned')"), "cells are missing"),
-            (cells().assign(margin=0.5), "do not vary"),
+            (cells().assign(score=0.5), "do not vary"),
         ],
     )
     def test_what_cannot_be_fitted_says_so(self, table, why):

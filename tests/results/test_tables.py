@@ -118,15 +118,17 @@ def test_pairs_within_and_across_topics_are_separated():
 
 def test_the_null_summary_counts_as_permutation_tests_do():
     found = tables.scores(table(methods=("",)), Study())
-    null = null_of(permutations=19)[0].assign(margin=lambda t: np.where(t["region"] == "visual", 1.0, 0.0))
-    null["pairwise"] = 0.5 + 0.0001 * null["permutation"]
+    null, high = null_of(permutations=19)[0], {"language": 0.0, "visual": 0.5}
+    null["pairwise"] = 0.5 + 0.0001 * null["permutation"] + null["region"].map(high)
     summary = tables.null_summary(found, tables.null_means([rows for _, rows in null.groupby("participant")]))
     assert set(summary["folds"]) == {"grouped"}, "labels are permuted in the design that is judged"
     assert summary.set_index("region")["p"].to_dict() == {"language": 1 / 20, "visual": 1}
     here = tables.first_readout(found)
     expected = here[here["folds"] == "grouped"].groupby("region")["pairwise"].mean()
     assert summary.set_index("region")["observed"].to_dict() == pytest.approx(expected.to_dict())
-    assert summary[["null mean", "null 95 %"]].to_numpy() == pytest.approx(np.array([[0.5009, 0.50171]] * 2))
+    assert summary[["null mean", "null 95 %"]].to_numpy() == pytest.approx(
+        np.array([[0.5009, 0.50171], [1.0009, 1.00171]])
+    )
 
 
 def test_the_contrast_is_the_mean_over_tasks_that_both_methods_have():

@@ -49,7 +49,7 @@ def test_methods_are_compared_with_the_untuned_model(results):
     assert base.loc["untuned", "minus untuned"] == 0 and np.isnan(base.loc["untuned", "task score"])
     own = results["base"].primary
     own = own[(own["region"] == "language") & (own["method"] == "fine-tuned")]
-    assert base.loc["fine-tuned", "decoding margin"] == pytest.approx(own["margin"].mean())
+    assert base.loc["fine-tuned", "decoding accuracy"] == pytest.approx(own["pairwise"].mean())
 
 
 def test_the_forest_has_a_panel_a_claim_and_a_row_a_variant(effects):

@@ -264,9 +264,9 @@ DIFFERENCES = (0.0, 0.05, 0.1, 0.2)
 
 
 def power(each: "Each") -> pd.DataFrame:
-    """Return how often planted differences are found: one row a number of participants and a difference.
+    """Return how often planted differences are found: one row per number of participants and difference.
 
-    The difference is a part of the signal. Prompt-tuning is better by it (C1, C2 supported), or fine-tuning (C1, C2 not
+    The difference is a fraction of the signal. Prompt-tuning is better by it (C1, C2 supported), or fine-tuning (C1, C2 not
     supported); tuning gains it (C7), over an untrained prefix too (C8).
     """
     rows = []
@@ -288,7 +288,7 @@ def power(each: "Each") -> pd.DataFrame:
 
 
 def coverage(each: "Each") -> pd.DataFrame:
-    """Return how often intervals contain what is true: one row an interval and a number of participants."""
+    """Return how often intervals contain what is true: one row per interval and number of participants."""
     rows = []
     for people in PARTICIPANTS:
         for name, luck, seeds in (("over participants", 0.0, 1), ("over participants and seeds", 0.1, 3)):
@@ -307,7 +307,7 @@ def coverage(each: "Each") -> pd.DataFrame:
 def _covered(people: int, luck: float, seeds: int, number: int) -> bool:
     planted = {"participants": people, "effect": {(None, None): 0.1}, "luck": luck, "seeds": seeds}
     e = claims.evidence(made_up(tasks=TASKS, seed=number, readouts=READOUTS[:1], **planted), "simulated")[0]
-    contrast = e.margins.contrast(e.margins.arm("prompt-tuned", TASKS) - e.margins.arm("fine-tuned", TASKS), e.region)
+    contrast = e.cube.contrast(e.cube.arm("prompt-tuned", TASKS) - e.cube.arm("fine-tuned", TASKS), e.region)
     low, high = contrast.interval(0.05)
     return bool(low <= 0.1 * 0.1 <= high)  # a tenth of the signal, which is 0.1
 

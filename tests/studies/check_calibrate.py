@@ -40,7 +40,7 @@ def test_an_empty_brain_is_at_chance_and_gives_no_evidence(level, small):
 def test_a_brain_codes_what_it_is_given(small):
     def by_task(share):
         rows = calibrate.participants(0, "brain", signal=3.0, syntax_share=share, content=2.0).primary
-        return rows[rows["region"] == "language"].groupby("task")["margin"].mean()
+        return rows[rows["region"] == "language"].groupby("task")["pairwise"].mean()
 
     concept, syntax = by_task(0.0), by_task(1.0)
     assert concept["wsd"] - concept["chunking"] > 0.02 + syntax["wsd"] - syntax["chunking"]
@@ -48,7 +48,7 @@ def test_a_brain_codes_what_it_is_given(small):
 
 def test_a_study_is_its_number(small):
     one, again, other = (calibrate.participants(k, "story", signal=1.0).primary for k in (1, 1, 2))
-    assert one.equals(again) and not one["margin"].equals(other["margin"])
+    assert one.equals(again) and not one["pairwise"].equals(other["pairwise"])
     assert set(one.loc[one["kind"] == "tuned", "method"]) == set(ARMS)
 
 

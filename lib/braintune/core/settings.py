@@ -276,7 +276,7 @@ class AnalysisSettings(Settings):
         le=1,
     )
     absolute_margin: float | None = _parameter(
-        None, "the same margin, as an absolute difference of matching margins; null uses `margin`", ge=0, le=1
+        None, "the same margin, as an absolute difference in accuracy or correlation; null uses `margin`", ge=0, le=1
     )
 
 

@@ -23,8 +23,8 @@ def scores(correlation: torch.Tensor, group: torch.Tensor | None = None) -> dict
     -------
     dict of tensors of shape (n_representations,)
         ``pairwise``: share of pairs with r_ii + r_jj > r_ij + r_ji (chance 0.5).
-        ``margin``: mean of r_ii + r_jj - r_ij - r_ji over pairs (chance 0), the score that is tested: it does not
-        throw away by how much a pair is won.
+        ``margin``: mean of r_ii + r_jj - r_ij - r_ji over pairs (chance 0). Not comparable between representations: one
+        that varies along few dimensions has larger correlations of either sign, and so larger margins.
         ``pairwise_strict``: share of pairs with r_ii > r_ij and r_jj > r_ji (chance about 0.25
         for unrelated predictions; far below where strong shrinkage makes all predictions alike).
         ``rank``: mean rank of the true stimulus among those of the fold for each prediction, normalised to 0 (first)
@@ -67,7 +67,7 @@ def null_scores(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def influence(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return how much each stimulus of a test fold lifts the scores that are tested, for inference over stimuli.
+    """Return how much each stimulus of a test fold lifts pairwise accuracy and margin, for inference over stimuli.
 
     A score is a mean over pairs, so a stimulus counts in all of its pairs: with h_i the mean over the pairs of stimulus
     i and t the score, it is 2 h_i - t (first-order Hoeffding decomposition [1]_). Their mean is the score.

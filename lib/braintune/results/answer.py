@@ -36,10 +36,10 @@ def scores_beside_controls(results: Results, direction: str = "decoding") -> pd.
     DataFrame
         One row a brain and representation (each tuning method: mean over tasks and seeds; then the controls, and the
         untuned model with permuted labels where they were recorded): `mean` over participants of
-        :data:`braintune.results.tables.SHOWN` with its 95 % t interval, `low` … `high`; NaN with one participant.
+        :data:`braintune.results.tables.SCORE` with its 95 % t interval, `low` … `high`; NaN with one participant.
         Empty where the direction was not run.
     """
-    keys, value = ["brain", "region", "folds", "readout"], tables.SHOWN[direction]
+    keys, value = ["brain", "region", "folds", "readout"], tables.SCORE[direction]
     rows = tables.judged(tables.first_readout(results.scores[results.scores["direction"] == direction]))
     columns = [*keys, "who", "representation", "kind", "mean", "low", "high"]
     if rows.empty:

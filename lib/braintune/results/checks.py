@@ -129,9 +129,9 @@ def _leak(r: Results) -> tuple[bool | None, str]:
     e = _evidence(r)
     if e.design != "grouped" or "passage" not in e.content_free:
         return None, "no passage code under grouped folds"
-    found = e.margins.contrast(e.margins.only("passage"), e.region)
+    found = e.cube.contrast(e.cube.only("passage"), e.region)
     p = found.shown()
-    return bool(p < r.study.fdr), f"margin {found.estimate:+.3f} in {e.region} ({statistics.p_text(p)})"
+    return bool(p < r.study.fdr), f"{found.estimate:+.3f} above permuted labels in {e.region} ({statistics.p_text(p)})"
 
 
 def _not_finite(r: Results) -> tuple[bool | None, str]:

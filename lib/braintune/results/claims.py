@@ -8,7 +8,7 @@ Effects on decoding are fractions of the untuned model's signal. Every claim abo
 verdict is that of decoding at the first, and says what the others give. Words of the claims are in `claims.yml`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -24,7 +24,7 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.datasets.tasks import TASKS
 from braintune.results import power, statistics, tables
-from braintune.results.contrasts import Contrast, Margins
+from braintune.results.contrasts import Contrast, ScoreCube
 from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
 from braintune.results.tables import ARMS, PREFIXES, Results
@@ -114,23 +114,20 @@ def judge(results: Results) -> Ledger:
     return Ledger(tuple(verdicts), tuple(everything))
 
 
-def evidence(results: Results, brain: str) -> list[Evidence]:
+def evidence(results: Results, brain: str, score: Mapping[str, str] = tables.SCORE) -> list[Evidence]:
     """Return what is judged for one brain data set, in each direction at each readout."""
     here = tables.in_main_design(results.scores)
     close = results.closeness[np.isfinite(results.closeness["spearman"])]
     gain, found = tables.gain(results.tuned), []
-    for direction, readout in product(tables.TESTED, tables.READOUTS):
+    for direction, readout in product(score, tables.READOUTS):
         rows, null, groups = (
             table[(table["direction"] == direction) & (table["readout"] == readout)] if len(table) else table
             for table in (here, results.null, results.groups)
         )
         if rows.empty:
             continue
-        margins, accuracies = (
-            Margins.read(rows, null, groups, value[direction]) for value in (tables.TESTED, tables.SHOWN)
-        )
-        design = rows["folds"].iloc[0]
-        found.append(Evidence(results.study, brain, design, direction, readout, margins, accuracies, rows, close, gain))
+        cube, design = ScoreCube.read(rows, null, groups, score[direction]), rows["folds"].iloc[0]
+        found.append(Evidence(results.study, brain, design, direction, readout, cube, rows, close, gain))
     return found
 
 
@@ -165,7 +162,7 @@ def no_region_worse(claim: str, e: Evidence) -> Verdict:
     unsure = cells.loc[~cells["not worse"], "region"].tolist()
     verdict = NOT_SUPPORTED if len(worse) else INCONCLUSIVE if unsure else SUPPORTED
     lowest = cells.loc[cells["difference"].idxmin()]
-    silent = [r for r in e.margins.regions if r not in e.decoded]
+    silent = [r for r in e.cube.regions if r not in e.decoded]
     words = {
         "decoded": ", ".join(e.parts), "silent": ", ".join(silent) or "none", "open": ", ".join(unsure),
         "worse": ", ".join(f"{row.region} ({row.difference:+.0%})" for row in worse.itertuples()),
@@ -229,12 +226,12 @@ def score_predicts(claim: str, e: Evidence) -> Verdict:
 
 
 def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
-    """Relate a property of the tuned models, tasks × methods, to their margins in the main region."""
+    """Relate a property of the tuned models, tasks × methods, to their scores in the main region."""
     if e.closed:
         return _closed(claim, e)
     tasks = [task for task in e.learned if task in x.index]
-    y = np.stack([[e.effect(e.margins.arm(m, [t]), e.region).values.mean(1) for m in ARMS] for t in tasks])
-    if e.margins.kind != "participant":  # ranks within a group of stimuli would be noise
+    y = np.stack([[e.effect(e.cube.arm(m, [t]), e.region).values.mean(1) for m in ARMS] for t in tasks])
+    if e.cube.kind != "participant":  # ranks within a group of stimuli would be noise
         y = y.mean(2, keepdims=True)
     found = statistics.association(
         x.loc[tasks, list(ARMS)].to_numpy(), y.transpose(2, 0, 1), e.study.fdr, e.study.fold_seed
@@ -247,17 +244,17 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
 
 def tuning_helps(claim: str, e: Evidence) -> Verdict:
     """Judge C7: tuned representations are decoded better than the untuned model."""
-    names = {method: e.margins.arm(method, e.learned) - e.margins.only("untuned") for method in ARMS}
+    names = {method: e.cube.arm(method, e.learned) - e.cube.only("untuned") for method in ARMS}
     return _both(claim, e, names, "tuned minus untuned")
 
 
 def more_than_a_prefix(claim: str, e: Evidence) -> Verdict:
     """Judge C8: prompt-tuned representations are decoded better than those of an untrained prefix."""
-    present = [name for name in PREFIXES if name in set(e.margins.representations["representation"])]
+    present = [name for name in PREFIXES if name in set(e.cube.representations["representation"])]
     if not present:
         return _cannot(claim, e, f"the run decodes neither {' nor '.join(PREFIXES)}")
-    prompt = e.margins.arm("prompt-tuned", e.learned)
-    return _both(claim, e, {name: prompt - e.margins.only(name) for name in present}, "prompt-tuned minus prefix")
+    prompt = e.cube.arm("prompt-tuned", e.learned)
+    return _both(claim, e, {name: prompt - e.cube.only(name) for name in present}, "prompt-tuned minus prefix")
 
 
 def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str) -> Verdict:
@@ -297,7 +294,7 @@ def finding(contrast: Contrast, e: Evidence) -> Finding:
     low, high = (float(bound) if np.isfinite(bound) else None for bound in contrast.interval(e.study.fdr))
     p = 2 * min(contrast.shown(), contrast.shown(-1))
     n, seeds = contrast.values.shape
-    units = e.margins.kind + "s" * (n > 1) if e.margins.kind == "participant" else "groups of stimuli"
+    units = e.cube.kind + "s" * (n > 1) if e.cube.kind == "participant" else "groups of stimuli"
     interval = "" if low is None else f"{1 - e.study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
     by = f"permuted {statistics.p_text(contrast.permuted)}" if len(contrast.null) else "not permuted"
     sentence = f"{contrast.estimate:+.1%} ({interval}{n} {units}, {seeds} seed{'s' * (seeds > 1)}; labels {by})"
@@ -308,13 +305,11 @@ def finding(contrast: Contrast, e: Evidence) -> Finding:
 def _row_finding(row: pd.Series, e: Evidence) -> Finding:
     low, high, p = (float(row[name]) if np.isfinite(row[name]) else None for name in ("low", "high", "p_margin"))
     sentence = f"{row['difference']:+.1%}"
-    return Finding(
-        estimate=float(row["difference"]), low=low, high=high, p=p, n=len(e.margins.units), sentence=sentence
-    )
+    return Finding(estimate=float(row["difference"]), low=low, high=high, p=p, n=len(e.cube.units), sentence=sentence)
 
 
 def _mean_arm(e: Evidence, tasks: list[str]) -> np.ndarray:
-    return np.mean([e.margins.arm(method, tasks) for method in ARMS], axis=0)
+    return np.mean([e.cube.arm(method, tasks) for method in ARMS], axis=0)
 
 
 def _by_sign(found: Finding, alpha: float) -> str:
@@ -389,12 +384,9 @@ def background(e: Evidence) -> list[str]:
     """Return further sentences on the evidence: mixed model, variance, and intervals of the closeness."""
     tuned = e.scores[e.scores["task"].isin(e.learned) & e.scores["method"].isin(ARMS)]
     keys = ["participant", "region", "task", "method"]
-    said = [
-        statistics.mixed_model(tuned.groupby(keys, sort=False)["margin"].mean().reset_index(), e.study.fdr).sentence
-    ]
-    contrast = (
-        tables.contrast(tuned, ["region", "seed"], value="margin").dropna().sort_index()
-    )  # regions that every participant has
+    cells = tuned.groupby(keys, sort=False)["pairwise"].mean().rename("score").reset_index()
+    said = [statistics.mixed_model(cells, e.study.fdr).sentence]
+    contrast = tables.contrast(tuned, ["region", "seed"]).dropna().sort_index()  # regions that every participant has
     regions, seeds = (contrast.index.get_level_values(name).unique() for name in ("region", "seed"))
     if len(contrast) == len(regions) * len(seeds) > 0:
         cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
@@ -407,7 +399,7 @@ def background(e: Evidence) -> list[str]:
             f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
             f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
         )
-    if len(e.margins.seeds) == 1:
+    if len(e.cube.seeds) == 1:
         said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
     if e.not_learned:
         said.append(f"Not learned by both methods, and left out of every claim: {', '.join(e.not_learned)}.")

@@ -1,6 +1,7 @@
 """Contrasts between representations in one brain, judged against what they give with permuted labels.
 
-The score is the matching margin of decoding (:func:`braintune.neural.matching.scores`), or the correlation of encoding.
+The score is the pairwise accuracy of decoding (:func:`braintune.neural.matching.scores`), or the correlation of
+encoding.
 With permuted labels it is not zero for every representation, and not the same for all: slow responses match slow codes.
 So each contrast has its own null mean, which is subtracted, and its own permutation p-value. Two tests answer two
 questions. The t test over participants (and over seeds, where there are several) asks whether the contrast holds for
@@ -80,7 +81,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Margins:
+class ScoreCube:
     """Scores of all representations in one brain, direction and fold design, at one readout.
 
     Attributes
@@ -107,8 +108,8 @@ class Margins:
 
     @classmethod
     def read(
-        cls, scores: pd.DataFrame, null: pd.DataFrame, groups: pd.DataFrame | None = None, value: str = "margin"
-    ) -> "Margins":
+        cls, scores: pd.DataFrame, null: pd.DataFrame, groups: pd.DataFrame | None = None, value: str = "pairwise"
+    ) -> "ScoreCube":
         """Read the scores of one brain, direction, fold design and readout.
 
         Parameters
@@ -120,7 +121,7 @@ class Margins:
         groups : DataFrame, optional
             What groups of stimuli contribute, one row a group, region and representation; used where there is one
             participant.
-        value : {"margin", "pairwise", "correlation"}
+        value : {"pairwise", "margin", "correlation"}
             The score that is read.
         """
         representations = scores[REPRESENTATION].drop_duplicates("representation").reset_index(drop=True)

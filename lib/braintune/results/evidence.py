@@ -14,7 +14,7 @@ import pandas as pd
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import participants_label
 from braintune.results import statistics, tables
-from braintune.results.contrasts import Contrast, Margins
+from braintune.results.contrasts import Contrast, ScoreCube
 from braintune.results.tables import ARMS, PREFIXES
 
 
@@ -25,11 +25,10 @@ class Evidence:
     study: Study
     brain: str
     design: str  #: The main fold design.
-    direction: str  #: A key of :data:`braintune.results.tables.TESTED`.
+    direction: str  #: A key of :data:`braintune.results.tables.SCORE`.
     readout: str
-    margins: Margins  #: Of all representations in that design.
-    accuracies: Margins  #: The same in the score that codes of different width have in common.
-    scores: pd.DataFrame  #: The same scores, one row a participant, region and representation.
+    cube: ScoreCube  #: Of all representations in that design.
+    scores: pd.DataFrame  #: The same scores, one row per participant, region and representation.
     closeness: pd.DataFrame  #: Finite rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.results.tables.gain`.
 
@@ -43,14 +42,14 @@ class Evidence:
     @property
     def region(self) -> str:
         """The main region."""
-        return tables.main_region(self.margins.regions)
+        return tables.main_region(self.cube.regions)
 
     @cached_property
     def learned(self) -> list[str]:
         """Tasks that both methods learned: mean over seeds above the bag of words and the trivial baseline."""
-        rows = self.margins.representations
+        rows = self.cube.representations
         tuned = rows[rows["method"].isin(ARMS)].groupby("task").size()  # decoded of both methods and all seeds
-        n = len(ARMS) * len(self.margins.seeds)
+        n = len(ARMS) * len(self.cube.seeds)
         return [task for task in tables.learned(self.tuned, ARMS) if tuned.get(task) == n]
 
     @cached_property
@@ -61,21 +60,17 @@ class Evidence:
     @cached_property
     def content_free(self) -> list[str]:
         """Content-free controls that were decoded."""
-        names = self.margins.representations.loc[self.margins.representations["kind"] == "control", "representation"]
+        names = self.cube.representations.loc[self.cube.representations["kind"] == "control", "representation"]
         return [name for name in names if name not in PREFIXES and name not in self.study.vectors]
 
     @cached_property
     def gates(self) -> pd.DataFrame:
-        """The untuned model minus each content-free control: region, control, estimate, p (one-sided).
-
-        Codes differ in width, and margins of narrow codes are larger, so these are compared by accuracy (in encoding by
-        correlation). The margin has to be above permuted labels too: it is the signal that effects are parts of.
-        """
-        plain, rows = self.accuracies.only("untuned"), []
-        for region in self.margins.regions:
-            found = {"permuted labels": self.margins.contrast(plain, region)}
+        """The untuned model minus permuted labels and controls: region, control, estimate, p (one-sided)."""
+        plain, rows = self.cube.only("untuned"), []
+        for region in self.cube.regions:
+            found = {"permuted labels": self.cube.contrast(plain, region)}
             for control in self.content_free:
-                found[control] = self.accuracies.contrast(plain - self.accuracies.only(control), region)
+                found[control] = self.cube.contrast(plain - self.cube.only(control), region)
             rows += [(region, name, contrast.estimate, contrast.shown()) for name, contrast in found.items()]
         return pd.DataFrame(rows, columns=["region", "control", "estimate", "p"])
 
@@ -88,7 +83,7 @@ class Evidence:
     @cached_property
     def parts(self) -> list[str]:
         """Decoded regions, without a union of regions beside its parts."""
-        return [region for region in self.decoded if not tables.is_union(region, self.margins.regions)]
+        return [region for region in self.decoded if not tables.is_union(region, self.cube.regions)]
 
     @property
     def closed(self) -> str:
@@ -107,8 +102,8 @@ class Evidence:
     # --- effects ---------------------------------------------------------------------------------------------
 
     def signal(self, region: str) -> float:
-        """Return the margin of the untuned model above its permutations, in which effects are expressed."""
-        return self.margins.contrast(self.margins.only("untuned"), region).estimate
+        """Return the score of the untuned model above its permutations, in which effects are expressed."""
+        return self.cube.contrast(self.cube.only("untuned"), region).estimate
 
     def loss(self, region: str) -> float:
         """Return the largest loss that counts as no worse, as a fraction of the signal."""
@@ -117,12 +112,12 @@ class Evidence:
 
     def effect(self, weights: np.ndarray, region: str) -> Contrast:
         """Return a contrast as a fraction of the signal of the untuned model in that region."""
-        found, signal = self.margins.contrast(weights, region), self.signal(region)
+        found, signal = self.cube.contrast(weights, region), self.signal(region)
         return Contrast(values=found.values / signal, null=found.null / signal)
 
     def difference(self, region: str, tasks: Iterable[str] | None = None) -> Contrast:
         """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a fraction of the signal."""
-        fine, prompt = (self.margins.arm(method, tasks or self.learned) for method in ARMS)
+        fine, prompt = (self.cube.arm(method, tasks or self.learned) for method in ARMS)
         return self.effect(prompt - fine, region)
 
     def differences(self, cells: Iterable[tuple[str, str]]) -> pd.DataFrame:

@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 
 from braintune.core.study import Study
-from braintune.results import statistics, tables
+from braintune.results import claims, statistics, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
 from braintune.results.statistics import Finding
+from braintune.results.tables import Results
 
 #: What inference is over → the same in the plural.
 _UNITS = {"participant": "participants", "group of stimuli": "groups of stimuli", "brain data set": "data sets"}
+#: Scores of decoding that are compared → their names on a page.
+SCORE_NAMES = {"pairwise": "pairwise accuracy", "margin": "matching margin"}
 _NUMBERS = ["difference", "low", "high", "lowest", "highest", "p"]
 
 
@@ -47,12 +50,12 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
         set. `who` took part; `n` units (`over`); `closed` says why a brain has no say, its difference is then NaN.
     """
     rows: list[dict[str, Any]] = []
-    for direction, readout in product(tables.TESTED, tables.READOUTS):
+    for direction, readout in product(tables.SCORE, tables.READOUTS):
         here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout)]
         known = effects(ledger, direction, readout)
         where = {"direction": direction, "readout": readout}
         for e in here:
-            row = where | {"brain": e.brain, "who": e.people, "n": len(e.margins.units), "over": e.margins.kind}
+            row = where | {"brain": e.brain, "who": e.people, "n": len(e.cube.units), "over": e.cube.kind}
             row |= {"closed": e.closed}
             if effect := known.get(e.brain):
                 low, high = effect.interval(ledger.study.fdr)
@@ -77,7 +80,7 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
         direction, readout, `without`, and the difference with its interval; no row where fewer than two sets remain.
     """
     rows = []
-    for direction, readout in product(tables.TESTED, tables.READOUTS):
+    for direction, readout in product(tables.SCORE, tables.READOUTS):
         known = effects(ledger, direction, readout)
         cases = {brain: {name: effect for name, effect in known.items() if name != brain} for brain in known}
         seeds = next(iter(known.values())).values.shape[1] if known else 0
@@ -92,6 +95,31 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
 
 def _without(effect: Contrast, seed: int) -> Contrast:
     return replace(effect, values=np.delete(effect.values, seed, 1))
+
+
+def by_score(ledger: Ledger, results: Results) -> pd.DataFrame:
+    """Return the answer in decoding by pairwise accuracy, which is judged, and by the matching margin, which is not.
+
+    Returns
+    -------
+    DataFrame
+        who, score, and the difference with its interval; one row per brain data set that allows a conclusion and score,
+        then the combined ones.
+    """
+    rows: list[tuple[Any, ...]] = []
+    known: dict[str, list[Contrast]] = {score: [] for score in SCORE_NAMES}
+    judged = [e for e in ledger.first("decoding") if not e.closed]
+    for e in judged:
+        scored = {score: claims.evidence(results.of(e.brain), e.brain, {"decoding": score}) for score in known}
+        for score, here in scored.items():
+            effect = next(one for one in here if one.readout == e.readout).difference(e.region, e.learned)
+            known[score].append(effect)
+            rows.append((e.people, SCORE_NAMES[score], effect.estimate, *effect.interval(ledger.study.fdr)))
+    for score, effects_of in known.items():
+        found = combine(effects_of, ledger.study)
+        if found.estimate is not None:
+            rows.append((f"{found.n} data sets combined", SCORE_NAMES[score], found.estimate, found.low, found.high))
+    return pd.DataFrame(rows, columns=["who", "score", "difference", "low", "high"])
 
 
 def overall(ledger: Ledger, direction: str = "decoding") -> Finding:
@@ -122,6 +150,15 @@ def sensitivity_summary(ledger: Ledger) -> pd.DataFrame:
     table, who = sensitivity(ledger), {e.brain: e.people for e in ledger.everything}
     effect = {"prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
     return _conditions(table).assign(**{"left out": table["without"].replace(who)} | effect)
+
+
+def by_score_summary(ledger: Ledger, results: Results) -> pd.DataFrame:
+    """Return :func:`by_score` in words, for a page."""
+    table = by_score(ledger, results)
+    wide = table.assign(effect=_in_percent(table, "difference")).pivot_table(
+        index="who", columns="score", values="effect", aggfunc="first", sort=False
+    )
+    return wide.rename_axis("brain data").rename_axis(columns=None).reset_index()
 
 
 def _conditions(table: pd.DataFrame) -> pd.DataFrame:

@@ -250,7 +250,7 @@ def with_interval(found: Finding, unit: str = "+z.1%") -> str:
 def combined_answer(ledger: Ledger) -> str:
     """Say what all brain data sets give together in each direction, or why they are not combined."""
     words, sentences = SENTENCES["combined"], []
-    for direction in tables.TESTED:
+    for direction in tables.SCORE:
         here, found = ledger.first(direction), meta_analysis.overall(ledger, direction)
         case = "absent" if not here else "too few" if found.estimate is None else "effect"
         numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}

@@ -74,7 +74,7 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
     }
     quoted |= {f"brief_{name}": sentence for name, sentence in prose.brief(ledger).items()}
     quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
-    return quoted | _of_ledger(ledger)
+    return quoted | _of_ledger(ledger, results)
 
 
 def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFram
     return table.assign(**{"prompt-tuned minus fine-tuned": written})
 
 
-def _of_ledger(ledger: Ledger) -> dict[str, Any]:
+def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
     left_out = meta_analysis.sensitivity_summary(ledger)
     return {
         "verdicts": prose.verdicts(ledger),
@@ -119,6 +119,7 @@ def _of_ledger(ledger: Ledger) -> dict[str, Any]:
         "background": prose.background_table(ledger),
         "combined": prose.combined_answer(ledger),
         "answer_table": meta_analysis.answer_summary(ledger),
+        "by_score": meta_analysis.by_score_summary(ledger, results),
         "sensitivity": left_out if len(left_out) else prose.SENTENCES["not sensitive"],
     }
 
@@ -155,7 +156,7 @@ def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> d
 def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
     found = {"standing": prose.recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)}
-    quoted = {f"recorded_{name}": value for name, value in (found | _of_ledger(ledger)).items()}
+    quoted = {f"recorded_{name}": value for name, value in (found | _of_ledger(ledger, real)).items()}
     quoted["calibration_answer"] = prose.calibration_answer(recorded.read_tables("calibration")["rates"])
     return quoted | {f"calibration_{name}": table for name, table in prose.calibration_tables().items()}
 

@@ -18,7 +18,7 @@ from scipy import stats
 
 from braintune.results import statistics, style, tables
 from braintune.results.style import ACCURACY, COLOURS, MARKERS, nothing, panels, with_legend
-from braintune.results.tables import ALL, ARMS, CHANCE, READOUT_NAMES, SHOWN, first_readout
+from braintune.results.tables import ALL, ARMS, CHANCE, READOUT_NAMES, SCORE, first_readout
 
 #: Score → the label of its axis.
 SCORE_LABELS = {"pairwise": ACCURACY, "correlation": "correlation of predicted with measured"}
@@ -77,7 +77,7 @@ def beside_controls(table: pd.DataFrame, direction: str = "decoding") -> Figure:
         if direction == "decoding":
             style.chance_line(axes)
         style.name_rows(axes, names)
-        axes.set(xlabel=SCORE_LABELS[SHOWN[direction]])
+        axes.set(xlabel=SCORE_LABELS[SCORE[direction]])
     return with_legend(figure)
 
 

@@ -36,7 +36,7 @@ SCORES = ("average accuracy", "closeness")
 #: Measures of a representation → the label of their axis.
 OF_REPRESENTATION = {
     "closeness": "Spearman RSA to untuned",
-    "margin": "decoding margin minus untuned",
+    "pairwise": "decoding accuracy minus untuned",
     "correlation": "encoding correlation minus untuned",
 }
 
@@ -161,7 +161,7 @@ def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.D
     Returns
     -------
     DataFrame
-        One row a method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``margin`` and
+        One row a method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``pairwise`` and
         ``correlation``, mean over participants at the best layer under the folds that claims are judged on, less
         those of the untuned encoder, which are the columns ``untuned …``.
     """
@@ -176,7 +176,7 @@ def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.D
     if "encoding" in study.directions:
         scored["encoding"] = encode_brain(study, part, embeddings)[0]
     for direction, table in scored.items():
-        value = tables.TESTED[direction]
+        value = tables.SCORE[direction]
         means = tables.first_readout(tables.scores(table, study)).groupby("representation")[value].mean()
         found[value] = means - means["untuned"]
         found[f"untuned {value}"] = means["untuned"]

@@ -205,7 +205,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     Parameters
     ----------
     table : DataFrame
-        Columns participant, region, task, method (prompt-tuned or fine-tuned) and margin, one row a cell.
+        Columns participant, region, task, method (prompt-tuned or fine-tuned) and score, one row per cell.
     alpha : float
     """
     from statsmodels.formula.api import mixedlm
@@ -215,7 +215,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     reasons = {f"there is only one {name}": table[name].nunique() < 2 for name in ("participant", "method")}
     reasons |= {
         "cells are missing": sizes.isna().any(axis=None),
-        "the scores do not vary": table["margin"].std() == 0,
+        "the scores do not vary": table["score"].std() == 0,
     }
     if why := [reason for reason, holds in reasons.items() if holds]:
         return Finding(estimate=None, n=n, sentence=f"The mixed model cannot be fitted: {why[0]}.")
@@ -223,7 +223,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     parts = {name: formula for name, formula in parts.items() if table[name].nunique() > 1}
     parts |= {"participant × method": "0 + C(participant):effect"}
     # hundredths: likelihoods of tiny variances are ill-conditioned
-    coded = table.assign(score=100 * table["margin"], effect=np.where(table["method"] == "prompt-tuned", 0.5, -0.5))
+    coded = table.assign(score=100 * table["score"], effect=np.where(table["method"] == "prompt-tuned", 0.5, -0.5))
     fixed = "score ~ effect" + (" * C(task, Sum)" if table["task"].nunique() > 1 else "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of zero is on the boundary, which is no fault

@@ -26,10 +26,8 @@ NETWORKS = ("language", "DMN", "task-positive", "visual")
 #: What names a representation, in every table.
 REPRESENTATION = ["representation", "kind", "task", "method", "seed"]
 MEAN_OVER_FOLDS = ["brain", "participant", "region", *REPRESENTATION, "folds"]
-#: Direction of the analysis → the score that is tested, and the score that is shown and that codes of different width
-#: have in common.
-TESTED = {"decoding": "margin", "encoding": "correlation"}
-SHOWN = {"decoding": "pairwise", "encoding": "correlation"}
+#: Direction of the analysis → its score, which is shown and tested.
+SCORE = {"decoding": "pairwise", "encoding": "correlation"}
 
 
 @dataclass(frozen=True)
@@ -349,23 +347,22 @@ def null_summary(scores: pd.DataFrame, null: pd.DataFrame, direction: str = "dec
     Returns
     -------
     DataFrame
-        Per brain, region and design: observed score (:data:`SHOWN`), mean over participants; mean and 95th percentile
-        with permuted labels (each permutation a mean over participants); and the permutation p-value of the score that
-        is tested (:data:`TESTED`). No row where labels were not permuted.
+        Per brain, region and design: observed score (:data:`SCORE`), mean over participants; mean and 95th percentile
+        with permuted labels (each permutation a mean over participants); and the permutation p-value. No row where
+        labels were not permuted.
     """
-    keys, shown, tested = ["brain", "region", "folds"], SHOWN[direction], TESTED[direction]
+    keys, value = ["brain", "region", "folds"], SCORE[direction]
     scores, null = (rows[rows["direction"] == direction] for rows in (scores, null))
     untuned = first_readout(scores[scores["kind"] == "untuned"])
     null = first_readout(null[null["representation"].isin(untuned["representation"]) & (null["permutation"] >= 0)])
     if null.empty:
         return pd.DataFrame(columns=[*keys, "observed", "null mean", "null 95 %", "p"])
-    found = untuned.groupby(keys, sort=False)[[*{shown, tested}]].mean()
-    wide = null.set_index([*keys, "permutation"])[[*{shown, tested}]].unstack("permutation")
-    found = found[wide[tested].reindex(found.index).notna().any(axis=1)]
-    score, test = wide[shown].reindex(found.index), wide[tested].reindex(found.index)
-    p = (1 + test.ge(found[tested], axis=0).sum(axis=1)) / (1 + test.notna().sum(axis=1))
-    summary = {"null mean": score.mean(axis=1), "null 95 %": score.quantile(0.95, axis=1), "p": p}
-    return pd.DataFrame({"observed": found[shown], **summary}).reset_index()
+    found = untuned.groupby(keys, sort=False)[value].mean()
+    wide = null.set_index([*keys, "permutation"])[value].unstack("permutation").reindex(found.index)
+    found, wide = found[wide.notna().any(axis=1)], wide.dropna(how="all")
+    p = (1 + wide.ge(found, axis=0).sum(axis=1)) / (1 + wide.notna().sum(axis=1))
+    summary = {"null mean": wide.mean(axis=1), "null 95 %": wide.quantile(0.95, axis=1), "p": p}
+    return pd.DataFrame({"observed": found, **summary}).reset_index()
 
 
 def alpha_at_edge(decoding: pd.DataFrame) -> float:

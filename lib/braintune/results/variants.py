@@ -87,25 +87,33 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
     -------
     DataFrame
         variant, brain, method; `task score` from the trivial baseline (0) to perfect (1); `closeness`, the Spearman RSA
-        to the untuned model; `decoding margin` in the main region, and less that of the untuned model; trained
+        to the untuned model; `decoding accuracy` in the main region, and less that of the untuned model; trained
         parameters; seconds of tuning.
     """
     found = []
     for name, of in results.items():
         tuned = tables.gain(of.tuned).groupby("method", sort=False)[["gain", "parameters", "seconds"]].mean()
         rows = tables.judged(of.primary)
-        margin = (
-            tables.labelled(rows[rows["kind"] != "control"]).groupby(["brain", "method"], sort=False)["margin"].mean()
-        )
+        rows = tables.labelled(rows[rows["kind"] != "control"])
+        accuracy = rows.groupby(["brain", "method"], sort=False)["pairwise"].mean()
         close = tables.labelled(of.closeness).groupby(["brain", "method"])["spearman"].mean()
-        table = pd.DataFrame({"closeness": close, "decoding margin": margin}).reindex(margin.index)
-        untuned = margin.xs("untuned", level="method")
-        table["minus untuned"] = margin - margin.index.get_level_values("brain").map(untuned)
+        table = pd.DataFrame({"closeness": close, "decoding accuracy": accuracy}).reindex(accuracy.index)
+        untuned = accuracy.xs("untuned", level="method")
+        table["minus untuned"] = accuracy - accuracy.index.get_level_values("brain").map(untuned)
         scored = pd.MultiIndex.from_product([of.study.brains, tuned.index], names=["brain", "method"])
-        table = table.reindex(margin.index.union(scored, sort=False)).join(tuned, on="method")
+        table = table.reindex(accuracy.index.union(scored, sort=False)).join(tuned, on="method")
         found.append(table.reset_index().assign(variant=name))
     names = {"gain": "task score", "parameters": "trained parameters", "seconds": "seconds of tuning"}
-    columns = ["variant", "brain", "method", "gain", "closeness", "decoding margin", "minus untuned", *list(names)[1:]]
+    columns = [
+        "variant",
+        "brain",
+        "method",
+        "gain",
+        "closeness",
+        "decoding accuracy",
+        "minus untuned",
+        *list(names)[1:],
+    ]
     table = pd.concat(found, ignore_index=True)[columns]
     whole = {name: table[name].round().astype("Int64") for name in ("parameters", "seconds")}
     return table.assign(**whole).rename(columns=names)
