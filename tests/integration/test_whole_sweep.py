@@ -35,7 +35,7 @@ def test_variants_are_run_and_compared_and_what_is_done_is_kept(built):
     effects, methods = (store.read_table(sweep.folder / f"{name}.parquet") for name in ("effects", "methods"))
     assert set(effects["variant"]) == {"tiny", "upper"} == set(methods["variant"])
     tuned = methods[(methods["variant"] == "upper") & (methods["method"] != "untuned")]
-    assert len(tuned) == 2 and tuned[["closeness", "decoding margin", "task score"]].notna().all(axis=1).sum() == 2
+    assert len(tuned) == 2 and tuned[["closeness", "decoding accuracy", "task score"]].notna().all(axis=1).sum() == 2
     assert all(found.state == "as made" for found in verify.verify(sweep.studies["upper"])[:-1])
     again = run_sweep(path)
     assert (

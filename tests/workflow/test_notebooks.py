@@ -200,7 +200,7 @@ class TestOneFold:
             (null["region"] == region) & (null["representation"] == "untuned") & (null["readout"] == "analysis")
         ]
         assert len(null) == changes.get("permutations", 4)
-        assert values["margins"] == pytest.approx(null["margin"].to_numpy(), abs=1e-4)
+        assert values["permuted"] == pytest.approx(null["pairwise"].to_numpy(), abs=1e-4)
 
     def test_encoding(self, small, changes):
         values = run_cells("encoding", profile=str(small), **changes)
