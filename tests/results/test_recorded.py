@@ -64,7 +64,8 @@ class TestRecordedRealRun:
         assert {(v.brain, v.claim) for v in ledger.verdicts} == {
             (brain, claim) for brain in recorded.study.brains for claim in claims.CLAIMS
         }
-        assert "20 listeners to a story (alice2016)" in prose.recorded_standing(recorded)
+        said = prose.recorded_standing(recorded)
+        assert "20 listeners to a story (alice2016), an average over" in said and "1 seeds" not in said
 
     def test_the_two_scores_differ_as_the_pages_say(self, recorded):
         table = meta_analysis.by_score(claims.judge(recorded), recorded)

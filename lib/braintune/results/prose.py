@@ -196,8 +196,18 @@ def compare_methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def people(e: Evidence) -> str:
-    """Say who took part, as in "ten readers" or "an average of ten readers"."""
-    return f"an {e.people}" if e.people.startswith("average") else e.people
+    """Say who took part, as in "ten readers" or "an average over ten readers"."""
+    return _with_article(e.people)
+
+
+def _with_article(who: str) -> str:
+    return f"an {who}" if who.startswith("average") else who
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write a list: "a", "a and b", "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _where(e: Evidence) -> str:
@@ -320,8 +330,9 @@ def sign_table(signs: Sequence[CheckResult]) -> pd.DataFrame:
 def recorded_standing(real: Results) -> str:
     """Say what the recorded real run is, and what it is not."""
     counts = real.primary.groupby("brain", sort=False)["participant"].nunique()
-    brains = " and ".join(f"{participants_label(brain, count)} ({brain})" for brain, count in counts.items())
+    brains = listed([f"{_with_article(participants_label(brain, n))} ({brain})" for brain, n in counts.items()])
     tasks, seeds = (real.tuned[name].nunique() for name in ("task", "seed"))
+    seeds = f"{seeds} seed{'s' * (seeds > 1)}"
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 

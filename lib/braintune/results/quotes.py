@@ -42,7 +42,7 @@ def standing(study: Study) -> str:
     """Say what the brains of a run are: simulated, the user's own, or described on the data page."""
     own = [name for name in study.brains if name not in DESCRIBED]
     kind = "simulated" if any(map(is_simulated, study.brains)) else "own" if own else "real"
-    return prose.SENTENCES[kind].format(names=" and ".join(own))
+    return prose.SENTENCES[kind].format(names=prose.listed(own) if own else "")
 
 
 def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> d
     judged, found = (own, results) if is_own else (ledger, real)
     combined, source = prose.combined_answer(judged), prose.recorded_standing(real)
     if is_own:
-        brains = " and ".join(f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items())
+        brains = prose.listed([f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items()])
         source = prose.SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
     lacks = answer.missing(found)
     no_encoding = prose.SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
