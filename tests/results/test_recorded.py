@@ -105,7 +105,7 @@ class TestRecordedCalibration:
     def test_planted_effects_are_found_and_what_a_brain_codes_turns_the_tasks(self):
         found = recorded.read_tables("calibration")["found"]
         opened = found["rate"] / (1 - found["no evidence"])
-        assert set(found["level"]) == {"brain", "story"} and opened.min() > 0.5
+        assert set(found["level"]) == {"brain", "story"} and opened.min() > 1 / 3, "of four participants"
         trend = found[found["claim"] == "C3"].set_index("scenario")["verdict"]
         assert trend.to_dict() == {"concept-coding brain": "supported", "syntax-coding brain": "not supported"}
 
