@@ -115,7 +115,7 @@ class TestOrigins:
     def test_the_page_of_the_profile_holds_what_differs_from_the_defaults(self):
         page = origins.profile_page(Study.make({"profile": "mine", "runs": "/elsewhere", "layer": 3}))
         shown = [yaml.safe_load(text.partition("```")[0]) for text in page.split("```yaml")[1:]]
-        assert shown[0] == {"layer": 3} and shown[1]["select"] == "squared-error" and "/elsewhere" not in page
+        assert shown[0] == {"layer": 3} and "tuckute2024-average" in shown[1]["brains"] and "/elsewhere" not in page
 
     def test_every_figure_of_the_notebook_has_a_function(self):
         notebook = store.read_json(base.REPOSITORY / "notebooks" / "figures.ipynb")
