@@ -139,7 +139,7 @@ class TestInWords:
         table = meta_analysis.answer_summary(ledger).set_index(["direction", "layer", "brain data"])
         row = table.loc[("encoding", "best layer", "average over readers of 1,000 sentences")]
         assert row["over"] == "20 groups of stimuli"
-        assert re.fullmatch(r"-\d+\.\d% \(-\d+\.\d% to -\d+\.\d%\)", row["prompt-tuned minus fine-tuned"])
+        assert re.fullmatch(r"−\d+\.\d% \(−\d+\.\d% to −\d+\.\d%\)", row["prompt-tuned minus fine-tuned"])
         closed = table.loc[("decoding", "best layer", "8 listeners to a story")]
         assert pd.isna(closed["prompt-tuned minus fine-tuned"]) and "length" in closed["note"]
         assert "2 data sets combined" in table.index.get_level_values("brain data")

@@ -173,5 +173,5 @@ def _in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | No
         interval = f"{low:+.1%} to {high:+.1%}" if np.isfinite([low, high]).all() else None
         if not end and np.isfinite(row[value]):
             interval = f"{row[value]:+.1%}" + (f" ({interval})" if interval else "")
-        written.append(interval)
+        written.append(interval.replace("-", "−") if interval else None)
     return written
