@@ -165,9 +165,7 @@ class _Labels(NamedTuple):
     train: torch.Tensor
     test: torch.Tensor
     weight: torch.Tensor  #: Of every stimulus in the mean, of shape (n_stimuli,).
-    rows: (
-        torch.Tensor
-    )  #: Inner products of training with all stimuli, of shape (n_grams, n_train, n_stimuli), or empty.
+    rows: torch.Tensor  #: Inner products of training with all stimuli, (n_grams, n_train or 0, n_stimuli).
     origin: torch.Tensor  #: Those of the mean with all stimuli, of shape (n_grams, n_stimuli).
 
     @classmethod

@@ -284,8 +284,8 @@ def encode_brain(
         and `correlation`.
     null : DataFrame
         With permuted labels, as :func:`braintune.results.tables.null_means` returns it for decoding: one row per
-        region, representation, readout and `permutation`, mean over participants; then one row a participant, mean over
-        permutations, with -1 for the `permutation`.
+        region, representation, readout and `permutation`, mean over participants; then one row per participant, mean
+        over permutations, with -1 for the `permutation`.
     groups : DataFrame
         Of the only participant, what each group of stimuli (:mod:`braintune.neural.units`) contributes: one row per
         region, representation, readout and group. Empty where there are several.

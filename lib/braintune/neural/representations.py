@@ -47,7 +47,7 @@ def stack_layers(embeddings: Embeddings, n_stimuli: int, study: Study) -> tuple[
     -------
     list of arrays of shape (n_stimuli, width), in the order of the table's rows
     DataFrame
-        One row a representation and layer: representation, kind, task, method, seed, layer, and `analysis`, whether
+        One row per representation and layer: representation, kind, task, method, seed, layer, and `analysis`, whether
         it is the analysis layer.
 
     Raises

@@ -34,7 +34,7 @@ def scores_beside_controls(results: Results, direction: str = "decoding") -> pd.
     Returns
     -------
     DataFrame
-        One row a brain and representation (each tuning method: mean over tasks and seeds; then the controls, and the
+        One row per brain and representation (each tuning method: mean over tasks and seeds; then the controls, and the
         untuned model with permuted labels where they were recorded): `mean` over participants of
         :data:`braintune.results.tables.SCORE` with its 95 % t interval, `low` … `high`; NaN with one participant.
         Empty where the direction was not run.
@@ -109,7 +109,7 @@ def _heading(ledger: Ledger, brain: str, is_recorded: bool) -> str:
 
 
 def verdict_matrix(columns: Sequence[Column]) -> pd.DataFrame:
-    """Return all verdicts: one row a claim and column (see :func:`columns_of`), with the effect and its interval.
+    """Return all verdicts: one row per claim and column (see :func:`columns_of`), with the effect and its interval.
 
     Returns
     -------

@@ -36,7 +36,7 @@ _VIEWS = [(side, view) for side in ("left", "right") for view in ("lateral", "me
 
 
 def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions through a glass brain: where each lies, then coloured by accuracy, one row a method."""
+    """Draw the regions through a glass brain: where each lies, then coloured by accuracy, one row per method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     images, top, scale = _images(data, scores)
@@ -62,7 +62,7 @@ def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
 def _glass(
     images: Mapping[str, Any], label: str, regions: tuple[BrainData, list[str]] | None = None, **look: Any
 ) -> Figure:
-    """Draw images through glass brains, one row a title, with one colour bar; first where the `regions` lie."""
+    """Draw images through glass brains, one row per title, with one colour bar; first where the `regions` lie."""
     rows = len(images) + (regions is not None)
     above, below = (0.8 if regions else 0.3), 0.8  # inches of the legend and of the colour bar
     height = 2.1 * rows + above + below
@@ -125,7 +125,7 @@ def _name_regions(figure: Figure, axes: plt.Axes, data: BrainData, names: list[s
 
 
 def brain_surface(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions on the surface of fsaverage, which ships with nilearn: both sides, one row a method."""
+    """Draw the regions on the surface of fsaverage, which ships with nilearn: both sides, one row per method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     images, top, scale = _images(data, scores)

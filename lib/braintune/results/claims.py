@@ -47,7 +47,7 @@ class Unit(NamedTuple):
     label: str
 
 
-#: Parts of the signal, the unit of most claims, and claim → its unit where that is another.
+#: Fractions of the signal, the unit of most claims, and claim → its unit where that is another.
 SIGNAL = Unit("+z.1%", "fraction of the untuned model's signal")
 UNITS = {
     "C4": Unit("+z.3f", "difference of Spearman RSA"),

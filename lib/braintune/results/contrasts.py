@@ -91,7 +91,7 @@ class ScoreCube:
         What inference is over: participants, or groups of stimuli where there is one participant.
     kind : {"participant", "group of stimuli"}
     representations : DataFrame
-        Columns representation, kind, task, method, seed; one row a representation.
+        Columns representation, kind, task, method, seed; one row per representation.
     observed, expected : arrays of shape (n_regions, n_units, n_representations)
         Scores, and their means with permuted labels.
     null : array of shape (n_permutations, n_regions, n_representations)
@@ -115,11 +115,11 @@ class ScoreCube:
         Parameters
         ----------
         scores : DataFrame
-            One row a participant, region and representation.
+            One row per participant, region and representation.
         null : DataFrame
             With permuted labels, from :func:`braintune.results.tables.null_means`.
         groups : DataFrame, optional
-            What groups of stimuli contribute, one row a group, region and representation; used where there is one
+            What groups of stimuli contribute, one row per group, region and representation; used where there is one
             participant.
         value : {"pairwise", "margin", "correlation"}
             The score that is read.

@@ -160,7 +160,7 @@ def similarity_matrix(table: pd.DataFrame, value: str = "spearman", label: str =
 
 
 def closeness(table: pd.DataFrame) -> Figure:
-    """Draw similarity to the untuned model by task and method, one panel a brain data set.
+    """Draw similarity to the untuned model by task and method, one panel per brain data set.
 
     `table` is the RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
     """
@@ -251,7 +251,7 @@ def _against(scores: pd.DataFrame, x: pd.DataFrame, label: str, untuned_at: floa
 
 
 def power_curves(power: pd.DataFrame) -> Figure:
-    """Draw how often each verdict is reached (the recorded table ``power``), one line a number of participants."""
+    """Draw how often each verdict is reached (the recorded table ``power``), one line per number of participants."""
     shown = {
         f"{name}\n{WORDS[name.split()[0]]['short']}": name
         for name in power

@@ -45,7 +45,7 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction, readout and brain; then one with the brain :data:`braintune.results.tables.ALL`. `low` …
+        One row per direction, readout and brain; then one with the brain :data:`braintune.results.tables.ALL`. `low` …
         `high` is the interval of the mean (over such sets), `lowest` … `highest` the prediction interval of a further
         set. `who` took part; `n` units (`over`); `closed` says why a brain has no say, its difference is then NaN.
     """
@@ -110,9 +110,10 @@ def by_score(ledger: Ledger, results: Results) -> pd.DataFrame:
     known: dict[str, list[Contrast]] = {score: [] for score in SCORE_NAMES}
     judged = [e for e in ledger.first("decoding") if not e.closed]
     for e in judged:
-        scored = {score: claims.evidence(results.of(e.brain), e.brain, {"decoding": score}) for score in known}
-        for score, here in scored.items():
-            effect = next(one for one in here if one.readout == e.readout).difference(e.region, e.learned)
+        here = claims.evidence(results.of(e.brain), e.brain, {"decoding": "margin"})
+        other = next(one for one in here if one.readout == e.readout)
+        for score, scored in zip(SCORE_NAMES, (e, other), strict=True):
+            effect = scored.difference(e.region)
             known[score].append(effect)
             rows.append((e.people, SCORE_NAMES[score], effect.estimate, *effect.interval(ledger.study.fdr)))
     for score, effects_of in known.items():

@@ -205,8 +205,8 @@ def _with_article(who: str) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """Write a list: "a", "a and b", "a, b and c"."""
-    *first, last = words
+    """Write a list: nothing, "a", "a and b", "a, b and c"."""
+    *first, last = words or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -42,7 +42,7 @@ def standing(study: Study) -> str:
     """Say what the brains of a run are: simulated, the user's own, or described on the data page."""
     own = [name for name in study.brains if name not in DESCRIBED]
     kind = "simulated" if any(map(is_simulated, study.brains)) else "own" if own else "real"
-    return prose.SENTENCES[kind].format(names=prose.listed(own) if own else "")
+    return prose.SENTENCES[kind].format(names=prose.listed(own))
 
 
 def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:

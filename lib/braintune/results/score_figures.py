@@ -32,7 +32,7 @@ NOT_RUN = "the run leaves this direction out"
 
 
 def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
-    """Draw a score by region and method, one panel a brain data set, in its main fold design."""
+    """Draw a score by region and method, one panel per brain data set, in its main fold design."""
     if scores.empty:
         return nothing(NOT_RUN)
     brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
@@ -53,7 +53,7 @@ def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
 
 
 def beside_controls(table: pd.DataFrame, direction: str = "decoding") -> Figure:
-    """Draw the scores of all representations, one panel a brain data set, beside controls and permuted labels.
+    """Draw the scores of all representations, one panel per brain data set, beside controls and permuted labels.
 
     For `table` see :func:`braintune.results.answer.scores_beside_controls`.
     """
@@ -82,7 +82,7 @@ def beside_controls(table: pd.DataFrame, direction: str = "decoding") -> Figure:
 
 
 def decoding_by_task(scores: pd.DataFrame) -> Figure:
-    """Draw accuracy by task and method, one panel a network of each brain, in its main fold design."""
+    """Draw accuracy by task and method, one panel per network of each brain, in its main fold design."""
     tasks = list(scores.loc[scores["method"].isin(ARMS), "task"].unique())
     if not tasks:
         return nothing("no tuned representation was decoded")
@@ -102,7 +102,7 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
 
 
 def difference_map(scores: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy in percentage points, region by task, one panel a brain data set.
+    """Draw prompt-tuned minus fine-tuned accuracy in percentage points, region by task, one panel per brain data set.
 
     A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over the cells of a brain).
     """
@@ -148,7 +148,7 @@ def _stars(contrast: pd.DataFrame) -> list[str]:
 
 
 def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame | None = None) -> Figure:
-    """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel a brain data set.
+    """Draw prompt-tuned minus fine-tuned with its interval, task by task, one panel per brain data set.
 
     For `tests` see :func:`braintune.results.claims.task_table`, for `answers`, which add the mean over tasks,
     :func:`braintune.results.meta_analysis.answer_table`; the margin, a fraction of the signal, is drawn as a band.
@@ -196,7 +196,7 @@ def task_ranking(scores: pd.DataFrame) -> Figure:
 
 
 def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
-    """Draw a score by layer and method in each brain's main region, one panel a brain and fold design."""
+    """Draw a score by layer and method in each brain's main region, one panel per brain and fold design."""
     if table.empty:
         return nothing(NOT_RUN)
     rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
@@ -215,7 +215,7 @@ def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
 
 
 def forest(answers: pd.DataFrame, margin: float) -> Figure:
-    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, a panel a direction.
+    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, one panel per direction.
 
     For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
     margin, a fraction of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a

@@ -120,7 +120,7 @@ def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
     Returns
     -------
     DataFrame
-        One row a group and measure: `estimate`, `low`, `high` (NaN with one order, or where nothing varies; at most 1
+        One row per group and measure: `estimate`, `low`, `high` (NaN with one order, or where nothing varies; at most 1
         for :data:`SCORES`) and `n`, the number of sequences.
     """
     found = []
@@ -161,7 +161,7 @@ def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.D
     Returns
     -------
     DataFrame
-        One row a method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``pairwise`` and
+        One row per method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``pairwise`` and
         ``correlation``, mean over participants at the best layer under the folds that claims are judged on, less
         those of the untuned encoder, which are the columns ``untuned …``.
     """
@@ -193,7 +193,7 @@ def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.D
 
 
 def matrices(rows: pd.DataFrame) -> Figure:
-    """Draw the score on each task after each stage, one panel a way, mean over orders and seeds.
+    """Draw the score on each task after each stage, one panel per way, mean over orders and seeds.
 
     `rows` is the table of :func:`gains`; a task is named by its place in the order.
     """
@@ -234,7 +234,7 @@ def transfer(summary: pd.DataFrame) -> Figure:
 
 
 def by_stage(scored: pd.DataFrame) -> Figure:
-    """Draw closeness, decoding and encoding after every stage, one panel a measure and brain data set.
+    """Draw closeness, decoding and encoding after every stage, one panel per measure and brain data set.
 
     `scored` is what :func:`estimates` returns by brain, method and stage; intervals cover orders and seeds. The line is
     the untuned encoder.

@@ -65,7 +65,7 @@ def model_input(feature: Feature, tokenizer: PreTrainedTokenizerBase, labels: Se
 
 
 def cosine_by_layer(cosines: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw the cosine of a sentence's vectors to its untuned vectors, layer by layer, one line a representation."""
+    """Draw the cosine of a sentence's vectors to its untuned vectors, layer by layer, one line per representation."""
     if not cosines:
         return nothing("the run has neither tuned models nor a zero prefix")
     figure, axes = plt.subplots(figsize=(5.5, 2.6), layout="constrained")
@@ -107,7 +107,7 @@ def fold_map(folds: Sequence[Fold], fold: int = 0) -> Figure:
 
 
 def fit_by_penalty(penalties: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw how well every penalty predicts inside the training fold, a panel a measure; the best one is filled."""
+    """Draw how well every penalty predicts inside the training fold, one panel per measure; the best one is filled."""
     figure, parts = panels(fits, columns=2, size=(3.3, 2.1))
     for select, (axes, fit) in zip(fits, parts, strict=True):
         best = int(np.argmax(fit))

@@ -83,7 +83,7 @@ def dots(
 
 
 def curves(axes: plt.Axes, rows: pd.DataFrame, x: str, y: str, errorbar: Any = None) -> None:
-    """Draw the mean of `y` by `x`, one line a method."""
+    """Draw the mean of `y` by `x`, one line per method."""
     names = list(rows["method"].unique())
     markers, palette = ({n: of.get(n, d) for n in names} for of, d in ((MARKERS, "o"), (COLOURS, "black")))
     sns.lineplot(

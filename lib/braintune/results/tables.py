@@ -73,7 +73,7 @@ def read_results(study: Study, tuned: pd.DataFrame) -> Results:
 
 
 def tuning_trials(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """Return what the search tried: one row a trial, its best validation score, and which was chosen."""
+    """Return what the search tried: one row per trial, its best validation score, and which was chosen."""
     table = pd.DataFrame(metrics["trials"])
     recipe = table[["learning_rate", "epochs"]]
     table["chosen"] = (recipe == [metrics["learning_rate"], metrics["epochs"]]).all(axis=1)
@@ -198,8 +198,8 @@ def null_means(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a brain, region, design, representation, readout and `permutation`: the mean over participants, with an
-        empty `participant`. Then one row a participant in place of a permutation: the mean over permutations, with -1
+        One row per brain, region, design, representation, readout and `permutation`: the mean over participants, with
+        an empty `participant`. Then one row per participant in place of a permutation: the mean over permutations, with -1
         for the `permutation`.
     """
     keys, values = ["brain", "region", "folds", "representation", "readout"], ["pairwise", "margin"]
@@ -227,7 +227,7 @@ def scores(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
+        One row per participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
         the layers read out, `direction` tells decoding from encoding.
     """
     table = table.reset_index(drop=True)  # rows are taken by their index
@@ -275,38 +275,24 @@ def arms(rows: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[[method for method in ARMS if method in table]].dropna()
 
 
-def contrast(
-    rows: pd.DataFrame,
-    by: Sequence[str],
-    levels: tuple[Sequence[str], Sequence[str]] = (ARMS[1:], ARMS[:1]),
-    of: str = "method",
-    over: str = "participant",
-    value: str = "pairwise",
-) -> pd.DataFrame:
-    """Return a difference between methods (by default prompt-tuned minus fine-tuned) or between tasks.
+def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the accuracy of prompt-tuned minus fine-tuned, mean over the tasks that both have.
 
     Parameters
     ----------
     rows : DataFrame
-        Column `value` by task, method, and the columns of `by` and `over`.
+        Column ``pairwise`` by participant, task, method, and the columns of `by`.
     by : sequence of str
-        What makes a group: ``region``, ``task``, ``seed``, ``brain``, or several.
-    levels : (sequence of str, sequence of str)
-        The mean over the first minus the mean over the second, only where there are values of all.
-    of : {"method", "task"}
-        Column of the levels; the difference is averaged over the other one.
-    over : {"participant", "task"}
-        Column of the units.
+        What makes a group: ``region``, ``task``, ``seed``, or several.
 
     Returns
     -------
-    DataFrame of groups × units
+    DataFrame of groups × participants
     """
-    plus, minus = map(list, levels)
-    keys = list(dict.fromkeys([*by, over, "task" if of == "method" else "method"]))
-    wide = rows.pivot_table(index=keys, columns=of, values=value, sort=False).reindex(columns=plus + minus).dropna()
-    difference = wide[plus].mean(axis=1) - wide[minus].mean(axis=1)
-    return difference.groupby([*by, over], sort=False).mean().unstack(over, sort=False)
+    keys = list(dict.fromkeys([*by, "participant", "task"]))
+    wide = rows.pivot_table(index=keys, columns="method", values="pairwise", sort=False).reindex(columns=ARMS).dropna()
+    difference = wide["prompt-tuned"] - wide["fine-tuned"]
+    return difference.groupby([*by, "participant"], sort=False).mean().unstack("participant", sort=False)
 
 
 def by_method(at_layer: pd.DataFrame, value: str = "pairwise") -> pd.DataFrame:
