@@ -123,8 +123,8 @@ def stage_table(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row per way, order, seed, `stage` and `task` learned so far, whose place in the order is `position`:
-        `score`, the `baseline` of trivial answers, that of a `bag_of_words`, and `alone`, the score of the model that learned
-        this task only.
+        `score`, the `baseline` of trivial answers, that of a `bag_of_words`, and `alone`, the score of the model
+        that learned this task only.
     """
     ways, rows = ways_of(study), []
     for sequence in sequences(study):

@@ -199,8 +199,8 @@ def null_means(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     -------
     DataFrame
         One row per brain, region, design, representation, readout and `permutation`: the mean over participants, with
-        an empty `participant`. Then one row per participant in place of a permutation: the mean over permutations, with -1
-        for the `permutation`.
+        an empty `participant`. Then one row per participant in place of a permutation: the mean over permutations,
+        with -1 for the `permutation`.
     """
     keys, values = ["brain", "region", "folds", "representation", "readout"], ["pairwise", "margin"]
     total, people, count = None, [], 0
