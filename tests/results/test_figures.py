@@ -297,7 +297,7 @@ class TestKeeping:
         facts = read_json(run.figure_file("difference", "json"))
         assert facts["nothing"] == "only one tuning method was run"
         assert not [s for s in ("svg", "png") if run.figure_file("difference", s).exists()]
-        block = Origins("run", "reference", True, {}).figure("difference", facts)
+        block = Origins("run", {"real": "reference"}, True, {}).figure("difference", facts)
         assert (
             block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
         )

@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from braintune.core.base import BraintuneError
 from braintune.core.sweep import Sweep
-from braintune.results import claims, variants
-from made_up_results import made_up
+from braintune.results import claims, meta_analysis, style, tables, variants
+from braintune.results.tables import ARMS
+from made_up_results import made_up, of_several
+
+BRAINS = ("pereira2018-exp1", "alice2016")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,55 @@ def test_the_forest_has_a_panel_a_claim_and_a_row_a_variant(effects):
     for axes in figure.axes:
         assert [label.get_text() for label in axes.get_yticklabels()] == ["base", "better", "nothing"]
     assert "no evidence possible" in {text.get_text() for axes in figure.axes for text in axes.texts}
+
+
+@pytest.fixture(scope="module")
+def on_brains():
+    """Ledgers of two variants on two brain data sets each; fine-tuning is the same in both, and prompts differ."""
+
+    def ledger(effect):
+        brains = [made_up({(None, None): effect}, brain=name, seed=k, encoding=True) for k, name in enumerate(BRAINS)]
+        results = of_several(*brains)
+        tuned = results.tuned.assign(score=0.8 + (results.tuned["method"] == "prompt-tuned") * effect / 10)
+        return claims.judge(replace(results, tuned=tuned))
+
+    return {"base": ledger(0.1), "short": ledger(-0.3)}
+
+
+def test_each_way_of_tuning_is_combined_over_brains_and_compared_with_the_untuned_model(on_brains):
+    found = variants.method_effects(on_brains)
+    assert set(found["n"]) == {2} and (found["low"] < found["estimate"]).all()
+    rows = found[found["direction"] == "decoding"].set_index(["variant", "method", "reference"])["estimate"]
+    assert set(rows.index) == {
+        ("base", "fine-tuned", "untuned"),
+        *((name, "prompt-tuned", other) for name in ("base", "short") for other in variants.REFERENCES),
+    }, "fine-tuning is the same in both variants, and is listed once"
+    assert rows["base", "fine-tuned", "untuned"] == pytest.approx(0.2, abs=0.1)
+    assert rows["base", "prompt-tuned", "fine-tuned"] == pytest.approx(0.1, abs=0.1)
+    assert rows["short", "prompt-tuned", "untuned"] == pytest.approx(-0.1, abs=0.1)
+    answers = {v: meta_analysis.overall(ledger).estimate for v, ledger in on_brains.items()}
+    assert rows["short", "prompt-tuned", "fine-tuned"] == pytest.approx(answers["short"])
+
+
+def test_ways_of_tuning_are_named_by_method_and_what_differs_from_the_base(on_brains):
+    found = variants.method_effects(on_brains)
+    facts = [(name, method, 10, 0.5) for name in on_brains for method in ARMS]
+    methods = pd.DataFrame(facts, columns=["variant", "method", "trained parameters", "task score"])
+    table = variants.method_summary(found, methods)
+    assert list(table["way"]) == ["fine-tuned", "prompt-tuned", "prompt-tuned, short"]
+    assert set(table.columns[3:]) == {f"{d}, minus {r}" for d in tables.SCORE for r in variants.REFERENCES}
+    figure = variants.method_forest(found, 0.1)
+    panels = [axes for axes in figure.axes if axes.get_title("left")]
+    assert len(panels) == 4
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == list(table["way"])
+    answers = variants.answer_summary(variants.effects(on_brains)).set_index("variant")
+    assert answers.loc["short", "decoding"].startswith("−") and answers.loc["base", "encoding"].startswith("+")
+
+
+def test_with_one_brain_no_way_of_tuning_can_be_combined(ledgers):
+    found = variants.method_effects({"base": ledgers["base"]})
+    assert found["estimate"].isna().all()
+    assert "fewer than two brain data sets" in style.why_nothing(variants.method_forest(found, 0.1))
 
 
 def test_unfinished_variants_are_listed_with_the_reason(tmp_path, monkeypatch):

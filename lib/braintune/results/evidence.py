@@ -4,7 +4,7 @@ Nothing is concluded from a region where content-free controls do as well as the
 method did not learn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,10 +47,14 @@ class Evidence:
     @cached_property
     def learned(self) -> list[str]:
         """Tasks that both methods learned: mean over seeds above the bag of words and the trivial baseline."""
+        return self.learned_by(ARMS)
+
+    def learned_by(self, methods: Sequence[str]) -> list[str]:
+        """Return the tasks that every one of some methods learned."""
         rows = self.cube.representations
-        tuned = rows[rows["method"].isin(ARMS)].groupby("task").size()  # decoded of both methods and all seeds
-        n = len(ARMS) * len(self.cube.seeds)
-        return [task for task in tables.learned(self.tuned, ARMS) if tuned.get(task) == n]
+        tuned = rows[rows["method"].isin(methods)].groupby("task").size()  # decoded of all methods and all seeds
+        n = len(methods) * len(self.cube.seeds)
+        return [task for task in tables.learned(self.tuned, methods) if tuned.get(task) == n]
 
     @cached_property
     def not_learned(self) -> list[str]:
@@ -119,6 +123,12 @@ class Evidence:
         """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a fraction of the signal."""
         fine, prompt = (self.cube.arm(method, tasks or self.learned) for method in ARMS)
         return self.effect(prompt - fine, region)
+
+    def against(self, method: str, reference: str, region: str) -> Contrast:
+        """Return a method minus another, or minus ``untuned``, mean over learned tasks, as a fraction of the signal."""
+        tasks = self.learned_by([name for name in (method, reference) if name != "untuned"])
+        other = self.cube.only(reference) if reference == "untuned" else self.cube.arm(reference, tasks)
+        return self.effect(self.cube.arm(method, tasks) - other, region)
 
     def differences(self, cells: Iterable[tuple[str, str]]) -> pd.DataFrame:
         """Test prompt-tuned minus fine-tuned in cells of (task, region); the task `all` is the mean over them.

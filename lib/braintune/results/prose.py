@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from IPython.display import HTML, Markdown
 
+from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
 from braintune.datasets.brains.registry import is_simulated, participants_label
 from braintune.datasets.masking import masked_words
@@ -334,6 +335,12 @@ def recorded_standing(real: Results) -> str:
     tasks, seeds = (real.tuned[name].nunique() for name in ("task", "seed"))
     seeds = f"{seeds} seed{'s' * (seeds > 1)}"
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
+
+
+def small_run(study: Study, name: str) -> str:
+    """Say what a recorded set of a small run is, `ablation` or `continual`, and what it is not."""
+    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
+    return SENTENCES["small run"][name].format(**given, orders=study.orders, seeds=len(study.seeds))
 
 
 def calibration_answer(rates: pd.DataFrame) -> str:

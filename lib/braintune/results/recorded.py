@@ -1,8 +1,9 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `calibration` holds the error rates of the
-verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
-`make reference` and `make calibrate` make them again.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `ablation` the comparison of the variants in
+the sweep `ablation-real`, `continual` the task sequences of the profile `continual-real`; `calibration` holds the error
+rates of the verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any
+data set. :data:`MADE_BY` says which command makes each again.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,12 @@ FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
 LIMIT_BYTES = 2 * 2**20
 #: Which command makes which set.
-MADE_BY = {"real": "make reference", "calibration": "make calibrate"}
+MADE_BY = {
+    "real": "make reference",
+    "ablation": "make reference-ablation",
+    "continual": "make reference-continual",
+    "calibration": "make calibrate",
+}
 
 
 def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> Path:
@@ -71,6 +77,16 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
             raise BraintuneError(f"{path} is not the table that was recorded; `{MADE_BY[name]}` makes it again")
         found[path.stem] = store.read_table(path)
     return found
+
+
+def sequences() -> tuple[Study, pd.DataFrame, pd.DataFrame]:
+    """Read the recorded task sequences: the run, scores of the tasks, and scores of the representations.
+
+    For the tables see :func:`braintune.models.continual.stage_table` and
+    :func:`braintune.results.stages.brain_scores`; for the faults :func:`read_tables`.
+    """
+    found = read_tables("continual")
+    return Study.make(facts_of("continual")["profile"]), found["scores"], found["representations"]
 
 
 def recorded() -> Results:

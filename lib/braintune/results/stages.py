@@ -259,6 +259,13 @@ def by_stage(scored: pd.DataFrame) -> Figure:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
+def in_words(found: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`estimates` with one column per measure, each estimate with its interval."""
+    rows = found.assign(cell=[_said(row) for row in found.itertuples()])
+    wide = rows.pivot_table(index="way", columns="measure", values="cell", aggfunc="first", sort=False)
+    return wide.reset_index().rename_axis(columns=None)
+
+
 def _said(row: Any, digits: int = 2) -> str:
     """Write an estimate with its interval, a difference with its sign."""
     sign = "" if row.measure in SCORES else "+"

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from braintune.results.claims import Ledger
 from braintune.results.tables import ALL, Results
 
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
+#: Tables of a comparison, as its notebook stores them.
+TABLES = ("effects", "against", "methods", "costs")
+#: What every way of tuning is compared with.
+REFERENCES = ("untuned", "fine-tuned")
 
 
 def read(sweep: Sweep) -> dict[str, Results]:
@@ -69,6 +74,74 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
             rows.append(what | found)
     columns = ["claim", "brain", "variant", "verdict", "measure", "estimate", "low", "high", "n"]
     return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+
+
+def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
+    """Return what every way of tuning does to decoding and encoding, combined over brain data sets.
+
+    Each is compared with the untuned model and with fine-tuning, over the tasks that were learned, in the main regions
+    in which something is decoded. Where a variant has the same models as one before it, they are listed once.
+
+    Returns
+    -------
+    DataFrame
+        variant, method, direction, reference, the difference as a fraction of the untuned signal (`estimate`) with its
+        interval `low` … `high`, `n` brain data sets and `tasks`. NaN where fewer than two data sets can be combined,
+        and for a method that leaves the representation as it is.
+    """
+    rows, seen = [], set()
+    for variant, ledger in ledgers.items():
+        tuned = next(iter(ledger.evidence.values())).tuned
+        for method in ledger.study.methods:
+            scores = (method, *tuned.loc[tuned["method"] == method, "score"])
+            if scores in seen:
+                continue
+            seen.add(scores)
+            rows += [
+                {"variant": variant, "method": method} | _against(ledger, method, direction, reference)
+                for direction, reference in product(tables.SCORE, REFERENCES)
+                if method != reference
+            ]
+    columns = ["variant", "method", "direction", "reference", "estimate", "low", "high", "n", "tasks"]
+    return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+
+
+def method_summary(effects: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
+    """Return :func:`method_effects` in words, beside trained parameters and task scores from :func:`methods`."""
+    known = _labelled(effects[effects["estimate"].notna()])
+    known = known.assign(effect=meta_analysis.in_percent(known, "estimate"))
+    keys = ["variant", "method", "way"]
+    wide = known.pivot_table(index=keys, columns="compared", values="effect", aggfunc="first", sort=False).reset_index()
+    facts = methods.groupby(["variant", "method"])[["trained parameters", "task score"]].first().reset_index()
+    table = wide.merge(facts, on=["variant", "method"], how="left")
+    order = ["way", "trained parameters", "task score", *known["compared"].unique()]
+    return table[order].rename_axis(columns=None)
+
+
+def answer_summary(effects: pd.DataFrame) -> pd.DataFrame:
+    """Return the combined answer of every variant from :func:`effects`, in words: a column per direction."""
+    rows = effects[effects["claim"].str.startswith("answer, ") & (effects["brain"] == ALL)]
+    rows = rows.assign(
+        cell=meta_analysis.in_percent(rows, "estimate"), claim=rows["claim"].str.removeprefix("answer, ")
+    )
+    wide = rows.pivot_table(index="variant", columns="claim", values="cell", aggfunc="first", sort=False)
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def _labelled(effects: pd.DataFrame) -> pd.DataFrame:
+    """Name the `way` of tuning, by its method and, where variants differ in it, the variant; and what is `compared`."""
+    several = effects.groupby("method")["variant"].transform("nunique") > 1
+    named = several & (effects["variant"] != effects["variant"].iloc[:1].item()) if len(effects) else several
+    way = effects["method"] + (", " + effects["variant"]).where(named, "")
+    return effects.assign(way=way, compared=effects["direction"] + ", minus " + effects["reference"])
+
+
+def _against(ledger: Ledger, method: str, direction: str, reference: str) -> dict[str, Any]:
+    here = [e for e in ledger.first(direction) if e.region in e.decoded]
+    tasks = here[0].learned_by([name for name in (method, reference) if name != "untuned"]) if here else []
+    found = meta_analysis.combine((e.against(method, reference, e.region) for e in here if tasks), ledger.study)
+    what = {"direction": direction, "reference": reference, "tasks": ", ".join(tasks)}
+    return what | {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -149,4 +222,31 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
         style.name_rows(axes, names)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel(unit.label, fontsize=9)
+    return style.with_legend(figure)
+
+
+def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
+    """Draw what every way of tuning does, beside the untuned model and beside fine-tuning, in both directions.
+
+    For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
+    """
+    known = _labelled(effects[effects["estimate"].notna()])
+    if known.empty:
+        return style.nothing("fewer than two brain data sets can be combined")
+    names = list(dict.fromkeys(known["way"]))
+    parts = dict(list(known.groupby("compared", sort=False)))
+    figure, drawn = style.panels(parts, columns=2, size=(3.6, 0.26 * len(names) + 0.9), fontsize=9, sharey=True)
+    for axes, rows in drawn:
+        axes.axvspan(
+            -margin, margin, color=style.COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin"
+        )
+        axes.axvline(0, color="black", linewidth=1)
+        for row in rows.itertuples():
+            look = {"fmt": style.MARKERS[row.method], "color": style.COLOURS[row.method], "capsize": 2}
+            spread = np.nan_to_num([[row.estimate - row.low], [row.high - row.estimate]])
+            axes.errorbar([row.estimate], [names.index(row.way)], xerr=spread, **look)
+        style.name_rows(axes, names)
+        axes.xaxis.set_major_formatter(style.signed_percent)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(claims.SIGNAL.label, fontsize=9)
     return style.with_legend(figure)

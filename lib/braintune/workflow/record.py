@@ -1,4 +1,8 @@
-"""Record the tables of a finished real run under `data/reference`, and draw its picture for the README."""
+"""Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
+
+The recorded sets are the real run, a comparison of variants, and tasks learned one after another; see
+:mod:`braintune.results.recorded`.
+"""
 
 from pathlib import Path
 
@@ -6,13 +10,14 @@ import pandas as pd
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study
+from braintune.core.study import Study, is_sweep
+from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
-from braintune.results import claims, meta_analysis, score_figures, tables
+from braintune.results import claims, meta_analysis, score_figures, tables, variants
 from braintune.results.recorded import FOLDER, keep, recorded
-from braintune.workflow.fingerprints import fingerprints
-from braintune.workflow.jobs import executed_notebook, stamp_of
+from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints
+from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
 #: Permutations that are recorded.
@@ -27,13 +32,7 @@ def keep_run(study: Study) -> Path:
     BraintuneError
         If a job of the run is missing or stale, or its brains are simulated.
     """
-    if simulated := [name for name in study.brains if is_simulated(name)]:
-        raise BraintuneError(
-            f"profile {study.profile!r} decodes {simulated[0]!r}; what is recorded is a run on real brains"
-        )
-    for job, stamp in fingerprints(study).items():
-        if job.step != "figures" and stamp_of(executed_notebook(study, job)) != stamp:
-            raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
+    _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
     results = tables.read_results(study, tuning.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
@@ -45,6 +44,49 @@ def keep_run(study: Study) -> Path:
         "tuned": results.tuned[metrics],
     }
     return keep("real", found, provenance(study))
+
+
+def keep_sequences(study: Study) -> Path:
+    """Keep the tables of a finished run with `orders` as the recorded task sequences; faults as :func:`keep_run`."""
+    _require_finished(study, {"tuning", "embeddings", CONTINUAL})
+    (folder,) = artefacts(study, make_job(CONTINUAL))
+    found = {file.stem: small(store.read_table(file)) for file in sorted(folder.glob("*.parquet"))}
+    return keep("continual", found, provenance(study))
+
+
+def keep_sweep(sweep: Sweep) -> Path:
+    """Keep the tables of a finished sweep as the recorded comparison.
+
+    Raises
+    ------
+    BraintuneError
+        If a variant is missing, the comparison is stale, or a brain is simulated.
+    """
+    base = next(iter(sweep.studies.values()))
+    _require_real(base)
+    if sweep.missing or stamp_of(sweep.notebook) != comparison_fingerprint(sweep, sweep.missing):
+        raise BraintuneError(
+            f"the sweep {sweep.name!r} is unfinished or stale; `make sweep SWEEP={sweep.name}` makes it"
+        )
+    results = variants.read(sweep)
+    found = {name: small(store.read_table(sweep.folder / f"{name}.parquet")) for name in variants.TABLES}
+    found["overview"] = variants.overview(sweep, results)
+    return keep("ablation", found, provenance(base) | {"sweep": sweep.name})
+
+
+def _require_real(study: Study) -> None:
+    if simulated := [name for name in study.brains if is_simulated(name)]:
+        raise BraintuneError(
+            f"profile {study.profile!r} decodes {simulated[0]!r}; what is recorded is a run on real brains"
+        )
+
+
+def _require_finished(study: Study, steps: set[str]) -> None:
+    """Refuse simulated brains, and runs in which a job of one of these steps is missing or stale."""
+    _require_real(study)
+    for job, stamp in fingerprints(study).items():
+        if job.step in steps and stamp_of(executed_notebook(study, job)) != stamp:
+            raise BraintuneError(f"{job.label} is missing or stale; `make book PROFILE={study.profile}` makes it")
 
 
 def small(table: pd.DataFrame) -> pd.DataFrame:
@@ -65,8 +107,14 @@ def draw_picture() -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Record the run of one profile, and draw its picture."""
+    """Record the run of a profile, with its picture or its task sequences, or the comparison of a sweep."""
     if len(words) != 1:
-        raise BraintuneError("which run? give one profile: python -m braintune record reference")
-    print(f"recorded: {keep_run(Study.load(words[0]))}")
-    print(f"drawn: {draw_picture()}")
+        raise BraintuneError("which run? give one profile or sweep: python -m braintune record reference")
+    (name,) = words
+    if is_sweep(name):
+        print(f"recorded: {keep_sweep(Sweep.load(name))}")
+    elif (study := Study.load(name)).orders:
+        print(f"recorded: {keep_sequences(study)}")
+    else:
+        print(f"recorded: {keep_run(study)}")
+        print(f"drawn: {draw_picture()}")

@@ -22,23 +22,27 @@ Results of this run were made with the profile `{name}`. Where it differs from [
 
 **Edit it:** save these lines as `notebooks/profiles/mine.yml`, change one, and run `make book PROFILE=mine`. Only \
 what depends on the changed line is computed; see [](run.md).
+"""
+_RECORDED = """
+({label})=
+## {heading}
 
-(recorded-profile)=
-## The recorded real run
-
-The recorded results were made with the profile `{recorded_name}` as it was then. Where that differs from the defaults \
-of today:
+These results were made with the profile `{name}` as it was then. Where that differs from the defaults of today:
 
 ```yaml
-{recorded_values}```
+{values}```
 
-`make reference` records them again, with the profile `{recorded_name}` as it is now.
+`{command}` records them again, with the profile `{name}` as it is now.
 """
+#: Smaller recorded sets → the headings of their profiles.
+SMALL = {"ablation": "The recorded variants", "continual": "The recorded task sequences"}
 #: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
 _MAKERS = {
     "answer": "quotes.of_answer",
     "recorded": "quotes.of_recorded",
     "calibration": "quotes.of_recorded",
+    "ablation": "quotes.of_ablation",
+    "continual": "quotes.of_continual",
     "costs": "quotes.of_costs",
 }
 _DRAWN = re.compile(r'figures\.draw\(\s*study, "([\w-]+)", (\w+\.\w+)\(')
@@ -50,8 +54,10 @@ class Origins:
 
     Attributes
     ----------
-    profile, recorded : str
-        Names of the run's profile and of that of the recorded run.
+    profile : str
+        Name of the run's profile.
+    recorded : mapping of str to str
+        Recorded set → the name of its profile.
     is_simulated : bool
         The brain of the run is simulated, so that the recorded run answers the question of the book.
     drawn_by : mapping of str to str
@@ -61,7 +67,7 @@ class Origins:
     """
 
     profile: str
-    recorded: str
+    recorded: Mapping[str, str]
     is_simulated: bool
     drawn_by: Mapping[str, str]
     has_reference: bool = True
@@ -100,23 +106,28 @@ class Origins:
         """Return the name of the profile behind a figure or table, and its anchor; None for the calibration."""
         if name.startswith(("calibration", "power")):
             return None
+        if (kind := name.partition("-")[0].partition("_")[0]) in SMALL:
+            return self.recorded[kind], f"recorded-{kind}"
         is_recorded = name.startswith("recorded") or (name.startswith("answer") and self.is_simulated)
-        return (self.recorded, "recorded-profile") if is_recorded else (self.profile, "run-profile")
+        return (self.recorded["real"], "recorded-profile") if is_recorded else (self.profile, "run-profile")
 
 
 def origins(study: Study, figures_notebook: Mapping[str, Any], has_reference: bool = True) -> Origins:
     """Return what made the results of a run, from its executed figures notebook."""
     code = "\n".join("".join(cell["source"]) for cell in figures_notebook["cells"] if cell["cell_type"] == "code")
     is_simulated = any(registry.is_simulated(name) for name in study.brains)
-    return Origins(study.profile, _recorded().profile, is_simulated, dict(_DRAWN.findall(code)), has_reference)
+    made = {name: _recorded(name).profile for name in ("real", *SMALL)}
+    return Origins(study.profile, made, is_simulated, dict(_DRAWN.findall(code)), has_reference)
 
 
 def profile_page(study: Study) -> str:
-    """Return the page that shows the profile of a run, and that of the recorded one."""
-    real = _recorded()
-    return _PROFILE.format(
-        name=study.profile, values=_values(study), recorded_name=real.profile, recorded_values=_values(real)
-    )
+    """Return the page that shows the profile of a run, and those of the recorded ones."""
+    page = _PROFILE.format(name=study.profile, values=_values(study))
+    for name, heading in {"real": "The recorded real run", **SMALL}.items():
+        made, label = _recorded(name), "recorded-profile" if name == "real" else f"recorded-{name}"
+        command = _made_by(name)
+        page += _RECORDED.format(label=label, heading=heading, name=made.profile, values=_values(made), command=command)
+    return page
 
 
 def _values(study: Study) -> str:
@@ -125,7 +136,13 @@ def _values(study: Study) -> str:
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=88) if values else "{}\n"
 
 
-def _recorded() -> Study:
+def _recorded(name: str) -> Study:
     from braintune.results import recorded  # here, since Snakemake imports this package for every job
 
-    return Study.make(recorded.facts_of("real")["profile"])
+    return Study.make(recorded.facts_of(name)["profile"])
+
+
+def _made_by(name: str) -> str:
+    from braintune.results import recorded
+
+    return recorded.MADE_BY[name]
