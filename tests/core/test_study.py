@@ -48,7 +48,7 @@ def test_every_parameter_says_what_it_means():
         ({"tasks": []}, "tasks: .*at least 1"),
         ({"tasks": ["ner", "ner"]}, "tasks: .*'ner'.* twice"),
         ({"vectors": {"passage": "x.npz"}}, "vectors: 'passage' must be a new name"),
-        ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name, of letters"),
+        ({"vectors": {"a/b": "x.npz"}}, "vectors: 'a/b' must be a new name that consists of letters"),
         ({"stride": 128}, r"stride: 128 must be below max_tokens \(128\)"),
         ({"alpha_exponents": [3, 1]}, "alpha_exponents: .*3.*1.* small to large"),
         ({"passages": 10}, r"passages: 10 must be at least topics \(24\)"),
@@ -123,7 +123,7 @@ class TestLoad:
             ("refrence", "no profile 'refrence'; known: reference, continual"),
             (
                 "slurm",
-                "'slurm' is the file of an engine: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
+                "'slurm' is an engine file: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
             ),
         ],
     )
@@ -249,7 +249,8 @@ def test_the_data_folder_is_named_by_the_environment(monkeypatch, tmp_path):
     for relative in ("../elsewhere", "data", "~nobody-here/data"):
         monkeypatch.setenv("BRAINTUNE_DATA", relative)
         with pytest.raises(
-            BraintuneError, match=f"BRAINTUNE_DATA: '{relative}' must be an absolute path.* from the current folder"
+            BraintuneError,
+            match=f"BRAINTUNE_DATA: '{relative}' must be an absolute path.* relative to the current folder",
         ):
             base.data_folder()
     monkeypatch.setenv("BRAINTUNE_DATA", "~/data")

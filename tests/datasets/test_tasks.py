@@ -308,8 +308,8 @@ def test_marked_words_are_those_of_the_field_word(tmp_path):
     shifted = [row | {"index1": 2} for row in rows]
     file.write_text("\n".join(map(json.dumps, shifted)), encoding="utf-8")
     message = (
-        r"line 1, field 'index1': 2 is 'out' in sentence1, but the row is about 'go'; the word at index1 fits in 0 of 4 "
-        r"rows \(the word before it fits in 3\)\. Count words \(separated by spaces\) from 0, or remove the field `word`"
+        r"line 1, field 'index1': 2 is 'out' in sentence1, but the row is about 'go'; the word at index1 matches in 0 of 4 "
+        r"rows \(the word before it matches in 3\)\. Count words \(separated by spaces\) from 0, or remove the field `word`"
     )
     with pytest.raises(BraintuneError, match=message):
         read_rows(TASKS["wsd"], file)

@@ -145,7 +145,7 @@ def test_a_job_that_is_started_by_hand_watches_no_parent(monkeypatch):
         (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", "its process was killed .*CORES=1"),
         (
             "raise OSError(28, 'No space left on device')",
-            r"failed in cell \d+: OSError: .*No space left on device; the disk is full: make room.*\n.*kept: .*failed.ipynb",
+            r"failed in cell \d+: OSError: .*No space left on device; the disk is full: free some space.*\n.*kept: .*failed.ipynb",
         ),
     ],
     ids=["killed", "disk full"],

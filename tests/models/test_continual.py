@@ -99,7 +99,7 @@ def test_orders_follow_the_seed_of_the_world():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"tasks": ["ner"]}, "tasks: 'ner' alone is no sequence; name two .* orders: 0"),
+        ({"tasks": ["ner"]}, "tasks: 'ner' alone is not a sequence; name .*two .* orders: 0"),
         ({"orders": 4}, "orders: 4 must be between 1 and 3, .* name more tasks"),
         ({"orders": 0}, "orders: 0 must be between 1 and 3"),
         (

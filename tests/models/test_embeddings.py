@@ -329,7 +329,7 @@ def test_the_files_are_what_embed_gives_and_equal_each_time(study, tiny_bert):
     assert np.array_equal(read_arrays(study.embedding_file("again", "untuned"))["embedding"], wanted)
     assert metadata(study, "again", "untuned")["simulated"] == "false"
 
-    assert table.loc["passage", "skipped"] == "these stimuli come in no passages and in no order"
+    assert table.loc["passage", "skipped"] == "these stimuli have neither passages nor an order"
     assert table.loc["position", "skipped"] == "these stimuli were presented in no fixed order"
     assert not study.embedding_file("again", "passage").exists()
     study.embedding_file("again", "passage").write_bytes(b"of an older run")

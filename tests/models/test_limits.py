@@ -73,7 +73,7 @@ def save(tmp_path):
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     """The transformers library would make one that knows no word."""
     bert().save_pretrained(tmp_path)
-    with pytest.raises(BraintuneError, match=r"holds no tokenizer, none of tokenizer\.json, .*save_pretrained"):
+    with pytest.raises(BraintuneError, match=r"holds no tokenizer \(none of tokenizer\.json, .*save_pretrained"):
         load_backbone(str(tmp_path))
 
 
@@ -107,7 +107,7 @@ def test_the_longest_input_follows_the_positions(save, model, length, longest):
 
 def test_a_tokenizer_that_cuts_everything(save):
     with pytest.raises(
-        BraintuneError, match=r"can read 5 tokens \(model_max_length .* 5\), and pairs need at least 11"
+        BraintuneError, match=r"can read 5 tokens \(model_max_length .* 5\), but pairs need at least 11"
     ):
         load_backbone(save(bert(), tokenizer(5)))
 
@@ -241,7 +241,7 @@ def test_damaged_weights(save, tmp_path):
         load_backbone(folder)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8")) | {"vocab_size": 999}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(BraintuneError, match=rf"word_embeddings.weight' is of shape \({N}, 32\), .*wants \(999, 32\)"):
+    with pytest.raises(BraintuneError, match=rf"word_embeddings.weight' has shape \({N}, 32\), .*requires \(999, 32\)"):
         load_backbone(folder)
 
 
@@ -250,7 +250,7 @@ def test_damaged_weights(save, tmp_path):
 
 def test_models_that_are_no_encoder_of_one_text(save):
     sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-    with pytest.raises(BraintuneError, match=r"'t5' are an encoder and a decoder.*choose an encoder"):
+    with pytest.raises(BraintuneError, match=r"'t5' have an encoder and a decoder.*choose an encoder"):
         load_backbone(save(T5EncoderModel(T5Config(vocab_size=N, **sizes)), bert_tokenizer()))
 
 
@@ -280,7 +280,7 @@ def test_models_that_read_no_text(tmp_path, kind, with_tokenizer):
     OTHERS[kind]().save_pretrained(tmp_path)
     if with_tokenizer:
         bert_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(BraintuneError, match=rf"models of type '{kind}' have no table of tokens.*an encoder of text"):
+    with pytest.raises(BraintuneError, match=rf"models of type '{kind}' have no token embeddings.*a text encoder"):
         load_backbone(str(tmp_path))
 
 

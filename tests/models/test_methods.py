@@ -485,7 +485,7 @@ def test_faults_name_the_remedy():
         ):
             prepare(RoFormerModel(RoFormerConfig(**SMALL, vocab_size=WORDS)), method, SETTINGS, 0)
     model = prepared("prompt-shallow", "bert")
-    with pytest.raises(BraintuneError, match="has a shallow prompt already; load the backbone again"):
+    with pytest.raises(BraintuneError, match="already has a shallow prompt; load the backbone again"):
         attach_prompt(model, LENGTH)
     ids = token_batch()
     for wrong in (lambda: model(ids), lambda: model(input_ids=ids, attention_mask=torch.ones(3, 1, 16, 16))):

@@ -46,7 +46,7 @@ def test_half_of_the_layers_can_carry_the_prefix(model, layers, carrying):
 def test_a_single_layer_has_no_lower_half():
     torch.manual_seed(0)
     single = ModernBertModel(ModernBertConfig(**SMALL | {"num_hidden_layers": 1}, **SPECIAL, vocab_size=WORDS))
-    with pytest.raises(BraintuneError, match="prompt_layers: 'lower' of 1 layer is none; set it to all or upper"):
+    with pytest.raises(BraintuneError, match="prompt_layers: 'lower' selects none of 1 layer; set it to all or upper"):
         attach_prefix(single, LENGTH, layers="lower")
 
 
@@ -347,7 +347,7 @@ def test_models_of_one_configuration_do_not_meddle(model):
 def test_faults_name_the_remedy():
     model = make("bert")
     attach_prefix(model, LENGTH)
-    with pytest.raises(BraintuneError, match="has a prefix already; load the backbone again"):
+    with pytest.raises(BraintuneError, match="already has a prefix; load the backbone again"):
         attach_prefix(model, LENGTH)
     with pytest.raises(BraintuneError, match=r"network of width 6 .* `prefix_hidden: 0` or `prefix_init: normal`"):
         attach_prefix(make("bert"), LENGTH, tokens=True, hidden=6)

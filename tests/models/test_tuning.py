@@ -232,7 +232,9 @@ def test_a_word_that_says_that_there_is_no_answer_is_learned(make_study, tmp_pat
 
 def test_several_recipes_need_a_validation_part(make_study):
     study = make_study(validation_fraction=0, epochs=[1, 2])
-    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by; raise it"):
+    with pytest.raises(
+        BraintuneError, match="validation_fraction: 0 leaves no examples to choose a recipe with; raise it"
+    ):
         tuning.recipes_of(study, "fine-tuned")
 
 
@@ -299,7 +301,7 @@ def test_a_single_recipe_is_not_tried(make_study):
 
 def test_a_search_needs_a_validation_part(make_study):
     study = make_study(epochs=[1, 2], validation_fraction=0)
-    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by"):
+    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves no examples to choose a recipe with"):
         tune(study, "sentiment", "head-only", 0)
 
 

@@ -145,7 +145,7 @@ class TestKeeping:
             recorded.keep("real", {"t": pd.DataFrame({"a": range(1000)})}, {})
 
     def test_a_simulated_run_is_refused(self):
-        with pytest.raises(BraintuneError, match="'simulated'; what is recorded is a run on real brains"):
+        with pytest.raises(BraintuneError, match="'simulated', which is simulated; only a run on real brains"):
             record.keep_run(Study())
 
     def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):

@@ -36,7 +36,7 @@ class TestFile:
 
     def test_a_profile_is_no_engine(self):
         with pytest.raises(
-            BraintuneError, match="'quick' is no engine's file: it has no line `executor: …`; known: sl"
+            BraintuneError, match="'quick' is not an engine file: it has no line `executor: …`; known: sl"
         ):
             cluster.engine_path("quick")
 

@@ -192,7 +192,11 @@ def test_results_that_cannot_be_written(tmp_path, runs):
     profile = tmp_path / "mine.yml"
     profile.write_text(f"runs: {runs}\n", encoding="utf-8")
     message = message_of(run_chain, str(profile))
-    holds(message, f"cannot write to {re.escape(runs)}/mine: ", "make room or give rights there, or .* with `runs`")
+    holds(
+        message,
+        f"cannot write to {re.escape(runs)}/mine: ",
+        "free some space or allow writing there, or .* with `runs`",
+    )
 
 
 def test_a_notebook_that_cannot_be_saved(tmp_path, monkeypatch):
@@ -210,7 +214,7 @@ def test_a_notebook_that_cannot_be_saved(tmp_path, monkeypatch):
         message,
         f"figures: cannot write {re.escape(str(tmp_path))}/mine/notebooks/figures.failed",
         "No space",
-        "make room",
+        "free some space",
     )
     assert not list(tmp_path.rglob("*.ipynb"))
 

@@ -70,7 +70,7 @@ class TestWhatIsExecuted:
 
     def test_a_damaged_page_names_the_remedy(self, study, called):
         executed_notebook(study, RSA).write_text("{", encoding="utf-8")
-        with pytest.raises(BraintuneError, match=r"simulated\.ipynb is not a whole notebook .*; delete it and run"):
+        with pytest.raises(BraintuneError, match=r"simulated\.ipynb is not a complete notebook .*; delete it and run"):
             run_chain(str(study.root / "made-up.yml"))
 
     def test_options_and_profile_are_handed_on_and_no_date_decides(self, study, called):
@@ -92,13 +92,13 @@ class TestWhatIsExecuted:
 
     @pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])
     def test_cores_that_cannot_be(self, study, called, cores):
-        with pytest.raises(BraintuneError, match=f"cores: '{cores}' must be a whole number from 1, or all"):
+        with pytest.raises(BraintuneError, match=f"cores: '{cores}' must be a positive whole number, or all"):
             run_chain(str(study.root / "made-up.yml"), ["--cores", cores])
 
     def test_a_whole_run_with_an_altered_table_is_not_up_to_date(self, study, called):
         table = study.rsa_file("simulated", "brain")
         table.write_bytes(table.read_bytes() + b" ")
-        with pytest.raises(BraintuneError, match=r"only what its jobs made:\naltered +rsa · simulated"):
+        with pytest.raises(BraintuneError, match=r"only from files as its jobs made them:\naltered +rsa · simulated"):
             run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
 
     @pytest.mark.parametrize("name", ["hash #1", "curly {x}", "colon: x", "50% & $HOME's"])
@@ -209,7 +209,7 @@ def test_task_data_are_cut_by_the_check(sentiment):
 
 
 def test_several_recipes_without_a_validation_part_are_refused_by_the_check(sentiment):
-    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves nothing to choose by"):
+    with pytest.raises(BraintuneError, match="validation_fraction: 0 leaves no examples to choose a recipe with"):
         check(sentiment(20, "ab", "ab", validation_fraction=0, epochs=[1, 2]))
 
 

@@ -90,7 +90,7 @@ def test_a_sweep_without_any_backbone_is_refused(path, called, monkeypatch):
         raise Unreachable("the weights are not there")
 
     monkeypatch.setattr(sweeps, "check", refuse)
-    with pytest.raises(BraintuneError, match="no backbone of the sweep is there; the lines above say why"):
+    with pytest.raises(BraintuneError, match="no backbone of the sweep is available; the lines above say why"):
         run_sweep(str(path), ["--cores", "1"])
 
 

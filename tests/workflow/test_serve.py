@@ -28,7 +28,7 @@ def test_the_book_is_served_to_this_machine_alone(profile):
         threading.Thread(target=served.serve_forever, daemon=True).start()
         with urllib.request.urlopen(f"http://127.0.0.1:{served.server_port}/") as answer:
             assert answer.read() == b"<h1>The question</h1>"
-        with pytest.raises(BraintuneError, match=rf"port {served.server_port} cannot be taken .*in use.*PORT=8080"):
+        with pytest.raises(BraintuneError, match=rf"port {served.server_port} cannot be used .*in use.*PORT=8080"):
             serve.server(serve.built(str(profile)), served.server_port)
         served.shutdown()
 
@@ -51,5 +51,5 @@ def test_other_words_name_the_command(words):
 
 
 def test_a_port_beyond_all_ports(profile):
-    with pytest.raises(BraintuneError, match="port 70000 cannot be taken"):
+    with pytest.raises(BraintuneError, match="port 70000 cannot be used"):
         serve.main([str(profile), "70000"])

@@ -86,11 +86,11 @@ def test_a_page_cut_short_is_altered_and_its_files_have_no_record(study):
     path = study.root / PAGE
     path.write_bytes(path.read_bytes()[:100])
     assert faults(study) == [
-        f"altered       rsa · simulated: {PAGE} (it is not a whole notebook)",
+        f"altered       rsa · simulated: {PAGE} (it is not a complete notebook)",
         "not recorded  rsa · simulated: made-up/rsa/simulated/brain.parquet",
         "not recorded  rsa · simulated: made-up/rsa/simulated/untuned.parquet",
     ]
-    with pytest.raises(BraintuneError, match=r"simulated\.ipynb is not a whole notebook .*; delete it and run"):
+    with pytest.raises(BraintuneError, match=r"simulated\.ipynb is not a complete notebook .*; delete it and run"):
         stamp_of(path)
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_someone_put_there_is_listed(study):
     ("file", "content", "message"),
     [
         ("provenance.json", None, "missing       book: provenance.json"),
-        ("provenance.json", '{"fingerp', "altered       book: provenance.json (it is not whole)"),
+        ("provenance.json", '{"fingerp', "altered       book: provenance.json (it is not complete)"),
         ("book/html/index.html", None, "missing       book: made-up/book/html/index.html"),
     ],
 )
@@ -136,7 +136,7 @@ class TestCommand:
             "23 as made, 1 altered, 1 missing",
             f"delete {weights.parent}",
             f"delete {page}",
-            "run `make book PROFILE=made-up`, which computes again what is stale or deleted",
+            "run `make book PROFILE=made-up`, which recomputes what is stale or deleted",
         ]
 
     def test_nothing_is_changed(self, study, profile):

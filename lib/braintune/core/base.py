@@ -46,6 +46,7 @@ def data_folder() -> Path:
     if not folder.is_absolute():
         raise BraintuneError(
             f"BRAINTUNE_DATA: {named!r} must be an absolute path, since notebooks and jobs run in different folders; "
-            f'from the current folder it is {str(Path.cwd() / folder)!r}; in a shell, set BRAINTUNE_DATA="$PWD/{named}"'
+            f"relative to the current folder, it is {str(Path.cwd() / folder)!r}; in a shell, set "
+            f'BRAINTUNE_DATA="$PWD/{named}"'
         )
     return folder.resolve()

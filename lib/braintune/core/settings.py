@@ -47,7 +47,7 @@ Layer = Annotated[int, Field(ge=-64, le=64)]
 
 
 class MachineSettings(Settings):
-    """Where and how a run computes."""
+    """Where and how a run is computed."""
 
     profile: str = _parameter(
         "quick", "name of the run; results go to `runs/<profile>`", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$"
@@ -87,10 +87,13 @@ class TaskSettings(Settings):
     test_examples: int | None = _parameter(300, "test examples per task; null uses all", "examples", ge=10)
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = _parameter(
         0.1,
-        "fraction of the training data held out, in whole texts, to choose the best epoch and learning rate",
+        "fraction of the training data held out to choose the best epoch and learning rate; rows that share a text "
+        "stay together",
     )
     max_tokens: int = _parameter(128, "maximum length of a model's input", "tokens", ge=16, le=8192)
-    stride: int = _parameter(32, "overlap of the windows over a longer context of a question", "tokens", ge=0)
+    stride: int = _parameter(
+        32, "overlap of the windows if the context of a question is longer than the input", "tokens", ge=0
+    )
 
 
 class TuningSettings(Settings):
@@ -135,7 +138,7 @@ class TuningSettings(Settings):
         20, "prompt vectors, in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
     )
     prompt_layers: Literal["all", "upper", "lower"] = _parameter(
-        "all", "layers with deep prompts: all, or the upper or lower half (the middle layer of an odd number is upper)"
+        "all", "layers with deep prompts: all, or the upper or lower half (of an odd number, the middle one is upper)"
     )
     prefix_init: Literal["normal", "tokens"] = _parameter(
         "normal",
@@ -172,7 +175,7 @@ class BrainSettings(Settings):
     participants: list[str] | None = _parameter(None, "participants; null uses all in the data")
     regions: list[str] | None = _parameter(None, "regions; null uses all in the data")
     experiments: list[Literal[2, 3]] = _parameter(
-        [2, 3], "pereira2018: experiments to join, for the participants who did all of them", min_length=1
+        [2, 3], "pereira2018: experiments to combine, for the participants who took part in all of them", min_length=1
     )
     wording: Literal["presented", "dereferenced"] = _parameter(
         "presented",
@@ -191,14 +194,15 @@ class BrainSettings(Settings):
     )
     lags: list[NonNegativeFloat] = _parameter(
         [2.0, 4.0, 6.0, 8.0],
-        "story listening: delays; scans are averaged over a sentence at each delay separately",
+        "story listening: delays of the response; for each delay, scans are averaged over the duration of a sentence",
         "s",
         min_length=1,
     )
     nuisance: list[Literal["length", "log-length", "characters", "duration"]] | None = _parameter(
         None,
-        "regressed out of responses and embeddings in every fold: a sentence's number of words, its log, characters, "
-        "seconds; null uses those that vary (characters only if the number of words does not), [] none",
+        "properties of a sentence regressed out of responses and embeddings in every fold: number of words (length), "
+        "its logarithm (log-length), number of characters, duration in seconds; null uses those that vary (characters "
+        "only if the number of words does not), [] uses none",
     )
     detrend_order: int = _parameter(
         12,
@@ -230,7 +234,9 @@ class DecodingSettings(Settings):
     """Ridge regression between brain and embedding."""
 
     directions: list[Literal["decoding", "encoding"]] = _parameter(
-        ["decoding", "encoding"], "from brain to embedding, and from embedding to brain", min_length=1
+        ["decoding", "encoding"],
+        "decoding predicts embeddings from the brain, encoding predicts brain responses from embeddings",
+        min_length=1,
     )
     designs: list[Literal["shuffled", "grouped"]] = _parameter(["shuffled", "grouped"], "fold designs", min_length=1)
     n_folds: int = _parameter(

@@ -135,6 +135,6 @@ def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
         return reader(path)
     except Exception as error:  # every format raises different errors for a damaged file
         raise BraintuneError(
-            f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` names the job that "
-            "creates it, and how to run it again"
+            f"{path} is damaged ({type(error).__name__}: {error}); `make verify PROFILE=…` shows which job "
+            "creates it and how to run it again"
         ) from error

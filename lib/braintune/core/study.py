@@ -69,7 +69,9 @@ class Study(
             )
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
-            raise ValueError(f"learning_rates: every method needs the same number of rates, not {numbers}")
+            raise ValueError(
+                f"learning_rates: every method needs the same number of rates, not {numbers}; add or remove rates"
+            )
         for name in (
             "tasks", "methods", "seeds", "epochs", "brains", "experiments", "nuisance", "controls", "designs",
             "directions",
@@ -78,7 +80,7 @@ class Study(
             if twice := [value for i, value in enumerate(values) if value in values[:i]]:
                 raise ValueError(f"{name}: {twice[0]!r} is listed twice in {values}; remove one of them")
         if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
-            raise ValueError(f"vectors: {bad[0]!r} must be a new name, of letters, digits and . _ - only")
+            raise ValueError(f"vectors: {bad[0]!r} must be a new name that consists of letters, digits and . _ - only")
         if self.profile == "models":
             raise ValueError("profile: 'models' is the folder of tuned models in `runs`; choose another name")
         try:
@@ -88,9 +90,9 @@ class Study(
         if not self.runs.strip() or self.runs.startswith("$"):
             raise ValueError(f"runs: {self.runs!r} must be a path; ~ is expanded in it, shell variables are not")
         if self.stride >= self.max_tokens:
-            raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens})")
+            raise ValueError(f"stride: {self.stride} must be below max_tokens ({self.max_tokens}); change one of them")
         if self.passages < self.topics:
-            raise ValueError(f"passages: {self.passages} must be at least topics ({self.topics})")
+            raise ValueError(f"passages: {self.passages} must be at least topics ({self.topics}); change one of them")
         if self.alpha_exponents[0] > self.alpha_exponents[1]:
             raise ValueError(f"alpha_exponents: {self.alpha_exponents} must run from small to large; swap them")
         return self
@@ -227,7 +229,7 @@ def profile_path(profile: str | Path) -> Path:
         raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
     if is_engine(path):
         raise BraintuneError(
-            f"{str(profile)!r} is the file of an engine: it says where jobs run, not what is computed. Also name a "
+            f"{str(profile)!r} is an engine file: it says where jobs run, not what is computed. Also name a "
             f"profile, one of {known}: make book PROFILE=quick ENGINE={profile}"
         )
     return path.parent.resolve() / path.name  # a link keeps its name
@@ -332,7 +334,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise BraintuneError(f"{path.name} is not valid YAML: its brackets are nested too deeply") from None
+        raise BraintuneError(
+            f"{path.name} is not valid YAML: its brackets are nested too deeply; correct the file"
+        ) from None
     except ValueError as error:  # also bytes that are not UTF-8
         raise BraintuneError(f"{path.name} is not valid YAML: {error}") from None
     if not isinstance(values, dict):

@@ -116,11 +116,11 @@ def _check_marked(rows: Sequence[tuple[str, Row]]) -> None:
         shift = max((-1, 1), key=lambda shift: sum(fitting(shift)))
         n, better = len(fits), sum(fitting(shift))
         side = "before" if shift < 0 else "after"
-        hint = f" (the word {side} it fits in {better})" if better > sum(fits) else ""
+        hint = f" (the word {side} it matches in {better})" if better > sum(fits) else ""
         raise BraintuneError(
             f"{where}, field 'index{k}': {at} is {words[at]!r} in sentence{k}, but the row is about {word!r}; the word "
-            f"at index{k} fits in {sum(fits)} of {n} rows{hint}. Count words (separated by spaces) from 0, or remove "
-            "the field `word` (or `lemma`) if it is not the marked word"
+            f"at index{k} matches in {sum(fits)} of {n} rows{hint}. Count words (separated by spaces) from 0, or "
+            "remove the field `word` (or `lemma`) if it is not the marked word"
         )
 
 

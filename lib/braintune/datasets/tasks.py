@@ -324,7 +324,8 @@ def _cut(task: Task, rows: list[Row], fraction: float, rng: np.random.Generator)
     if held is None:
         raise BraintuneError(
             f"validation_fraction: {fraction:g} of the {len(rows)} training rows of {task.name} cannot be held out: "
-            "it needs two groups of rows without a common text, and two rows with one label; add rows, or set it to 0"
+            "this needs two groups of rows that share no text, and two rows with the same label; add rows, or set it "
+            "to 0"
         )
     return [r for i, r in enumerate(rows) if i not in held], [r for i, r in enumerate(rows) if i in held]
 

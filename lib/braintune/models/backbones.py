@@ -154,12 +154,12 @@ BACKBONES |= {
 }
 
 _WITH_DECODER = (
-    "backbone {!r}: models of type {!r} are an encoder and a decoder, which read two texts; choose an encoder (BERT, "
+    "backbone {!r}: models of type {!r} have an encoder and a decoder, which read two texts; choose an encoder (BERT, "
     "RoBERTa, ELECTRA, …) or a decoder alone (GPT-2)"
 )
 _WITHOUT_WORDS = (
-    "backbone {!r}: models of type {!r} have no table of tokens, so they do not read text alone, but images, sound or "
-    "several of these; choose an encoder of text (BERT, RoBERTa, ELECTRA, …) or a decoder (GPT-2)"
+    "backbone {!r}: models of type {!r} have no token embeddings: they do not read text alone, but images, sound or "
+    "several of these; choose a text encoder (BERT, RoBERTa, ELECTRA, …) or a decoder (GPT-2)"
 )
 
 
@@ -224,12 +224,12 @@ def load_backbone(name: str, *, device: str | torch.device = "cpu") -> Backbone:
         )
         if wrong := sorted(report["mismatched_keys"]):
             weight, *(in_file, wanted) = wrong[0]
-            raise ValueError(f"{weight!r} is of shape {tuple(in_file)}, and config.json wants {tuple(wanted)}")
+            raise ValueError(f"{weight!r} has shape {tuple(in_file)}, but config.json requires {tuple(wanted)}")
         if missing := sorted(key for key in report["missing_keys"] if not key.startswith("pooler.")):
             if missing[0].startswith("decoder."):
                 raise BraintuneError(_WITH_DECODER.format(name, config.model_type))
             # The library would only warn, and use random numbers instead.
-            raise ValueError(f"{len(missing)} weights are not in the file, {missing[0]!r} among them")
+            raise ValueError(f"{len(missing)} weights are not in the file, including {missing[0]!r}")
         return model
 
     return _make_backbone(name, name, load, device)
@@ -288,7 +288,7 @@ def _require_tokenizer(name: str, folder: Path) -> None:
     """Refuse a folder without a tokenizer."""
     if not any(file for pattern in _VOCABULARIES for file in folder.glob(pattern)):
         raise BraintuneError(
-            f"backbone {name!r}: {folder} holds no tokenizer, none of {', '.join(_VOCABULARIES)}; the transformers "
+            f"backbone {name!r}: {folder} holds no tokenizer (none of {', '.join(_VOCABULARIES)}); the transformers "
             "library would make an empty one, which knows no word: save the model's own with "
             "`tokenizer.save_pretrained(folder)`"
         )
@@ -388,8 +388,8 @@ def _loading(name: str) -> Iterator[None]:
     except Exception as error:  # broken files make three libraries raise anything, also without a message
         raise BraintuneError(
             f"backbone {name!r} cannot be loaded: {hub.first_line(error)}. Its folder must hold config.json, "
-            "tokenizer.json and model.safetensors of an encoder that the transformers library knows by itself; fetch "
-            "it again"
+            "tokenizer.json and model.safetensors of an encoder that the transformers library supports without extra "
+            "code; fetch it again"
         ) from error
     finally:
         logging.set_verbosity(verbosity)

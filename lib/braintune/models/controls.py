@@ -69,7 +69,7 @@ def passage_code(study: Study, stimuli: Stimuli) -> np.ndarray:
         weights = np.exp(-0.5 * ((stimuli.position[:, None] - np.arange(n)) / reach) ** 2)
         vectors = weights / np.linalg.norm(weights, axis=1, keepdims=True) @ rng.standard_normal((n, width))
     else:
-        raise NotAvailable("these stimuli come in no passages and in no order")
+        raise NotAvailable("these stimuli have neither passages nor an order")
     return (vectors + 0.01 * rng.standard_normal((n, width))).astype(np.float32)
 
 

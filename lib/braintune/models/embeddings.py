@@ -111,7 +111,7 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_t
             )
     if cut := [sentence for sentence, encoding in zip(sentences, encodings, strict=True) if encoding.overflowing]:
         warnings.warn(
-            f"{len(cut)} of {len(sentences)} sentences have more than {max_tokens} tokens and were cut, the first is "
+            f"{len(cut)} of {len(sentences)} sentences have more than {max_tokens} tokens and were cut; the first is "
             f"{cut[0][:40]!r}…; raise max_tokens if the backbone can read more",
             stacklevel=2,
         )

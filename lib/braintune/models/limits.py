@@ -54,7 +54,7 @@ def check_fit(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     if longest < (needed := SHORTEST + tokenizer.num_special_tokens_to_add(pair=True)):
         raise BraintuneError(
             f"backbone {name!r} can read {longest} tokens (model_max_length of its tokenizer: "
-            f"{tokenizer.model_max_length}), and pairs need at least {needed}; correct model_max_length in "
+            f"{tokenizer.model_max_length}), but pairs need at least {needed}; correct model_max_length in "
             "tokenizer_config.json, or choose another backbone"
         )
     pair, fill = tokenizer("the old man sees", "a river", verbose=False), tokenizer.pad_token_id or 0
@@ -97,7 +97,7 @@ def _read(name: str, model: PreTrainedModel, what: str, inputs: dict[str, list[i
     try:
         states = model(**batch, output_hidden_states=True).hidden_states
         if wrong := [state for state in states if state.shape != wanted]:
-            raise ValueError(f"a hidden state has the shape {tuple(wrong[0].shape)} in place of {wanted}")
+            raise ValueError(f"a hidden state has shape {tuple(wrong[0].shape)} instead of {wanted}")
         if not all(state[..., : len(inputs["input_ids"]) - 1, :].isfinite().all() for state in states):
             raise ValueError("hidden states are not finite; the weights are damaged")
     except Exception as error:  # each model has its errors

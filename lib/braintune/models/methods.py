@@ -62,7 +62,7 @@ def _train_biases(model: PreTrainedModel, settings: TuningSettings, seed: int) -
     _freeze_pooler(model)
     if not trained_state(model):
         raise BraintuneError(
-            f"bitfit trains bias vectors, and this model of type {model.config.model_type!r} has none; choose a "
+            f"bitfit trains bias vectors, but this model of type {model.config.model_type!r} has none; choose a "
             f"backbone with biases, such as BERT or RoBERTa, or {alternatives(model, 'bitfit')}"
         )
 
@@ -71,7 +71,7 @@ def _train_upper_half(model: PreTrainedModel, settings: TuningSettings, seed: in
     """Train the upper half of the layers; embeddings, lower layers and what follows the last layer are frozen."""
     if (layers := layer_list(model)) is None:
         raise BraintuneError(
-            f"upper-half trains the upper half of the layers, and those of this model of type "
+            f"upper-half trains the upper half of the layers, but those of this model of type "
             f"{model.config.model_type!r} share their weights; choose a backbone whose layers have separate weights, "
             f"such as BERT or RoBERTa, or {alternatives(model, 'upper-half')}"
         )
@@ -146,7 +146,7 @@ def prepare(model: PreTrainedModel, method: str, settings: TuningSettings, seed:
     without = [name for name, gradient in found.items() if gradient is None]
     if (added and without) or not any(g is not None and g.any() for g in found.values()):
         raise BraintuneError(
-            f"{method} trains {(without or list(asked))[0]!r}, and the output of this model of type "
+            f"{method} trains {(without or list(asked))[0]!r}, but the output of this model of type "
             f"{model.config.model_type!r} does not depend on it; choose another backbone, or "
             f"{alternatives(model, method)}"
         )

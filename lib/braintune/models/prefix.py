@@ -211,10 +211,10 @@ def attach_prefix(
         to carry a prefix.
     """
     if hasattr(model, "deep_prompts"):
-        raise BraintuneError("this model has a prefix already; load the backbone again to give it another")
+        raise BraintuneError("this model already has a prefix; load the backbone again to give it another")
     if tokens and hidden:
         raise BraintuneError(
-            f"prefix_init 'tokens' sets keys and values, which a network of width {hidden} would make itself; set "
+            f"prefix_init 'tokens' sets keys and values, but a network of width {hidden} would compute them; set "
             "`prefix_hidden: 0` or `prefix_init: normal`"
         )
     shared, own = model.config, deepcopy(model.config)  # it names the attention function, and two models may share it
@@ -226,7 +226,7 @@ def attach_prefix(
     shape = heads, head_dim, length, std, hidden, dropout
     carrying = carrying_layers(layers, len(calls))
     if not carrying:
-        raise BraintuneError(f"prompt_layers: {layers!r} of {len(calls)} layer is none; set it to all or upper")
+        raise BraintuneError(f"prompt_layers: {layers!r} selects none of {len(calls)} layer; set it to all or upper")
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -86,12 +86,12 @@ def task_orders(study: Study) -> list[tuple[str, ...]]:
     n = len(study.tasks)
     if n < 2:
         raise BraintuneError(
-            f"tasks: {study.tasks[0]!r} alone is no sequence; name two tasks or more, or set orders: 0"
+            f"tasks: {study.tasks[0]!r} alone is not a sequence; name at least two tasks, or set orders: 0"
         )
     if not 1 <= study.orders <= n:
         raise BraintuneError(
-            f"orders: {study.orders} must be between 1 and {n}, the number of tasks: more would repeat places; set it "
-            "there, or name more tasks"
+            f"orders: {study.orders} must be between 1 and {n}, the number of tasks, since more would repeat "
+            "positions; choose a number in this range, or name more tasks"
         )
     shuffled = np.random.default_rng(study.world_seed).permutation(study.tasks)
     first = [(i + 1) // 2 * (-1) ** (i + 1) for i in range(n)]  # 0, 1, -1, 2, -2, …
@@ -125,7 +125,9 @@ def ways_of(study: Study) -> dict[str, Way]:
     found = {name: way for name, way in WAYS.items() if way.method in study.methods}
     if not found:
         known = ", ".join(dict.fromkeys(way.method for way in WAYS.values()))
-        raise BraintuneError(f"methods: {', '.join(study.methods)} have no way to go on; add one of {known}")
+        raise BraintuneError(
+            f"methods: {', '.join(study.methods)} cannot learn tasks one after another; add one of {known}"
+        )
     return found
 
 

@@ -60,7 +60,7 @@ def attach_prompt(
     """
     family_of(model, "prompt-shallow")
     if hasattr(model, "shallow_prompt"):
-        raise BraintuneError("this model has a shallow prompt already; load the backbone again to give it another")
+        raise BraintuneError("this model already has a shallow prompt; load the backbone again to give it another")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if tokens:

@@ -112,7 +112,9 @@ def recipes_of(study: Study, method: str) -> list[Recipe]:
     rates = lookup(study.learning_rates, method, "key of learning_rates")
     recipes = [Recipe(*values) for values in product(rates, study.epochs)]
     if len(recipes) > 1 and not study.validation_fraction:
-        raise BraintuneError("validation_fraction: 0 leaves nothing to choose by; raise it, or give only one recipe")
+        raise BraintuneError(
+            "validation_fraction: 0 leaves no examples to choose a recipe with; raise it, or give only one recipe"
+        )
     return recipes
 
 

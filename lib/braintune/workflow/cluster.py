@@ -27,7 +27,7 @@ def engine_path(engine: str) -> Path:
     if not path.is_file():
         raise BraintuneError(f"no engine {engine!r}; {remedy}")
     if not is_engine(path):
-        raise BraintuneError(f"{engine!r} is no engine's file: it has no line `executor: …`; {remedy}")
+        raise BraintuneError(f"{engine!r} is not an engine file: it has no line `executor: …`; {remedy}")
     return path.resolve()
 
 
@@ -59,7 +59,7 @@ def read_engine(path: Path) -> dict[str, Any]:
     for name, lines in blocks.items():
         if not isinstance(lines, Mapping) or not lines:
             raise BraintuneError(
-                f"{path.name}: {name}: {lines!r} must hold `name: value` lines; where there are none left, remove "
+                f"{path.name}: {name}: {lines!r} must hold `name: value` lines; if none are left, remove "
                 f"`{name.split(': ')[-1]}:` as well"
             )
     return options

@@ -60,7 +60,10 @@ def check(study: Study) -> None:
         lookup(controls.CONTROLS, control, "control")
     for name, file in study.vectors.items():
         if not (base.data_folder() / file).is_file():
-            raise BraintuneError(f"vectors: {name}: no file {base.data_folder() / file}; the path starts there")
+            raise BraintuneError(
+                f"vectors: {name}: no file {base.data_folder() / file}; correct the path (paths are relative to the "
+                "data folder)"
+            )
     if study.orders:
         sequences.sequences(study)
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
@@ -208,22 +211,22 @@ def run_notebook(source: Path, given: Mapping[str, Any], n_threads: int, failed:
         )
     except papermill.PapermillExecutionError as error:
         full = os.strerror(errno.ENOSPC) in error.evalue
-        hint = "; the disk is full: make room, then run the same command" if full else ""
+        hint = "; the disk is full: free some space, then run the same command" if full else ""
         raise BraintuneError(
             f"{label} failed in cell {error.exec_count}: {error.ename}: {error.evalue}{hint}\n"
             f"the notebook with its traceback is kept: {failed}"
         ) from None
     except OSError as error:  # papermill cannot save the notebook
         raise BraintuneError(
-            f"{label}: cannot write {failed}: {error.strerror or error}; make room or give rights there, then run "
-            "the same command"
+            f"{label}: cannot write {failed}: {error.strerror or error}; free some space or allow writing there, then "
+            "run the same command"
         ) from None
     except RuntimeError as error:
         if not (isinstance(error, DeadKernelError) or "Kernel died" in str(error)):  # the latter while it starts
             raise
         raise BraintuneError(
             f"{label}: its process was killed from outside, probably because memory ran out; close "
-            "other programs, take fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
+            "other programs, use fewer cores (`make book CORES=1`), or set embedding_batch and batch_size lower"
         ) from None
 
 

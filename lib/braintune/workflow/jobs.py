@@ -161,7 +161,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
         return {"metadata": dict(content["metadata"]), "cells": list(content["cells"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BraintuneError(
-            f"{path} is not a whole notebook ({type(error).__name__}: {error}); delete it and run `make book` again"
+            f"{path} is not a complete notebook ({type(error).__name__}: {error}); delete it and run `make book` again"
         ) from None
 
 

@@ -27,8 +27,8 @@ def make_folder(folder: Path) -> None:
             file.write(b"-")
     except OSError as error:
         raise BraintuneError(
-            f"cannot write to {folder}: {error.strerror or error}; make room or give rights there, or name another "
-            "folder with `runs`"
+            f"cannot write to {folder}: {error.strerror or error}; free some space or allow writing there, or name "
+            "another folder with `runs`"
         ) from None
 
 
@@ -50,7 +50,7 @@ def alone(target: Path) -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"          {target.name}: another process is still making it; waiting for its end", flush=True)
+            print(f"          {target.name}: another process is still making it; waiting for it to finish", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:  # some shared file systems have no locks; the run has warned of it
             pass

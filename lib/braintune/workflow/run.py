@@ -136,7 +136,7 @@ def _check_cores(options: list[str]) -> None:
     """Refuse a number of cores with which Snakemake would wait for ever."""
     for option, value in pairwise(options):
         if option in ("--cores", "-c") and value != "all" and not (value.isdecimal() and int(value)):
-            raise BraintuneError(f"cores: {value!r} must be a whole number from 1, or all; as in `make book CORES=2`")
+            raise BraintuneError(f"cores: {value!r} must be a positive whole number, or all; as in `make book CORES=2`")
 
 
 def book_is_current(study: Study) -> bool:

@@ -59,7 +59,7 @@ def _check_all(sweep: Sweep) -> tuple[dict[str, list[Job]], dict[str, str]]:
         except BraintuneError as fault:
             raise BraintuneError(f"{sweep.path.name}: {name}: {fault}") from None
     if not todo:
-        raise BraintuneError(f"{sweep.path.name}: no backbone of the sweep is there; the lines above say why")
+        raise BraintuneError(f"{sweep.path.name}: no backbone of the sweep is available; the lines above say why")
     return todo, missing
 
 

@@ -69,7 +69,7 @@ def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
     try:
         notebook = read_notebook(path)
     except BraintuneError:
-        damaged = "it is not a whole notebook"
+        damaged = "it is not a complete notebook"
         yield Finding("altered", job.label, page, damaged) if path.is_file() else Finding("missing", job.label, page)
     else:
         note = notebook["metadata"].get("braintune", {})
@@ -95,7 +95,7 @@ def _book(study: Study, stamps: dict[Job, str]) -> Finding:
     try:
         built = store.read_json(facts)["fingerprints"]
     except (ValueError, KeyError, TypeError, BraintuneError):
-        return Finding("altered", "book", facts.name, "it is not whole")
+        return Finding("altered", "book", facts.name, "it is not complete")
     if differing := [job.label for job, stamp in stamps.items() if built.get(job.label) != stamp]:
         return Finding("stale", "book", name, f"built from another state of {differing[0]}, {len(differing)} in all")
     return Finding("as made", "book", name)
@@ -111,7 +111,7 @@ def report(study: Study, found: list[Finding]) -> str:
         pages = [executed_notebook(study, job) for job in all_jobs(study) if job.label in damaged]
         # A stored model is not tuned again, so its folder has to go with the page.
         lines += [f"delete {page.parent if page.name == 'tuning.ipynb' else page}" for page in pages]
-        lines.append(f"run `make book PROFILE={study.profile}`, which computes again what is stale or deleted")
+        lines.append(f"run `make book PROFILE={study.profile}`, which recomputes what is stale or deleted")
     return "\n".join(lines)
 
 
@@ -119,7 +119,7 @@ def require_unaltered(study: Study) -> None:
     """Raise an error if a page or file of a run is stale, altered or missing, as :func:`verify` says it."""
     found = verify(study)[:-1]  # all but the book itself
     if any(finding.state in FAULTS for finding in found):
-        raise BraintuneError(f"the book shows only what its jobs made:\n{report(study, found)}")
+        raise BraintuneError(f"the book is built only from files as its jobs made them:\n{report(study, found)}")
 
 
 def main(words: list[str]) -> int:

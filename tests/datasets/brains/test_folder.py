@@ -267,7 +267,7 @@ class TestImages:
         image = nibabel.load(mask)
         grid = np.asarray(image.dataobj)
         nibabel.save(nibabel.Nifti1Image(grid[:-1], image.affine), mask)
-        with pytest.raises(BraintuneError, match=r"mask-IFG\.nii\.gz lies on another grid .*resample"):
+        with pytest.raises(BraintuneError, match=r"mask-IFG\.nii\.gz is not on the same grid .*resample"):
             load_brain(study(), "folder").load("S01")
         nibabel.save(nibabel.Nifti1Image(np.zeros_like(grid), image.affine), mask)
         with pytest.raises(BraintuneError, match="S01, region IFG: no voxels"):
@@ -419,7 +419,8 @@ class TestPeople:
         (folder / "P01.npz").rename(folder / f"{one}.npz")
         (folder / "P02.npz").rename(folder / f"{other}.npz")
         with pytest.raises(
-            BraintuneError, match=r"are one participant by their names, .*name one file per participant in `parti"
+            BraintuneError,
+            match=r"are one participant, judging by their names, .*name one file per participant in `parti",
         ):
             load_brain(study(), "folder")
         assert load_brain(study(participants=[other]), "folder").participants == (other,)

@@ -63,7 +63,7 @@ class TestNamesOfRegions:
         averages(own, **{name: numbers(1, N)})
         refused(
             "table",
-            f"line 1: column {name!r} is a design or nuisance variable by its name",
+            f"line 1: column {name!r} is a design or nuisance variable, judging by its name",
             "remove it",
             "`regions: [IFG, MFG]`",
         )
@@ -73,7 +73,10 @@ class TestNamesOfRegions:
     def test_a_column_of_a_participant(self, own, name):
         averages(own, **{name: numbers(1, N)})
         refused(
-            "table", f"column {name!r} is a participant by its name", "one file per participant", "regions: [IFG, M"
+            "table",
+            f"column {name!r} is a participant, judging by its name",
+            "one file per participant",
+            "regions: [IFG, M",
         )
 
     def test_what_regions_are_called(self):
@@ -91,7 +94,11 @@ class TestNamesOfRegions:
     @pytest.mark.parametrize("name", ["motion", "confounds", "mask", "times", "onsets"])
     def test_an_array_that_is_none(self, own, name):
         arrays(own, P01={"IFG": numbers(0, N, 3), name: numbers(1, N, 2)}, P02={"IFG": numbers(2, N, 3)})
-        refused("folder", f"array or mask {name!r} is a design or nuisance variable by its name", "`regions: [IFG]`")
+        refused(
+            "folder",
+            f"array or mask {name!r} is a design or nuisance variable, judging by its name",
+            "`regions: [IFG]`",
+        )
         assert load_brain(study("folder", regions=["IFG"]), "folder").load("P02").keys() == {"IFG"}
 
     @pytest.mark.parametrize("first", ["P01", "P02"])
@@ -185,7 +192,7 @@ class TestPeople:
             brain,
             repr(one),
             repr(other),
-            "are one participant by their names",
+            "are one participant, judging by their names",
             "if they are different people, rename the files",
         )
 
@@ -196,7 +203,11 @@ class TestPeople:
     )  # fmt: skip
     def test_hemispheres(self, own, one, other):
         arrays(own, **{one: 1, other: 2})
-        refused("folder", "are one participant by their names", "into one file, with the voxels of both hemispheres")
+        refused(
+            "folder",
+            "are one participant, judging by their names",
+            "into one file, with the voxels of both hemispheres",
+        )
 
     @pytest.mark.parametrize("how", ["bytes", "packed", "one region"])
     def test_copies_of_arrays(self, own, how):
@@ -208,7 +219,7 @@ class TestPeople:
             np.savez_compressed(own / "P02.npz", **first)
         else:
             arrays(own, P02=first | {"AngG": numbers(3, N, 3)})
-        refused("folder", "P02.npz holds the same responses as P01.npz", "must not count twice: remove one")
+        refused("folder", "P02.npz holds the same responses as P01.npz", "must not be counted twice: remove one")
         assert load_brain(study("folder", participants=["P02"]), "folder").participants == ("P02",)
 
     def test_arrays_that_all_share_and_no_region_has(self, own):
@@ -227,7 +238,7 @@ class TestPeople:
     def test_tables_of_the_same_numbers(self, own):
         table = averages(own, "P01")
         table.assign(IFG=[f"{x:.9f}" for x in table["IFG"]]).to_csv(own / "P02.csv", index=False)
-        refused("table", "P02.csv, column 'IFG': the same numbers as in P01.csv", "must not count twice")
+        refused("table", "P02.csv, column 'IFG': the same numbers as in P01.csv", "must not be counted twice")
 
 
 class TestCodes:
@@ -371,5 +382,8 @@ class TestOtherFormats:
         for name in ("mask-IFG", "sub-01_trial-1_beta", "sub-01_trial-2_beta"):
             nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.eye(4)), own / f"{name}.nii")
         refused(
-            "folder", "are one participant by their names", "with the trials in the order of stimuli.csv", "concat_imgs"
+            "folder",
+            "are one participant, judging by their names",
+            "with the trials in the order of stimuli.csv",
+            "concat_imgs",
         )

@@ -88,7 +88,7 @@ def test_a_missing_copy_is_an_error_with_the_command(publish):
     [
         (lambda r: r.pop("dmn"), r"field 'dmn': missing; the file has .*correct the entry in ENTRY \(lib"),
         (lambda r: r["sentences"].__setitem__(2, "Sentence 0."), "sentence of row 3 is the same as row 1"),
-        (lambda r: r.update(row(1, 10)), r"has 10 sentences, which cannot be passages of 4"),
+        (lambda r: r.update(row(1, 10)), r"has 10 sentences, which cannot be divided into passages of 4"),
         (lambda r: r["task"].__setitem__(1, [1.0]), "row 1, field 'task': its sentences have 1, 5 voxels"),
         (lambda r: r["task"][1].__setitem__(1, None), "region task-positive: 1 of 60 values are NaN"),
         (lambda r: r["task"].pop(), r"shape \(11, 5\) do not match 12 stimuli"),

@@ -159,7 +159,7 @@ def require_finite(values: np.ndarray, where: str, remedy: str = "create the fil
 
 
 #: What to do if two participants have the same responses.
-COPIED = "a participant must not count twice: remove one of them, or use the correct responses"
+COPIED = "a participant must not be counted twice: remove one of them, or use the correct responses"
 #: Codes of missing values are whole numbers of at least this size.
 SMALLEST_CODE = 99
 #: If at least this many voxels are all exactly 0, the response is missing.
@@ -214,7 +214,7 @@ def require_no_codes(values: np.ndarray, where: str, remedy: str) -> None:
             own = coded & far & (top == code)
             if (cells := int(own.sum())) > 1:
                 raise BraintuneError(
-                    f"{where}: {cells} of {values.size} values are {sign * code:g}, far from all others: a code of "
+                    f"{where}: {cells} of {values.size} values are {sign * code:g}, far from all others: a code for "
                     f"missing values, in {own.any(axis=0).sum()} of {values.shape[1]} columns; {remedy}"
                 )
 

@@ -57,7 +57,7 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
             shown = ", ".join(map(repr, fields[:3])) + ", …" * (len(fields) > 3)
             raise BraintuneError(
                 f"{path}, line {line}: {len(fields)} fields ({shown}) for {len(heading)} headings; put values with a "
-                "comma in double quotes, leave out no field, and do not end a line with a comma"
+                "comma in double quotes, do not leave out a field, and do not end a line with a comma"
             )
     _check_heading(path, heading, [*needed, *known])
     if missing := [name for name in needed if name not in heading]:

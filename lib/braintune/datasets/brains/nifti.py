@@ -156,7 +156,7 @@ def read_masked(path: Path, regions: Mapping[str, Path]) -> dict[str, np.ndarray
             theirs, ours = (x.shape[:3] if not same else np.round(a, 3).tolist() for x, a in
                             ((mask, mask_affine), (values, affine)))  # fmt: skip
             raise BraintuneError(
-                f"{file} lies on another grid ({'affine' if same else 'shape'} {theirs}) than {path.name} ({ours}); "
+                f"{file} is not on the same grid ({'affine' if same else 'shape'} {theirs}) as {path.name} ({ours}); "
                 "resample it, e.g. with nilearn.image.resample_to_img and interpolation='nearest'"
             )
         out[region] = values[mask].T.astype(np.float32)

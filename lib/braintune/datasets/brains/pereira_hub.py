@@ -52,7 +52,7 @@ def sentences(study: Study) -> BrainData:
     require_distinct(texts, str(files[0]), ENTRY.remedy)
     if len(texts) % PASSAGE:
         raise BraintuneError(
-            f"{files[0]} has {len(texts)} sentences, which cannot be passages of {PASSAGE}; {ENTRY.remedy}"
+            f"{files[0]} has {len(texts)} sentences, which cannot be divided into passages of {PASSAGE}; {ENTRY.remedy}"
         )
     order = np.arange(len(texts))
     labels = [f"passage {i // PASSAGE + 1}, sentence {i % PASSAGE + 1}" for i in order]

@@ -159,9 +159,9 @@ def _require_distinct_people(name: str, participants: tuple[str, ...]) -> None:
             if "trial" in participant.lower():
                 how = "with the trials in the order of stimuli.csv (images: nilearn.image.concat_imgs)"
             raise BraintuneError(
-                f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant by their names, but "
-                f"would count as two; put the responses of a participant into one file, {how}, or name one file per "
-                "participant in `participants`; if they are different people, rename the files"
+                f"brain data {name!r}: {people[person]!r} and {participant!r} are one participant, judging by their "
+                f"names, but would be counted as two; put the responses of a participant into one file, {how}, or name "
+                "one file per participant in `participants`; if they are different people, rename the files"
             )
         people[person] = participant
 
@@ -201,8 +201,8 @@ def _nuisance(study: Study, data: BrainData) -> np.ndarray | None:
     if unknown:
         bad = ", ".join(name for name in wanted if name in unknown)
         raise BraintuneError(
-            f"nuisance: {bad} unknown or constant over the sentences of brain data {data.name!r}; allowed are "
-            f"{', '.join(known) or 'none'}; null uses the default set, [] none"
+            f"nuisance: {bad}: unknown, or constant over the sentences of brain data {data.name!r}; allowed are "
+            f"{', '.join(known) or 'none'}; null uses the default set, [] uses none"
         )
     chosen = [known[name] for name in wanted if name in known]
     if chosen and len(data.stimuli.names) < len(chosen) + 3:

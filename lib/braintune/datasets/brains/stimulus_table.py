@@ -79,8 +79,8 @@ def require_region_names(where: str, kind: str, names: Sequence[str]) -> None:
     fault = "a participant" if people else "a design or nuisance variable"
     remedy = "write one file per participant, with its regions" if people else "remove it"
     raise BraintuneError(
-        f"{where}: {kind} {bad[0]!r} is {fault} by its name, and would be read as a region; {remedy}, or name the "
-        f"wanted regions in the profile, such as `regions: [{listed}]`"
+        f"{where}: {kind} {bad[0]!r} is {fault}, judging by its name, but would be read as a region; {remedy}, or name "
+        f"the wanted regions in the profile, such as `regions: [{listed}]`"
     )
 
 

@@ -129,8 +129,8 @@ def respond(story: Story, scans: np.ndarray, study: BrainSettings, seconds_per_s
     end, times = seconds_per_scan * len(scans), story.times
     if (early := times[:, 0] < -seconds_per_scan).any():
         raise BraintuneError(
-            f"{where}: {early.sum()} sentences begin before scan 0 (the first at {times[0, 0]:g} s); count the times "
-            "of the words from the first scan that the array holds"
+            f"{where}: {early.sum()} sentences begin before scan 0 (the first at {times[0, 0]:g} s); measure the "
+            "times of the words from the first scan in the array"
         )
     if (late := times[:, 0] >= end).any():
         raise BraintuneError(

@@ -461,7 +461,7 @@ def _new_rows(reader: Reader, rng: Rng, n: int, taken: set[str], task: str, lang
             break
         else:
             raise BraintuneError(
-                f"{task}: {n} rows requested, but the microworld gives no new one after {made}; request fewer rows"
+                f"{task}: {n} rows requested, but the microworld cannot make a new one after {made}; request fewer rows"
             )
 
 

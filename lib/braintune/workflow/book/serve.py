@@ -38,7 +38,7 @@ def server(page: Path, port: int) -> ThreadingHTTPServer:
         return ThreadingHTTPServer(("127.0.0.1", port), handler)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
-        raise BraintuneError(f"port {port} cannot be taken ({why}); name another: make serve PORT=8080") from None
+        raise BraintuneError(f"port {port} cannot be used ({why}); choose another: make serve PORT=8080") from None
 
 
 def main(words: list[str]) -> None:
