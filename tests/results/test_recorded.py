@@ -2,14 +2,17 @@
 
 import json
 import re
+from itertools import product
 
 import pandas as pd
 import pytest
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
+from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
-from braintune.results import claims, meta_analysis, prose, recorded, style
+from braintune.models.sequences import WAYS
+from braintune.results import claims, meta_analysis, prose, recorded, stages, style, variants
 from braintune.results.tables import ARMS, READOUTS
 from braintune.workflow import record
 
@@ -87,6 +90,49 @@ class TestRecordedRealRun:
         assert encoding.loc["all", "low"] < 0 < encoding.loc["all", "high"]
 
 
+class TestRecordedVariants:
+    @pytest.fixture(scope="class")
+    def found(self):
+        return recorded.read_tables("ablation")
+
+    def test_every_variant_is_finished_on_real_brains(self, found):
+        study = Study.make(recorded.facts_of("ablation")["profile"])
+        assert study.profile == "compact" and not any(map(is_simulated, study.brains))
+        assert set(found["overview"]["state"]) == {"finished"}
+        wanted = set(Sweep.load("ablation-real").studies)
+        assert set(found["effects"]["variant"]) == set(found["costs"]["variant"]) == wanted
+        assert set(found["against"]["method"]) == {*Sweep.load("ablation-real").studies["trained"].methods}
+
+    def test_each_way_of_tuning_is_one_row_of_the_page(self, found):
+        table = variants.method_summary(found["against"], found["methods"]).set_index("way")
+        assert table.index.is_unique and {"fine-tuned", "prompt-tuned", "prompt-tuned, length-1"} <= set(table.index)
+        assert table.loc["prompt-tuned", "trained parameters"] < table.loc["fine-tuned", "trained parameters"] / 50
+        shown = found["against"].dropna(subset="estimate")
+        assert (shown["n"] >= 2).all() and (shown["low"] < shown["estimate"]).all()
+
+
+class TestRecordedSequences:
+    @pytest.fixture(scope="class")
+    def found(self):
+        return recorded.sequences()
+
+    def test_every_order_and_seed_is_there_on_real_brains(self, found):
+        study, scores, brains = found
+        assert study.profile == "continual-real" and not any(map(is_simulated, study.brains))
+        n = len(study.tasks)
+        assert scores.groupby(["way", "order", "seed"]).size().to_dict() == {
+            (way, order, seed): n * (n + 1) // 2
+            for way, order, seed in product(WAYS, range(1, study.orders + 1), study.seeds)
+        }
+        assert set(brains["brain"]) == set(study.brains) and brains["closeness"].between(-1, 1).all()
+        assert brains[["pairwise", "correlation"]].notna().all(axis=None)
+
+    def test_the_pages_can_say_what_is_forgotten(self, found):
+        study, scores, brains = found
+        said = stages.answer(study, stages.gains(scores), brains)
+        assert "3 orders and 2 seeds" in said[-1] and any("Listeners to a story" in sentence for sentence in said)
+
+
 class TestRecordedCalibration:
     def test_it_is_whole(self):
         found = recorded.read_tables("calibration")
@@ -147,6 +193,18 @@ class TestKeeping:
     def test_a_simulated_run_is_refused(self):
         with pytest.raises(BraintuneError, match="'simulated', which is simulated; only a run on real brains"):
             record.keep_run(Study())
+
+    def test_a_simulated_sweep_and_simulated_sequences_are_refused(self):
+        with pytest.raises(BraintuneError, match="'simulated', which is simulated"):
+            record.keep_sweep(Sweep.load("ablation"))
+        with pytest.raises(BraintuneError, match="'simulated', which is simulated"):
+            record.main(["continual"])
+
+    def test_an_unfinished_sweep_is_refused_with_the_command_that_finishes_it(self, shared_data, monkeypatch, tmp_path):
+        monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
+        monkeypatch.setattr(Sweep, "folder", tmp_path)
+        with pytest.raises(BraintuneError, match="unfinished or stale; `make sweep SWEEP=ablation-real` makes it"):
+            record.main(["ablation-real"])
 
     def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):
         recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})

@@ -19,6 +19,7 @@ from scipy import stats
 
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData
+from braintune.datasets.brains.registry import participants_label
 from braintune.models.sequences import WAYS, sequences
 from braintune.neural.decoding import decode_participant
 from braintune.neural.encoding import encode_brain
@@ -240,7 +241,7 @@ def by_stage(scored: pd.DataFrame) -> Figure:
     the untuned encoder.
     """
     parts = {
-        f"{brain}: {OF_REPRESENTATION[name]}": of
+        f"{_people(brain)}\n{OF_REPRESENTATION[name]}": of
         for (brain, name), of in scored.groupby(["brain", "measure"], sort=False)
     }
     figure, drawn = style.panels(parts, columns=3, size=(3.4, 2.6), fontsize=9)
@@ -273,6 +274,12 @@ def _said(row: Any, digits: int = 2) -> str:
     return ends[0] + (f" ({ends[1]} to {ends[2]})" if np.isfinite([row.low, row.high]).all() else "")
 
 
+def _people(brain: str) -> str:
+    """Say whose responses a brain data set holds, as the beginning of a sentence."""
+    people = participants_label(brain, None)
+    return people[:1].upper() + people[1:]
+
+
 def _number(value: float, form: str) -> str:
     return f"{value:{form}}".replace("-", "−")
 
@@ -300,7 +307,7 @@ def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
         ends = estimates(of, ["method"], measures)
         for name, part in ends.groupby("measure", sort=False):
             untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
-            given = {"brain": brain, "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
+            given = {"brain": _people(brain), "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
             said.append(SENTENCES["after"][name].format(effects=_each(part, 3), **given))
     encoder = Path(study.backbone).name
     return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=encoder)]
