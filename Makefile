@@ -40,7 +40,7 @@ $(BIN)/python -m braintune $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 endef
 
 .PHONY: help setup data book sweep pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate clean
-.PHONY: reference reference-ablation reference-continual
+.PHONY: reference reference-continual
 .DELETE_ON_ERROR:
 
 help:
@@ -61,7 +61,6 @@ help:
 	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
 	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 4 hours)"
-	@echo "make reference-ablation      run variants on real tasks and brains, and record their comparison"
 	@echo "make reference-continual     learn real tasks one after another, and record what is left of them"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
@@ -119,10 +118,6 @@ calibrate: setup
 reference: setup
 	@$(call run_chain,run reference,$(OPTIONS) --until decoding encoding rsa)
 	@$(BIN)/python -m braintune record reference
-
-reference-ablation: setup
-	@$(call run_chain,sweep ablation-real,$(OPTIONS))
-	@$(BIN)/python -m braintune record ablation-real
 
 reference-continual: setup
 	@$(call run_chain,run continual-real,$(OPTIONS) --until continual)

@@ -9,10 +9,9 @@ import pytest
 
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models.sequences import WAYS
-from braintune.results import claims, meta_analysis, prose, recorded, stages, style, variants
+from braintune.results import claims, meta_analysis, prose, recorded, stages, style
 from braintune.results.tables import ARMS, READOUTS
 from braintune.workflow import record
 
@@ -88,31 +87,6 @@ class TestRecordedRealRun:
         assert list(closed) == ["pereira2018-average"] and "length" in decoding.loc[closed[0], "closed"]
         assert (decoding.drop(closed)["low"] > 0).all()
         assert encoding.loc["all", "low"] < 0 < encoding.loc["all", "high"]
-
-
-#: Prompts of the recorded variants.
-PROMPTS = [f"prompt-tuned, {variant}" for variant in Sweep.load("ablation-real").differing]
-
-
-class TestRecordedVariants:
-    @pytest.fixture(scope="class")
-    def found(self):
-        return recorded.read_tables("ablation")
-
-    def test_every_variant_is_finished_on_real_brains(self, found):
-        study = Study.make(recorded.facts_of("ablation")["profile"])
-        assert study.profile == "compact" and not any(map(is_simulated, study.brains))
-        assert set(found["overview"]["state"]) == {"finished"}
-        wanted = set(Sweep.load("ablation-real").studies)
-        assert set(found["effects"]["variant"]) == set(found["costs"]["variant"]) == wanted
-        assert set(found["against"]["method"]) == {*ARMS}
-
-    def test_each_way_of_tuning_is_one_row_of_the_page(self, found):
-        table = variants.method_summary(found["against"], found["methods"]).set_index("way")
-        assert table.index.is_unique and set(table.index) == {"fine-tuned", "prompt-tuned", *PROMPTS}
-        assert table.loc["prompt-tuned", "trained parameters"] < table.loc["fine-tuned", "trained parameters"] / 50
-        shown = found["against"].dropna(subset="estimate")
-        assert (shown["n"] >= 2).all() and (shown["low"] < shown["estimate"]).all()
 
 
 class TestRecordedSequences:
@@ -198,17 +172,9 @@ class TestKeeping:
         with pytest.raises(BraintuneError, match="'simulated', which is simulated; only a run on real brains"):
             record.keep_run(Study())
 
-    def test_a_simulated_sweep_and_simulated_sequences_are_refused(self):
-        with pytest.raises(BraintuneError, match="'simulated', which is simulated"):
-            record.keep_sweep(Sweep.load("ablation"))
+    def test_simulated_sequences_are_refused(self):
         with pytest.raises(BraintuneError, match="'simulated', which is simulated"):
             record.main(["continual"])
-
-    def test_an_unfinished_sweep_is_refused_with_the_command_that_finishes_it(self, shared_data, monkeypatch, tmp_path):
-        monkeypatch.setenv("BRAINTUNE_DATA", str(shared_data))
-        monkeypatch.setattr(Sweep, "folder", tmp_path)
-        with pytest.raises(BraintuneError, match="unfinished or stale; `make sweep SWEEP=ablation-real` makes it"):
-            record.main(["ablation-real"])
 
     def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):
         recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})

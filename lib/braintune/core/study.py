@@ -235,12 +235,6 @@ def profile_path(profile: str | Path) -> Path:
     return path.parent.resolve() / path.name  # a link keeps its name
 
 
-def is_sweep(name: str) -> bool:
-    """Return whether a name or a path is that of a sweep, and not of a profile."""
-    path = _find(name, SWEEPS)
-    return path.is_file() and "base" in read_settings(path)
-
-
 def sweep_path(sweep: str | Path) -> Path:
     """Return the file of a sweep given by name or by path, relative to the current folder or to the repository.
 

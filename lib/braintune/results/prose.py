@@ -337,10 +337,10 @@ def recorded_standing(real: Results) -> str:
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
-def small_run(study: Study, name: str) -> str:
-    """Say what a recorded set of a small run is, `ablation` or `continual`, and what it is not."""
+def sequences_run(study: Study) -> str:
+    """Say what the recorded task sequences are."""
     given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
-    return SENTENCES["small run"][name].format(**given, orders=study.orders, seeds=len(study.seeds))
+    return SENTENCES["recorded sequences"].format(**given, orders=study.orders, seeds=len(study.seeds))
 
 
 def calibration_answer(rates: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from IPython.display import HTML
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import DESCRIBED, is_simulated
-from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, stages, tables, variants
+from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, stages, tables
 from braintune.results.checks import CheckResult
 from braintune.results.claims import Evidence, Ledger
 from braintune.results.tables import ARMS, PREFIXES, Results
@@ -161,16 +161,6 @@ def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     return quoted | {f"calibration_{name}": table for name, table in prose.calibration_tables().items()}
 
 
-def of_ablation() -> dict[str, Any]:
-    """Return what the pages quote of the recorded comparison of variants: what was run, the answer, every method."""
-    study, found = Study.make(recorded.facts_of("ablation")["profile"]), recorded.read_tables("ablation")
-    return {
-        "ablation_standing": prose.small_run(study, "ablation"),
-        "ablation_answers": variants.answer_summary(found["effects"]),
-        "ablation_methods": variants.method_summary(found["against"], found["methods"]),
-    }
-
-
 def of_continual() -> dict[str, Any]:
     """Return what the pages quote of the recorded task sequences: what was run, the answer, and the scores."""
     study, scores, representations = recorded.sequences()
@@ -178,7 +168,7 @@ def of_continual() -> dict[str, Any]:
     summary = stages.summaries(rows)
     found = stages.estimates(summary, ["way"], stages.MEASURES)
     return {
-        "continual_standing": prose.small_run(study, "continual"),
+        "continual_standing": prose.sequences_run(study),
         "continual_answer": " ".join(stages.answer(study, rows, representations)),
         "continual_scores": stages.in_words(pd.concat([found, stages.carried_minus_tuned(summary)])),
     }

@@ -1,9 +1,8 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `ablation` the comparison of the variants in
-the sweep `ablation-real`, `continual` the task sequences of the profile `continual-real`; `calibration` holds the error
-rates of the verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any
-data set. :data:`MADE_BY` says which command makes each again.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `continual` the task sequences of the profile
+`continual-real`; `calibration` holds the error rates of the verdicts where the truth is known. The tables hold numbers
+that this project computed, and no text of any data set. :data:`MADE_BY` says which command makes each again.
 """
 
 from collections.abc import Mapping
@@ -23,7 +22,6 @@ LIMIT_BYTES = 2 * 2**20
 #: Which command makes which set.
 MADE_BY = {
     "real": "make reference",
-    "ablation": "make reference-ablation",
     "continual": "make reference-continual",
     "calibration": "make calibrate",
 }

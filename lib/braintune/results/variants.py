@@ -106,28 +106,6 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
 
 
-def method_summary(effects: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
-    """Return :func:`method_effects` in words, beside trained parameters and task scores from :func:`methods`."""
-    known = _labelled(effects[effects["estimate"].notna()])
-    known = known.assign(effect=meta_analysis.in_percent(known, "estimate"))
-    keys = ["variant", "method", "way"]
-    wide = known.pivot_table(index=keys, columns="compared", values="effect", aggfunc="first", sort=False).reset_index()
-    facts = methods.groupby(["variant", "method"])[["trained parameters", "task score"]].first().reset_index()
-    table = wide.merge(facts, on=["variant", "method"], how="left")
-    order = ["way", "trained parameters", "task score", *known["compared"].unique()]
-    return table[order].rename_axis(columns=None)
-
-
-def answer_summary(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the combined answer of every variant from :func:`effects`, in words: a column per direction."""
-    rows = effects[effects["claim"].str.startswith("answer, ") & (effects["brain"] == ALL)]
-    rows = rows.assign(
-        cell=meta_analysis.in_percent(rows, "estimate"), claim=rows["claim"].str.removeprefix("answer, ")
-    )
-    wide = rows.pivot_table(index="variant", columns="claim", values="cell", aggfunc="first", sort=False)
-    return wide.reset_index().rename_axis(columns=None)
-
-
 def _labelled(effects: pd.DataFrame) -> pd.DataFrame:
     """Name the `way` of tuning, by its method and, where variants differ in it, the variant; and what is `compared`."""
     several = effects.groupby("method")["variant"].transform("nunique") > 1

@@ -1,7 +1,6 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, a comparison of variants, and tasks learned one after another; see
-:mod:`braintune.results.recorded`.
+The recorded sets are the real run, and tasks learned one after another; see :mod:`braintune.results.recorded`.
 """
 
 from pathlib import Path
@@ -10,13 +9,12 @@ import pandas as pd
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study, is_sweep
-from braintune.core.sweep import Sweep
+from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
-from braintune.results import claims, meta_analysis, score_figures, tables, variants
+from braintune.results import claims, meta_analysis, score_figures, tables
 from braintune.results.recorded import FOLDER, keep, recorded
-from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints
+from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
@@ -54,26 +52,6 @@ def keep_sequences(study: Study) -> Path:
     return keep("continual", found, provenance(study))
 
 
-def keep_sweep(sweep: Sweep) -> Path:
-    """Keep the tables of a finished sweep as the recorded comparison.
-
-    Raises
-    ------
-    BraintuneError
-        If a variant is missing, the comparison is stale, or a brain is simulated.
-    """
-    base = next(iter(sweep.studies.values()))
-    _require_real(base)
-    if sweep.missing or stamp_of(sweep.notebook) != comparison_fingerprint(sweep, sweep.missing):
-        raise BraintuneError(
-            f"the sweep {sweep.name!r} is unfinished or stale; `make sweep SWEEP={sweep.name}` makes it"
-        )
-    results = variants.read(sweep)
-    found = {name: small(store.read_table(sweep.folder / f"{name}.parquet")) for name in variants.TABLES}
-    found["overview"] = variants.overview(sweep, results)
-    return keep("ablation", found, provenance(base) | {"sweep": sweep.name})
-
-
 def _require_real(study: Study) -> None:
     if simulated := [name for name in study.brains if is_simulated(name)]:
         raise BraintuneError(
@@ -108,13 +86,10 @@ def draw_picture() -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Record the run of a profile, with its picture or its task sequences, or the comparison of a sweep."""
+    """Record the run of a profile: its task sequences if it has `orders`, else its scores and their picture."""
     if len(words) != 1:
-        raise BraintuneError("which run? give one profile or sweep: python -m braintune record reference")
-    (name,) = words
-    if is_sweep(name):
-        print(f"recorded: {keep_sweep(Sweep.load(name))}")
-    elif (study := Study.load(name)).orders:
+        raise BraintuneError("which run? give one profile: python -m braintune record reference")
+    if (study := Study.load(words[0])).orders:
         print(f"recorded: {keep_sequences(study)}")
     else:
         print(f"recorded: {keep_run(study)}")

@@ -35,13 +35,12 @@ These results were made with the profile `{name}` as it was then. Where that dif
 `{command}` records them again, with the profile `{name}` as it is now.
 """
 #: Smaller recorded sets → the headings of their profiles.
-SMALL = {"ablation": "The recorded variants", "continual": "The recorded task sequences"}
+SMALL = {"continual": "The recorded task sequences"}
 #: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
 _MAKERS = {
     "answer": "quotes.of_answer",
     "recorded": "quotes.of_recorded",
     "calibration": "quotes.of_recorded",
-    "ablation": "quotes.of_ablation",
     "continual": "quotes.of_continual",
     "costs": "quotes.of_costs",
 }
