@@ -118,12 +118,12 @@ class TestLoad:
         [
             (
                 "slow",
-                "no profile 'slow'; known: continual, paper, quick, real, reference, or give the path of a .yml file",
+                "no profile 'slow'; known: compact, continual, continual-real, paper, quick, real, reference, or give the path of a .yml file",
             ),
-            ("refrence", "no profile 'refrence'; known: reference, continual"),
+            ("refrence", "no profile 'refrence'; known: reference, compact"),
             (
                 "slurm",
-                "'slurm' is an engine file: .* one of continual, paper, quick, .*: make book PROFILE=quick ENGINE=slurm",
+                "'slurm' is an engine file: .* one of compact, continual, .*: make book PROFILE=quick ENGINE=slurm",
             ),
         ],
     )

@@ -5,7 +5,7 @@ import yaml
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.core.study import PLAN, SWEEPS, Study
+from braintune.core.study import PLAN, SWEEPS, Study, read_settings
 from braintune.core.sweep import Sweep
 
 
@@ -29,7 +29,7 @@ def write(tmp_path):
 def test_every_sweep_is_valid_and_changes_what_it_names(path, registries):
     sweep = Sweep.load(path.stem)
     base, *variants = sweep.studies.values()
-    assert base == Study.load("quick") and len(variants) == len(sweep.differing) >= 2
+    assert base == Study.load(read_settings(sweep.path)["base"]) and len(variants) == len(sweep.differing) >= 2
     for name, study in sweep.studies.items():
         changed = {key for key in Study.model_fields if getattr(study, key) != getattr(base, key)}
         assert changed - {"profile"} == set(sweep.differing.get(name, {}))

@@ -445,7 +445,7 @@ def test_what_is_trained_without_effect_is_an_error(monkeypatch):
     monkeypatch.setitem(METHODS, "idle", Method("nothing", add_nothing))
     monkeypatch.setitem(METHODS, "pooler", Method("the pooler", train_the_pooler))
     for method, name in (("idle", "idle"), ("pooler", "pooler.weight")):
-        with pytest.raises(BraintuneError, match=rf"{method} trains '{name}', and the output .*'bert' does not depend"):
+        with pytest.raises(BraintuneError, match=rf"{method} trains '{name}', but the output .*'bert' does not depend"):
             prepared(method, "bert")
     with pytest.raises(BraintuneError, match="unknown method 'non'; known: "):
         prepared("non", "bert")

@@ -158,7 +158,7 @@ def quoted():
     found = quotes.of_run(run, own, checks.check(run)) | quotes.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
-    return found | quotes.of_recorded(real, other) | quotes.of_costs(costs)
+    return found | quotes.of_recorded(real, other) | quotes.of_continual() | quotes.of_costs(costs)
 
 
 def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(quoted):

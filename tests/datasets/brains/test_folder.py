@@ -201,7 +201,7 @@ class TestStory:
     @pytest.mark.parametrize("rows", [[], [("She", 1, -9, -8), ("left", 2, 1, 2)]])
     def test_no_words_and_words_before_the_first_scan(self, folder, rows):
         write_words(folder, rows)
-        message = "1 sentences begin before scan 0 .the first at -9 s.; count the times" if rows else "lists no words"
+        message = "1 sentences begin before scan 0 .the first at -9 s.; measure the times" if rows else "lists no words"
         with pytest.raises(BraintuneError, match=message):
             load_brain(study(detrend_order=1), "folder").load("P01")
 
@@ -338,8 +338,8 @@ class TestNamesOfImages:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            ({"affine": np.diag([-2.0, 2, 2, 1])}, r"another grid \(affine \[\[-2.0, .*\) than .*\(\[\[2.0, .*resample"),
-            ({"form": lambda x: np.repeat(x, 2, axis=2)}, r"another grid \(shape \(3, 3, 4\)\) than .*\(\(3, 3, 2\)\)"),
+            ({"affine": np.diag([-2.0, 2, 2, 1])}, r"not on the same grid \(affine \[\[-2.0, .*\) as .*\(\[\[2.0, .*resample"),
+            ({"form": lambda x: np.repeat(x, 2, axis=2)}, r"not on the same grid \(shape \(3, 3, 4\)\) as .*\(\(3, 3, 2\)\)"),
             ({"form": lambda x: x * np.uint8([1, 2])}, r"several values .*\(1 … 2\)"),
             ({"form": lambda x: x + np.random.default_rng(0).random(x.shape)}, "several values .*threshold"),
             ({"form": lambda x: np.stack([x, x], axis=-1)}, r"shape \(3, 3, 2, 2\); a mask must have three axes"),

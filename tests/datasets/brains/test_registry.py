@@ -178,7 +178,7 @@ class TestNuisance:
 
     def test_what_no_data_set_has_is_an_error(self, folder):
         with pytest.raises(
-            BraintuneError, match=r"nuisance: length unknown.*'pereira2018-exp1'; allowed are none; .*\[\] n"
+            BraintuneError, match=r"nuisance: length: unknown.*'pereira2018-exp1'; allowed are none; .*\[\] uses none"
         ):
             load_brain(study(nuisance=["length"], brains=["pereira2018-exp1"]), "pereira2018-exp1")
 
