@@ -118,7 +118,9 @@ def test_missing_weights_are_an_error_and_not_random_numbers(tmp_path, tiny_bert
     weights = load_file(tmp_path / "model.safetensors")
     del weights["encoder.layer.1.output.dense.weight"]
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(BraintuneError, match=r"1 weights are not in the file, including 'encoder.layer.1.output.dense.weight'"):
+    with pytest.raises(
+        BraintuneError, match=r"1 weights are not in the file, including 'encoder.layer.1.output.dense.weight'"
+    ):
         load_backbone(str(tmp_path))
 
 

@@ -256,9 +256,7 @@ def test_models_that_are_no_encoder_of_one_text(save):
 
 def test_models_that_shorten_the_text(save):
     config = FunnelConfig(vocab_size=N, block_sizes=[1, 1], d_model=32, n_head=4, d_head=8, d_inner=48)
-    with pytest.raises(
-        BraintuneError, match=r"cannot read a short pair: .*a hidden state has shape \(1, \d+, 32\)"
-    ):
+    with pytest.raises(BraintuneError, match=r"cannot read a short pair: .*a hidden state has shape \(1, \d+, 32\)"):
         load_backbone(save(FunnelBaseModel(config), bert_tokenizer()))
 
 

@@ -108,7 +108,23 @@ class TestRecordedSequences:
     def test_the_pages_can_say_what_is_forgotten(self, found):
         study, scores, brains = found
         said = stages.answer(study, stages.gains(scores), brains)
-        assert "3 orders and 2 seeds" in said[-1] and any("Listeners to a story" in sentence for sentence in said)
+        assert "3 and 2 here" in said[-1] and any("Listeners to a story" in sentence for sentence in said)
+
+    def test_what_the_page_says_of_the_methods_after_the_last_task(self, found):
+        _, _, brains = found
+        last = brains[brains["stage"] == brains["stage"].max()]
+        wide = last.pivot(index=["brain", "order", "seed"], columns="method")
+        differing = set()
+        for measure in stages.OF_REPRESENTATION:
+            change = (wide[measure]["prompt-tuned"] - wide[measure]["fine-tuned"]).rename(measure).reset_index()
+            found = stages.estimates(change, ["brain"], [measure])
+            assert (found["high"] > 0).all()
+            differing |= {(measure, brain) for brain in found.loc[found["low"] > 0, "brain"]}
+        everywhere = {("closeness", brain) for brain in brains["brain"].unique()}
+        assert differing == everywhere | {("pairwise", "pereira2018-exp1")}
+        by_stage = brains.groupby(["brain", "method", "stage"])["closeness"].mean().unstack("stage")
+        assert (by_stage.xs("fine-tuned", level="method").diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
+        assert by_stage.xs("prompt-tuned", level="method").min(axis=None) > 0.7
 
 
 class TestRecordedCalibration:

@@ -255,7 +255,10 @@ def test_a_result_that_is_torn(tmp_path, read, content, kind):
     path = tmp_path / "result"
     path.write_bytes(content)
     holds(
-        message_of(read, path), re.escape(str(path)), rf"is damaged \({kind}: ", "`make verify PROFILE=…` shows which job"
+        message_of(read, path),
+        re.escape(str(path)),
+        rf"is damaged \({kind}: ",
+        "`make verify PROFILE=…` shows which job",
     )
 
 

@@ -169,7 +169,9 @@ def of_continual() -> dict[str, Any]:
     found = stages.estimates(summary, ["way"], stages.MEASURES)
     return {
         "continual_standing": prose.sequences_run(study),
-        "continual_answer": " ".join(stages.answer(study, rows, representations)),
+        "continual_answer": " ".join(stages.about_tasks(rows)),
+        "continual_brains": stages.after_the_last(representations),
+        "continual_limits": stages.limits(study),
         "continual_scores": stages.in_words(pd.concat([found, stages.carried_minus_tuned(summary)])),
     }
 

@@ -267,6 +267,29 @@ def in_words(found: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index().rename_axis(columns=None)
 
 
+def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return what the sequences leave of each brain's representations, in words, with the methods' difference.
+
+    `scored` is the table of :func:`brain_scores`, of all brain data sets; differences are paired by order and seed.
+    """
+    rows, last = [], scored[scored["stage"] == scored["stage"].max()]
+    for (brain, region), of in last.groupby(["brain", "region"], sort=False):
+        for measure, label in OF_REPRESENTATION.items():
+            wide = of.pivot(index=["order", "seed"], columns="method", values=measure)
+            cells = {method: _said_of(values, measure) for method, values in wide.items()}
+            if set(tables.ARMS) <= set(wide):
+                change = wide["prompt-tuned"] - wide["fine-tuned"]
+                cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
+            rows.append({"brain data": _people(brain), "region": region, "measure": label} | cells)
+    return pd.DataFrame(rows)
+
+
+def _said_of(values: pd.Series, measure: str) -> str:
+    """Write the estimate of a measure, given by order and seed."""
+    (row,) = estimates(values.rename(measure).reset_index().assign(all=""), ["all"], [measure]).itertuples()
+    return _said(row, 3)
+
+
 def _said(row: Any, digits: int = 2) -> str:
     """Write an estimate with its interval, a difference with its sign."""
     sign = "" if row.measure in SCORES else "+"
@@ -300,7 +323,7 @@ def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
     scored : DataFrame
         Of :func:`brain_scores`, of all brain data sets.
     """
-    said = _about_tasks(rows)
+    said = about_tasks(rows)
     measures = [name for name in OF_REPRESENTATION if name in scored]
     after = scored[scored["stage"] == scored["stage"].max()]
     for brain, of in after.groupby("brain", sort=False):
@@ -309,11 +332,16 @@ def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
             untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
             given = {"brain": _people(brain), "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
             said.append(SENTENCES["after"][name].format(effects=_each(part, 3), **given))
-    encoder = Path(study.backbone).name
-    return [*said, SENTENCES["limits"].format(orders=study.orders, seeds=len(study.seeds), backbone=encoder)]
+    return [*said, limits(study)]
 
 
-def _about_tasks(rows: pd.DataFrame) -> list[str]:
+def limits(study: Study) -> str:
+    """Say what the intervals do not cover."""
+    given = {"orders": study.orders, "seeds": len(study.seeds), "backbone": Path(study.backbone).name}
+    return SENTENCES["limits"].format(**given)
+
+
+def about_tasks(rows: pd.DataFrame) -> list[str]:
     """Say what is forgotten and whether the start helps, over the tasks that were learned alone."""
     said = [SENTENCES["not learned"].format(runs=unlearned)] if (unlearned := not_learned(rows)) else []
     n = rows.loc[rows["learned"], "task"].nunique()
