@@ -280,7 +280,7 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
             if set(tables.ARMS) <= set(wide):
                 change = wide["prompt-tuned"] - wide["fine-tuned"]
                 cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
-            rows.append({"brain data": _people(brain), "region": region, "measure": label} | cells)
+            rows.append({"brain data": f"{_people(brain)}, {region}", "measure": label} | cells)
     return pd.DataFrame(rows)
 
 
