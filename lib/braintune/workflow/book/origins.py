@@ -77,7 +77,7 @@ class Origins:
         Where there was nothing to draw, a sentence says so; where another figure is the same, one refers to it.
         """
         if same := facts.get("same_as"):
-            return f"*In this run this is {{ref}}`another figure <fig-{same}>`: {facts['alt']}*\n"
+            return f"*In this run, {{ref}}`another figure <fig-{same}>` shows the same. {facts['alt']}*\n"
         if reason := facts.get("nothing"):
             return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
         maker = self.drawn_by[name]
