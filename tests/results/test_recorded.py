@@ -122,9 +122,13 @@ class TestRecordedSequences:
             differing |= {(measure, brain) for brain in found.loc[found["low"] > 0, "brain"]}
         everywhere = {("closeness", brain) for brain in brains["brain"].unique()}
         assert differing == everywhere | {("pairwise", "pereira2018-exp1")}
-        by_stage = brains.groupby(["brain", "method", "stage"])["closeness"].mean().unstack("stage")
-        assert (by_stage.xs("fine-tuned", level="method").diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
-        assert by_stage.xs("prompt-tuned", level="method").min(axis=None) > 0.7
+        first = brains[brains["stage"] == 0].pivot(
+            index=["brain", "order", "seed"], columns="method", values="closeness"
+        )
+        change = (first["prompt-tuned"] - first["fine-tuned"]).rename("change").reset_index()
+        assert (stages.estimates(change, ["brain"], ["change"])["low"] > 0).all(), "after one task"
+        readers = last[(last["brain"] == "pereira2018-exp1") & (last["method"] == "fine-tuned")]
+        assert (stages.estimates(readers, ["brain"], ["pairwise"])["high"] < 0).all()
 
 
 class TestRecordedCalibration:

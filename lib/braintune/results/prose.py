@@ -266,10 +266,10 @@ def combined_answer(ledger: Ledger) -> str:
         case = "absent" if not here else "too few" if found.estimate is None else "effect"
         numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}
         if found.estimate is not None:
-            numbers |= {
-                "effect": with_interval(found),
-                "further": "{:+.1%} and {:+.1%}".format(*found.further).replace("-", "−"),
-            }
+            is_same = np.allclose(found.further, [found.low, found.high])
+            low, high = (f"{value:+.1%}".replace("-", "−") for value in found.further)
+            further = words["same" if is_same else "further"].format(low=low, high=high)
+            numbers |= {"effect": with_interval(found), "further": further}
         sentence = words[case].format(direction=direction, **numbers)
         sentences.append(sentence[:1].upper() + sentence[1:])
     return " ".join(sentences)

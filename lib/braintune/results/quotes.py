@@ -166,13 +166,15 @@ def of_continual() -> dict[str, Any]:
     study, scores, representations = recorded.sequences()
     rows = stages.gains(scores)
     summary = stages.summaries(rows)
-    found = stages.estimates(summary, ["way"], stages.MEASURES)
+    measures = [name for name in stages.MEASURES if name != "backward transfer"]  # forgetting with the other sign
+    found = stages.estimates(summary, ["way"], measures)
+    difference = stages.carried_minus_tuned(summary)
     return {
         "continual_standing": prose.sequences_run(study),
         "continual_answer": " ".join(stages.about_tasks(rows)),
         "continual_brains": stages.after_the_last(representations),
         "continual_limits": stages.limits(study),
-        "continual_scores": stages.in_words(pd.concat([found, stages.carried_minus_tuned(summary)])),
+        "continual_scores": stages.in_words(pd.concat([found, difference[difference["measure"].isin(measures)]])),
     }
 
 

@@ -276,7 +276,8 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
     for (brain, region), of in last.groupby(["brain", "region"], sort=False):
         for measure, label in OF_REPRESENTATION.items():
             wide = of.pivot(index=["order", "seed"], columns="method", values=measure)
-            cells = {method: _said_of(values, measure) for method, values in wide.items()}
+            cells = {"untuned": f"{of[f'untuned {measure}'].iloc[0]:.3f}" if measure != "closeness" else "1"}
+            cells |= {method: _said_of(values, measure) for method, values in wide.items()}
             if set(tables.ARMS) <= set(wide):
                 change = wide["prompt-tuned"] - wide["fine-tuned"]
                 cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
@@ -292,7 +293,8 @@ def _said_of(values: pd.Series, measure: str) -> str:
 
 def _said(row: Any, digits: int = 2) -> str:
     """Write an estimate with its interval, a difference with its sign."""
-    sign = "" if row.measure in SCORES else "+"
+    is_level = row.measure in SCORES and " minus " not in getattr(row, "way", "")
+    sign = "" if is_level else "+"
     ends = [_number(value, f"{sign}z.{digits}f") for value in (row.estimate, row.low, row.high)]
     return ends[0] + (f" ({ends[1]} to {ends[2]})" if np.isfinite([row.low, row.high]).all() else "")
 
