@@ -266,8 +266,9 @@ def combined_answer(ledger: Ledger) -> str:
         case = "absent" if not here else "too few" if found.estimate is None else "effect"
         numbers: dict[str, Any] = {"n": len([e for e in here if not e.closed]), "of": len(here)}
         if found.estimate is not None:
-            is_same = np.allclose(found.further, [found.low, found.high])
-            low, high = (f"{value:+.1%}".replace("-", "−") for value in found.further)
+            ends = np.array([found.further, (found.low, found.high)], dtype=float)
+            is_same = np.allclose(*ends)
+            low, high = (f"{value:+.1%}".replace("-", "−") for value in ends[0])
             further = words["same" if is_same else "further"].format(low=low, high=high)
             numbers |= {"effect": with_interval(found), "further": further}
         sentence = words[case].format(direction=direction, **numbers)
