@@ -107,8 +107,9 @@ class TestRecordedSequences:
 
     def test_the_pages_can_say_what_is_forgotten(self, found):
         study, scores, brains = found
-        said = stages.answer(study, stages.gains(scores), brains)
-        assert "3 and 2 here" in said[-1] and any("Listeners to a story" in sentence for sentence in said)
+        assert "over the 3 tasks that count" in stages.about_tasks(stages.gains(scores))[0]
+        assert "3 and 2 here" in stages.limits(study)
+        assert "Listeners to a story, language" in set(stages.after_the_last(brains)["brain data"])
 
     def test_what_the_page_says_of_the_methods_after_the_last_task(self, found):
         _, _, brains = found

@@ -117,20 +117,35 @@ def test_stages_are_scored_beside_the_untuned_model(scored):
     assert first["untuned pairwise"] == pytest.approx(means["untuned"], abs=1e-6)
 
 
+def test_what_the_sequences_leave_is_shown_by_brain_and_measure_with_the_paired_difference(scored):
+    *_, table = scored
+    shown = stages.after_the_last(table).set_index("measure")
+    assert list(shown.index) == list(stages.OF_REPRESENTATION.values())
+    assert set(shown["brain data"]) == {"Simulated participants, language"}
+    last = table[table["stage"] == table["stage"].max()].groupby("method")["closeness"].mean()
+    close = shown.loc[stages.OF_REPRESENTATION["closeness"]]
+    assert close["untuned"] == "1" and close["fine-tuned"].startswith(f"{last['fine-tuned']:.3f}")
+    difference = last["prompt-tuned"] - last["fine-tuned"]
+    assert close["prompt-tuned minus fine-tuned"].startswith(f"{difference:+.3f}")
+    alone = table.drop(columns=["correlation", "untuned correlation"])
+    assert len(stages.after_the_last(alone)) == 2, "a run without encoding"
+
+
 def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
-    study, *_, table = scored
-    said = " ".join(stages.answer(study, stages.gains(stage_table(study, noise=0.01)), table))
+    study, *_ = scored
+    said = " ".join(stages.about_tasks(stages.gains(stage_table(study, noise=0.01))))
     assert re.search(r"trained further forgets less than fine-tuning, by −0\.1[456] \(−", said)
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
     assert "Starting from the prefix left by the previous task harms" in said
-    assert "encoders other than all-MiniLM-L6-v2" in said and "3 and 2 here" in said
+    limits = stages.limits(study)
+    assert "encoders other than all-MiniLM-L6-v2" in limits and "3 and 2 here" in limits
     assert "Not above" not in said and "over the 3 tasks that count" in said
     uncertain = stages.gains(stage_table(study, noise=2))
-    assert "It remains open whether" in " ".join(stages.answer(study, uncertain, table))
+    assert "It remains open whether" in " ".join(stages.about_tasks(uncertain))
 
 
 def test_tasks_that_were_not_learned_alone_are_named_and_do_not_count(scored):
-    study, *_, table = scored
+    study, *_ = scored
     first, *others = study.tasks
     scores = stage_table(study)
     poor = scores["task"] == first
@@ -144,13 +159,13 @@ def test_tasks_that_were_not_learned_alone_are_named_and_do_not_count(scored):
     ).itertuples()
     place = rows.loc[(rows["task"] == first) & (rows["order"] == 1), "position"].iloc[0]
     assert one[4] == pytest.approx(np.delete(MATRIX[-1], place).mean()), "the average accuracy without that task"
-    said = " ".join(stages.answer(study, rows, table))
+    said = " ".join(stages.about_tasks(rows))
     assert (
         f"bag of words even when learned alone: fine-tuned on {first}." in said
         and "over the 2 tasks that count" in said
     )
-    none = " ".join(stages.answer(study, stages.gains(scores.assign(alone=0.25)), table))
-    assert "Fewer than two tasks count" in none and "Mean drop" not in none and "Spearman RSA" in none
+    none = " ".join(stages.about_tasks(stages.gains(scores.assign(alone=0.25))))
+    assert "Fewer than two tasks count" in none and "Mean drop" not in none
 
 
 def test_figures_show_every_way_and_method(scored):

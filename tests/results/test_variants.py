@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from braintune.core.base import BraintuneError
@@ -97,6 +98,14 @@ def test_ways_of_tuning_are_named_by_method_and_what_differs_from_the_base(on_br
     assert {axes.get_title("left") for axes in panels} == titles
     names = [label.get_text() for label in panels[0].get_yticklabels()]
     assert names == ["fine-tuned", "prompt-tuned", "prompt-tuned, short"]
+
+
+def test_a_variant_with_the_same_models_but_other_results_is_kept_and_named(on_brains):
+    found = variants.method_effects(on_brains)
+    other = found[found["variant"] == "base"].assign(variant="layer-3", estimate=lambda table: table["estimate"] + 0.1)
+    closed = pd.concat([found[found["variant"] == "base"].assign(estimate=np.nan), other], ignore_index=True)
+    names = {label.get_text() for label in variants.method_forest(closed, 0.1).axes[0].get_yticklabels()}
+    assert names == {"fine-tuned, layer-3", "prompt-tuned, layer-3"}, "the base, in which nothing is decoded, has none"
 
 
 def test_with_one_brain_no_way_of_tuning_can_be_combined(ledgers):

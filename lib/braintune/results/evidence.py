@@ -50,7 +50,8 @@ class Evidence:
         return self.learned_by(ARMS)
 
     def learned_by(self, methods: Sequence[str]) -> list[str]:
-        """Return the tasks that every one of some methods learned."""
+        """Return the tasks that every one of some methods learned; the untuned model has none to learn."""
+        methods = [name for name in methods if name != "untuned"]
         rows = self.cube.representations
         tuned = rows[rows["method"].isin(methods)].groupby("task").size()  # decoded of all methods and all seeds
         n = len(methods) * len(self.cube.seeds)
@@ -121,12 +122,11 @@ class Evidence:
 
     def difference(self, region: str, tasks: Iterable[str] | None = None) -> Contrast:
         """Return prompt-tuned minus fine-tuned, mean over learned tasks, as a fraction of the signal."""
-        fine, prompt = (self.cube.arm(method, tasks or self.learned) for method in ARMS)
-        return self.effect(prompt - fine, region)
+        return self.against("prompt-tuned", "fine-tuned", region, tasks or self.learned)
 
-    def against(self, method: str, reference: str, region: str) -> Contrast:
-        """Return a method minus another, or minus ``untuned``, mean over learned tasks, as a fraction of the signal."""
-        tasks = self.learned_by([name for name in (method, reference) if name != "untuned"])
+    def against(self, method: str, reference: str, region: str, tasks: Iterable[str]) -> Contrast:
+        """Return a method minus another, or minus ``untuned``, mean over tasks, as a fraction of the signal."""
+        tasks = list(tasks)
         other = self.cube.only(reference) if reference == "untuned" else self.cube.arm(reference, tasks)
         return self.effect(self.cube.arm(method, tasks) - other, region)
 

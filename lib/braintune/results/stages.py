@@ -274,14 +274,14 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
     """
     rows, last = [], scored[scored["stage"] == scored["stage"].max()]
     for (brain, region), of in last.groupby(["brain", "region"], sort=False):
-        for measure, label in OF_REPRESENTATION.items():
+        for measure in (name for name in OF_REPRESENTATION if name in scored):
             wide = of.pivot(index=["order", "seed"], columns="method", values=measure)
             cells = {"untuned": f"{of[f'untuned {measure}'].iloc[0]:.3f}" if measure != "closeness" else "1"}
             cells |= {method: _said_of(values, measure) for method, values in wide.items()}
             if set(tables.ARMS) <= set(wide):
                 change = wide["prompt-tuned"] - wide["fine-tuned"]
                 cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
-            rows.append({"brain data": f"{_people(brain)}, {region}", "measure": label} | cells)
+            rows.append({"brain data": f"{_people(brain)}, {region}", "measure": OF_REPRESENTATION[measure]} | cells)
     return pd.DataFrame(rows)
 
 
@@ -314,29 +314,6 @@ def _settled(row: Any) -> str:
     return "more" if row.low > 0 else "less" if row.high < 0 else "open"
 
 
-def answer(study: Study, rows: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
-    """Answer what happens when one task follows another, with 95 % intervals over orders and seeds.
-
-    Parameters
-    ----------
-    study : Study
-    rows : DataFrame
-        Of :func:`gains`.
-    scored : DataFrame
-        Of :func:`brain_scores`, of all brain data sets.
-    """
-    said = about_tasks(rows)
-    measures = [name for name in OF_REPRESENTATION if name in scored]
-    after = scored[scored["stage"] == scored["stage"].max()]
-    for brain, of in after.groupby("brain", sort=False):
-        ends = estimates(of, ["method"], measures)
-        for name, part in ends.groupby("measure", sort=False):
-            untuned = of[f"untuned {name}"].iloc[0] if name != "closeness" else 1.0
-            given = {"brain": _people(brain), "region": of["region"].iloc[0], "untuned": _number(untuned, "z.3f")}
-            said.append(SENTENCES["after"][name].format(effects=_each(part, 3), **given))
-    return [*said, limits(study)]
-
-
 def limits(study: Study) -> str:
     """Say what the intervals do not cover."""
     given = {"orders": study.orders, "seeds": len(study.seeds), "backbone": Path(study.backbone).name}
@@ -344,7 +321,10 @@ def limits(study: Study) -> str:
 
 
 def about_tasks(rows: pd.DataFrame) -> list[str]:
-    """Say what is forgotten and whether the start helps, over the tasks that were learned alone."""
+    """Say what is forgotten and whether the start helps, from the table of :func:`gains`.
+
+    Only tasks that were learned alone count; intervals cover orders and seeds.
+    """
     said = [SENTENCES["not learned"].format(runs=unlearned)] if (unlearned := not_learned(rows)) else []
     n = rows.loc[rows["learned"], "task"].nunique()
     if n < 2:
@@ -364,9 +344,9 @@ def about_tasks(rows: pd.DataFrame) -> list[str]:
     return said
 
 
-def _each(of: pd.DataFrame, digits: int = 2) -> str:
+def _each(of: pd.DataFrame) -> str:
     """Write the estimates of every way or method, which is the first column."""
-    return ", ".join(f"{row[1]} {_said(row, digits)}" for row in of.itertuples())
+    return ", ".join(f"{row[1]} {_said(row)}" for row in of.itertuples())
 
 
 def not_learned(rows: pd.DataFrame) -> str:

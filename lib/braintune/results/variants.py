@@ -18,8 +18,6 @@ from braintune.results.claims import Ledger
 from braintune.results.tables import ALL, Results
 
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
-#: Tables of a comparison, as its notebook stores them.
-TABLES = ("effects", "against", "methods", "costs")
 #: What every way of tuning is compared with.
 REFERENCES = ("untuned", "fine-tuned")
 
@@ -80,7 +78,7 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """Return what every way of tuning does to decoding and encoding, combined over brain data sets.
 
     Each is compared with the untuned model and with fine-tuning, over the tasks that were learned, in the main regions
-    in which something is decoded. Where a variant has the same models as one before it, they are listed once.
+    in which something is decoded. A result that a variant shares with one before it is listed once.
 
     Returns
     -------
@@ -89,35 +87,32 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
         interval `low` … `high`, `n` brain data sets and `tasks`. NaN where fewer than two data sets can be combined,
         and for a method that leaves the representation as it is.
     """
-    rows, seen = [], set()
-    for variant, ledger in ledgers.items():
-        tuned = next(iter(ledger.evidence.values())).tuned
-        for method in ledger.study.methods:
-            scores = (method, *tuned.loc[tuned["method"] == method, "score"])
-            if scores in seen:
-                continue
-            seen.add(scores)
-            rows += [
-                {"variant": variant, "method": method} | _against(ledger, method, direction, reference)
-                for direction, reference in product(tables.SCORE, REFERENCES)
-                if method != reference
-            ]
+    rows = [
+        {"variant": variant, "method": method} | _against(ledger, method, direction, reference)
+        for variant, ledger in ledgers.items()
+        for method, direction, reference in product(ledger.study.methods, tables.SCORE, REFERENCES)
+        if method != reference
+    ]
     columns = ["variant", "method", "direction", "reference", "estimate", "low", "high", "n", "tasks"]
-    return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+    table = pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+    return table.drop_duplicates(columns[1:], ignore_index=True)
 
 
 def _labelled(effects: pd.DataFrame) -> pd.DataFrame:
-    """Name the `way` of tuning, by its method and, where variants differ in it, the variant; and what is `compared`."""
+    """Name the `way` of tuning, by its method and, where variants differ in it, the variant; and what is `compared`.
+
+    The variant of the first row is the base, which is not named.
+    """
     several = effects.groupby("method")["variant"].transform("nunique") > 1
-    named = several & (effects["variant"] != effects["variant"].iloc[:1].item()) if len(effects) else several
+    named = several & (effects["variant"] != effects["variant"].iloc[0])
     way = effects["method"] + (", " + effects["variant"]).where(named, "")
     return effects.assign(way=way, compared=effects["direction"] + ", minus " + effects["reference"])
 
 
 def _against(ledger: Ledger, method: str, direction: str, reference: str) -> dict[str, Any]:
     here = [e for e in ledger.first(direction) if e.region in e.decoded]
-    tasks = here[0].learned_by([name for name in (method, reference) if name != "untuned"]) if here else []
-    found = meta_analysis.combine((e.against(method, reference, e.region) for e in here if tasks), ledger.study)
+    tasks = here[0].learned_by([method, reference]) if here else []
+    found = meta_analysis.combine((e.against(method, reference, e.region, tasks) for e in here if tasks), ledger.study)
     what = {"direction": direction, "reference": reference, "tasks": ", ".join(tasks)}
     return what | {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
 
@@ -208,7 +203,7 @@ def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
 
     For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
     """
-    known = _labelled(effects[effects["estimate"].notna()])
+    known = _labelled(effects)[effects["estimate"].notna()]
     if known.empty:
         return style.nothing("fewer than two brain data sets can be combined")
     names = list(dict.fromkeys(known["way"]))
