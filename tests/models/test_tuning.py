@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -261,19 +262,30 @@ def test_batches_hold_every_example_once_and_pad_little():
 
 
 @pytest.mark.parametrize(
-    ("scores", "n", "winner"),
+    ("scores", "n", "guessing", "winner"),
     [
-        ([0.55, 0.57], 176, 0),  # within one standard error, so the first is kept
-        ([0.55, 0.65], 176, 1),
-        ([0.55, 0.57], 10_000, 1),
-        ([0.0, 0.0], 300, 0),
-        ([None, 0.4, 0.41], 300, 1),  # what diverged is never kept
-        ([None, None], 300, 0),
-        ([0.9, 1.0], 300, 1),
+        ([0.55, 0.57], 176, 0.5, 0),  # within one standard error, so the first is kept
+        ([0.55, 0.65], 176, 0.5, 1),
+        ([0.55, 0.57], 10_000, 0.5, 1),
+        ([0.0, 0.0], 300, 0.0, 0),
+        ([None, 0.4, 0.41], 300, 0.3, 1),  # what diverged is never kept
+        ([None, None], 300, 0.3, 0),
+        ([0.9, 1.0], 300, 0.5, 1),
+        ([0.0, 0.0, 0.0043], 300, 0.012, 0),  # no trial has learned anything
+        ([None, 0.0, 0.0043], 300, 0.012, 1),
+        ([0.0, 0.0, 0.0043], 300, 0.004, 2),
     ],
 )
-def test_the_first_trial_within_one_standard_error_of_the_best_is_kept(scores, n, winner):
-    assert tuning._winner([{"score": score} for score in scores], n) == winner
+def test_the_first_trial_within_one_standard_error_of_the_best_is_kept(scores, n, guessing, winner):
+    assert tuning._winner([{"score": score} for score in scores], n, guessing) == winner
+
+
+def test_guessing_is_scored_on_the_validation_part():
+    data = load_task(Study.make({"train_examples": 200, "test_examples": 20}), "sentiment")
+    usual = Counter(row["label"] for row in data.train).most_common(1)[0][0]
+    share = np.mean([row["label"] == usual for row in data.validation])
+    assert tuning._guessing(data) == pytest.approx(share) and 0 < share < 1
+    assert tuning._guessing(replace(data, validation=[])) == -np.inf
 
 
 @pytest.mark.slow
@@ -287,7 +299,7 @@ def test_every_method_gets_the_same_trials_and_the_best_is_run_on_everything(mak
         assert [(t["learning_rate"], t["epochs"]) for t in trials] == recipes
         seen = [t["examples_seen"] for t in trials]
         assert seen == ([16, 32, 0, 0] if method == "fine-tuned" else [16, 32, 16, 32])
-        best = trials[tuning._winner(trials, metrics["n_validation"])]
+        best = trials[tuning._winner(trials, metrics["n_validation"], tuning._guessing(load_task(study, "sentiment")))]
         assert (metrics["learning_rate"], metrics["epochs"]) == (best["learning_rate"], best["epochs"])
         assert history(study, "sentiment", method, 0)["step"].iloc[-1] == 5 * best["epochs"]
         if method == "fine-tuned":  # a trial that diverges loses, and ends nothing

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from small_brains import ALPHAS, noisy_pair
 
 from braintune.core.preprocess import zscore_varying
-from braintune.neural.ridge import fit_fold, lower_triangle, zscore_voxels
+from braintune.neural.ridge import fit_ridges, lower_triangle, zscore_voxels
 
 
 def quarters(n, gap=0):
@@ -19,7 +19,7 @@ def quarters(n, gap=0):
 def solve(voxels, cut, inner, alphas=ALPHAS, select="scale-free"):
     """Return the solved fold, and z-scored voxels of its training and test stimuli."""
     fold = np.arange(cut), np.arange(cut, len(voxels))
-    ridge = fit_fold(voxels, fold, inner, torch.as_tensor(alphas), select)
+    (ridge,) = fit_ridges([voxels], fold, inner, torch.as_tensor(alphas), select)
     return ridge, *(x.numpy() for x in zscore_voxels(*(torch.from_numpy(voxels[i].astype(float)) for i in fold)))
 
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +16,7 @@ from braintune.models.sequences import WAYS
 from braintune.results import claims, meta_analysis, prose, recorded, stages, style
 from braintune.results.tables import ARMS, READOUTS
 from braintune.workflow import record
+from made_up_results import made_up
 
 
 def tables_of(name, wanted):
@@ -201,6 +204,21 @@ class TestKeeping:
         recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})
         facts = json.loads((tmp_path / "real" / "provenance.json").read_text())
         assert set(facts) == {"profile", "tables"}
+
+
+def test_permuted_labels_are_kept_as_means_over_seeds_and_no_contrast_changes():
+    whole = made_up(seeds=3, participants=4)
+    kept = recorded.mean_over_seeds(whole.null, whole.scores)
+    back = recorded.for_every_seed(kept, whole.scores)
+    drawn = [(table["permutation"] >= 0).sum() for table in (kept, whole.null, back)]
+    assert drawn[0] < drawn[1] / 2 and drawn[2] == drawn[1] and list(back) == list(whole.null)
+    (before, *_), (after, *_) = (claims.evidence(replace(whole, null=null), "simulated") for null in (whole.null, back))
+    for region in before.cube.regions:
+        one, other = (e.difference(region, whole.study.tasks[:2]) for e in (before, after))
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_allclose(one.null, other.null, atol=1e-12)
+        assert one.null.std() > 0
+    pd.testing.assert_frame_equal(before.gates, after.gates)
 
 
 def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):

@@ -82,7 +82,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a tidy table as Parquet."""
     with atomic(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False, compression="zstd")
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     with reproducible(study, seed, device), scratch_folder(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
-        recipe = recipes[_winner(trials, len(data.validation))]
+        recipe = recipes[_winner(trials, len(data.validation), _guessing(data))]
         model = fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         metrics = {
@@ -183,14 +183,25 @@ def _search(
     return trials
 
 
-def _winner(trials: list[dict[str, Any]], n_validation: int) -> int:
+def _guessing(data: TaskData) -> float:
+    """Return what answers without a model score on the validation part; minus infinity if that is empty."""
+    if not data.validation:
+        return -math.inf
+    answers = trivial_answers(replace(data, test=data.validation))
+    return score(data.task, data.validation, answers)[data.task.metric]
+
+
+def _winner(trials: list[dict[str, Any]], n_validation: int, guessing: float) -> int:
     """Return the number of the first trial within one standard error of the best.
 
-    A smaller difference on a few hundred examples is chance, so the recipe that is named first is kept. The standard
+    A smaller difference on a few hundred examples is chance, so the recipe that is named first is kept; likewise where
+    no trial does better than `guessing`, for then none has learned anything that tells recipes apart. The standard
     error is that of a proportion of the validation examples, an approximation for F1.
     """
     scores = np.array([-math.inf if trial["score"] is None else trial["score"] for trial in trials])
     best = scores.max()
+    if best <= guessing:
+        return int(np.argmax(np.isfinite(scores)))  # the first one that did not diverge
     error = math.sqrt(max(0.0, best * (1 - best)) / n_validation) if n_validation and np.isfinite(best) else 0.0
     return int(np.argmax(scores >= best - error))
 

@@ -16,7 +16,7 @@ from braintune.neural.folds import Fold, judged_design, make_folds, permutations
 from braintune.neural.grams import Grams
 from braintune.neural.matching import GROUP_SCORES, SCORES, influence, null_scores, scores
 from braintune.neural.representations import READOUTS, Embeddings, layer_grams
-from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold
+from braintune.neural.ridge import FLAT, Ridge, Select, fit_ridges
 from braintune.neural.units import by_group
 
 #: Bytes of products worked on at a time: few enough for a cache; a GPU wants more.
@@ -50,7 +50,7 @@ def fit_region(
     ridge : Ridge
     fit : tensor of shape (n_grams, n_alphas)
     """
-    ridge = fit_fold(fold.clean(responses), fold[:2], fold.inner, penalties, select, fold.known_nuisance)
+    (ridge,) = fit_ridges([fold.clean(responses)], fold[:2], fold.inner, penalties, select, fold.known_nuisance)
     return ridge, ridge.fit(grams.without(fold.nuisance, fold.train).products(fold.train, ridge.terms))
 
 
@@ -121,21 +121,19 @@ def decode(
     stimuli = grams.inner.shape[1] if by_stimulus else 0
     each = {name: np.zeros((len(regions), len(readouts), stimuli)) for name in NULL_SCORES}
     relative = torch.as_tensor(np.asarray(penalties, dtype=np.float64), device=device)
-    sets = [torch.tensor(members, device=device) for members in readouts]
+    sets = _rectangle(readouts, device)
     member = None if groups is None else torch.as_tensor(groups, device=device)
     for f, fold in enumerate(folds):
         left = grams.without(fold.nuisance, fold.train)
-        ridges = [
-            fit_fold(fold.clean(values), fold[:2], fold.inner, relative, select, fold.known_nuisance)
-            for values in regions.values()
-        ]
+        cleaned = map(fold.clean, regions.values())
+        ridges = fit_ridges(cleaned, fold[:2], fold.inner, relative, select, fold.known_nuisance)
         terms = torch.cat([ridge.terms for ridge in ridges])
         fits = _fits(ridges, left.products(fold.train, terms))
         here = None if member is None else member[torch.as_tensor(fold.test, device=device)]
         labels = _Labels.make(left, fold.train, fold.test, ridges)
         for g, ridge in enumerate(ridges):
             fit, choice = fits[g].max(1)
-            for items in _chunks(len(grams.inner), 4 * len(fold.test) ** 2, device):
+            for items in _chunks(grams.inner, fold.test):
                 correlation, error = _predict(ridge, choice[items], labels, items)
                 group = None if here is None else here.expand(len(correlation), -1)
                 found = scores(correlation, group) | {"mse": error, "choice": choice[items], "fit": fit[items]}
@@ -172,7 +170,8 @@ class _Labels(NamedTuple):
     def make(cls, grams: Grams, train: np.ndarray, test: np.ndarray, ridges: Sequence[Ridge]) -> "_Labels":
         kept, tested = (torch.as_tensor(part, device=grams.inner.device) for part in (train, test))
         weight = grams.inner.new_zeros(grams.inner.shape[1]).index_fill_(0, kept, 1 / len(train))
-        gathered = kept if any(ridge.factors is None for ridge in ridges) else kept[:0]
+        read = kept.device.type == "cpu" and any(ridge.factors is None for ridge in ridges)
+        gathered = kept if read else kept[:0]
         return cls(grams, kept, tested, weight, grams.inner.index_select(1, gathered), grams.inner @ weight)
 
     def spread(self, matrices: torch.Tensor) -> torch.Tensor:
@@ -187,8 +186,10 @@ class _Labels(NamedTuple):
         return lambda penalty, item: left[penalty] @ (right @ self.grams.inner[item])
 
 
-def _chunks(n: int, bytes_each: int, device: torch.device) -> Sequence[torch.Tensor]:
-    return torch.arange(n, device=device).split(max(1, BLOCK_BYTES[device.type] // bytes_each))
+def _chunks(inner: torch.Tensor, test: np.ndarray) -> Sequence[torch.Tensor]:
+    """Divide representations into as many as are scored together: a GPU copies their Gram matrices."""
+    one = len(test) if inner.device.type == "cpu" else inner.shape[1]
+    return torch.arange(len(inner), device=inner.device).split(max(1, BLOCK_BYTES[inner.device.type] // (4 * one**2)))
 
 
 def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]:
@@ -196,16 +197,23 @@ def _fits(ridges: Sequence[Ridge], products: torch.Tensor) -> list[torch.Tensor]
     return [ridge.fit(part) for ridge, part in zip(ridges, products.chunk(len(ridges), 1), strict=True)]
 
 
+def _rectangle(sets: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """Return sets of indices as the rows of one tensor; a smaller set repeats its first index."""
+    widest = max((len(members) for members in sets), default=0)
+    rows = [[*members, *members[:1].repeat(widest - len(members))] for members in sets]
+    return torch.tensor(np.array(rows, dtype=int).reshape(len(sets), widest), device=device)
+
+
 def _match_readouts(
     ridge: Ridge,
     fit: torch.Tensor,
     labels: _Labels,
-    sets: Sequence[torch.Tensor],
+    sets: torch.Tensor,
     score: Callable[[torch.Tensor], dict[str, torch.Tensor]],
 ) -> dict[str, torch.Tensor]:
     """Score, of each set of Gram matrices, the one that fits best."""
     fit, choice = fit.max(1)
-    chosen = torch.stack([members[fit[members].argmax()] for members in sets])
+    chosen = sets.gather(1, fit[sets].argmax(1, keepdim=True))[:, 0]
     unique, place = chosen.unique(return_inverse=True)  # the best layer is often the last
     found = score(_predict(ridge, choice[unique], labels, unique)[0])
     return {name: values[place] for name, values in found.items()}
@@ -217,14 +225,9 @@ def _predict(
     """Predict the test stimuli with the chosen penalties: correlation of predictions with truths, squared error."""
     grams, test, origin = labels.grams, labels.test, labels.origin[items]
     width, mean = grams.width[items][:, None], grams.mean[items]
-    spread, size = labels.spread(ridge.hat), (len(items), len(test))
-    inner, power, predicted = spread.new_empty(*size, len(test)), spread.new_empty(size), spread.new_empty(size)
-    multiply = labels.multiplier(ridge)
-    for row, (item, penalty) in enumerate(zip(items.tolist(), choice.tolist(), strict=True)):
-        product = multiply(penalty, item)  # predictions with all stimuli
-        torch.sub(product.index_select(1, test), (product @ labels.weight)[:, None], out=inner[row])
-        torch.linalg.vecdot(product, spread[penalty], out=power[row])  # squared norms of predictions
-        torch.mv(spread[penalty], mean[row], out=predicted[row])
+    inner, power, predicted = (_products if test.device.type == "cpu" else _products_at_once)(
+        ridge, choice, labels, items, mean
+    )
     truth = (
         grams.inner.diagonal(dim1=1, dim2=2)[items][:, test] - 2 * origin[:, test] + (origin @ labels.weight)[:, None]
     )
@@ -236,6 +239,31 @@ def _predict(
     truth_scale = _inverse_norm(truth - width * mean**2, 1e-7 * truth)
     correlation = covariance * scale[:, :, None] * truth_scale[:, None, :]
     return correlation, error / (width[:, 0] * len(test))
+
+
+def _products(
+    ridge: Ridge, choice: torch.Tensor, labels: _Labels, items: torch.Tensor, mean: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return inner products of predictions with truths, squared norms of predictions, and their means."""
+    spread, size = labels.spread(ridge.hat), (len(items), len(labels.test))
+    inner, power, predicted = spread.new_empty(*size, size[1]), spread.new_empty(size), spread.new_empty(size)
+    multiply = labels.multiplier(ridge)
+    for row, (item, penalty) in enumerate(zip(items.tolist(), choice.tolist(), strict=True)):
+        product = multiply(penalty, item)  # predictions with all stimuli
+        torch.sub(product.index_select(1, labels.test), (product @ labels.weight)[:, None], out=inner[row])
+        torch.linalg.vecdot(product, spread[penalty], out=power[row])
+        torch.mv(spread[penalty], mean[row], out=predicted[row])
+    return inner, power, predicted
+
+
+def _products_at_once(
+    ridge: Ridge, choice: torch.Tensor, labels: _Labels, items: torch.Tensor, mean: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what :func:`_products` returns, of all representations at once: a GPU waits for every single one."""
+    hats = labels.spread(ridge.hat)[choice]
+    product = hats @ labels.grams.inner[items]
+    inner = product.index_select(2, labels.test) - (product @ labels.weight)[..., None]
+    return inner, (product * hats).sum(2), (hats @ mean[..., None])[..., 0]
 
 
 def _inverse_norm(square: torch.Tensor, rounding: torch.Tensor) -> torch.Tensor:

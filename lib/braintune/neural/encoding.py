@@ -25,7 +25,7 @@ from braintune.neural.decoding import alphas, readout_sets, readout_table, score
 from braintune.neural.folds import Fold, judged_design, permutations
 from braintune.neural.grams import PRODUCT_BYTES, Grams, gram_matrices
 from braintune.neural.representations import Embeddings, stack_layers
-from braintune.neural.ridge import FLAT, Ridge, Select, fit_fold, fit_ridge, square_terms
+from braintune.neural.ridge import FLAT, Ridge, Select, fit_ridges, square_terms
 from braintune.neural.units import by_group
 
 #: Bytes of inner products between responses that are kept at a time; they limit the permutations.
@@ -106,7 +106,7 @@ def encode(
         found, step = [], _at_once(fold, relative)
         for start in range(0, len(layers), step):
             some = layers[start : start + step]
-            found += _score([fit_layer(layer, fold, relative, select, standardise) for layer in some], known)
+            found += _score(fit_layers(some, fold, relative, select, standardise), known)
         shape = (len(every), n_targets, len(layers))
         fit, choice, correlation = (torch.stack(part, 1).view(shape) for part in zip(*found, strict=True))
         for name, values in {"correlation": correlation, "choice": choice, "fit": fit}.items():
@@ -116,8 +116,8 @@ def encode(
             null[:, :, r] += correlation.gather(2, best[:, :, None])[1:, :, 0].cpu().numpy() / len(folds)
             for layer in best[0].unique() if by_stimulus else ():
                 at = (best[0] == layer).nonzero()[:, 0]
-                hat = fit_layer(layers[layer], fold, relative, select, standardise).hat[choice[0, at, layer]]
-                lifted = _influence(hat, left.inner[at], fold).cpu().numpy()
+                (ridge,) = fit_layers([layers[layer]], fold, relative, select, standardise)
+                lifted = _influence(ridge.hat[choice[0, at, layer]], left.inner[at], fold).cpu().numpy()
                 influence[at.cpu().numpy()[:, None], r, fold.test] = lifted
     return result, null, influence
 
@@ -163,14 +163,18 @@ def _at_once(fold: Fold, alphas: torch.Tensor) -> int:
     return max(1, PRODUCT_BYTES[alphas.device.type] // (4 * triangle * (3 * len(alphas) + 1)))
 
 
-def fit_layer(
-    layer: np.ndarray, fold: Fold, alphas: torch.Tensor, select: Select = "scale-free", standardise: bool = True
-) -> Ridge:
-    """Solve the regression from one layer in one fold, for every penalty, before any responses are seen.
+def fit_layers(
+    layers: Sequence[np.ndarray],
+    fold: Fold,
+    alphas: torch.Tensor,
+    select: Select = "scale-free",
+    standardise: bool = True,
+) -> list[Ridge]:
+    """Solve the regressions from layers in one fold, for every penalty, before any responses are seen.
 
     Parameters
     ----------
-    layer : array of shape (n_stimuli, n_dimensions)
+    layers : sequence of arrays of shape (n_stimuli, n_dimensions)
     fold : Fold
         What is nuisance in it is regressed out.
     alphas : tensor of shape (n_alphas,), float64
@@ -178,12 +182,8 @@ def fit_layer(
     standardise : bool
         Z-score each dimension over the training stimuli; else it is only centred.
     """
-    layer = fold.clean(layer)
-    if standardise:
-        return fit_fold(layer, fold[:2], fold.inner, alphas, select, fold.known_nuisance)
-    train, test = (torch.as_tensor(layer[i], dtype=torch.float64, device=alphas.device) for i in fold[:2])
-    mean = train.mean(0)
-    return fit_ridge(train - mean, test - mean, fold.inner, alphas, select, fold.known_nuisance)
+    cleaned = map(fold.clean, layers)
+    return fit_ridges(cleaned, fold[:2], fold.inner, alphas, select, fold.known_nuisance, standardise)
 
 
 def _score(ridges: Sequence[Ridge], known: _Known) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:

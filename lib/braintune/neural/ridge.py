@@ -15,13 +15,14 @@ The measures of fit, both comparable between layers:
   predictions; with noisy responses it prefers penalties so strong that the direction of predictions suffers.
 
 Every inner fold has its own eigendecomposition, since deriving it from that of all training stimuli divides by numbers
-that small penalties make tiny. Matrices are symmetric on both sides of a Frobenius product, so lower triangles do.
+that small penalties make tiny. On a GPU, those of several regressions are computed together: one alone leaves most of
+it idle. Matrices are symmetric on both sides of a Frobenius product, so lower triangles do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ from braintune.core.preprocess import confound_regression
 Select = Literal["scale-free", "squared-error"]
 #: (train, test) index arrays of each fold.
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
+Result = TypeVar("Result")
+#: What yields a symmetric matrix, is sent its eigenvalues and eigenvectors, and so on; it returns a result.
+Solver = Generator[torch.Tensor, tuple[torch.Tensor, torch.Tensor], Result]
 #: Predictions that vary less than this part of the truth do not vary: the rest is rounding.
 FLAT = 1e-12
 
@@ -83,30 +87,64 @@ def lower_triangle(places: torch.Tensor, width: int) -> torch.Tensor:
     return places[row] * width + places[column]
 
 
-def fit_fold(
-    responses: np.ndarray,
+def fit_ridges(
+    predictors: Iterable[np.ndarray],
     fold: tuple[np.ndarray, np.ndarray],
     inner: Folds,
     alphas: torch.Tensor,
     select: Select = "scale-free",
     nuisance: np.ndarray | None = None,
-) -> Ridge:
-    """Solve one region and fold: z-score columns on the training stimuli, then :func:`fit_ridge`.
+    standardise: bool = True,
+) -> list[Ridge]:
+    """Solve several regressions of one fold, each for all penalties, decomposing in float64.
 
     Parameters
     ----------
-    responses : array of shape (n_stimuli, n_voxels)
-        Or another matrix of predictors.
+    predictors : iterable of arrays of shape (n_stimuli, n_voxels)
+        Responses of regions, or other predictors; their numbers of columns may differ.
     fold : (train, test) index arrays
     inner : folds of places in `train`
+        They test every training stimulus at most once, and may leave out more than they test.
     alphas : tensor of shape (n_alphas,), float64
-        Penalties relative to the mean eigenvalue of the kernel, on the device to compute on.
+        Penalties above zero, relative to the mean eigenvalue of the kernel X Xᵀ, on the device to compute on. With
+        z-scored columns that is the number of those that vary.
     select : {"scale-free", "squared-error"}
     nuisance : array of shape (n_train, n_regressors), optional
-        See :func:`fit_ridge`.
+        Regressors that were regressed out of the training stimuli together. In each inner fold they are regressed out
+        again, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
+        leave-one-out error has no such remedy, and is refused before (:func:`braintune.neural.folds.make_folds`).
+    standardise : bool
+        Z-score columns with mean and deviation of the training stimuli; else they are only centred.
+
+    Notes
+    -----
+    With few columns (fewer than half the training stimuli) covariances are decomposed, otherwise kernels.
     """
-    train, test = (torch.as_tensor(responses[i], dtype=torch.float64, device=alphas.device) for i in fold)
-    return fit_ridge(*zscore_voxels(train, test), inner, alphas, select, nuisance)
+    prepare = zscore_voxels if standardise else _centre
+    parts = ((torch.as_tensor(one[i], dtype=torch.float64, device=alphas.device) for i in fold) for one in predictors)
+    solvers = (_fit(*prepare(*pair), inner, alphas, select, nuisance) for pair in parts)
+    together = [list(solvers)] if alphas.device.type == "cuda" else ([solver] for solver in solvers)
+    return [ridge for some in together for ridge in _in_step(some)]
+
+
+def _in_step(solvers: Sequence[Solver[Result]]) -> list[Result]:
+    """Run solvers to their results; the matrices that they yield at one time are decomposed together."""
+    results: list[Any] = [None] * len(solvers)
+    answers: dict[int, Any] = dict.fromkeys(range(len(solvers)))
+    while answers:
+        asked: dict[torch.Size, dict[int, torch.Tensor]] = {}
+        for number, answer in answers.items():
+            try:
+                matrix = solvers[number].send(answer)
+            except StopIteration as end:
+                results[number] = end.value
+            else:
+                asked.setdefault(matrix.shape, {})[number] = matrix
+        answers = {}
+        for some in asked.values():
+            values, vectors = torch.linalg.eigh(torch.stack(list(some.values())))
+            answers |= zip(some, zip(values, vectors, strict=True), strict=True)
+    return results
 
 
 def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,44 +156,29 @@ def zscore_voxels(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor
     return train.mul_(scale), test.mul_(scale)
 
 
-def fit_ridge(
+def _centre(train: torch.Tensor, test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean = train.mean(0)
+    return train - mean, test - mean
+
+
+def _fit(
     train: torch.Tensor,
     test: torch.Tensor,
     inner: Folds,
     alphas: torch.Tensor,
     select: Select,
-    nuisance: np.ndarray | None = None,
-) -> Ridge:
-    """Solve one region and fold for all penalties, decomposing in float64.
-
-    Parameters
-    ----------
-    train, test : tensors of shape (n_train, n_voxels), (n_test, n_voxels), float64
-        Responses, centred on the training stimuli's mean (:func:`zscore_voxels`).
-    inner : folds of places in the training stimuli
-        They test every stimulus at most once, and may leave out more than they test.
-    alphas : tensor of shape (n_alphas,), float64
-        Penalties above zero, relative to the mean eigenvalue of the kernel X Xᵀ: with z-scored voxels that is the
-        number of voxels that vary.
-    select : {"scale-free", "squared-error"}
-    nuisance : array of shape (n_train, n_regressors), optional
-        Regressors that were regressed out of the training stimuli together. In each inner fold they are regressed out
-        again, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
-        leave-one-out error has no such remedy, and is refused before (:func:`braintune.neural.folds.make_folds`).
-
-    Notes
-    -----
-    With few voxels (fewer than half the training stimuli) covariances are decomposed, otherwise kernels.
-    """
+    nuisance: np.ndarray | None,
+) -> Solver[Ridge]:
+    """Solve one regression; `train` and `test` are centred on the training stimuli's mean."""
     few = 2 * train.shape[1] < len(train)
     if few:
-        outer = _from_voxels(train, test)
+        outer = yield from _from_voxels(train, test)
     else:
         kernel = torch.empty(len(train), len(train), dtype=train.dtype, device=train.device)
         for rows, columns in _lower_blocks(len(train)):
             torch.mm(train[rows], train[columns].T, out=kernel[rows, columns])
             kernel[columns, rows] = kernel[rows, columns].T
-        outer = _from_kernel(kernel, test @ train.T)
+        outer = yield from _from_kernel(kernel, test @ train.T)
     scale = outer.values.sum() / len(train)
     alphas = alphas * torch.where(scale > 0, scale, 1)
     left, right = _factors(outer, alphas)
@@ -166,13 +189,12 @@ def fit_ridge(
     places = [tuple(torch.as_tensor(part, device=train.device) for part in fold) for fold in inner]
     removed = [] if nuisance is None else [_Confounds.make(nuisance, *fold, train) for fold in inner]
 
-    def solve(number: int, kept: torch.Tensor, tested: torch.Tensor) -> _Parts:
+    parts = []
+    for number, (kept, tested) in enumerate(places):
         both = (train[kept], train[tested]) if few else (kernel[kept][:, kept], kernel[tested][:, kept])
         if removed:
             both = removed[number].clean(*both, kernel=not few)
-        return _from_voxels(*both) if few else _from_kernel(*both)
-
-    parts = (solve(number, *fold) for number, fold in enumerate(places))
+        parts.append((yield from (_from_voxels(*both) if few else _from_kernel(*both))))
     return Ridge(hat, _scale_free_terms(parts, places, alphas, len(train), removed), select, factors)
 
 
@@ -210,18 +232,18 @@ class _Parts(NamedTuple):
     values: torch.Tensor
 
 
-def _from_voxels(train: torch.Tensor, test: torch.Tensor) -> _Parts:
+def _from_voxels(train: torch.Tensor, test: torch.Tensor) -> Solver[_Parts]:
     mean = train.mean(0)
     train, test = train - mean, test - mean
-    values, vectors = torch.linalg.eigh(train.T @ train)
+    values, vectors = yield train.T @ train
     return _Parts(test @ vectors, train @ vectors, values.clamp(min=0))
 
 
-def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> _Parts:
+def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> Solver[_Parts]:
     """Centre on the training stimuli; of the eigenvectors too, since rounding would drown small penalties."""
     mean = kernel.mean(0)
     cross = cross - cross.mean(1, keepdim=True) - mean + mean.mean()
-    values, vectors = torch.linalg.eigh(kernel - mean - mean[:, None] + mean.mean())
+    values, vectors = yield kernel - mean - mean[:, None] + mean.mean()
     return _Parts(cross @ vectors, vectors - vectors.mean(0), values.clamp(min=0))
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import rankdata
 
 from braintune.core.base import BraintuneError
+from braintune.core.device import pick_device
 from braintune.core.preprocess import zscore_varying
 from braintune.core.study import Study
 from braintune.datasets.brains.base import BrainData, Stimuli
@@ -187,7 +189,12 @@ def u_centred(grams: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_spearman(
-    rdms: np.ndarray, reference: np.ndarray, groups: np.ndarray, samples: int, seed: int
+    rdms: np.ndarray,
+    reference: np.ndarray,
+    groups: np.ndarray,
+    samples: int,
+    seed: int,
+    device: str | torch.device = "cpu",
 ) -> np.ndarray:
     """Return Spearman similarities to a reference RDM over bootstrap samples of groups of stimuli.
 
@@ -203,6 +210,8 @@ def bootstrap_spearman(
     samples : int
         Bootstrap samples.
     seed : int
+    device : str or torch.device
+        Where to compute, in float64.
 
     Returns
     -------
@@ -210,29 +219,32 @@ def bootstrap_spearman(
         NaN for a sample without two different stimuli.
     """
     names, member = np.unique(groups, return_inverse=True)
-    one, other = np.triu_indices(len(groups), 1)
+    one, other = torch.triu_indices(len(groups), len(groups), 1, device=device)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)[:, member]
+    member = torch.as_tensor(member, device=device)
     within = member[one] == member[other]
-    classes = [np.unique(r, return_inverse=True)[1] for r in (reference, *rdms)]
-    result = np.empty((len(rdms), samples))
-    for s, times in enumerate(drawn.astype(np.float64)):
-        weight = np.where(within, times[one], times[one] * times[other])
-        standard = [_weighted_ranks(tied, weight) for tied in classes]
-        shared = weight * standard[0]
-        for r, ranked in enumerate(standard[1:]):
-            result[r, s] = shared @ ranked if weight.any() else np.nan
-    return result
+    classes = [torch.as_tensor(np.unique(r, return_inverse=True)[1], device=device) for r in (reference, *rdms)]
+    result = torch.empty(len(rdms), samples, dtype=torch.float64, device=device)
+    for s, times in enumerate(torch.as_tensor(drawn, dtype=torch.float64, device=device)):
+        weight = torch.where(within, times[one], times[one] * times[other])
+        shared = weight * _weighted_ranks(classes[0], weight)
+        for r, tied in enumerate(classes[1:]):
+            torch.dot(shared, _weighted_ranks(tied, weight), out=result[r, s])
+        result[:, s] += torch.where(weight.any(), 0, torch.nan)
+    return result.cpu().numpy()
 
 
-def _weighted_ranks(tied: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return mid-ranks of a sample in which pair i occurs ``weight[i]`` times, centred and scaled to unit length."""
-    counts = np.bincount(tied, weight)
-    ranked = (np.cumsum(counts) - counts / 2)[tied]
-    total = weight.sum()
-    ranked -= weight @ ranked / total if total else 0
-    norm = np.sqrt(weight @ ranked**2)
-    return ranked / (norm if norm > 0 else 1)
+def _weighted_ranks(tied: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return mid-ranks of a sample in which pair i occurs ``weight[i]`` times, centred and scaled to unit length.
+
+    The numbers are whole or halves, so sums of them are exact in any order.
+    """
+    counts = torch.zeros_like(weight).scatter_add_(0, tied, weight)
+    ranked = (counts.cumsum(0) - counts / 2).index_select(0, tied)
+    ranked -= weight @ ranked / weight.sum().clamp(min=1)
+    norm = (weight @ ranked.square()).sqrt()
+    return ranked / torch.where(norm > 0, norm, 1)
 
 
 # --- tables ------------------------------------------------------------------------------------------------------
@@ -319,7 +331,10 @@ def _untuned_table(
     if study.bootstrap and len(judged):
         groups = brain.stimuli.groups
         drawn_together = np.arange(len(brain.stimuli.names)) if groups is None else np.asarray(groups)
-        drawn = bootstrap_spearman(rdms[judged], rdms[analysed], drawn_together, study.bootstrap, study.fold_seed)
+        device = pick_device(study.device, float64=True)
+        drawn = bootstrap_spearman(
+            rdms[judged], rdms[analysed], drawn_together, study.bootstrap, study.fold_seed, device
+        )
         rows.loc[judged, ["low", "high"]] = np.nanquantile(drawn, [0.025, 0.975], axis=1).T
     rows.insert(0, "brain", brain.name)
     return rows.drop(columns="analysis").reset_index(drop=True)

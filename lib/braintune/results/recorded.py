@@ -14,11 +14,13 @@ import pandas as pd
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.results.tables import Results, null_means
+from braintune.results.tables import REPRESENTATION, Results, null_means
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
 LIMIT_BYTES = 2 * 2**20
+#: What is computed with permuted labels too.
+NULL_VALUES = ("pairwise", "margin", "correlation")
 #: Which command makes which set.
 MADE_BY = {
     "real": "make reference",
@@ -87,12 +89,49 @@ def sequences() -> tuple[Study, pd.DataFrame, pd.DataFrame]:
     return Study.make(facts_of("continual")["profile"]), found["scores"], found["representations"]
 
 
+def mean_over_seeds(null: pd.DataFrame, representations: pd.DataFrame) -> pd.DataFrame:
+    """Average what each permutation gives over the seeds of a tuning, under the name of its first seed.
+
+    A contrast averages it over seeds too (:class:`braintune.results.contrasts.Contrast`), so nothing that is judged is
+    lost. The rows of a participant, which are means over permutations, stay as they are.
+
+    Parameters
+    ----------
+    null : DataFrame
+        From :func:`braintune.results.tables.null_means`.
+    representations : DataFrame
+        Columns :data:`braintune.results.tables.REPRESENTATION`.
+    """
+    drawn = null[null["permutation"] >= 0].merge(_first_seeds(representations)).drop(columns="representation")
+    drawn = drawn.rename(columns={"first": "representation"})
+    values = [name for name in NULL_VALUES if name in null]
+    means = drawn.groupby([name for name in drawn if name not in values], sort=False)[values].mean().reset_index()
+    return pd.concat([means, null[null["permutation"] < 0]], ignore_index=True)[list(null)]
+
+
+def for_every_seed(null: pd.DataFrame, representations: pd.DataFrame) -> pd.DataFrame:
+    """Give the means of :func:`mean_over_seeds` to every seed of a tuning; for the parameters see there."""
+    drawn = null[null["permutation"] >= 0].rename(columns={"representation": "first"})
+    drawn = drawn.merge(_first_seeds(representations)).drop(columns="first")
+    return pd.concat([drawn, null[null["permutation"] < 0]], ignore_index=True)[list(null)]
+
+
+def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
+    """Return each `representation` and, as `first`, that of the first seed of the same tuning."""
+    named = representations[REPRESENTATION].drop_duplicates("representation")
+    tuned = named["kind"] == "tuned"
+    first = named.groupby(["kind", "task", "method"], sort=False)["representation"].transform("first")
+    return pd.DataFrame(
+        {"representation": named["representation"], "first": first.where(tuned, named["representation"])}
+    )
+
+
 def recorded() -> Results:
     """Read the recorded real run, with an empty null where labels were not permuted.
 
     For the faults see :func:`read_tables`.
     """
     found = read_tables("real")
-    null = found.get("null", null_means([]))
+    null = for_every_seed(found["null"], found["scores"]) if "null" in found else null_means([])
     study, groups = Study.make(facts_of("real")["profile"]), found.get("groups", pd.DataFrame())
     return Results(study, found["scores"], null, found["closeness"], found["tuned"], groups)

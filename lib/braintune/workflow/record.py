@@ -13,13 +13,15 @@ from braintune.core.study import Study
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
 from braintune.results import claims, meta_analysis, score_figures, tables
-from braintune.results.recorded import FOLDER, keep, recorded
+from braintune.results.recorded import FOLDER, keep, mean_over_seeds, recorded
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
 #: Permutations that are recorded.
 PERMUTATIONS = 200
+#: Scores that nothing reads of a recorded run.
+UNREAD = ["pairwise_strict", "mse", "rank"]
 
 
 def keep_run(study: Study) -> Path:
@@ -34,9 +36,10 @@ def keep_run(study: Study) -> Path:
     results = tables.read_results(study, tuning.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
+    null = results.null[results.null["permutation"] < PERMUTATIONS]
     found = {
-        "scores": small(results.scores),
-        "null": small(results.null[results.null["permutation"] < PERMUTATIONS]),
+        "scores": small(results.scores.drop(columns=UNREAD)),
+        "null": small(mean_over_seeds(null, results.scores)),
         "closeness": results.closeness,
         "groups": small(results.groups),
         "tuned": results.tuned[metrics],

@@ -66,7 +66,9 @@ def read_csv(path: Path, needed: Sequence[str], known: Sequence[str] = ()) -> pd
             "columns by commas, with the names in the first line"
         )
     rows = np.array([fields for _, fields in records], dtype=object).reshape(-1, len(heading))
-    columns = {number: pd.Series(column).str.replace(_EDGES, "", regex=True) for number, column in enumerate(rows.T)}
+    columns = {
+        n: pd.Series([re.sub(_EDGES, "", cell) for cell in column], dtype=str) for n, column in enumerate(rows.T)
+    }
     for number, name in enumerate(heading):
         if not name and _is_index(columns[number], number):
             del columns[number]
