@@ -102,7 +102,8 @@ class TestBrief:
     def test_a_closed_gate_and_one_participant_are_named(self):
         closed = prose.brief(ledger_of(0.5, controls={"length": 1.0}))
         assert closed["methods"].startswith("Nothing can be concluded about the tuning methods, since in language the")
-        assert closed["C3"] == "Tasks about meaning cannot be compared with tasks about form: 8 listeners to a story."
+        start = "Representations tuned on tasks about meaning cannot be compared with those tuned on tasks about form"
+        assert closed["C3"] == f"{start}: 8 listeners to a story."
         alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
         assert "not shown to be decoded better than permuted labels" in alone and "nan" not in alone
 
@@ -262,3 +263,13 @@ def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
 )
 def test_what_the_responses_are_is_said_only_of_what_is_known(brains, said):
     assert said in quotes.standing(Study.make({"brains": brains}))
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [(0.7, "has learned the task"), (0.58, "beats guessing but not a bag of words"), (0.5, "does not beat guessing")],
+)
+def test_a_model_has_learned_its_task_if_it_beats_both_baselines(score, said):
+    metrics = {"method": "lora", "task": "nli", "metric": "accuracy", "score": score}
+    answer = prose.tuning_answer(metrics | {"baseline": 0.5, "bag_of_words": 0.6})
+    assert said in answer and "a bag of words 0.600" in answer

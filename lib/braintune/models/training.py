@@ -56,7 +56,7 @@ class Recipe:
     epochs: int
 
     def __str__(self) -> str:
-        return f"learning rate {self.learning_rate:g}, {self.epochs} epochs"
+        return f"learning rate {self.learning_rate:g}, {self.epochs} epoch{'s' * (self.epochs != 1)}"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def learning_curves(history: pd.DataFrame, tuned: pd.DataFrame | None = None) ->
         if (level := base.get(rows["task"].iloc[0])) is not None:
             axes.axhline(level, color="black", linestyle=":", linewidth=1, label="trivial baseline (test)")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_xlim(0.5, rows["epoch"].max() + 0.5)
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel("validation score", fontsize=10)
     return with_legend(figure)

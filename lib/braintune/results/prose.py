@@ -115,8 +115,9 @@ def tuning_warnings(table: pd.DataFrame) -> str:
 
 def tuning_answer(metrics: Mapping[str, Any]) -> str:
     """Say whether a tuned model has learned its task."""
-    learned = metrics["score"] > metrics["baseline"]
-    return SENTENCES["learned" if learned else "not learned"].format(**metrics)
+    above = [metrics["score"] > metrics[name] for name in ("baseline", "bag_of_words")]
+    found = "learned" if all(above) else "like words" if above[0] else "not learned"
+    return f"{SENTENCES['reached'].format(**metrics)} {SENTENCES[found]}"
 
 
 def brain_facts(data: BrainData) -> HTML:

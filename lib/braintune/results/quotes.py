@@ -173,6 +173,7 @@ def of_continual() -> dict[str, Any]:
         "continual_standing": prose.sequences_run(study),
         "continual_answer": " ".join(stages.about_tasks(rows)),
         "continual_brains": stages.after_the_last(representations),
+        "continual_seeds": stages.by_seed(representations),
         "continual_limits": stages.limits(study),
         "continual_scores": stages.in_words(pd.concat([found, difference[difference["measure"].isin(measures)]])),
     }

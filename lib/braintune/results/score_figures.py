@@ -104,7 +104,7 @@ def decoding_by_task(scores: pd.DataFrame) -> Figure:
 def difference_map(scores: pd.DataFrame) -> Figure:
     """Draw prompt-tuned minus fine-tuned accuracy in percentage points, region by task, one panel per brain data set.
 
-    A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over the cells of a brain).
+    A star marks q < 0.05 of a paired t test over participants (Benjamini and Hochberg over all cells of a panel).
     """
     differences, cells = {}, {}
     for brain, rows in tables.in_main_design(scores).groupby("brain", sort=False):
@@ -224,8 +224,8 @@ def forest(answers: pd.DataFrame, margin: float) -> Figure:
     shown = first_readout(answers)
     if shown["difference"].isna().all():
         return nothing("in no brain data set can anything be concluded about the tuning methods")
-    ends = shown.loc[shown["brain"] != ALL, ["difference", "low", "high"]]
-    edge = 1.1 * max(float(np.nanmax(np.abs(ends))), 1.5 * margin)
+    ends = shown[["low", "high"]].abs().max(axis=1).fillna(shown["difference"].abs())
+    edge = 1.1 * max(min(ends.max(), 1.5 * ends[shown["brain"] != ALL].max()), 1.5 * margin)
     parts = {f"{name}: {DIRECTIONS[name]}": rows for name, rows in shown.groupby("direction", sort=False)}
     size = (6.2, 0.4 * shown["brain"].nunique() + 0.55)
     figure, drawn = panels(parts, columns=1, size=size, sharex=True)

@@ -285,6 +285,22 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_seed(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return prompt-tuned minus fine-tuned with each seed, of the first tasks of all orders, which are learned alone.
+
+    `scored` is the table of :func:`brain_scores`, of all brain data sets; a value is the mean over orders.
+    """
+    rows, first = [], scored[scored["stage"] == 0]
+    for (brain, region), of in first.groupby(["brain", "region"], sort=False):
+        for measure in (name for name in OF_REPRESENTATION if name in scored):
+            wide = of.pivot(index=["seed", "order"], columns="method", values=measure)
+            change = (wide["prompt-tuned"] - wide["fine-tuned"]).groupby("seed").mean()
+            cells = {f"seed {seed}": _number(value, "+z.3f") for seed, value in change.items()}
+            named = OF_REPRESENTATION[measure].removesuffix(" minus untuned")
+            rows.append({"brain data": f"{_people(brain)}, {region}", "measure": named} | cells)
+    return pd.DataFrame(rows)
+
+
 def _said_of(values: pd.Series, measure: str) -> str:
     """Write the estimate of a measure, given by order and seed."""
     (row,) = estimates(values.rename(measure).reset_index().assign(all=""), ["all"], [measure]).itertuples()

@@ -78,7 +78,8 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """Return what every way of tuning does to decoding and encoding, combined over brain data sets.
 
     Each is compared with the untuned model and with fine-tuning, over the tasks that were learned, in the main regions
-    in which something is decoded. A result that a variant shares with one before it is listed once.
+    in which the untuned model is decoded better than its controls. A result that a variant shares with one before it is
+    listed once.
 
     Returns
     -------

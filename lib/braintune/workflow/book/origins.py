@@ -27,7 +27,7 @@ _RECORDED = """
 ({label})=
 ## {heading}
 
-These results were made with the profile `{name}` as it was then. Where that differs from the defaults of today:
+These results were made with the profile `{name}` as it was then, {made_by}. Where the profile differs from the defaults of today:
 
 ```yaml
 {values}```
@@ -125,7 +125,14 @@ def profile_page(study: Study) -> str:
     for name, heading in {"real": "The recorded real run", **SMALL}.items():
         made, label = _recorded(name), "recorded-profile" if name == "real" else f"recorded-{name}"
         command = _made_by(name)
-        page += _RECORDED.format(label=label, heading=heading, name=made.profile, values=_values(made), command=command)
+        page += _RECORDED.format(
+            label=label,
+            heading=heading,
+            name=made.profile,
+            values=_values(made),
+            command=command,
+            made_by=_made_by_code(name),
+        )
     return page
 
 
@@ -139,6 +146,17 @@ def _recorded(name: str) -> Study:
     from braintune.results import recorded  # here, since Snakemake imports this package for every job
 
     return Study.make(recorded.facts_of(name)["profile"])
+
+
+def _made_by_code(name: str) -> str:
+    """Say which code, libraries and machine made a recorded set."""
+    from braintune.results import recorded
+
+    facts = recorded.facts_of(name)
+    code, versions, machine = facts["code"], facts["versions"], facts["machine"]
+    changed = " and changes that were not committed" if code["changed"] else ""
+    libraries = ", ".join(f"{library} {versions[library]}" for library in ("torch", "transformers", "python"))
+    return f"by commit `{(code['commit'] or 'unknown')[:12]}`{changed} ({libraries}; {machine['cores']} cores)"
 
 
 def _made_by(name: str) -> str:
