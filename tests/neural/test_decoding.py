@@ -57,6 +57,18 @@ def test_equals_the_slow_version(n, v, d, standardise):
                         assert found[name][f, g, i] == pytest.approx(value, rel=1e-4, abs=1e-5), name
 
 
+def test_products_at_once_as_on_a_gpu_give_the_same(monkeypatch):
+    regions = {f"{v} voxels": noisy_pair(60, v, 20)[0] for v in (4, 28, 200)}
+    vectors = gram_matrices([np.roll(noisy_pair(60, 3, d)[1], d, 0) for d in (9, 20, 70)])
+    orders, readouts = np.stack([np.random.default_rng(p).permutation(60) for p in range(3)]), [np.arange(3), np.r_[1]]
+    given = vectors, regions, shuffled(60), ALPHAS, "scale-free", None, orders, readouts, True
+    one_by_one = decode(*given)
+    monkeypatch.setattr(decoding, "_products", decoding._products_at_once)
+    for found, expected in zip(decode(*given), one_by_one, strict=True):
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, atol=2e-5, err_msg=name)
+
+
 def slow_fit_without(nuisance, x, y, inner, alphas):
     """The scale-free fit, with nuisance regressed out by the stimuli that an inner fold trains on."""
     shared, power, truth = np.zeros((3, len(alphas)))

@@ -7,6 +7,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from small_brains import ALPHAS, noisy_pair
 
 from braintune.core.preprocess import zscore_varying
+from braintune.neural import ridge
 from braintune.neural.ridge import fit_ridges, lower_triangle, zscore_voxels
 
 
@@ -77,6 +78,19 @@ def test_scale_free_fit_is_accurate_where_kernels_are_singular(v, rank):
     expected = slow_scale_free(train, target, inner, alphas * v)
     np.testing.assert_allclose(fit_of(ridge, target), expected, atol=1e-4)
     assert fit_of(ridge, target).argmax() == expected.argmax()
+
+
+def test_regressions_solved_in_step_as_on_a_gpu_are_those_solved_alone():
+    """Those of few and of many voxels ask for matrices of other shapes, and those with many end at the same time."""
+    voxels = [noisy_pair(60, v, 9, seed=seed)[0].astype(float) for seed, v in enumerate((4, 300, 4, 80))]
+    pairs = [zscore_voxels(*map(torch.from_numpy, np.split(one, [50]))) for one in voxels]
+    given = quarters(50), torch.as_tensor(ALPHAS), "scale-free", None
+    together = ridge._in_step([ridge._fit(*pair, *given) for pair in pairs])
+    for pair, found in zip(pairs, together, strict=True):
+        (alone,) = ridge._in_step([ridge._fit(*pair, *given)])
+        torch.testing.assert_close(found.hat, alone.hat)
+        torch.testing.assert_close(found.terms, alone.terms)
+    assert len({found.hat.abs().sum().item() for found in together}) == 4
 
 
 @pytest.mark.parametrize("v", [1, 10, 27, 90])

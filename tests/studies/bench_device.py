@@ -117,7 +117,7 @@ def decoding(device, permutations):
     ]
     regions = {
         f"region {i}": shared @ random.standard_normal((40, v), np.float32)
-        + 6 * random.standard_normal((n, v), np.float32)
+        + 150 * random.standard_normal((n, v), np.float32)
         for i, v in enumerate(VOXELS)
     }
     names = [f"sentence number {i}" for i in range(n)]

@@ -27,7 +27,8 @@ _RECORDED = """
 ({label})=
 ## {heading}
 
-These results were made with the profile `{name}` as it was then, {made_by}. Where the profile differs from the defaults of today:
+These results were made with the profile `{name}` as it was then, {made_by}. Where the profile differs from the \
+defaults of today:
 
 ```yaml
 {values}```
