@@ -32,9 +32,9 @@ from braintune.core.preprocess import confound_regression
 Select = Literal["scale-free", "squared-error"]
 #: (train, test) index arrays of each fold.
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
-Result = TypeVar("Result")
-#: What yields a symmetric matrix, is sent its eigenvalues and eigenvectors, and so on; it returns a result.
-Solver = Generator[torch.Tensor, tuple[torch.Tensor, torch.Tensor], Result]
+_Result = TypeVar("_Result")
+# It yields a symmetric matrix, is sent its eigenvalues and eigenvectors, and so on; it returns a result.
+_Solver = Generator[torch.Tensor, tuple[torch.Tensor, torch.Tensor], _Result]
 #: Predictions that vary less than this part of the truth do not vary: the rest is rounding.
 FLAT = 1e-12
 
@@ -127,7 +127,7 @@ def fit_ridges(
     return [ridge for some in together for ridge in _in_step(some)]
 
 
-def _in_step(solvers: Sequence[Solver[Result]]) -> list[Result]:
+def _in_step(solvers: Sequence[_Solver[_Result]]) -> list[_Result]:
     """Run solvers to their results; the matrices that they yield at one time are decomposed together."""
     results: list[Any] = [None] * len(solvers)
     answers: dict[int, Any] = dict.fromkeys(range(len(solvers)))
@@ -168,7 +168,7 @@ def _fit(
     alphas: torch.Tensor,
     select: Select,
     nuisance: np.ndarray | None,
-) -> Solver[Ridge]:
+) -> _Solver[Ridge]:
     """Solve one regression; `train` and `test` are centred on the training stimuli's mean."""
     few = 2 * train.shape[1] < len(train)
     if few:
@@ -232,14 +232,14 @@ class _Parts(NamedTuple):
     values: torch.Tensor
 
 
-def _from_voxels(train: torch.Tensor, test: torch.Tensor) -> Solver[_Parts]:
+def _from_voxels(train: torch.Tensor, test: torch.Tensor) -> _Solver[_Parts]:
     mean = train.mean(0)
     train, test = train - mean, test - mean
     values, vectors = yield train.T @ train
     return _Parts(test @ vectors, train @ vectors, values.clamp(min=0))
 
 
-def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> Solver[_Parts]:
+def _from_kernel(kernel: torch.Tensor, cross: torch.Tensor) -> _Solver[_Parts]:
     """Centre on the training stimuli; of the eigenvectors too, since rounding would drown small penalties."""
     mean = kernel.mean(0)
     cross = cross - cross.mean(1, keepdim=True) - mean + mean.mean()

@@ -46,6 +46,22 @@ class TestWhatIsThere:
         np.testing.assert_allclose(np.hstack([loaded["IFG"], loaded["MFG"]]), expected, atol=1e-6)
         assert list(registry.data_checksums(study(), "table")) == [path.name]
 
+    def test_it_says_what_it_reads(self, own):
+        write(own, rows([f"t{n // 4}" for n in range(N)]), ["sentence", "topic", "IFG", "MFG"], "study")
+        (remark,) = load_brain(study(), "table").remarks
+        assert remark == f"study.csv: {N} sentences, 3 topics; regions IFG, MFG"
+        assert registry.participants_label("table", 1) == "an average, or one participant"
+        assert registry.participants_label("table", 4) == "4 participants"
+
+    def test_the_name_of_its_folder_is_no_data_set(self, own):
+        write(own, rows())
+        with pytest.raises(BraintuneError, match=r"there is a folder brain/own .* set `brains: \[table\]` \(CSV files"):
+            load_brain(study(), "own")
+        with pytest.raises(
+            BraintuneError, match=r"holds neither stimuli.csv nor .*column per region, set `brains: \[table"
+        ):
+            load_brain(study(), "folder")
+
     def test_a_file_for_each_participant(self, own):
         first, second = rows(), [[*record[:1], -record[1], record[2] + n] for n, record in enumerate(rows())]
         write(own, first, name="P01")

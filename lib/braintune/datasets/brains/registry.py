@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from braintune.core.base import BraintuneError, lookup
+from braintune.core.base import BraintuneError, data_folder, lookup
 from braintune.core.store import checksum
 from braintune.core.study import Study
 from braintune.datasets.brains import alice, base, concepts, devarda, folder, pereira, pereira_hub, simulated, table
@@ -47,6 +47,8 @@ def is_simulated(name: str) -> bool:
 def participants_label(name: str, count: int | None) -> str:
     """Return the number of participants of a brain data set in words; an average over people has no number."""
     people = lookup(BRAINS, name, "brain data set").people
+    if name == table.OWN.name and count == 1:
+        return "an average, or one participant"
     if count is None or people.startswith("average"):
         return people
     return f"{count} {people}" if count != 1 else "1 " + re.sub(r"^(\w+)s\b", r"\1", people)
@@ -71,6 +73,12 @@ def load_brain(study: Study, name: str) -> BrainData:
     if study.regions is not None:
         members = [member for region in study.regions for member in REGION_SETS.get(region, (region,))]
         study = study.model_copy(update={"regions": members})
+    if name not in BRAINS and (data_folder() / "brain" / name).is_dir():
+        raise BraintuneError(
+            f"brain data set {name!r} is unknown, but there is a folder brain/{name} in the data folder. To read it as "
+            f"your own study, set `brains: [{table.OWN.name}]` (CSV files of region averages) or "
+            f"`brains: [{folder.SOURCE.name}]` (arrays or images), and `own_study: {name}`"
+        )
     data = lookup(BRAINS, name, "brain data set").make(study)
     for participant in data.participants:
         if not re.fullmatch(r"\w[\w .+-]*", participant):

@@ -99,7 +99,15 @@ def _averages(
         simulated=False,
         load=load,
         files={who: {path.name: path} for who, path in paths.items()},
+        remarks=_as_read(paths, table, regions) if source is OWN else (),
     )
+
+
+def _as_read(paths: dict[str, Path], table: pd.DataFrame, regions: tuple[str, ...]) -> tuple[str]:
+    """Say what was read of a user's own tables, so that a column that is taken for a region is noticed."""
+    files = ", ".join(path.name for path in list(paths.values())[:3]) + ", …" * (len(paths) > 3)
+    groups = [f"{table[name].nunique()} {name}s" for name in ("experiment", "topic", "passage") if name in table]
+    return (f"{', '.join([f'{files}: {len(table)} sentences', *groups])}; regions {', '.join(regions)}",)
 
 
 def _parts(path: Path, columns: list[str], wanted: tuple[str, ...] | None, network: bool) -> list[str]:
