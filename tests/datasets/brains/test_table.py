@@ -153,7 +153,7 @@ class TestRefusals:
             (replaced(3, 0, ""), HEADING, r"line 5, column 'sentence': '' is missing; write the sentence"),
             (replaced(3, 0, " The 1th lamp, again. "), HEADING, r"line 5, .*'The 1th .*same as in line 3; average the"),
             (replaced(4, 1, "high"), HEADING, r"line 6, column 'IFG': 'high' is not allowed; a region needs a finite"),
-            (replaced(4, 1, "0,5"), HEADING, "line 6, column 'IFG': '0,5' is not allowed; a region needs a finite"),
+            (replaced(4, 1, "0,5"), HEADING, "line 6, column 'IFG': '0,5' has a decimal comma; write it with a decimal point"),
             (replaced(0, 2, " "), HEADING, "line 2, column 'MFG': '' is missing; .*finite number in every row"),
             (replaced(0, 2, "nan"), HEADING, "line 2, column 'MFG': 'nan' is not allowed; .*finite number"),
             (replaced(0, 2, "-inf"), HEADING, "line 2, column 'MFG': '-inf' is not allowed; .*finite number"),

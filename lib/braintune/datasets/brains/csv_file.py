@@ -177,6 +177,8 @@ def numbers(path: Path, column: pd.Series, remedy: str, whole: bool = False) -> 
     bad = ~np.isfinite(values)
     if whole:
         bad |= (values < 0) | (values % 1 != 0) | (values >= 2**53)
+    commas = bad & column.str.fullmatch(r"[-+]?\d+,\d+")
+    refuse(path, column, commas, "write it with a decimal point", "has a decimal comma")
     refuse(path, column, bad, remedy)
     return values.astype(np.int64) if whole else values
 
