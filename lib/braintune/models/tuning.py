@@ -84,7 +84,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
     with reproducible(study, seed, device), scratch_folder(model_folder(study, task, method, seed), key) as scratch:
         conditions = Conditions(study, seed, device, parts["validation"])
         trials = _search(conditions, data, method, recipes, parts["search"], scratch)
-        recipe = recipes[_winner(trials, len(data.validation), _guessing(data))]
+        recipe = recipes[_winner(trials, len(data.validation), _guessing(data)) if len(recipes) > 1 else 0]
         model = fresh_model(conditions, data, method)
         trainer, curve = train(conditions, model, parts["train"], recipe, scratch / "final", f"{task} {method}")
         metrics = {
@@ -184,9 +184,7 @@ def _search(
 
 
 def _guessing(data: TaskData) -> float:
-    """Return what answers without a model score on the validation part; minus infinity if that is empty."""
-    if not data.validation:
-        return -math.inf
+    """Return what answers without a model score on the validation part."""
     answers = trivial_answers(replace(data, test=data.validation))
     return score(data.task, data.validation, answers)[data.task.metric]
 

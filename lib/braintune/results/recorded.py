@@ -14,13 +14,14 @@ import pandas as pd
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
-from braintune.results.tables import REPRESENTATION, Results, null_means
+from braintune.neural.decoding import NULL_SCORES
+from braintune.results.tables import REPRESENTATION, SCORE, Results, null_means
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
 LIMIT_BYTES = 2 * 2**20
 #: What is computed with permuted labels too.
-NULL_VALUES = ("pairwise", "margin", "correlation")
+NULL_VALUES = (*NULL_SCORES, SCORE["encoding"])
 #: Which command makes which set.
 MADE_BY = {
     "real": "make reference",
