@@ -40,7 +40,7 @@ $(BIN)/python -m braintune $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 endef
 
 .PHONY: help setup data book sweep pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate clean
-.PHONY: reference reference-continual
+.PHONY: reference reference-continual reference-ablation
 .DELETE_ON_ERROR:
 
 help:
@@ -62,6 +62,7 @@ help:
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
 	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 4 hours)"
 	@echo "make reference-continual     learn real tasks one after another, and record what is left of them"
+	@echo "make reference-ablation      vary the prompts on real tasks and brains, and record the comparison"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
 
 book: setup
@@ -122,6 +123,10 @@ reference: setup
 reference-continual: setup
 	@$(call run_chain,run continual-real,$(OPTIONS) --until continual)
 	@$(BIN)/python -m braintune record continual-real
+
+reference-ablation: setup
+	@$(call run_chain,sweep ablation-real,$(OPTIONS))
+	@$(BIN)/python -m braintune record ablation-real
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache .hypothesis

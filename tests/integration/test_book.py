@@ -545,6 +545,8 @@ def test_a_term_shows_its_definition_to_pointer_and_keyboard(served, desk):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
+    away = ActionChains(desk)
+    away.w3c_actions.pointer_action.move_to_location(1, 1)  # the corner of the window: no term is there
     desk.get(f"{served}/book/decoding.html")
     box = desk.find_element(By.ID, "definition")
     first, second = desk.find_elements(By.CSS_SELECTOR, ".bd-article a:has(> .std-term)")[:2]
@@ -558,7 +560,7 @@ def test_a_term_shows_its_definition_to_pointer_and_keyboard(served, desk):
     assert "Regions may overlap" in box.text
     ActionChains(desk).move_to_element(box).pause(0.5).perform()
     assert box.is_displayed()  # it can be reached
-    ActionChains(desk).move_by_offset(0, 250).perform()
+    away.perform()
     assert wait_for(desk, "document.getElementById('definition').hidden")
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from braintune.core import store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
+from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models.sequences import WAYS
 from braintune.results import claims, meta_analysis, prose, recorded, stages, style
@@ -204,6 +206,26 @@ class TestKeeping:
     def test_simulated_sequences_are_refused(self):
         with pytest.raises(BraintuneError, match="'simulated', which is simulated"):
             record.main(["continual"])
+
+    def test_a_simulated_sweep_is_refused(self):
+        with pytest.raises(BraintuneError, match="'quick' decodes 'simulated', which is simulated"):
+            record.main(["ablation"])
+
+    def test_a_sweep_is_recorded_whole_and_as_it_is_now(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(Sweep, "folder", tmp_path / "made")
+        monkeypatch.setattr(record, "comparison_fingerprint", lambda sweep, missing: "now")
+        with pytest.raises(BraintuneError, match="missing or stale; `make sweep SWEEP=ablation-real` makes it"):
+            record.main(["ablation-real"])
+        monkeypatch.setattr(record, "stamp_of", lambda notebook: "now")
+        monkeypatch.setattr(record, "provenance", lambda study: {"profile": study.model_dump(mode="json")})
+        store.write_table(tmp_path / "made" / "effects.parquet", pd.DataFrame({"estimate": [0.123456]}))
+        record.main(["ablation-real"])
+        base, differing, found = recorded.variants()
+        assert base.profile == "compact" and differing["length-5"] == {"prefix_length": 5}
+        assert found["effects"]["estimate"].tolist() == pytest.approx([0.1235])
+        store.write_json(tmp_path / "made" / "missing.json", {"length-5": "not there"})
+        with pytest.raises(BraintuneError, match="left out: length-5; a sweep is recorded as a whole"):
+            record.main(["ablation-real"])
 
     def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):
         recorded.keep("real", {"t": pd.DataFrame({"a": [1]})}, {"profile": Study().model_dump(mode="json")})

@@ -78,17 +78,58 @@ def on_brains():
 
 def test_each_way_of_tuning_is_combined_over_brains_and_compared_with_the_untuned_model(on_brains):
     found = variants.method_effects(on_brains)
-    assert set(found["n"]) == {2} and (found["low"] < found["estimate"]).all()
+    differing = found[found["estimate"].notna()]
+    assert set(differing["n"]) == {2} and (differing["low"] < differing["estimate"]).all()
+    assert len(found) - len(differing) == 2, "fine-tuning is that of the base, in both directions"
     rows = found[found["direction"] == "decoding"].set_index(["variant", "method", "reference"])["estimate"]
     assert set(rows.index) == {
         ("base", "fine-tuned", "untuned"),
-        *((name, "prompt-tuned", other) for name in ("base", "short") for other in variants.REFERENCES),
+        ("short", "fine-tuned", variants.BASE),
+        ("short", "prompt-tuned", variants.BASE),
+        *((name, "prompt-tuned", other) for name in ("base", "short") for other in ("untuned", "fine-tuned")),
     }, "fine-tuning is the same in both variants, and is listed once"
     assert rows["base", "fine-tuned", "untuned"] == pytest.approx(0.2, abs=0.1)
     assert rows["base", "prompt-tuned", "fine-tuned"] == pytest.approx(0.1, abs=0.1)
     assert rows["short", "prompt-tuned", "untuned"] == pytest.approx(-0.1, abs=0.1)
     answers = {v: meta_analysis.overall(ledger).estimate for v, ledger in on_brains.items()}
     assert rows["short", "prompt-tuned", "fine-tuned"] == pytest.approx(answers["short"])
+
+
+def test_a_variant_is_paired_with_the_base(on_brains):
+    found = variants.method_effects(on_brains).set_index(["variant", "method", "direction", "reference"])
+    here = found.loc["short", "prompt-tuned", "decoding"]
+    assert here.loc[variants.BASE, "estimate"] == pytest.approx(-0.4, abs=0.1)
+    of_base = found.loc["base", "prompt-tuned", "decoding"]
+    change = here["estimate"] - of_base["estimate"]
+    assert here.loc[variants.BASE, "estimate"] == pytest.approx(change["untuned"], abs=0.02)
+
+
+def test_a_brain_with_other_participants_or_seeds_is_not_paired(on_brains):
+    (e, *_), (other, *_) = (ledger.first("decoding") for ledger in on_brains.values())
+    assert variants._is_paired(e, other)
+    for changed in (replace(e.cube, units=e.cube.units[:-1]), replace(e.cube, kind="group of stimuli")):
+        assert not variants._is_paired(replace(e, cube=changed), other)
+    assert not variants._is_paired(replace(e, design="shuffled"), other)
+
+
+def test_each_way_of_tuning_is_one_row_in_words_with_a_column_a_reference(on_brains, results):
+    against = variants.method_effects(on_brains)
+    methods = pd.concat([variants.methods(results).assign(variant=name) for name in on_brains])
+    table = variants.in_words(against, methods).set_index(["variant", "method", "direction"])
+    assert list(table) == [
+        "task score",
+        "closeness",
+        "tasks learned",
+        *("minus " + name for name in variants.REFERENCES),
+    ]
+    cell = table.loc[("short", "prompt-tuned", "decoding"), "minus the base"]
+    row = against.set_index(["variant", "method", "direction", "reference"])
+    row = row.loc["short", "prompt-tuned", "decoding", variants.BASE]
+    assert cell == f"{row['estimate']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})".replace("-", "−")
+    assert pd.isna(table.loc[("base", "prompt-tuned", "decoding"), "minus the base"])
+    assert set(table["tasks learned"]) == {against["tasks"].str.split(", ").map(len).max()}
+    nothing = variants.in_words(against.assign(estimate=np.nan), methods)
+    assert nothing.empty
 
 
 def test_ways_of_tuning_are_named_by_method_and_what_differs_from_the_base(on_brains):

@@ -137,8 +137,8 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
     uncombined = table["difference"].isna() & (table["closed"] == "")
     words = {
         "brain data": table["who"],
-        "prompt-tuned minus fine-tuned": _in_percent(table, "difference"),
-        "in a further data set": _in_percent(table, "lowest", "highest"),
+        "prompt-tuned minus fine-tuned": in_percent(table, "difference"),
+        "in a further data set": in_percent(table, "lowest", "highest"),
         "permutation p": table["p"],
         "over": table["n"].astype(str) + " " + table["over"].map(_UNITS),
         "note": table["closed"].mask(uncombined, "two data sets are needed"),
@@ -149,14 +149,14 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
 def sensitivity_summary(ledger: Ledger) -> pd.DataFrame:
     """Return :func:`sensitivity` in words, for a page."""
     table, who = sensitivity(ledger), {e.brain: e.people for e in ledger.everything}
-    effect = {"prompt-tuned minus fine-tuned": _in_percent(table, "difference")}
+    effect = {"prompt-tuned minus fine-tuned": in_percent(table, "difference")}
     return _conditions(table).assign(**{"left out": table["without"].replace(who)} | effect)
 
 
 def by_score_summary(ledger: Ledger, results: Results) -> pd.DataFrame:
     """Return :func:`by_score` in words, for a page."""
     table = by_score(ledger, results)
-    wide = table.assign(effect=_in_percent(table, "difference")).pivot_table(
+    wide = table.assign(effect=in_percent(table, "difference")).pivot_table(
         index="who", columns="score", values="effect", aggfunc="first", sort=False
     )
     return wide.rename_axis("brain data").rename_axis(columns=None).reset_index()
@@ -166,7 +166,7 @@ def _conditions(table: pd.DataFrame) -> pd.DataFrame:
     return table[["direction"]].assign(layer=table["readout"].map(tables.READOUT_NAMES))
 
 
-def _in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | None]:
+def in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | None]:
     """Write effects with their intervals, or from `value` to `end`; None where there is nothing."""
     written: list[str | None] = []
     for row in table.to_dict("records"):

@@ -1,8 +1,9 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
 `real` is the run of the profile `reference` on real tasks and real fMRI, `continual` the task sequences of the profile
-`continual-real`; `calibration` holds the error rates of the verdicts where the truth is known. The tables hold numbers
-that this project computed, and no text of any data set. :data:`MADE_BY` says which command makes each again.
+`continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
+verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
+:data:`MADE_BY` says which command makes each again.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ NULL_VALUES = (*NULL_SCORES, SCORE["encoding"])
 MADE_BY = {
     "real": "make reference",
     "continual": "make reference-continual",
+    "ablation": "make reference-ablation",
     "calibration": "make calibrate",
 }
 
@@ -88,6 +90,16 @@ def sequences() -> tuple[Study, pd.DataFrame, pd.DataFrame]:
     """
     found = read_tables("continual")
     return Study.make(facts_of("continual")["profile"]), found["scores"], found["representations"]
+
+
+def variants() -> tuple[Study, dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
+    """Read the recorded variants: the base, variant → the parameters that differ, and the tables of their comparison.
+
+    For the tables (``effects``, ``against``, ``methods``, ``costs``) see :mod:`braintune.results.variants`; for the
+    faults :func:`read_tables`.
+    """
+    facts = facts_of("ablation")
+    return Study.make(facts["profile"]), facts["variants"], read_tables("ablation")
 
 
 def mean_over_seeds(null: pd.DataFrame, representations: pd.DataFrame) -> pd.DataFrame:

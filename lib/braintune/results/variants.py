@@ -1,7 +1,7 @@
 """The variants of a sweep side by side: what each says on every claim, and what its methods reach and cost."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,11 +15,15 @@ from braintune.core.sweep import Sweep
 from braintune.models import tuning
 from braintune.results import claims, meta_analysis, style, tables
 from braintune.results.claims import Ledger
+from braintune.results.contrasts import Contrast
+from braintune.results.evidence import Evidence
 from braintune.results.tables import ALL, Results
 
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
+#: The same method with the parameters of the base.
+BASE = "the base"
 #: What every way of tuning is compared with.
-REFERENCES = ("untuned", "fine-tuned")
+REFERENCES = ("untuned", "fine-tuned", BASE)
 
 
 def read(sweep: Sweep) -> dict[str, Results]:
@@ -77,9 +81,9 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
 def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """Return what every way of tuning does to decoding and encoding, combined over brain data sets.
 
-    Each is compared with the untuned model and with fine-tuning, over the tasks that were learned, in the main regions
-    in which the untuned model is decoded better than its controls. A result that a variant shares with one before it is
-    listed once.
+    Each is compared with :data:`REFERENCES`, over the tasks that were learned, in the main regions in which the untuned
+    model is decoded better than its controls. The first ledger is that of the base, with which a variant is paired by
+    participant or group of stimuli. A result that a variant shares with one before it is listed once.
 
     Returns
     -------
@@ -88,11 +92,12 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
         interval `low` … `high`, `n` brain data sets and `tasks`. NaN where fewer than two data sets can be combined,
         and for a method that leaves the representation as it is.
     """
+    base = next(iter(ledgers.values()))
     rows = [
-        {"variant": variant, "method": method} | _against(ledger, method, direction, reference)
+        {"variant": variant, "method": method} | _against(ledger, base, method, direction, reference)
         for variant, ledger in ledgers.items()
         for method, direction, reference in product(ledger.study.methods, tables.SCORE, REFERENCES)
-        if method != reference
+        if method != reference and not (reference == BASE and ledger is base)
     ]
     columns = ["variant", "method", "direction", "reference", "estimate", "low", "high", "n", "tasks"]
     table = pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
@@ -110,12 +115,55 @@ def _labelled(effects: pd.DataFrame) -> pd.DataFrame:
     return effects.assign(way=way, compared=effects["direction"] + ", minus " + effects["reference"])
 
 
-def _against(ledger: Ledger, method: str, direction: str, reference: str) -> dict[str, Any]:
+def _against(ledger: Ledger, base: Ledger, method: str, direction: str, reference: str) -> dict[str, Any]:
     here = [e for e in ledger.first(direction) if e.region in e.decoded]
-    tasks = here[0].learned_by([method, reference]) if here else []
-    found = meta_analysis.combine((e.against(method, reference, e.region, tasks) for e in here if tasks), ledger.study)
+    tasks = here[0].learned_by([method] if reference == BASE else [method, reference]) if here else []
+    if reference == BASE:
+        others = {e.brain: e for e in base.first(direction) if e.region in e.decoded}
+        pairs = [(e, others[e.brain]) for e in here if e.brain in others and _is_paired(e, others[e.brain])]
+        tasks = [task for task in tasks if pairs and task in pairs[0][1].learned_by([method])]
+        contrasts = [_minus_base(e, other, method, tasks) for e, other in pairs if tasks]
+    else:
+        contrasts = [e.against(method, reference, e.region, tasks) for e in here if tasks]
+    found = meta_analysis.combine(contrasts, ledger.study)
     what = {"direction": direction, "reference": reference, "tasks": ", ".join(tasks)}
     return what | {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
+
+
+def _is_paired(e: Evidence, other: Evidence) -> bool:
+    """Whether two variants give a brain the same participants or groups of stimuli, fold design, region and seeds."""
+    one, two = ((of.cube.units, of.cube.kind, of.design, of.region, of.cube.seeds) for of in (e, other))
+    return one == two
+
+
+def _minus_base(e: Evidence, other: Evidence, method: str, tasks: Sequence[str]) -> Contrast:
+    """Return a method minus the same one in the base, mean over tasks, as a fraction of the base's signal."""
+    own, of_base = (one.cube.contrast(one.cube.arm(method, tasks), e.region) for one in (e, other))
+    return Contrast(values=(own.values - of_base.values) / other.signal(e.region), null=np.empty(0))
+
+
+def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
+    """Return what every way of tuning reaches and does, for a page, where something could be compared.
+
+    Parameters
+    ----------
+    against : DataFrame
+        From :func:`method_effects`; each reference becomes a column.
+    methods : DataFrame
+        From :func:`methods`; task score and closeness are means over brain data sets.
+    """
+    known = against[against["estimate"].notna()]
+    cells = known.assign(effect=meta_analysis.in_percent(known, "estimate"), reference="minus " + known["reference"])
+    keys = ["variant", "method", "direction"]
+    wide = cells.pivot_table(index=keys, columns="reference", values="effect", aggfunc="first", sort=False)
+    wide = wide.reindex(columns=[name for name in ("minus " + other for other in REFERENCES) if name in wide])
+    means = methods.groupby(keys[:2])[["task score", "closeness"]].mean()
+    means = means.join(known.groupby(keys[:2])["tasks"].first())
+    first = means.reindex(wide.index.droplevel("direction")).reset_index()
+    first["tasks"] = first["tasks"].str.count(",") + 1
+    names = {"tasks": "tasks learned"}
+    shown = pd.concat([first.drop(columns=keys[:2]), wide.reset_index(drop=True)], axis=1).rename(columns=names)
+    return pd.concat([wide.index.to_frame(index=False), shown], axis=1)
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:

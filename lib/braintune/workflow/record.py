@@ -1,6 +1,7 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, and tasks learned one after another; see :mod:`braintune.results.recorded`.
+The recorded sets are the real run, tasks learned one after another, and variants of a run; see
+:mod:`braintune.results.recorded`.
 """
 
 from pathlib import Path
@@ -9,12 +10,13 @@ import pandas as pd
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study
+from braintune.core.study import SWEEPS, Study
+from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models import tuning
 from braintune.results import claims, meta_analysis, score_figures, tables
 from braintune.results.recorded import FOLDER, keep, mean_over_seeds, recorded
-from braintune.workflow.fingerprints import fingerprints
+from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints
 from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
@@ -55,6 +57,24 @@ def keep_sequences(study: Study) -> Path:
     return keep("continual", found, provenance(study))
 
 
+def keep_sweep(sweep: Sweep) -> Path:
+    """Keep the tables that compare the variants of a finished sweep.
+
+    Raises
+    ------
+    BraintuneError
+        If the brains of the base are simulated, a variant was left out, or the comparison is missing or stale.
+    """
+    base = next(iter(sweep.studies.values()))
+    _require_real(base)
+    if sweep.missing:
+        raise BraintuneError(f"{sweep.name}: left out: {', '.join(sweep.missing)}; a sweep is recorded as a whole")
+    if stamp_of(sweep.notebook) != comparison_fingerprint(sweep, {}):
+        raise BraintuneError(f"{sweep.name} is missing or stale; `make sweep SWEEP={sweep.name}` makes it")
+    found = {file.stem: small(store.read_table(file)) for file in sorted(sweep.folder.glob("*.parquet"))}
+    return keep("ablation", found, provenance(base) | {"variants": sweep.differing})
+
+
 def _require_real(study: Study) -> None:
     if simulated := [name for name in study.brains if is_simulated(name)]:
         raise BraintuneError(
@@ -89,10 +109,12 @@ def draw_picture() -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Record the run of a profile: its task sequences if it has `orders`, else its scores and their picture."""
+    """Record a run: the comparison of a sweep, the task sequences of a profile with `orders`, or scores and picture."""
     if len(words) != 1:
-        raise BraintuneError("which run? give one profile: python -m braintune record reference")
-    if (study := Study.load(words[0])).orders:
+        raise BraintuneError("which run? give one profile or sweep: python -m braintune record reference")
+    if (SWEEPS / f"{words[0]}.yml").is_file():
+        print(f"recorded: {keep_sweep(Sweep.load(words[0]))}")
+    elif (study := Study.load(words[0])).orders:
         print(f"recorded: {keep_sequences(study)}")
     else:
         print(f"recorded: {keep_run(study)}")
