@@ -120,6 +120,15 @@ function letKeysScroll() {
   }
 }
 
+/* A cell of words keeps a width at which they can be read; otherwise many columns would leave it one word a line. */
+function widenWords(table) {
+  for (const cell of table.querySelectorAll("tbody td")) {
+    const length = cell.textContent.length;
+    if (length > 60) cell.classList.add("sentence");
+    else if (length > 18) cell.classList.add("phrase");
+  }
+}
+
 /* A term shows its definition beside it: to a pointer, to the keyboard, and to a first touch; a second one follows the
    link. Escape hides it. The build has put it into the title of the link (lib/braintune/workflow/book/sphinx.py). */
 function defineTerms() {
@@ -186,6 +195,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (rows > 2) makeSortable(table);
     if (rows > 15) makeFilterable(table);
     table.classList.toggle("long", rows > 40);
+    widenWords(table);
   }
   for (const table of document.querySelectorAll(".bd-article table.table")) {
     if (table.tHead?.rows[0].cells.length > 2) makeStackable(table);

@@ -1,10 +1,10 @@
 """Convert Brennan et al. (2016), listening to Alice in Wonderland: ``python data/get/alice2016.py --from FOLDER``.
 
-It makes the folder `alice2016` from the authors' files: the scans, and the words on the clock of the scans.
+It creates the folder `alice2016` from the authors' files: the scans, and the words with times relative to the scans.
 
-The words' times are those of twelve pieces of audio, and nothing published says when each piece began in the scanner.
-But the data set brings the rate of the words as the authors convolved it with a haemodynamic response, so the pieces
-are laid where the rate of the words, convolved alike, follows that predictor best.
+The word times are relative to twelve audio segments, and no publication says when each segment began in the scanner.
+But the data set contains the word rate convolved with a haemodynamic response by the authors. So the segments are
+placed where the word rate, convolved in the same way, correlates best with that predictor.
 """
 
 import warnings
@@ -52,7 +52,7 @@ OVERSAMPLING = 40
 
 
 def convert(source: Path) -> Iterator[str]:
-    """Make `s##.npz`, `regions.txt`, `words.csv` and `predictors.csv`; nothing is written unless all files fit.
+    """Write `s##.npz`, `regions.txt`, `words.csv` and `predictors.csv`, but only if all files are as described.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def convert(source: Path) -> Iterator[str]:
     Raises
     ------
     BraintuneError
-        If a file is missing or not as described, or the words do not follow the predictors.
+        If a file is missing or not as described, or the word rate does not match the predictors.
     """
     target = base.data_folder() / "brain" / "alice2016"
     predictors = read_numbers(source / PREDICTOR_FILE, len(PREDICTORS))
@@ -118,13 +118,13 @@ def _texts(words: pd.DataFrame, starts: pd.Series, predictors: np.ndarray) -> di
 
 
 def read_numbers(path: Path, columns: int) -> np.ndarray:
-    """Read a text file of numbers between spaces.
+    """Read a text file of numbers separated by spaces.
 
     Parameters
     ----------
     path : Path
     columns : int
-        How many it must have.
+        Number of columns that it must have.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def read_numbers(path: Path, columns: int) -> np.ndarray:
     Raises
     ------
     BraintuneError
-        If it cannot be read, holds anything else than finite numbers, or has other columns.
+        If it cannot be read, contains anything other than finite numbers, or has another number of columns.
     """
     try:
         with warnings.catch_warnings():
@@ -152,7 +152,7 @@ def read_numbers(path: Path, columns: int) -> np.ndarray:
 
 
 def read_words(path: Path) -> pd.DataFrame:
-    """Read the words with their times within a piece of audio.
+    """Read the words with their times within an audio segment.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def read_words(path: Path) -> pd.DataFrame:
     Raises
     ------
     BraintuneError
-        If a column is missing, a value is no number, or there are no words.
+        If a column is missing, a value is not a number, or there are no words.
     """
     table = read_csv(path, tuple(COLUMNS.values()))
     words = table[list(COLUMNS.values())].set_axis(list(COLUMNS), axis=1)
@@ -178,7 +178,7 @@ def read_words(path: Path) -> pd.DataFrame:
 
 
 def read_participants(source: Path, n_scans: int) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, int]]:
-    """Read the time courses of the 10 mm regions, and sound power and motion where they are there.
+    """Read the time courses of the 10 mm regions, and sound power and motion where available.
 
     Returns
     -------
@@ -186,12 +186,12 @@ def read_participants(source: Path, n_scans: int) -> tuple[dict[str, dict[str, n
         Participant → name → float32 array: `timecourses` of shape (n_scans, 6), `sound_power` of shape (n_scans,),
         `motion` of shape (n_scans, 6).
     short : dict
-        Participant → number of scans, of those who have too few and are left out.
+        Participant → number of scans, for those who have too few scans and are left out.
 
     Raises
     ------
     BraintuneError
-        If nobody is left, or a file is not as described.
+        If no participant is left, or a file is not as described.
     """
     people, short = {}, {}
     for path in sorted((source / "10mm").glob("s[0-9]*-timecourses.txt")):
@@ -238,11 +238,11 @@ def _exactly(path: Path, table: np.ndarray, n_rows: int) -> np.ndarray:
 def fit_starts(
     words: pd.DataFrame, rate: np.ndarray, seconds_per_scan: float = SECONDS_PER_SCAN
 ) -> tuple[pd.Series, float]:
-    """Find when each piece of audio began, by coordinate ascent on the correlation with a predictor.
+    """Find when each audio segment began, by coordinate ascent on the correlation with a predictor.
 
-    The pieces are first laid one after the other, each where it fits best what was scanned until its end; then they
-    are moved one at a time until no move by a multiple of 0.1 s brings more. A word counts at its offset, and the
-    haemodynamic response is SPM's canonical one.
+    The segments are first placed one after the other, each where it best fits the scans up to its end. Then they are
+    moved one at a time, by up to 5 s in steps of 0.1 s, until no move increases the correlation. A word counts at its
+    offset, and the haemodynamic response is SPM's canonical one.
 
     Parameters
     ----------
@@ -257,12 +257,12 @@ def fit_starts(
     starts : Series
         Segment → its start, s from row 0.
     fit : float
-        Correlation of the rate of the words, laid out so, with `rate`.
+        Correlation of the resulting word rate with `rate`.
 
     Raises
     ------
     BraintuneError
-        If `rate` is constant, or the pieces last longer than the scans.
+        If `rate` is constant, or the segments last longer than the scans.
     """
     ends = words.groupby("segment")["offset"].max()
     clock = seconds_per_scan * np.arange(len(rate))
@@ -301,7 +301,7 @@ def fit_starts(
 
 
 def convolved_rate(offsets: pd.Series, seconds_per_scan: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return times, s, and the number of words that end there convolved with a haemodynamic response."""
+    """Return times (s), and the number of words that end at each time, convolved with a haemodynamic response."""
     from nilearn.glm.first_level import spm_hrf  # takes seconds to import
 
     response = spm_hrf(seconds_per_scan, oversampling=OVERSAMPLING)

@@ -1,4 +1,4 @@
-"""Say where the data of de Varda et al. are, stories in twelve languages: ``python data/get/devarda.py``."""
+"""Print where to find the data of de Varda et al., stories in twelve languages: ``python data/get/devarda.py``."""
 
 import fetching
 

@@ -1,7 +1,7 @@
-"""What the scripts of this folder share: their command line, and downloads whose checksums are kept.
+"""Functions that the scripts of this folder share: their command line, and downloads with stored checksums.
 
-No checksum is published for any of these files. That of a first download is kept in `checksums.json` beside the
-archives, and every later download is compared with it.
+No checksum is published for any of these files. The checksum of the first download is stored in `checksums.json` beside
+the archives, and every later download is compared with it.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def kept_checksums(folder: Path) -> dict[str, str]:
 
 
 def fetch_archives(archives: Mapping[str, str], members: tuple[str, ...], folder: Path, target: Path) -> Iterator[str]:
-    """Download the participants' archives, and take the files named `members` out of each, wherever in it they lie.
+    """Download the participants' archives, and extract the files named `members` from each, whatever their folder.
 
     An archive that is in the folder with the right checksum, or that was saved there by hand, is not downloaded again.
 

@@ -21,7 +21,7 @@ ADDRESSES = {address: f"{who}.tar, several hundred MB" for who, address in ARCHI
 
 
 def fetch() -> Iterator[str]:
-    """Download the archives, and unpack the files of the two experiments to where the loader reads them."""
+    """Download the archives, and unpack the files of the two experiments to the folder that the loader reads."""
     folder = base.data_folder() / "brain" / "pereira2018"
     return fetching.fetch_archives(ARCHIVES, MEMBERS, fetching.downloads("pereira2018"), folder)
 

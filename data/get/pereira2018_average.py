@@ -32,12 +32,12 @@ ADDRESSES = {
 
 
 def convert(source: Path) -> Iterator[str]:
-    """Write `brain/pereira2018_average/sentences.csv`; responses keep four digits.
+    """Write `brain/pereira2018_average/sentences.csv`; responses are rounded to four decimal places.
 
     Parameters
     ----------
     source : Path
-        Folder with `pereira_averaged.csv` (`Sentence`, as presented; `EffectSize`) and the two lists (a line a
+        Folder with `pereira_averaged.csv` (`Sentence`, as presented; `EffectSize`) and the two lists (one line per
         sentence: the topic, white space, the sentence with pronouns replaced).
 
     Yields
@@ -48,7 +48,7 @@ def convert(source: Path) -> Iterator[str]:
     Raises
     ------
     BraintuneError
-        If a file is missing or not as described, or sentences and responses do not go together.
+        If a file is missing or not as described, or sentences and responses do not match.
     """
     table = read_csv(source / RESPONSES, ("Sentence", "EffectSize"))
     effects = numbers(source / RESPONSES, table["EffectSize"], "a response must be a number; get the file again")

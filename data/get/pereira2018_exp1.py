@@ -1,7 +1,7 @@
 """Download and convert Pereira et al. (2018), Experiment 1: ``python data/get/pereira2018_exp1.py``.
 
-``--fetch yes`` downloads the authors' files and converts them; ``--from FOLDER`` converts files that are there. The
-list of stimuli (`concepts.txt`, `concept_sentences.csv`) is made by hand; `data/README.md` says how.
+``--fetch yes`` downloads the authors' files and converts them; ``--from FOLDER`` converts existing files. The list of
+stimuli (`concepts.txt`, `concept_sentences.csv`) is made by hand; `data/README.md` says how.
 """
 
 from collections.abc import Iterator
@@ -87,12 +87,12 @@ def principal_components(paradigms: list[np.ndarray], who: str, block: int = 409
     who : str
         Whose responses they are, for an error.
     block : int
-        Voxels taken at a time.
+        Number of voxels processed at a time.
 
     Returns
     -------
     float64 array of shape (n_concepts, n_concepts - 1)
-        The same distances between concepts as the z-scored voxels have.
+        Distances between concepts are the same as those of the z-scored voxels.
 
     Raises
     ------

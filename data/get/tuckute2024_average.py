@@ -25,7 +25,7 @@ ADDRESSES = {
 
 
 def convert(source: Path) -> Iterator[str]:
-    """Write `brain/tuckute2024_average/sentences.csv`; values keep six digits after the point.
+    """Write `brain/tuckute2024_average/sentences.csv`; values are rounded to six decimal places.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def convert(source: Path) -> Iterator[str]:
     Raises
     ------
     BraintuneError
-        If the file or a column is missing, or a value is no number.
+        If the file or a column is missing, or a value is not a number.
     """
     table = read_csv(source / FILE, ("sentence", *COLUMNS))[["sentence", *COLUMNS]]
     for name in COLUMNS:

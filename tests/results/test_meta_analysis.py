@@ -132,17 +132,18 @@ class TestInWords:
     def test_what_cannot_be_combined_is_said_plainly(self):
         study = Study.make({"brains": [READERS]})
         said = prose.combined_answer(claims.judge(made_up(brain=READERS, study=study)))
-        assert said.startswith("Decoding cannot be combined: 1 of 1 brain data sets allow a conclusion")
-        assert said.endswith("Encoding is not among these results.")
+        assert said.startswith("Decoding results cannot be combined: 1 of 1 brain data sets allow a conclusion")
+        assert said.endswith("Encoding is not included in these results.")
 
     def test_tables_give_effects_in_percent_over_their_units(self, ledger):
-        table = meta_analysis.answer_summary(ledger).set_index(["direction", "layer", "brain data"])
-        row = table.loc[("encoding", "best layer", "average over readers of 1,000 sentences")]
+        table = meta_analysis.answer_summary(ledger).set_index(["measured", "brain data"])
+        row = table.loc[("encoding, best layer", "average over readers of 1,000 sentences")]
         assert row["over"] == "20 groups of stimuli"
         assert re.fullmatch(r"−\d+\.\d% \(−\d+\.\d% to −\d+\.\d%\)", row["prompt-tuned minus fine-tuned"])
-        closed = table.loc[("decoding", "best layer", "8 listeners to a story")]
+        closed = table.loc[("decoding, best layer", "8 listeners to a story")]
         assert pd.isna(closed["prompt-tuned minus fine-tuned"]) and "length" in closed["note"]
-        assert "2 data sets combined" in table.index.get_level_values("brain data")
+        combined = table.xs("2 data sets combined", level="brain data")["note"]
+        assert combined.str.fullmatch(r"expected in a further data set: .\d+\.\d% to .\d+\.\d%").all() and len(combined)
         assert meta_analysis.sensitivity_summary(ledger)["left out"].str.startswith("seed ").all()
 
 

@@ -113,9 +113,12 @@ class TestOrigins:
         assert made.table(name, "A sentence.") == "A sentence."
 
     def test_the_page_of_the_profile_holds_what_differs_from_the_defaults(self):
-        page = origins.profile_page(Study.make({"profile": "mine", "runs": "/elsewhere", "layer": 3}))
+        given = {"profile": "mine", "runs": "/elsewhere", "layer": 3, "fdr": 0.1, "seeds": [0, 1]}
+        page = origins.profile_page(Study.make(given))
         shown = [yaml.safe_load(text.partition("```")[0]) for text in page.split("```yaml")[1:]]
-        assert shown[0] == {"layer": 3} and "tuckute2024-average" in shown[1]["brains"] and "/elsewhere" not in page
+        assert shown[0] == {"layer": 3, "fdr": 0.1, "seeds": [0, 1]}
+        assert {"layer: 3", "fdr: 0.1", "seeds: [0, 1]"} < set(page.splitlines()), "a line each, ready to be edited"
+        assert "tuckute2024-average" in shown[1]["brains"] and "/elsewhere" not in page
 
     def test_every_figure_of_the_notebook_has_a_function(self):
         notebook = store.read_json(base.REPOSITORY / "notebooks" / "figures.ipynb")

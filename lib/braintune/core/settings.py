@@ -119,8 +119,7 @@ class TuningSettings(Settings):
     )
     search_examples: int = _parameter(
         500,
-        "training examples per search trial; the first recipe within one standard error of the best is then trained on "
-        "all",
+        "training examples per search trial; the first recipe within one standard error of the best is then run on all",
         "examples",
         ge=10,
     )
@@ -138,11 +137,12 @@ class TuningSettings(Settings):
         20, "prompt vectors, in every layer (prompt-tuned) or at the input (prompt-shallow)", "vectors", ge=1, le=512
     )
     prompt_layers: Literal["all", "upper", "lower"] = _parameter(
-        "all", "layers with deep prompts: all, or the upper or lower half (of an odd number, the middle one is upper)"
+        "all", "layers with deep prompts: all, or the upper or lower half (a middle layer belongs to the upper half)"
     )
     prefix_init: Literal["normal", "tokens"] = _parameter(
         "normal",
-        "initial prompt vectors: `normal` draws numbers, `tokens` uses the model's representations of random words",
+        "initial prompt vectors: `normal` draws random numbers, `tokens` uses the model's representations of random "
+        "words",
     )
     prefix_std: float = _parameter(0.02, "standard deviation of the prompt vectors drawn by `normal`", ge=0, le=2)
     prefix_hidden: int = _parameter(
@@ -157,7 +157,8 @@ class EmbeddingSettings(Settings):
     """How sentences become vectors."""
 
     pooling: Literal["mean", "cls"] = _parameter(
-        "mean", "sentence vector: `mean` over the sentence's own tokens, or `cls`, the first special token"
+        "mean",
+        "sentence vector: `mean` over the sentence's tokens without special tokens, or `cls`, the first special token",
     )
     controls: list[str] = _parameter(
         ["passage", "length", "position", "random-weights", "zero-prefix", "random-prefix"], "control representations"
@@ -186,15 +187,15 @@ class BrainSettings(Settings):
     )
     own_study: str = _parameter(
         "own",
-        "folder and table: the folder of your own study, under `brain` in the data folder",
+        "brain data `folder` and `table`: the folder of your own study, under `brain` in the data folder",
         pattern=r"^[A-Za-z0-9_.-]+$",
     )
     seconds_per_scan: float = _parameter(
-        2.0, "folder: repetition time (TR), for a story with timed words", "s", gt=0, le=60
+        2.0, "brain data `folder`: repetition time (TR), for a story with timed words", "s", gt=0, le=60
     )
     lags: list[NonNegativeFloat] = _parameter(
         [2.0, 4.0, 6.0, 8.0],
-        "story listening: delays of the response; for each delay, scans are averaged over the duration of a sentence",
+        "story listening: delays of the response; for each delay, the scans of a sentence, shifted by it, are averaged",
         "s",
         min_length=1,
     )
@@ -247,7 +248,7 @@ class DecodingSettings(Settings):
     gap: int = _parameter(2, "sentences dropped on each side of a test block", "sentences", ge=0, le=50)
     inner_folds: int = _parameter(
         4,
-        "inner folds within the training data, to choose penalty and layer; groups and gaps are kept",
+        "inner folds within the training data, to choose penalty and layer; they respect groups and gaps",
         "folds",
         ge=2,
         le=20,
@@ -290,6 +291,7 @@ class ContinualSettings(Settings):
     """Tasks learned one after another."""
 
     orders: int = _parameter(
-        0, "orders in which the tasks are learned one after another, at most one per task; 0 skips this analysis",
+        0, "number of task orders for learning one task after another, at most the number of tasks; 0 skips this "
+        "analysis",
         "orders", ge=0,
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""The side of the brain: decoding, encoding, representational similarity."""
+"""Analyses of brain data: decoding, encoding, representational similarity."""

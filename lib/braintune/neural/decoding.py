@@ -77,14 +77,14 @@ def decode(
     penalties : array of shape (n_alphas,)
         Relative penalties to choose from, inside the training fold.
     select : {"scale-free", "squared-error"}
-        How: see :mod:`braintune.neural.ridge`.
+        How the penalty is chosen: see :mod:`braintune.neural.ridge`.
     groups : array of shape (n_stimuli,), optional
         Numbers of the groups whose pairs are scored separately.
     orders : array of shape (n_orders, n_stimuli), optional
-        Permuted labels: the representations' stimuli are taken in these orders, and everything is repeated.
+        Permuted labels: the stimuli of the representations are taken in these orders, and the analysis is repeated.
     readouts : sequence of index arrays
-        What is scored with permuted labels: of each set of Gram matrices, the one that fits best inside the training
-        fold, as when the best of several layers is read out.
+        What is scored with permuted labels: from each set of Gram matrices, the one that fits best inside the training
+        fold, for example the best of several layers.
     by_stimulus : bool
         Return the influence of every stimulus at the readouts.
 
@@ -96,8 +96,7 @@ def decode(
     null : dict of arrays of shape (n_orders, n_regions, n_readouts)
         :data:`NULL_SCORES`, mean over folds.
     influence : dict of arrays of shape (n_regions, n_readouts, n_stimuli)
-        :data:`NULL_SCORES` (:func:`braintune.neural.matching.influence`); without stimuli unless
-        `by_stimulus`.
+        :data:`NULL_SCORES` (:func:`braintune.neural.matching.influence`); the last axis is empty unless `by_stimulus`.
 
     Raises
     ------
@@ -296,7 +295,7 @@ def decode_participant(
         predicts inside the training fold; for the scores see :func:`braintune.neural.matching.scores`. Groups are
         those of :func:`braintune.neural.folds.topics`; without any, their two scores are NaN.
     null : DataFrame
-        Of the design that claims are judged on (:func:`braintune.neural.folds.main_design`): one row per region,
+        For the design that claims are judged on (:func:`braintune.neural.folds.main_design`): one row per region,
         permutation (:func:`braintune.neural.folds.permutations`), representation and `readout` (`best` is the layer
         that fits best in each fold, `analysis` the analysis layer): the scores with permuted labels, with penalty and
         layer chosen again, mean over folds.
@@ -361,7 +360,7 @@ def readout_sets(items: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray]]:
 def score_table(
     where: pd.DataFrame, items: pd.DataFrame, scores: Mapping[str, np.ndarray], study: Study
 ) -> pd.DataFrame:
-    """Lay out arrays of shape (n_folds, n_places, n_items): columns of the places, of the items, then the values."""
+    """Convert arrays of shape (n_folds, n_places, n_items) to a table: columns of places, items and values."""
     fold, place, item = (i.ravel() for i in np.indices(scores["choice"].shape))
     choice = scores["choice"].ravel().astype(int)
     columns = {

@@ -1,11 +1,11 @@
-"""Encoding, the other direction: from a representation to the responses of every region.
+"""Encoding, the opposite direction to decoding: from a representation to the responses of every region.
 
 Ridge regression as in decoding, with the roles exchanged: the predictors are a layer of a representation, the targets
 are the responses of a region in one participant. Penalty and layer are chosen inside the training fold by the same fit.
 The score is the correlation of predicted with measured responses over the test stimuli of a fold and the voxels of a
-region, each voxel centred over the stimuli; of a single time course or average it is Pearson's correlation. It depends
-on the responses only through inner products between stimuli, so one regression of a representation serves all regions,
-participants and permutations, and nothing grows with the number of voxels.
+region, each voxel centred over the stimuli; for a single time course or average, it is Pearson's correlation. It
+depends on the responses only through inner products between stimuli, so one regression of a representation serves all
+regions, participants and permutations, and its cost does not depend on the number of voxels.
 """
 
 import warnings
@@ -52,12 +52,12 @@ def encode(
     targets : Grams of n_targets responses
         Of z-scored voxels, on the device to compute on.
     folds : sequence of Fold
-        With three or more stimuli to test: over two, every correlation is 1 or -1.
+        With at least three test stimuli: for two, every correlation is 1 or -1.
     penalties : array of shape (n_alphas,)
         Relative penalties to choose from, inside the training fold.
     select : {"scale-free", "squared-error"}
     orders : array of shape (n_orders, n_stimuli), optional
-        Permuted labels: the responses are taken in these orders, and everything is repeated.
+        Permuted labels: the responses are taken in these orders, and the analysis is repeated.
     readouts : sequence of index arrays
         Of each set of layers, the one that fits best inside the training fold is read out.
     by_stimulus : bool
@@ -73,8 +73,8 @@ def encode(
     null : array of shape (n_orders, n_targets, n_readouts)
         The correlation, mean over folds.
     influence : array of shape (n_targets, n_readouts, n_stimuli)
-        How much each stimulus lifts the correlation of its fold, the mean of which it is; without stimuli unless
-        `by_stimulus`.
+        How much each stimulus contributes to the correlation of its fold, which is the mean over its test stimuli; the
+        last axis is empty unless `by_stimulus`.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def encode(
 
     Notes
     -----
-    Memory: 4 bytes per target, order (and the true one), and pair of training stimuli, see :func:`fitting_orders`, and
-    some 200 MB.
+    Memory: 4 bytes per target, order (including the true one), and pair of training stimuli or of a training and a test
+    stimulus (see :func:`fitting_orders`), plus about 200 MB.
 
     References
     ----------
@@ -123,7 +123,7 @@ def encode(
 
 
 def fitting_orders(orders: np.ndarray, n_targets: int, folds: Sequence[Fold], device: torch.device) -> np.ndarray:
-    """Return as many of the permuted labels as fit into memory, the first ones, and warn if these are not all."""
+    """Return the permuted labels, from the first on, that fit into memory, and warn if some are left out."""
     pairs = max(len(fold.train) * (len(fold.train) + 1) // 2 + len(fold.train) * len(fold.test) for fold in folds)
     most = max(0, MOST_BYTES[device.type] // (4 * n_targets * pairs) - 1)
     if most < len(orders):
@@ -176,7 +176,7 @@ def fit_layers(
     ----------
     layers : sequence of arrays of shape (n_stimuli, n_dimensions)
     fold : Fold
-        What is nuisance in it is regressed out.
+        Its nuisance regressors are regressed out.
     alphas : tensor of shape (n_alphas,), float64
     select : {"scale-free", "squared-error"}
     standardise : bool
@@ -230,7 +230,7 @@ def _influence(hat: torch.Tensor, inner: torch.Tensor, fold: Fold) -> torch.Tens
 
 
 def story_ceiling(brain: BrainData) -> pd.DataFrame | None:
-    """Correlate every participant's voxels with the mean of the other listeners' at the same place [1]_.
+    """Correlate every participant's voxels with the mean of the other listeners at the same location [1]_.
 
     A mean over few others is noisy itself, so this is a lower bound of the noise ceiling: a model can exceed it, and
     no score is divided by it.
@@ -238,8 +238,8 @@ def story_ceiling(brain: BrainData) -> pd.DataFrame | None:
     Returns
     -------
     DataFrame or None
-        participant, region and `ceiling`, mean over voxels. None if the stimuli are no story, there is one participant
-        only, or the participants' columns are not the same places.
+        participant, region and `ceiling`, mean over voxels. None if the stimuli are not a story, if there is only one
+        participant, or if the participants' arrays differ in shape.
 
     References
     ----------
@@ -287,8 +287,8 @@ def encode_brain(
         region, representation, readout and `permutation`, mean over participants; then one row per participant, mean
         over permutations, with -1 for the `permutation`.
     groups : DataFrame
-        Of the only participant, what each group of stimuli (:mod:`braintune.neural.units`) contributes: one row per
-        region, representation, readout and group. Empty where there are several.
+        For a single participant, what each group of stimuli (:mod:`braintune.neural.units`) contributes: one row per
+        region, representation, readout and group. Empty if there are several participants.
 
     Raises
     ------

@@ -50,14 +50,15 @@ class Fold(NamedTuple):
 def make_folds(stimuli: Stimuli, design: str, settings: DecodingSettings) -> list[Fold] | None:
     """Divide stimuli into folds, and the training stimuli of each into inner folds in the same way.
 
-    Stimuli of the same text (but for case, white space and punctuation) are never on both sides of a fold.
+    Stimuli with the same text (ignoring case, white space and punctuation) are never on both sides of a fold.
 
     Parameters
     ----------
     stimuli : Stimuli
     design : {"shuffled", "grouped"}
-        ``shuffled`` draws stimuli at random. ``grouped`` never splits a passage (or topic, see :class:`Stimuli`); of a
-        story it tests contiguous blocks, and trains on none of the `settings.gap` stimuli on each side.
+        ``shuffled`` assigns stimuli to folds at random. ``grouped`` never splits a passage (or topic, see
+        :class:`Stimuli`); for a story, it tests contiguous blocks and excludes the `settings.gap` stimuli on each side
+        from training.
     settings : DecodingSettings
 
     Returns
@@ -165,7 +166,7 @@ def _texts(stimuli: Stimuli) -> np.ndarray:
 
 
 def letters_of(sentence: str) -> str:
-    """Return the letters and digits of a sentence in one form; a sentence without any as it is."""
+    """Return the letters and digits of a sentence in normalised form; a sentence without any is returned unchanged."""
     return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", sentence).casefold())) or sentence
 
 
@@ -205,14 +206,15 @@ def topics(stimuli: Stimuli) -> np.ndarray | None:
 def permutations(stimuli: Stimuli, design: str, settings: DecodingSettings) -> np.ndarray:
     """Draw orders of the stimulus labels under which brain and content are unrelated.
 
-    What the test folds keep together is moved together, since exchanging single stimuli would also destroy dependence
-    that the null hypothesis allows:
+    Stimuli that the test folds keep together are moved together, since exchanging single stimuli would also destroy
+    dependence that the null hypothesis allows:
 
-    - ``shuffled``: single stimuli are permuted, or, where some have the same text, all with one text together;
+    - ``shuffled``: single stimuli are permuted; stimuli with the same text are permuted together;
     - ``grouped`` by passage: whole passages are permuted, in their inner order (labels slide over the edges of
       passages of unequal size);
-    - ``grouped`` story: labels are shifted in a circle by more than the gap, half of them reversed, which keeps the
-      autocorrelation. There are fewer than two such orders per stimulus; if more are wanted, all are returned.
+    - ``grouped`` story: labels are shifted circularly by more than the gap, and half of the orders are reversed; this
+      preserves the autocorrelation. There are fewer than two such orders per stimulus; if more are requested, all are
+      returned.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Representations as inner products between stimuli: whatever decoding and similarity need of them."""
+"""Representations as inner products between stimuli, which are all that decoding and similarity need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Grams:
     mean : tensor of shape (n_representations, n_stimuli)
         Mean of each stimulus over the dimensions; centring Y over dimensions is G - width · mean meanᵀ.
     width : tensor of shape (n_representations,)
-        Dimensions.
+        Number of dimensions.
     """
 
     inner: torch.Tensor
@@ -33,9 +33,10 @@ class Grams:
     width: torch.Tensor
 
     def without(self, nuisance: np.ndarray | None, train: np.ndarray) -> "Grams":
-        """Return the Gram matrices of what :func:`braintune.core.preprocess.regress_out` leaves of the representations.
+        """Return the Gram matrices of the residuals of :func:`braintune.core.preprocess.regress_out`.
 
-        The residuals are M Y, where M depends on nuisance regressors and training stimuli alone, so theirs are M G Mᵀ.
+        The residuals are M Y, where M depends only on nuisance regressors and training stimuli, so their Gram matrices
+        are M G Mᵀ.
         """
         if nuisance is None:
             return self
@@ -90,7 +91,7 @@ def gram_matrices(
     names : sequence of str, optional
         Names of the embeddings in errors.
     least : int
-        Dimensions that must vary over the stimuli: correlations over fewer than three say nothing.
+        Number of dimensions that must vary over the stimuli; correlations over fewer than three are meaningless.
 
     Raises
     ------

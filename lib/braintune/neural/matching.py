@@ -28,10 +28,10 @@ def scores(correlation: torch.Tensor, group: torch.Tensor | None = None) -> dict
         ``pairwise_strict``: share of pairs with r_ii > r_ij and r_jj > r_ji (chance about 0.25
         for unrelated predictions; far below where strong shrinkage makes all predictions alike).
         ``rank``: mean rank of the true stimulus among those of the fold for each prediction, normalised to 0 (first)
-        … 1 (last) (chance 0.5). In all a tie counts half, so predictions that do not vary are at chance.
+        … 1 (last) (chance 0.5). In all scores, a tie counts one half, so predictions that do not vary are at chance.
         ``pairwise_same_group``, ``pairwise_different_group``, only with `group`: ``pairwise`` over the pairs within
         a group and over those across groups; NaN where a fold has none.
-        All are NaN where a correlation is.
+        All are NaN where a correlation is NaN.
     """
     m = correlation.shape[1]
     margin = correlation.diagonal(dim1=1, dim2=2)[:, :, None] - correlation
@@ -67,10 +67,11 @@ def null_scores(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def influence(correlation: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return how much each stimulus of a test fold lifts pairwise accuracy and margin, for inference over stimuli.
+    """Return each test stimulus's contribution to pairwise accuracy and margin, for inference over stimuli.
 
     A score is a mean over pairs, so a stimulus counts in all of its pairs: with h_i the mean over the pairs of stimulus
-    i and t the score, it is 2 h_i - t (first-order Hoeffding decomposition [1]_). Their mean is the score.
+    i and t the score, it is 2 h_i - t (first-order Hoeffding decomposition [1]_). The mean of these values is the
+    score.
 
     Parameters
     ----------

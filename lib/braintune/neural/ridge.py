@@ -2,9 +2,9 @@
 
 A ridge regression predicts a representation Y [n, d] from predictors X [n, v]. Its predictions are H Y, where the hat
 matrix H depends on X alone, and how well a penalty predicts inside the training fold depends on Y only through inner
-products between stimuli, G = Y Yᵀ. So the predictors become, per penalty, a hat matrix and one or two
-matrices [n_train, n_train] whose Frobenius products with G give that measure. All representations share them, and
-nothing grows with the number of their dimensions.
+products between stimuli, G = Y Yᵀ. So the predictors are reduced, for each penalty, to a hat matrix and one or two
+matrices [n_train, n_train] whose Frobenius products with G give that measure. All representations share these matrices,
+and the cost does not depend on the number of dimensions.
 
 The measures of fit, both comparable between layers:
 
@@ -14,9 +14,10 @@ The measures of fit, both comparable between layers:
 - ``squared-error``: 1 minus the exact leave-one-out error over that of the mean. Squared error depends on the norm of
   predictions; with noisy responses it prefers penalties so strong that the direction of predictions suffers.
 
-Every inner fold has its own eigendecomposition, since deriving it from that of all training stimuli divides by numbers
-that small penalties make tiny. On a GPU, those of several regressions are computed together: one alone leaves most of
-it idle. Matrices are symmetric on both sides of a Frobenius product, so lower triangles do.
+Every inner fold has its own eigendecomposition, since deriving it from that of all training stimuli would divide by
+numbers that small penalties make tiny. On a GPU, the decompositions of several regressions are computed together,
+because a single one leaves most of the GPU idle. Both matrices of a Frobenius product are symmetric, so lower triangles
+are sufficient.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -48,7 +49,7 @@ class Ridge:
     hat : tensor of shape (n_alphas, n_test, n_train)
         Predictions are the mean of the training stimuli plus ``hat @ Y[train]``; rows sum to 0.
     terms : tensor of shape (n_terms, n_train · (n_train + 1) / 2)
-        What :meth:`fit` multiplies Gram matrices with: lower triangles, what is off the diagonal counted twice.
+        What :meth:`fit` multiplies Gram matrices with: lower triangles, with the off-diagonal entries counted twice.
     select : {"scale-free", "squared-error"}
         The measure of fit.
     factors : tensors of shapes (n_alphas, n_test, n_voxels), (n_voxels, n_train), or None
@@ -82,7 +83,7 @@ class Ridge:
 
 
 def lower_triangle(places: torch.Tensor, width: int) -> torch.Tensor:
-    """Return where, in a flattened matrix of `width` columns, the lower triangle between `places` is."""
+    """Return the indices of the lower triangle between `places` in a flattened matrix of `width` columns."""
     row, column = torch.tril_indices(len(places), len(places), device=places.device)
     return places[row] * width + places[column]
 
@@ -104,15 +105,16 @@ def fit_ridges(
         Responses of regions, or other predictors; their numbers of columns may differ.
     fold : (train, test) index arrays
     inner : folds of places in `train`
-        They test every training stimulus at most once, and may leave out more than they test.
+        They test every training stimulus at most once, and may exclude more stimuli from training than they test.
     alphas : tensor of shape (n_alphas,), float64
-        Penalties above zero, relative to the mean eigenvalue of the kernel X Xᵀ, on the device to compute on. With
-        z-scored columns that is the number of those that vary.
+        Penalties above zero, relative to the mean eigenvalue of the kernel X Xᵀ, on the device to compute on. For
+        z-scored columns, this mean is the number of columns that vary.
     select : {"scale-free", "squared-error"}
     nuisance : array of shape (n_train, n_regressors), optional
         Regressors that were regressed out of the training stimuli together. In each inner fold they are regressed out
-        again, by its own training stimuli: what the stimuli that it tests contributed would favour weak penalties. The
-        leave-one-out error has no such remedy, and is refused before (:func:`braintune.neural.folds.make_folds`).
+        again, fitted on the training stimuli of that fold, because the contribution of its test stimuli would favour
+        weak penalties. For the leave-one-out error there is no such remedy, and
+        :func:`braintune.neural.folds.make_folds` rejects it.
     standardise : bool
         Z-score columns with mean and deviation of the training stimuli; else they are only centred.
 

@@ -1,6 +1,6 @@
 """Representational similarity: which stimuli are alike in a representation or a region.
 
-All comparisons use the Gram matrices of decoding, so they see the same (standardised) representations.
+All comparisons use the Gram matrices of decoding, so they use the same (standardised) representations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,8 +109,8 @@ def control_rdms(stimuli: Stimuli) -> np.ndarray:
     Returns
     -------
     array of shape (n_controls, n_pairs)
-        Differences in length (words; of several sentences, their mean), and, where there are groups, whether two
-        stimuli come from different passages (topics where no passages are known).
+        Differences in length (in words; for several sentences, their mean) and, if there are groups, whether two
+        stimuli come from different passages (topics if no passages are known).
     """
     one, other = np.triu_indices(len(stimuli.names), 1)
     words = [len(sentence.split()) for sentence in stimuli.sentences]
@@ -129,7 +129,7 @@ def partial_out(ranked: np.ndarray, controls: np.ndarray) -> np.ndarray:
     ranked : array of shape (n_rdms, n_pairs)
         From :func:`ranks`.
     controls : array of shape (n_controls, n_pairs)
-        RDMs; one without any differences takes nothing out.
+        RDMs; one without any differences has no effect.
 
     Returns
     -------
@@ -198,8 +198,8 @@ def bootstrap_spearman(
 ) -> np.ndarray:
     """Return Spearman similarities to a reference RDM over bootstrap samples of groups of stimuli.
 
-    A pair of stimuli counts as often as both were drawn. No stimulus or group is paired with its own copy, which would
-    give pairs within a group too much weight. Ranks are those within the sample.
+    A pair of stimuli is weighted by how often it was drawn. No stimulus or group is paired with its own copy, because
+    this would give pairs within a group too much weight. Ranks are those within the sample.
 
     Parameters
     ----------
@@ -267,12 +267,12 @@ def rsa_tables(study: Study, brain: BrainData, embeddings: Embeddings) -> dict[s
         a single layer: with the untuned model's analysis layer): spearman, partial, cka, and at the analysis layer the
         95 % bootstrap interval of spearman, `low` … `high`.
         ``brain``: every participant, region, representation and layer: spearman, partial.
-        ``ceiling``: every region: what the participants' agreement allows [1]_. `upper`: mean similarity of a
-        participant with the mean of all; `lower`: with the mean of the others.
+        ``ceiling``: every region: the noise ceiling from the agreement between participants [1]_. `upper`: mean
+        similarity of a participant with the mean of all; `lower`: with the mean of the others.
 
     Notes
     -----
-    `partial` is the Spearman correlation without what length and passage explain (:func:`control_rdms`).
+    `partial` is the partial Spearman correlation, controlling for length and passage (:func:`control_rdms`).
 
     References
     ----------

@@ -1,9 +1,9 @@
 """Groups of stimuli as the units of inference, where there is one participant or an average of participants.
 
-A score of a test fold is written as a mean over its stimuli of how much each of them lifts it (its influence). Summed
-over the stimuli that belong together, that gives one value a group, and the mean over groups is the score. Their spread
-is what a bootstrap over groups measures, both methods on the same resample, as far as a score is linear in its stimuli
-(the infinitesimal jackknife [1]_).
+The score of a test fold is the mean over its stimuli of how much each of them contributes (its influence). The
+influences of the stimuli that belong together are summed to one value per group, and the mean over groups is the score.
+The variance of these values is what a bootstrap over groups measures, with both methods on the same resample, to the
+extent that a score is linear in its stimuli (the infinitesimal jackknife [1]_).
 
 References
 ----------
@@ -25,8 +25,8 @@ MOST = 50
 def sampling_units(stimuli: Stimuli, gap: int) -> np.ndarray:
     """Return the number of the group, int array of shape (n_stimuli,), that each stimulus belongs to.
 
-    Passages (or topics); of a story, runs of sentences as long as a fold's gap on both sides; unrelated stimuli are
-    dealt in turn into :data:`MOST` groups.
+    Groups are passages (or topics); in a story, runs of 2 * `gap` + 1 sentences; unrelated stimuli are assigned in turn
+    to at most :data:`MOST` groups.
     """
     n, groups = len(stimuli.names), stimuli.groups
     if stimuli.contiguous:
@@ -40,7 +40,8 @@ def by_group(influence: np.ndarray, folds: Sequence[Fold], stimuli: Stimuli, set
     Parameters
     ----------
     influence : array of shape (..., n_stimuli)
-        Its mean over the stimuli of a test fold is the score of the fold. Without stimuli there are no groups.
+        Its mean over the stimuli of a test fold is the score of the fold. If the last axis is empty, there are no
+        groups.
     folds : sequence of Fold
         Every stimulus is tested once.
     stimuli : Stimuli
@@ -49,7 +50,7 @@ def by_group(influence: np.ndarray, folds: Sequence[Fold], stimuli: Stimuli, set
     Returns
     -------
     array of shape (n_groups, ...)
-        Its mean over groups is the score, mean over folds.
+        The mean over groups is the score, averaged over folds.
     """
     if not influence.shape[-1]:
         return np.empty((0, *influence.shape[:-1]))

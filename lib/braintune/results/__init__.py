@@ -1,1 +1,1 @@
-"""What a run says: tables, statistics, claims, figures, prose."""
+"""Results of a run: tables, statistics, claims, figures, prose."""

@@ -1,7 +1,7 @@
 """The answer to the question of the book: absolute scores beside controls, and every verdict in one matrix.
 
-Real evidence comes first. Where the brains of a run are simulated, the recorded real run gives the answer
-(:func:`answering`), and what its tables do not hold is said (:func:`missing`).
+Real data take precedence. If the brains of a run are simulated, the recorded real run gives the answer
+(:func:`answering`), and the tables that it lacks are listed (:func:`missing`).
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ Column = tuple[str, Ledger, str]
 
 
 def answering(own: Ledger, real: Ledger) -> Ledger:
-    """Return the ledger that answers the book's question: the run's own, or the recorded one where it is simulated."""
+    """Return the ledger that answers the book's question: that of the run, or if it is simulated, the recorded one."""
     return real if any(map(is_simulated, own.evidence)) else own
 
 
 def scores_beside_controls(results: Results, direction: str = "decoding") -> pd.DataFrame:
-    """Return the scores of all kinds of representations in each main region, at the first readout there is.
+    """Return the scores of all kinds of representations in each main region, at the first available readout.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def missing(results: Results) -> list[str]:
 def columns_of(own: Ledger, real: Ledger) -> list[Column]:
     """Return the columns of the matrix, real brains first: heading, ledger, brain.
 
-    They are those of the run, and where it has a simulated brain those of the recorded run too.
+    They are the columns of the run and, if it has a simulated brain, also those of the recorded run.
     """
     ledgers = [own] if answering(own, real) is own else [real, own]
     found = [(ledger, brain) for ledger in ledgers for brain in ledger.evidence]
@@ -133,7 +133,7 @@ def verdict_matrix(columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def combined_effects(columns: Sequence[Column]) -> list[str]:
-    """Return prompt-tuned minus fine-tuned over all learned tasks, in decoding, of each column; empty if closed."""
+    """Return prompt-tuned minus fine-tuned in decoding, over all learned tasks, by column; empty if closed."""
     found = []
     for _, ledger, brain in columns:
         table = tables.first_readout(meta_analysis.answer_table(ledger))
@@ -157,7 +157,7 @@ def effect_text(found: Finding, claim: str) -> str:
 def matrix(columns: Sequence[Column], combined: str) -> HTML:
     """Show the verdicts on all claims at a glance: one row per claim, one column per brain data set, real ones first.
 
-    The last line says what all data sets that answer the question give `combined`.
+    The last line shows `combined`, the result over all data sets that answer the question.
     """
     table = verdict_matrix(columns)
     heads = "".join(f"<th scope='col'>{escape(heading)}</th>" for heading, *_ in columns)

@@ -1,8 +1,8 @@
-"""Pictures of the brain: regions coloured by accuracy, through glass, on the surface, and in slices to browse.
+"""Figures of the brain: regions coloured by accuracy, in a glass brain, on the surface, and in slices to browse.
 
-Each takes a brain data set and scores at one readout, from :func:`braintune.results.tables.scores`, and draws means
-over participants and tasks in the main design. Below chance is drawn as chance; a region within a network covers that
-network. Where the coordinates of the voxels are unknown, the figure says so.
+Each function takes a brain data set and scores at one readout, from :func:`braintune.results.tables.scores`, and draws
+means over participants and tasks in the main design. Values below chance are drawn as chance; a region within a network
+is drawn over that network. If the coordinates of the voxels are unknown, the figure says so.
 """
 
 import gc
@@ -36,7 +36,7 @@ _VIEWS = [(side, view) for side in ("left", "right") for view in ("lateral", "me
 
 
 def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions through a glass brain: where each lies, then coloured by accuracy, one row per method."""
+    """Draw the regions in a glass brain: first their locations, then coloured by accuracy, one row per method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     images, top, scale = _images(data, scores)
@@ -46,7 +46,7 @@ def brain_map(data: BrainData, scores: pd.DataFrame) -> Figure:
 
 
 def brain_difference(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw prompt-tuned minus fine-tuned accuracy of the regions through a glass brain."""
+    """Draw prompt-tuned minus fine-tuned accuracy of the regions in a glass brain."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     rows = _here(data, scores)
@@ -125,7 +125,7 @@ def _name_regions(figure: Figure, axes: plt.Axes, data: BrainData, names: list[s
 
 
 def brain_surface(data: BrainData, scores: pd.DataFrame) -> Figure:
-    """Draw the regions on the surface of fsaverage, which ships with nilearn: both sides, one row per method."""
+    """Draw the regions on the surface of fsaverage, which ships with nilearn: both hemispheres, one row per method."""
     if reason := _nothing_to_map(data, scores):
         return nothing(reason)
     images, top, scale = _images(data, scores)
@@ -200,7 +200,7 @@ def _on_surface(image: Any, mesh: Any) -> Any:
 
 
 def brain_view(data: BrainData, scores: pd.DataFrame, method: str) -> HTML:
-    """Show one method's accuracy by region in slices to browse; all of it is in the page."""
+    """Show one method's accuracy by region in slices to browse; the viewer is embedded in the page."""
     reason = _nothing_to_map(data, scores)
     images, top, scale = ({}, 1.0, "") if reason else _images(data, scores)
     if method not in images:
@@ -217,7 +217,7 @@ def brain_view(data: BrainData, scores: pd.DataFrame, method: str) -> HTML:
 
 
 def region_image(data: BrainData, values: pd.Series) -> Any:
-    """Return a NIfTI image in which every voxel has its region's value; a region within a network covers it."""
+    """Return a NIfTI image in which every voxel has its region's value; a region overwrites its network."""
     import nibabel
 
     coordinates = data.coordinates or {}

@@ -1,8 +1,8 @@
 """Failure signatures: what a run that went wrong looks like, checked in every run.
 
-A signature that is found is no verdict: it names what to look at before any result is believed. Each function of
-:data:`SIGNATURES` returns whether its sign is found (None: it cannot be checked), and what was seen; it is called for
-every brain data set, or once for the tuning runs. What a sign may mean is in `checks.yml`.
+A signature is not a verdict: it names what to inspect before any result is trusted. Each function of :data:`SIGNATURES`
+returns whether its signature is found (None: it cannot be checked) and what was observed; it is called for every brain
+data set, or once for the tuning runs. Possible meanings of a signature are in `checks.yml`.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ WORDS: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("chec
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was seen of one signature."""
+    """Result of checking one failure signature."""
 
     name: str  #: Key of :data:`SIGNATURES`.
     title: str

@@ -5,7 +5,8 @@ support: a claim of "no worse" is supported by non-inferiority only. No evidence
 nothing is decoded beyond what content-free controls give, or no task was learned (:mod:`braintune.results.evidence`).
 Effects on decoding are fractions of the untuned model's signal. Every claim about decoding is judged in both directions
 (decoding and encoding) at two readouts, the layer that fits best inside the training fold and the analysis layer; the
-verdict is that of decoding at the first, and says what the others give. Words of the claims are in `claims.yml`.
+verdict is that of decoding at the first readout, and its text reports the others. The wording of the claims is in
+`claims.yml`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,7 @@ WORDS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("clai
 
 
 class Unit(NamedTuple):
-    """What the effect of a claim is, and how it is written."""
+    """What the effect of a claim measures, and how it is formatted."""
 
     form: str
     label: str
@@ -80,7 +81,7 @@ class Ledger:
 
     @cached_property
     def evidence(self) -> dict[str, Evidence]:
-        """Brain → the evidence of decoding, at the first readout."""
+        """The evidence of decoding at the first readout, by brain."""
         return {e.brain: e for e in self.first("decoding")}
 
     @property
@@ -89,7 +90,7 @@ class Ledger:
         return next(iter(self.evidence.values())).study
 
     def first(self, direction: str) -> list[Evidence]:
-        """Return the evidence of every brain data set in one direction, at the first readout that there is."""
+        """Return the evidence of every brain data set in one direction, at the first available readout."""
         here = [e for e in self.everything if e.direction == direction]
         return list({e.brain: e for e in [*here, *reversed(here)]}.values())  # the order of the brains, their first
 
@@ -115,7 +116,7 @@ def judge(results: Results) -> Ledger:
 
 
 def evidence(results: Results, brain: str, score: Mapping[str, str] = tables.SCORE) -> list[Evidence]:
-    """Return what is judged for one brain data set, in each direction at each readout."""
+    """Return the evidence for one brain data set, in each direction and at each readout."""
     here = tables.in_main_design(results.scores)
     close = results.closeness[np.isfinite(results.closeness["spearman"])]
     gain, found = tables.gain(results.tuned), []
@@ -290,7 +291,7 @@ CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
 
 
 def finding(contrast: Contrast, e: Evidence) -> Finding:
-    """Put a contrast in numbers and words: estimate, interval, and the larger two-sided p-value of the two tests."""
+    """Report a contrast in numbers and words: estimate, interval, and the larger two-sided p-value of the two tests."""
     low, high = (float(bound) if np.isfinite(bound) else None for bound in contrast.interval(e.study.fdr))
     p = 2 * min(contrast.shown(), contrast.shown(-1))
     n, seeds = contrast.values.shape
@@ -365,7 +366,8 @@ def task_table(ledger: Ledger, regions: bool = False) -> pd.DataFrame:
     """Return prompt-tuned minus fine-tuned by learned task in each main region, or by decoded region over tasks.
 
     Brains in which nothing is decoded are left out. For the columns see
-    :meth:`braintune.results.evidence.Evidence.differences`; `q` is the false-discovery rate over the rows of a brain.
+    :meth:`braintune.results.evidence.Evidence.differences`; `q` is the p-value adjusted for the false-discovery rate
+    over the rows of a brain.
     """
     shown = []
     for brain, e in ledger.evidence.items():

@@ -1,13 +1,14 @@
-"""Contrasts between representations in one brain, judged against what they give with permuted labels.
+"""Contrasts between representations in one brain, compared with their values for permuted labels.
 
 The score is the pairwise accuracy of decoding (:func:`braintune.neural.matching.scores`), or the correlation of
 encoding.
-With permuted labels it is not zero for every representation, and not the same for all: slow responses match slow codes.
-So each contrast has its own null mean, which is subtracted, and its own permutation p-value. Two tests answer two
-questions. The t test over participants (and over seeds, where there are several) asks whether the contrast holds for
-further participants; of a single participant, or an average of participants, it is over groups of stimuli
-(:mod:`braintune.neural.units`), and asks whether the contrast holds for further stimuli. The permutation test asks
-whether it needs the relation between these stimuli and their responses. A difference counts as shown if both say so.
+With permuted labels, the score is not at chance for every representation, and it differs between representations:
+slowly varying responses match slowly varying representations. So each contrast has its own null mean, which is
+subtracted, and its own permutation p-value. Two tests answer two questions. The t test over participants (and over
+seeds, if there are several) asks whether the contrast generalises to new participants. For a single participant, or an
+average of participants, it is a test over groups of stimuli (:mod:`braintune.neural.units`) and asks whether the
+contrast generalises to new stimuli. The permutation test asks whether the contrast depends on the relation between
+these stimuli and their responses. A difference counts as shown if both tests are significant.
 """
 
 from collections.abc import Iterable
@@ -30,9 +31,9 @@ class Contrast:
     Attributes
     ----------
     values : array of shape (n_units, n_seeds)
-        The contrast of every participant, or group of stimuli, less its mean with permuted labels.
+        The contrast of every participant, or group of stimuli, minus its mean with permuted labels.
     null : array of shape (n_permutations,)
-        With permuted labels, mean over participants and seeds, less its mean.
+        The contrast with permuted labels, mean over participants and seeds, minus its mean.
     """
 
     values: np.ndarray
@@ -55,12 +56,12 @@ class Contrast:
         return float(self.estimate - half), float(self.estimate + half)
 
     def above(self, level: float) -> float:
-        """Return the one-sided p-value that the contrast is above `level`, by the t test; NaN without one."""
+        """Return the one-sided p-value of the t test that the contrast is above `level`; NaN if it cannot be tested."""
         error, degrees = self.error
         return float(stats.t.sf((self.estimate - level) / error, degrees)) if error > 0 else np.nan
 
     def by_permutation(self, sign: int = 1) -> float:
-        """Return the one-sided permutation p-value that the contrast is above (below) what permuted labels give."""
+        """Return the one-sided permutation p-value that the contrast is above (below) its permuted values."""
         if not len(self.null):
             return np.nan
         at_least = (sign * self.null >= sign * self.estimate).sum()
@@ -88,14 +89,14 @@ class ScoreCube:
     ----------
     regions : tuple of str
     units : tuple
-        What inference is over: participants, or groups of stimuli where there is one participant.
+        The units of inference: participants, or groups of stimuli if there is only one participant.
     kind : {"participant", "group of stimuli"}
     representations : DataFrame
         Columns representation, kind, task, method, seed; one row per representation.
     observed, expected : arrays of shape (n_regions, n_units, n_representations)
         Scores, and their means with permuted labels.
     null : array of shape (n_permutations, n_regions, n_representations)
-        With permuted labels, mean over participants.
+        Scores with permuted labels, mean over participants.
     """
 
     regions: tuple[str, ...]
@@ -117,10 +118,10 @@ class ScoreCube:
         scores : DataFrame
             One row per participant, region and representation.
         null : DataFrame
-            With permuted labels, from :func:`braintune.results.tables.null_means`.
+            Scores with permuted labels, from :func:`braintune.results.tables.null_means`.
         groups : DataFrame, optional
-            What groups of stimuli contribute, one row per group, region and representation; used where there is one
-            participant.
+            The contributions of groups of stimuli, one row per group, region and representation; used if there is only
+            one participant.
         value : {"pairwise", "margin", "correlation"}
             The score that is read.
         """
@@ -158,7 +159,7 @@ class ScoreCube:
         return list(zip(r["method"], r["task"], r["seed"], strict=True))
 
     def only(self, name: str) -> np.ndarray:
-        """Return weights [n_seeds, n_representations] that take one representation, for every seed the same."""
+        """Return weights [n_seeds, n_representations] that select one representation, the same for every seed."""
         chosen = (self.representations["representation"] == name).to_numpy(dtype=float)
         if not chosen.any():
             return np.full((max(1, len(self.seeds)), len(chosen)), np.nan)

@@ -1,4 +1,4 @@
-"""What tuning does to a representation: whether models of different tasks and seeds move the stimuli alike.
+"""What tuning does to a representation: whether models of different tasks and seeds move the stimuli in the same way.
 
 The displacement of a stimulus is its tuned minus its untuned vector, at the analysis layer.
 """
@@ -25,10 +25,10 @@ def displacement_table(study: Study, embeddings: Embeddings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each ordered pair: representation_a, representation_b; `method`, and `differs`, in what the two
-        differ, of pairs of one method; `cosine`, mean over stimuli of the cosine between the displacements of a
-        stimulus; `cka`, debiased linear CKA of the displacements, which does not see what all stimuli have in common.
-        A stimulus that is not moved, as by prompts at layer 0, has cosine 0.
+        One row for each ordered pair: representation_a, representation_b; for pairs tuned with the same method,
+        `method` and `differs` (in what the two models differ); `cosine`, mean over stimuli of the cosine between the
+        displacements of a stimulus; `cka`, debiased linear CKA of the displacements, which ignores what all stimuli
+        have in common. A stimulus that is not moved (with prompts, at layer 0) has cosine 0.
     """
     tuned = [one for one in embeddings if one.kind == "tuned"]
     (untuned,) = (values for one, values in embeddings.items() if one.kind == "untuned")
@@ -63,7 +63,7 @@ def displacement_means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def displacement_answer(table: pd.DataFrame) -> str:
-    """Say in one sentence how alike the displacements of one method are."""
+    """Say in one sentence how similar the displacements of one method are."""
     said = []
     for differs, of in displacement_means(table).groupby("differs", sort=False):
         values = ", ".join(f"{row.method} {row.cosine:.2f} (CKA {row.cka:.2f})" for row in of.itertuples())

@@ -1,7 +1,7 @@
-"""What the claims about one brain data set are judged on, and the gates that it has to pass first.
+"""The evidence for the claims about one brain data set, and the gates that it has to pass first.
 
-Nothing is concluded from a region where content-free controls do as well as the untuned model, nor from a task that a
-method did not learn.
+No conclusion is drawn from a region where content-free controls score as well as the untuned model, or from a task that
+a method did not learn.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ class Evidence:
         return self.learned_by(ARMS)
 
     def learned_by(self, methods: Sequence[str]) -> list[str]:
-        """Return the tasks that every one of some methods learned; the untuned model has none to learn."""
+        """Return the tasks that all of the given methods learned; the untuned model is ignored."""
         methods = [name for name in methods if name != "untuned"]
         rows = self.cube.representations
         tuned = rows[rows["method"].isin(methods)].groupby("task").size()  # decoded of all methods and all seeds
@@ -70,7 +70,7 @@ class Evidence:
 
     @cached_property
     def gates(self) -> pd.DataFrame:
-        """The untuned model minus permuted labels and controls: region, control, estimate, p (one-sided)."""
+        """The untuned model minus permuted labels, and minus each control: region, control, estimate, p (one-sided)."""
         plain, rows = self.cube.only("untuned"), []
         for region in self.cube.regions:
             found = {"permuted labels": self.cube.contrast(plain, region)}
@@ -87,12 +87,12 @@ class Evidence:
 
     @cached_property
     def parts(self) -> list[str]:
-        """Decoded regions, without a union of regions beside its parts."""
+        """Decoded regions, excluding unions of regions whose parts are also listed."""
         return [region for region in self.decoded if not tables.is_union(region, self.cube.regions)]
 
     @property
     def closed(self) -> str:
-        """Why nothing can be concluded about decoding in the main region; empty if something can."""
+        """Why no conclusion is possible in the main region; empty if one is possible."""
         if not self.content_free:
             return "the run has no content-free control"
         if self.region not in self.decoded:
@@ -107,7 +107,7 @@ class Evidence:
     # --- effects ---------------------------------------------------------------------------------------------
 
     def signal(self, region: str) -> float:
-        """Return the score of the untuned model above its permutations, in which effects are expressed."""
+        """Return the untuned model's score minus its mean with permuted labels, the unit of effects."""
         return self.cube.contrast(self.cube.only("untuned"), region).estimate
 
     def loss(self, region: str) -> float:
@@ -125,21 +125,21 @@ class Evidence:
         return self.against("prompt-tuned", "fine-tuned", region, tasks or self.learned)
 
     def against(self, method: str, reference: str, region: str, tasks: Iterable[str]) -> Contrast:
-        """Return a method minus another, or minus ``untuned``, mean over tasks, as a fraction of the signal."""
+        """Return one method minus another (or minus ``untuned``), mean over tasks, as a fraction of the signal."""
         tasks = list(tasks)
         other = self.cube.only(reference) if reference == "untuned" else self.cube.arm(reference, tasks)
         return self.effect(self.cube.arm(method, tasks) - other, region)
 
     def differences(self, cells: Iterable[tuple[str, str]]) -> pd.DataFrame:
-        """Test prompt-tuned minus fine-tuned in cells of (task, region); the task `all` is the mean over them.
+        """Test prompt-tuned minus fine-tuned in cells of (task, region); the task `all` is the mean over learned tasks.
 
         Returns
         -------
         DataFrame
             task, region, `difference` as a fraction of the signal with its interval `low` … `high`, `shrunken` towards
-            the mean over cells (:func:`braintune.results.statistics.shrunken`), `q` (two-sided t test, false-discovery
-            rate over the cells), `permutation` (two-sided), `better` and `worse` (shown by both), `p_margin` (the loss
-            is below the margin) and `not worse`.
+            the mean over cells (:func:`braintune.results.statistics.shrunken`), `q` (two-sided t test, with
+            false-discovery-rate correction over the cells), `permutation` (two-sided), `better` and `worse` (shown by
+            both tests), `p_margin` (the loss is below the margin) and `not worse`.
         """
         rows, values = [], []
         for task, region in cells:

@@ -1,8 +1,8 @@
-"""Figures of tuning, of similarity, and of what goes with decoding; and how every figure of the book is written.
+"""Figures of tuning, of similarity, and of what is related to decoding; and the function that writes every figure.
 
-Each is made from tidy tables: one function a figure, one colour a method. :func:`draw` writes a figure, also those of
-:mod:`braintune.results.score_figures` and :mod:`braintune.results.brain_maps`, as SVG and PNG with its caption from
-`captions.yml`.
+Each figure is made from tidy tables, with one function per figure and one colour per method. :func:`draw` writes a
+figure, also those of :mod:`braintune.results.score_figures` and :mod:`braintune.results.brain_maps`, as SVG and PNG
+with its caption from `captions.yml`.
 """
 
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
 def draw(study: Study, name: str, figure: Figure) -> None:
     """Write a figure of the book, a key of :data:`CAPTIONS`, as SVG (text as text) and PNG, and its caption as JSON.
 
-    A simulated brain is named in a corner. Where there was nothing to draw, the reason is kept and stale pictures are
-    removed.
+    A label in a corner marks a simulated brain. If there is nothing to draw, the reason is stored and outdated images
+    are removed.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def draw(study: Study, name: str, figure: Figure) -> None:
 
 
 def refer(study: Study, name: str, to: str) -> None:
-    """Let the pages refer to another figure instead of showing the same once more.
+    """Let the pages refer to another figure instead of showing the same figure again.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
 
 
 def learning_curves(history: pd.DataFrame, tuned: pd.DataFrame | None = None) -> Figure:
-    """Draw validation score by epoch (mean over seeds), one small panel a task, beside the baseline of `tuned`."""
+    """Draw validation score by epoch (mean over seeds), one small panel per task, with the baseline in `tuned`."""
     tasks = dict(list(history.groupby("task", sort=False)))
     if not tasks:
         return nothing("no model was tuned")
@@ -163,7 +163,8 @@ def similarity_matrix(table: pd.DataFrame, value: str = "spearman", label: str =
 def closeness(table: pd.DataFrame) -> Figure:
     """Draw similarity to the untuned model by task and method, one panel per brain data set.
 
-    `table` is the RSA table ``untuned`` at the analysis layer; bars are its bootstrap intervals, mean over seeds.
+    `table` is the RSA table ``untuned`` at the analysis layer; error bars are its bootstrap intervals, averaged over
+    seeds.
     """
     rows = table[table["method"].isin(ARMS)]
     tasks = list(rows["task"].unique())
@@ -185,7 +186,8 @@ def closeness(table: pd.DataFrame) -> Figure:
 def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
     """Draw similarity to the untuned model by layer (RSA table ``untuned``): both arms, and the untrained controls.
 
-    Bars of the arms are 95 % t intervals over tasks, those of the controls bootstrap intervals over passages.
+    Error bars of the two methods are 95 % t intervals over tasks; those of the controls are bootstrap intervals over
+    passages.
     """
     looks = {method: {"color": COLOURS[method], "marker": MARKERS[method]} for method in ARMS}
     marks = zip(CONTROL_LINES.items(), "^vX", strict=True)
@@ -221,7 +223,7 @@ def closeness_and_decoding(scores: pd.DataFrame, untuned: pd.DataFrame) -> Figur
 
 
 def score_and_decoding(scores: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
-    """Draw decoding accuracy against the task score, one point a task and method."""
+    """Draw decoding accuracy against the task score, one point per task and method."""
     gain = tables.gain(tuned).groupby(["task", "method"])["gain"].mean().rename("x").reset_index()
     return _against(scores, gain, "task score, from trivial (0) to perfect (1)")
 
@@ -265,7 +267,7 @@ def power_curves(power: pd.DataFrame) -> Figure:
         for colour, (people, rows) in zip(palette, power.groupby("participants"), strict=True):
             label = f"{people} participants"
             axes.plot(rows["difference"], rows[name], color=colour, marker="o", markersize=4, label=label)
-        axes.set(xlabel="planted difference (fraction of the signal)", ylabel="share of studies", ylim=(-0.03, 1.03))
+        axes.set(xlabel="planted difference\n(fraction of the signal)", ylabel="share of studies", ylim=(-0.03, 1.03))
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.label_outer()
     return with_legend(figure)

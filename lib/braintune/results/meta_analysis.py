@@ -1,7 +1,7 @@
 """The answer to the question of the book: prompt-tuned minus fine-tuned over all brain data sets.
 
-The effect of a brain data set is a fraction of the untuned model's signal there, so that sets of different noise can be
-compared. The signal itself is taken as known. Sets are combined by a random-effects meta-analysis
+The effect of a brain data set is a fraction of the untuned model's signal there, so that data sets with different noise
+can be compared. The signal itself is treated as known. Sets are combined by a random-effects meta-analysis
 (:func:`braintune.results.statistics.combined`), in each direction and at each readout.
 """
 
@@ -34,7 +34,7 @@ def combine(effects: Iterable[Contrast], study: Study) -> Finding:
 
 
 def effects(ledger: Ledger, direction: str, readout: str) -> dict[str, Contrast]:
-    """Return brain → prompt-tuned minus fine-tuned, mean over learned tasks, where something can be concluded."""
+    """Return prompt-tuned minus fine-tuned (mean over learned tasks) by brain, where a conclusion is possible."""
     here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
     return {e.brain: e.difference(e.region) for e in here}
 
@@ -46,8 +46,9 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
     -------
     DataFrame
         One row per direction, readout and brain; then one with the brain :data:`braintune.results.tables.ALL`. `low` …
-        `high` is the interval of the mean (over such sets), `lowest` … `highest` the prediction interval of a further
-        set. `who` took part; `n` units (`over`); `closed` says why a brain has no say, its difference is then NaN.
+        `high` is the interval of the mean (over such data sets), `lowest` … `highest` the prediction interval of a new
+        data set. `who` names the participants; `n` is the number of units, whose kind is `over`; `closed` says why a
+        brain is excluded, and its difference is then NaN.
     """
     rows: list[dict[str, Any]] = []
     for direction, readout in product(tables.SCORE, tables.READOUTS):
@@ -72,7 +73,7 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
 
 
 def sensitivity(ledger: Ledger) -> pd.DataFrame:
-    """Return the combined answer with each brain data set, and each tuning seed, left out.
+    """Return the combined answer with each brain data set, and each tuning seed, left out in turn.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def by_score(ledger: Ledger, results: Results) -> pd.DataFrame:
 
 
 def overall(ledger: Ledger, direction: str = "decoding") -> Finding:
-    """Return the combined answer in one direction at the first readout that there is, in numbers and words."""
+    """Return the combined answer in one direction at the first available readout, in numbers and words."""
     return combine([e.difference(e.region) for e in ledger.first(direction) if not e.closed], ledger.study)
 
 
@@ -135,13 +136,14 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
     """Return :func:`answer_table` in words, for a page."""
     table = answer_table(ledger)
     uncombined = table["difference"].isna() & (table["closed"] == "")
+    further = pd.Series(in_percent(table, "lowest", "highest"), table.index)
+    expected = "expected in a further data set: " + further.fillna("")
     words = {
         "brain data": table["who"],
         "prompt-tuned minus fine-tuned": in_percent(table, "difference"),
-        "in a further data set": in_percent(table, "lowest", "highest"),
         "permutation p": table["p"],
         "over": table["n"].astype(str) + " " + table["over"].map(_UNITS),
-        "note": table["closed"].mask(uncombined, "two data sets are needed"),
+        "note": table["closed"].mask(uncombined, "two data sets are needed").mask(further.notna(), expected),
     }
     return _conditions(table).assign(**words)
 
@@ -163,11 +165,11 @@ def by_score_summary(ledger: Ledger, results: Results) -> pd.DataFrame:
 
 
 def _conditions(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["direction"]].assign(layer=table["readout"].map(tables.READOUT_NAMES))
+    return pd.DataFrame({"measured": table["direction"] + ", " + table["readout"].map(tables.READOUT_NAMES)})
 
 
 def in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | None]:
-    """Write effects with their intervals, or from `value` to `end`; None where there is nothing."""
+    """Format effects with their intervals, or ranges from `value` to `end`; None where there are no numbers."""
     written: list[str | None] = []
     for row in table.to_dict("records"):
         low, high = (row[name] for name in ((value, end) if end else ("low", "high")))

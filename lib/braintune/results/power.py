@@ -1,4 +1,4 @@
-"""Power of a verdict: how often its whole rule says `supported` when the truth is known."""
+"""Power of a verdict: how often its complete rule gives `supported` when the truth is known."""
 
 import numpy as np
 from scipy import stats
@@ -7,10 +7,10 @@ DRAWS = 4000
 
 
 def no_worse(values: np.ndarray, margin: float, alpha: float, seed: int = 0) -> dict[str, float]:
-    """Simulate the rule "no worse in every cell" from what varied over participants.
+    """Simulate the rule "no worse in every cell" from the observed variation over participants.
 
     Every cell (task or region) is tested for a loss below the margin by a one-sided t test over participants, and all
-    have to pass: the power of a single t test says nothing about that.
+    tests have to be significant, so the power of a single t test says nothing about the rule.
 
     Parameters
     ----------

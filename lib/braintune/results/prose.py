@@ -1,4 +1,4 @@
-"""Sentences and tables for notebooks and pages, taken from the results. Their words are in `prose.yml`."""
+"""Sentences and tables for notebooks and pages, taken from the results. Their wording is in `prose.yml`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("prose.yml")
 
 
 def text(sentence: str) -> str:
-    """Escape a sentence so that Markdown shows it as it is: no markup, role, formula or substitution in it acts."""
+    """Escape a sentence so that Markdown shows it verbatim: markup, roles, formulae and substitutions do nothing."""
     return re.sub(r"([\\`*_{}\[\]<>$~#|&!^@])", r"\\\1", sentence)
 
 
@@ -52,7 +52,7 @@ def _value(value: Any) -> str:
 
 
 def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
-    """Show a table with rounded numbers and a dash for what is missing, its caption above; text is escaped."""
+    """Show a table with rounded numbers, a dash for missing values, and its caption above; text is escaped."""
     whole = dict.fromkeys(table.select_dtypes("integer"), lambda x: x if x == "–" else f"{x:,}")
     gaps = {
         name: column.astype(object).where(column.notna(), "–")
@@ -79,7 +79,7 @@ def example(data: TaskData, row: int = 0) -> HTML:
 
 
 def tuning_facts(metrics: dict[str, Any]) -> HTML:
-    """Show what one tuning run cost and reached."""
+    """Show the cost and the scores of one tuning run."""
     given = metrics | {
         "left_out": _value(list(metrics["left_out"].values())),
         "n_trials": metrics["n_trials"] if metrics["search_examples_seen"] else "none",
@@ -91,7 +91,7 @@ def tuning_facts(metrics: dict[str, Any]) -> HTML:
 
 
 def notebook_table(tuned: pd.DataFrame) -> HTML:
-    """Show every tuning run with its score, each linked to its executed notebook; from the page of tuning."""
+    """Show every tuning run with its score and a link, relative to the tuning page, to its executed notebook."""
     shown = tuned[["task", "method", "seed", "metric", "score", "baseline"]].to_dict("records")
     head = "".join(f"<th scope='col'>{name}</th>" for name in (*shown[0], "notebook")) if shown else ""
     rows = []
@@ -121,7 +121,7 @@ def tuning_answer(metrics: Mapping[str, Any]) -> str:
 
 
 def brain_facts(data: BrainData) -> HTML:
-    """Show what a brain data set holds."""
+    """Show what a brain data set contains."""
     groups = data.stimuli.groups
     return facts(
         {
@@ -165,7 +165,7 @@ def closeness_answer(untuned: pd.DataFrame) -> str:
 
 
 def mean_by_method(means: pd.Series, *methods: str) -> str:
-    """Write means by method in one line; of `methods` those that there are, else the untuned model and both arms."""
+    """Write means by method in one line: of those `methods` that exist, by default the untuned model and both arms."""
     return ", ".join(f"{m} {means[m]:.3f}" for m in methods or ("untuned", *ARMS) if m in means)
 
 
@@ -173,7 +173,7 @@ def mean_by_method(means: pd.Series, *methods: str) -> str:
 
 
 def headline(scores: pd.DataFrame, e: Evidence) -> str:
-    """Say in a few sentences what one brain data set answers: the answer first, then its numbers."""
+    """Say in a few sentences what one brain data set shows: the answer first, then its numbers."""
     rows = tables.judged(scores[scores["brain"] == e.brain])
     means = tables.labelled(rows).groupby("method")["pairwise"].mean()
     said, difference = compare_methods(e)
@@ -217,7 +217,7 @@ def _where(e: Evidence) -> str:
 
 
 def verdicts(ledger: Ledger) -> str:
-    """Say which claims are supported, one sentence a brain data set."""
+    """Say which claims are supported, one sentence per brain data set."""
     sentences = []
     for brain, e in ledger.evidence.items():
         named = {word: ", ".join(v.claim for v in ledger.of(brain) if v.verdict == word) for word in VERDICTS}
@@ -226,7 +226,7 @@ def verdicts(ledger: Ledger) -> str:
 
 
 def brief(ledger: Ledger) -> dict[str, str]:
-    """Say in one sentence each which method is decoded better, and some verdicts, over all brains.
+    """Say which method is decoded better, and some verdicts, over all brains: one sentence each.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def brief(ledger: Ledger) -> dict[str, str]:
 
 
 def one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%") -> str:
-    """Join answers, each with its numbers, to one sentence; brains with the same answer share it."""
+    """Join answers, each with its numbers, into one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, said, found in parts:
         effect = f"{with_interval(found, unit)} in " if found and found.estimate is not None else ""
@@ -260,7 +260,7 @@ def with_interval(found: Finding, unit: str = "+z.1%") -> str:
 
 
 def combined_answer(ledger: Ledger) -> str:
-    """Say what all brain data sets give together in each direction, or why they are not combined."""
+    """Report the combined result of all brain data sets in each direction, or why they are not combined."""
     words, sentences = SENTENCES["combined"], []
     for direction in tables.SCORE:
         here, found = ledger.first(direction), meta_analysis.overall(ledger, direction)
@@ -309,21 +309,32 @@ def _condition(where: str) -> str:
 
 
 def rule_table() -> pd.DataFrame:
-    """Return what each claim is tested by and when it is supported."""
+    """Return how each claim is tested and when it is supported."""
     rows = [(f"{name}. {words['paper']}", words["test"], words["rule"]) for name, words in WORDS.items()]
     return pd.DataFrame(rows, columns=["the paper claims", "our test", "verdict"])
 
 
 def background_table(ledger: Ledger) -> pd.DataFrame:
-    """Return further results on the evidence, sentence by sentence."""
-    rows = [(brain, sentence) for brain, e in ledger.evidence.items() for sentence in claims.background(e)]
+    """Return further results on the evidence, sentence by sentence; shared sentences are shown once."""
+    brains: dict[str, list[str]] = {}
+    for brain, e in ledger.evidence.items():
+        for sentence in claims.background(e):
+            brains.setdefault(sentence, []).append(brain)
+    everywhere = len(ledger.evidence) > 1
+    rows = [
+        ("all" if everywhere and len(of) == len(ledger.evidence) else ", ".join(of), sentence)
+        for sentence, of in brains.items()
+    ]
     return pd.DataFrame(rows, columns=["brain", "also"])
 
 
 def sign_table(signs: Sequence[CheckResult]) -> pd.DataFrame:
-    """Return every failure signature, where it was checked, and what was seen."""
+    """Return every failure signature, where it was checked, and what was observed."""
     words = {True: "found", False: "no", None: "could not be checked"}
-    rows = [(s.title.replace("`", ""), s.brain or "tuning", words[s.found], s.seen, s.meaning) for s in signs]
+    rows = [
+        (s.title.replace("`", ""), s.brain or "tuning", words[s.found], s.seen, s.meaning.replace("`", ""))
+        for s in signs
+    ]
     return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
 
 
@@ -345,8 +356,15 @@ def sequences_run(study: Study) -> str:
     return SENTENCES["recorded sequences"].format(**given, orders=study.orders, seeds=len(study.seeds))
 
 
+def variants_run(study: Study, differing: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what the recorded variants are."""
+    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
+    counts = {"variants": len(differing), "seeds": len(study.seeds)}
+    return SENTENCES["recorded variants"].format(**given, **counts, prefix=study.prefix_length)
+
+
 def calibration_answer(rates: pd.DataFrame) -> str:
-    """Say how many wrong verdicts come more often than they may."""
+    """Say how many wrong verdicts are more frequent than allowed."""
     limited = rates[rates["allowed"].notna()]
     over = limited[limited["rate"] - 2 * limited["error"] > limited["allowed"]]
     named = "; ".join(f"{r.claim} {r.verdict} under {r.scenario!r}: {r.rate:.3f}" for r in over.itertuples())
@@ -366,7 +384,7 @@ def calibration_tables() -> dict[str, pd.DataFrame]:
 
 
 def wrong_verdicts(rates: pd.DataFrame) -> pd.DataFrame:
-    """Return how often each claim gets a wrong verdict: one row per truth, a column per claim, limits in brackets."""
+    """Return how often each claim gets a wrong verdict: one row per truth, one column per claim, limits in brackets."""
     limit = rates["allowed"].map(lambda most: f" (≤ {most:g})" if np.isfinite(most) else "")
     cells = _with_error(rates) + limit
     keys = ["level", "scenario", "studies"]

@@ -3,7 +3,7 @@
 `real` is the run of the profile `reference` on real tasks and real fMRI, `continual` the task sequences of the profile
 `continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
 verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
-:data:`MADE_BY` says which command makes each again.
+:data:`MADE_BY` gives the command that regenerates each set.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def keep(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]
 
 
 def facts_of(name: str) -> dict[str, Any]:
-    """Return what made a recorded set."""
+    """Return the facts on how a recorded set was made."""
     file = FOLDER / name / "provenance.json"
     if not file.is_file():
         raise BraintuneError(f"no recorded results {file.parent}; `{MADE_BY[name]}` makes them")
@@ -85,8 +85,8 @@ def read_tables(name: str) -> dict[str, pd.DataFrame]:
 def sequences() -> tuple[Study, pd.DataFrame, pd.DataFrame]:
     """Read the recorded task sequences: the run, scores of the tasks, and scores of the representations.
 
-    For the tables see :func:`braintune.models.continual.stage_table` and
-    :func:`braintune.results.stages.brain_scores`; for the faults :func:`read_tables`.
+    For the tables see :func:`braintune.models.continual.stage_table` and :func:`braintune.results.stages.brain_scores`;
+    for the errors see :func:`read_tables`.
     """
     found = read_tables("continual")
     return Study.make(facts_of("continual")["profile"]), found["scores"], found["representations"]
@@ -96,17 +96,17 @@ def variants() -> tuple[Study, dict[str, dict[str, Any]], dict[str, pd.DataFrame
     """Read the recorded variants: the base, variant → the parameters that differ, and the tables of their comparison.
 
     For the tables (``effects``, ``against``, ``methods``, ``costs``) see :mod:`braintune.results.variants`; for the
-    faults :func:`read_tables`.
+    errors see :func:`read_tables`.
     """
     facts = facts_of("ablation")
     return Study.make(facts["profile"]), facts["variants"], read_tables("ablation")
 
 
 def mean_over_seeds(null: pd.DataFrame, representations: pd.DataFrame) -> pd.DataFrame:
-    """Average what each permutation gives over the seeds of a tuning, under the name of its first seed.
+    """Average the scores of each permutation over the tuning seeds, under the name of the first seed.
 
-    A contrast averages it over seeds too (:class:`braintune.results.contrasts.Contrast`), so nothing that is judged is
-    lost. The rows of a participant, which are means over permutations, stay as they are.
+    A contrast also averages them over seeds (:class:`braintune.results.contrasts.Contrast`), so nothing that is judged
+    is lost. The rows of a participant, which are means over permutations, are not changed.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def mean_over_seeds(null: pd.DataFrame, representations: pd.DataFrame) -> pd.Dat
 
 
 def for_every_seed(null: pd.DataFrame, representations: pd.DataFrame) -> pd.DataFrame:
-    """Give the means of :func:`mean_over_seeds` to every seed of a tuning; for the parameters see there."""
+    """Assign the means of :func:`mean_over_seeds` to every tuning seed; for the parameters see there."""
     drawn = null[null["permutation"] >= 0].rename(columns={"representation": "first"})
     drawn = drawn.merge(_first_seeds(representations)).drop(columns="first")
     return pd.concat([drawn, null[null["permutation"] < 0]], ignore_index=True)[list(null)]
@@ -142,7 +142,7 @@ def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
 def recorded() -> Results:
     """Read the recorded real run, with an empty null where labels were not permuted.
 
-    For the faults see :func:`read_tables`.
+    For the errors see :func:`read_tables`.
     """
     found = read_tables("real")
     null = for_every_seed(found["null"], found["scores"]) if "null" in found else null_means([])

@@ -1,8 +1,8 @@
 """Figures of decoding and encoding: scores by region, task and layer, and the difference between the tuning methods.
 
-Functions take `scores` at one readout, as :attr:`braintune.results.tables.Results.primary` has them, or the table that
-they name, and return a matplotlib Figure. Error bars are 95 % t intervals over participants (of each participant's mean
-over tasks and seeds) unless the caption says otherwise; with one participant there are none.
+Functions take `scores` at one readout, as in :attr:`braintune.results.tables.Results.primary`, or the table named in
+their docstring, and return a matplotlib Figure. Error bars are 95 % t intervals over participants (of each
+participant's mean over tasks and seeds) unless the caption says otherwise; with one participant there are none.
 """
 
 import textwrap
@@ -215,11 +215,11 @@ def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
 
 
 def forest(answers: pd.DataFrame, margin: float) -> Figure:
-    """Draw prompt-tuned minus fine-tuned of every brain data set and over all, one panel per direction.
+    """Draw prompt-tuned minus fine-tuned for every brain data set and for all combined, one panel per direction.
 
     For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
-    margin, a fraction of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval, on a
-    thin line, the prediction interval of a further data set. Lines that leave the picture end in an arrow.
+    margin, a fraction of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval; the
+    thin line behind it is the prediction interval of a new data set. Lines that extend beyond the axes end in an arrow.
     """
     shown = first_readout(answers)
     if shown["difference"].isna().all():
@@ -271,7 +271,7 @@ def _forest_row(axes: plt.Axes, place: int, row: Any) -> None:
 
 
 def leakage(scores: pd.DataFrame) -> Figure:
-    """Draw the controls and the untuned model under each fold design, main region of each brain."""
+    """Draw the controls and the untuned model under each fold design, in the main region of each brain."""
     rows = tables.in_main_region(scores[scores["kind"] != "tuned"])
     rows = rows.assign(folds=rows["folds"] + " folds")
     groups = rows.groupby(["brain", "region"], sort=False)

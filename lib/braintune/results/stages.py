@@ -1,7 +1,7 @@
 """Tasks learned one after another: score matrices, forgetting and transfer, and what the stages do to a representation.
 
-Scores run from the trivial baseline (0) to perfect (1). :math:`R_{ij}` is the score on the task at place j of an order
-after the stage i, and T the number of tasks. An interval covers orders and seeds, both as random factors
+Scores run from the trivial baseline (0) to perfect (1). :math:`R_{ij}` is the score on the task at position j of an
+order after stage i, and T is the number of tasks. Intervals treat orders and seeds as random factors
 (:func:`braintune.results.statistics.standard_error`); tasks, encoder, participants and stimuli count as fixed.
 """
 
@@ -48,7 +48,7 @@ def gains(scores: pd.DataFrame) -> pd.DataFrame:
     """Add to the table of :func:`braintune.models.continual.stage_table` its scores from trivial (0) to perfect (1).
 
     They are the columns ``gain`` and ``alone_gain``; `learned` says whether every method learned the task alone. Tasks
-    that a trivial answer solves are left out.
+    that the trivial baseline solves perfectly are left out.
     """
     alone = _alone(scores)
     learned = tables.learned(alone, list(alone["method"].unique()))
@@ -62,7 +62,7 @@ def _alone(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_matrix(rows: pd.DataFrame) -> np.ndarray:
-    """Return R of one way, the mean over the orders and seeds in `rows`; NaN for tasks that come later.
+    """Return R for one way of learning, the mean over the orders and seeds in `rows`; NaN for tasks learned later.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
     Parameters
     ----------
     matrix : array of shape (n_tasks, n_tasks)
-        :math:`R_{ij}`; entries with j > i are NaN, and so are all of a task that does not count.
+        :math:`R_{ij}`; entries with j > i are NaN, and so are all entries of a task that is excluded.
     alone : array of shape (n_tasks,)
         Scores of the models that learned each task alone.
 
@@ -89,9 +89,9 @@ def summarise(matrix: np.ndarray, alone: np.ndarray) -> dict[str, float]:
         :math:`R_{Tj} - R_{jj}` over j < T [1]_; ``forgetting``, the mean of
         :math:`\max_{j \le i < T} R_{ij} - R_{Tj}` over j < T [2]_; ``forward transfer``, the mean of
         :math:`R_{jj} - a_j` over j > 1, where :math:`a_j` is the score of learning task j alone. That is the
-        intransigence of [2]_ with the other sign, and with this reference in place of a model of all tasks together;
-        the forward transfer of [1]_ needs a task to be answered before it is learned, which a new head cannot do. NaN
-        where no task is left to take the mean over.
+        intransigence of [2]_ with the opposite sign, and with this reference instead of a model trained on all tasks
+        jointly. The forward transfer of [1]_ requires predictions for a task before it is learned, which a new head
+        cannot make. NaN if no task is left for the mean.
 
     References
     ----------
@@ -137,7 +137,7 @@ def estimates(rows: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) ->
 
 
 def carried_minus_tuned(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimates of one prefix minus fine-tuning, paired by order and seed; empty where one is missing."""
+    """Return estimates of ``one prefix`` minus ``fine-tuned``, paired by order and seed; empty if one is missing."""
     wide = summary.set_index(["order", "seed", "way"])[list(MEASURES)].unstack("way")
     if not {"one prefix", "fine-tuned"} <= set(summary["way"]):
         return pd.DataFrame(columns=["way", "measure", "estimate", "low", "high", "n"])
@@ -163,8 +163,8 @@ def brain_scores(study: Study, brain: BrainData, embeddings: Embeddings) -> pd.D
     -------
     DataFrame
         One row per method, order, seed and stage: `closeness`, the Spearman RSA at the analysis layer; ``pairwise`` and
-        ``correlation``, mean over participants at the best layer under the folds that claims are judged on, less
-        those of the untuned encoder, which are the columns ``untuned …``.
+        ``correlation``, mean over participants at the best layer under the folds that claims are judged on, minus those
+        of the untuned encoder, which are in the columns ``untuned …``.
     """
     region, (design, _) = tables.main_region(brain.regions), judged_design(brain.stimuli, study)
     study = study.model_copy(update={"designs": [design], "permutations": 0})
@@ -215,9 +215,9 @@ def matrices(rows: pd.DataFrame) -> Figure:
 
 
 def transfer(summary: pd.DataFrame) -> Figure:
-    """Draw average accuracy, forgetting and forward transfer of every way, with intervals over orders and seeds.
+    """Draw average accuracy, forgetting and forward transfer by way of learning, with intervals over orders and seeds.
 
-    `summary` is what :func:`estimates` returns of :func:`summaries`.
+    `summary` is the result of :func:`estimates` for the table of :func:`summaries`.
     """
     names = list(summary["way"].unique())
     shown = summary[summary["measure"] != "backward transfer"].groupby("measure", sort=False)
@@ -237,8 +237,8 @@ def transfer(summary: pd.DataFrame) -> Figure:
 def by_stage(scored: pd.DataFrame) -> Figure:
     """Draw closeness, decoding and encoding after every stage, one panel per measure and brain data set.
 
-    `scored` is what :func:`estimates` returns by brain, method and stage; intervals cover orders and seeds. The line is
-    the untuned encoder.
+    `scored` is the result of :func:`estimates` by brain, method and stage; intervals treat orders and seeds as random.
+    The line is the untuned encoder.
     """
     parts = {
         f"{_people(brain)}\n{OF_REPRESENTATION[name]}": of
@@ -268,7 +268,7 @@ def in_words(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return what the sequences leave of each brain's representations, in words, with the methods' difference.
+    """Return the scores of each brain's representations after the last stage, in words, with the methods' difference.
 
     `scored` is the table of :func:`brain_scores`, of all brain data sets; differences are paired by order and seed.
     """
@@ -284,7 +284,7 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_seed(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned with each seed, of the first tasks of all orders, which are learned alone.
+    """Return prompt-tuned minus fine-tuned for each seed, after the first task of every order, which is learned alone.
 
     `scored` is the table of :func:`brain_scores`, of all brain data sets; a value is the mean over orders.
     """
@@ -340,9 +340,9 @@ def limits(study: Study) -> str:
 
 
 def about_tasks(rows: pd.DataFrame) -> list[str]:
-    """Say what is forgotten and whether the start helps, from the table of :func:`gains`.
+    """Say what is forgotten and whether the starting point helps, from the table of :func:`gains`.
 
-    Only tasks that were learned alone count; intervals cover orders and seeds.
+    Only tasks that were learned alone count; intervals treat orders and seeds as random factors.
     """
     said = [SENTENCES["not learned"].format(runs=unlearned)] if (unlearned := not_learned(rows)) else []
     n = rows.loc[rows["learned"], "task"].nunique()

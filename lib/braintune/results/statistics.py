@@ -1,7 +1,7 @@
-"""Tests over participants and tasks: paired differences, associations, brain data sets together, models of all cells.
+"""Tests over participants and tasks: paired differences, associations, meta-analysis, and models of all cells.
 
 A result is a :class:`Finding`. Where a test is impossible (one unit, no variance, missing cells) its numbers are None
-and its sentence says why. `alpha` is the level of the caller: intervals cover 1 - alpha.
+and its sentence says why. `alpha` is the significance level set by the caller: intervals cover 1 - alpha.
 """
 
 import warnings
@@ -35,7 +35,7 @@ class Finding:
 
 
 def cannot(why: str, n: int = 0) -> Finding:
-    """Return a test that is impossible, for a reason."""
+    """Return the finding of an impossible test, with the reason."""
     return Finding(estimate=None, n=n, sentence=f"It cannot be tested: {why}.")
 
 
@@ -67,13 +67,13 @@ def paired_difference(difference: np.ndarray, alpha: float, units: str = "partic
 
 
 def at_equal(difference: np.ndarray, covariate: np.ndarray, alpha: float) -> Finding:
-    """Estimate a paired difference over tasks where another difference is zero, by least squares.
+    """Estimate a paired difference over tasks at the point where a covariate is zero, by least squares.
 
     Parameters
     ----------
     difference, covariate : arrays of shape (n_tasks,)
-        For example in closeness and in task score: methods that differ in what they learned differ in how far they
-        moved, so they are compared at equal score.
+        For example, differences in closeness and in task score: methods that differ in how much they learned also
+        differ in how far they moved, so they are compared at equal score.
     alpha : float
     """
     from statsmodels.api import OLS, add_constant
@@ -99,8 +99,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     References
     ----------
     .. [1] Paule & Mandel (1982) for the variance between sets, Knapp & Hartung (2003) for the interval, both as in
-       statsmodels ``combine_effects``. Where few sets happen to agree, Knapp and Hartung's error is too small, so it
-       is taken to be at least the usual one, as Röver, Knapp & Friede (2015) recommend.
+       statsmodels ``combine_effects``. If a few data sets happen to agree, Knapp and Hartung's standard error is too
+       small, so at least the usual standard error is used, as Röver, Knapp & Friede (2015) recommend.
     """
     from statsmodels.stats.meta_analysis import combine_effects
 
@@ -124,7 +124,7 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:
-    """Adjust a family of p-values by Benjamini and Hochberg; what could not be tested (None or NaN) is NaN."""
+    """Adjust a family of p-values by Benjamini and Hochberg; impossible tests (None or NaN) give NaN."""
     values = np.array(p_values, dtype=float)
     tested = ~np.isnan(values)
     if tested.any():
@@ -145,11 +145,11 @@ def _untestable(difference: np.ndarray, units: str = "participants") -> str:
 
 
 def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Finding:
-    """Test whether `x` goes with `y` over tasks, apart from what all tasks of a method share.
+    """Test whether `x` is associated with `y` over tasks, apart from what all tasks of a method share.
 
     The estimate is the rank correlation over tasks within each participant and method, mean over both. Whole tasks are
-    permuted: representations of one task are tuned on the same examples, so they are not independent; and that one
-    method is higher in both `x` and `y` is a single contrast, not an association over tasks.
+    permuted: representations of one task are tuned on the same examples, so they are not independent. If one method is
+    higher in both `x` and `y`, this is a single contrast, not an association over tasks.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Findin
     alpha : float
         The percentile interval (tasks and participants resampled) covers 1 - alpha.
     seed : int
-        Of permutations and bootstrap.
+        Seed of the permutations and the bootstrap.
     """
     n = len(x)
     if n < LEAST_TASKS:
@@ -199,8 +199,8 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     """Fit score ~ method × task with random intercepts and random method slopes, by restricted likelihood.
 
     The estimate is the effect of the method (prompt-tuned minus fine-tuned, mean over tasks). Intercepts vary over
-    participants and regions, the effect over participants: without that slope, cells would count as independent
-    evidence. The interval takes as many degrees of freedom as the paired t test has.
+    participants and regions, and the effect varies over participants: without this random slope, cells would count as
+    independent evidence. The interval uses the degrees of freedom of the paired t test.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def standard_error(values: np.ndarray) -> tuple[float, float]:
     -----
     With one seed they are those of the t test over participants, and the tuned models count as fixed. With several,
     both vary: the variance comes from the mean squares of participants, seeds and rest, its degrees of freedom from
-    [1]_. A bootstrap of participants and seeds covers less than it says with so few.
+    [1]_. With so few participants and seeds, the coverage of a bootstrap is below its nominal level.
 
     References
     ----------
@@ -279,10 +279,11 @@ def standard_error(values: np.ndarray) -> tuple[float, float]:
 
 
 def shrunken(values: np.ndarray) -> np.ndarray:
-    """Draw the means of several tasks towards their common mean, by how much of their spread is error.
+    """Shrink the means of several tasks towards their common mean, depending on how much of their variance is error.
 
-    These are the predicted task effects of a model with random effects of tasks, participants and seeds, its variances
-    from the method of moments (empirical Bayes [1]_): of many noisy tasks, the most extreme is extreme by luck too.
+    These are the predicted task effects of a model with random effects of tasks, participants and seeds, with variances
+    estimated by the method of moments (empirical Bayes [1]_). Of many noisy tasks, the most extreme is extreme partly
+    by chance.
 
     Parameters
     ----------
@@ -312,8 +313,8 @@ def shrunken(values: np.ndarray) -> np.ndarray:
 def variance_split(values: np.ndarray) -> dict[str, float]:
     """Return the shares of participant, region, seed and rest in the variance of a difference.
 
-    They come from mean squares (method of moments). A factor with one level has no share, interactions count as rest.
-    Empty where fewer than two factors have several levels, or nothing varies.
+    They come from mean squares (method of moments). A factor with one level has no share, and interactions count as
+    rest. Empty where fewer than two factors have several levels, or nothing varies.
 
     Parameters
     ----------
@@ -353,5 +354,5 @@ def _percent(alpha: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """Put a p-value in words."""
+    """Write a p-value as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

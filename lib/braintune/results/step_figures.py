@@ -1,4 +1,4 @@
-"""What the notebooks show of single steps: one input, one division into folds, one fit, one null distribution."""
+"""Figures of single steps for the notebooks: one input, one division into folds, one fit, one null distribution."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -32,7 +32,7 @@ FIT_LABELS = {
 
 
 def show_tokens(tokens: Sequence[str], notes: Sequence[str]) -> HTML:
-    """Show tokens in their order; those with a note are marked and carry it as an index."""
+    """Show tokens in their order; those with a note are highlighted and show it as a subscript."""
     parts = (
         f"<mark>{escape(token)}<sub>{escape(note)}</sub></mark>" if note else f"<span>{escape(token)}</span>"
         for token, note in zip(tokens, notes, strict=True)
@@ -43,8 +43,8 @@ def show_tokens(tokens: Sequence[str], notes: Sequence[str]) -> HTML:
 def model_input(feature: Feature, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> HTML:
     """Show one input as the model reads it, from :func:`braintune.models.inputs.encode`.
 
-    The tokens of the spans that the head reads carry the number of their span, the first token of a word its tag, the
-    tokens of an answer "answer", and a masked token what it hides.
+    The tokens of the spans that the head reads show the number of their span, the first token of a word shows its tag,
+    the tokens of an answer show "answer", and a masked token shows what it replaces.
     """
     notes: list[list[str]] = [[] for _ in feature["input_ids"]]
     for number, (start, end) in enumerate(feature["spans"], start=1):
@@ -82,7 +82,7 @@ def cosine_by_layer(cosines: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def fold_map(folds: Sequence[Fold], fold: int = 0) -> Figure:
-    """Draw which stimuli every fold trains on and tests, and below the inner folds of one of them."""
+    """Draw which stimuli every fold trains on and tests and, below them, the inner folds of one fold."""
     n, here = sum(len(one.test) for one in folds), folds[fold]
     inner = [(here.train[kept], here.train[tested]) for kept, tested in here.inner]
     heights = [len(folds), len(inner)]
@@ -107,7 +107,7 @@ def fold_map(folds: Sequence[Fold], fold: int = 0) -> Figure:
 
 
 def fit_by_penalty(penalties: Sequence[float], fits: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw how well every penalty predicts inside the training fold, one panel per measure; the best one is filled."""
+    """Draw how well each penalty predicts inside the training fold, one panel per measure; the best is filled in."""
     figure, parts = panels(fits, columns=2, size=(3.3, 2.1))
     for select, (axes, fit) in zip(fits, parts, strict=True):
         best = int(np.argmax(fit))
@@ -133,7 +133,7 @@ def null_histogram(null: Sequence[float], observed: float, label: str) -> Figure
 
 
 def predicted_and_measured(predicted: np.ndarray, measured: np.ndarray) -> Figure:
-    """Draw predicted against measured responses of one test fold, a point a stimulus and voxel."""
+    """Draw predicted against measured responses of one test fold, one point per stimulus and voxel."""
     figure, axes = plt.subplots(figsize=(4.5, 3.2), layout="constrained")
     size = 12 if predicted.size < 500 else 4
     axes.scatter(predicted.ravel(), measured.ravel(), s=size, alpha=0.4, linewidths=0, color="#0072b2", rasterized=True)
@@ -150,7 +150,7 @@ def predicted_and_measured(predicted: np.ndarray, measured: np.ndarray) -> Figur
 
 
 def dissimilarities(rdms: Mapping[str, np.ndarray], order: np.ndarray) -> Figure:
-    """Draw dissimilarity matrices side by side as ranks, stimuli in one order: dark pairs are the most alike."""
+    """Draw dissimilarity matrices side by side as ranks, stimuli in the same order: dark pairs are most similar."""
     figure, parts = panels(rdms, columns=3, size=(2.4, 1.9), fontsize=9)
     image: Any = None
     for axes, rdm in parts:

@@ -1,4 +1,4 @@
-"""What the figures share: colours, style, and the pieces that they are drawn with."""
+"""Elements that the figures share: colours, style and drawing functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -70,7 +70,7 @@ def dots(
     axes: plt.Axes, rows: pd.DataFrame, y: str, order: Sequence[str], hue: str = "method", x: str = "pairwise",
     errorbar: Any = t_interval,
 ) -> None:  # fmt: skip
-    """Draw means with error bars, one row an entry of `order` (the first on top), one colour an entry of `hue`."""
+    """Draw means with error bars, one row per entry of `order` (the first on top), one colour per entry of `hue`."""
     names = list(rows[hue].unique())
     if names:
         look = {"linestyle": "none", "markersize": 6, "markeredgewidth": 0, "capsize": 0.15}
@@ -96,7 +96,7 @@ def curves(axes: plt.Axes, rows: pd.DataFrame, x: str, y: str, errorbar: Any = N
 
 
 def chance_line(axes: plt.Axes) -> None:
-    """Draw one half in a dot plot: about what permuted labels give, but for slow responses."""
+    """Draw a line at one half in a dot plot: about the score with permuted labels, except for slow responses."""
     axes.axvline(CHANCE, color="black", linestyle="--", linewidth=1, label="one half")
 
 
@@ -111,7 +111,7 @@ def untuned_line(axes: plt.Axes, rows: pd.DataFrame) -> None:
 def panels(
     parts: Mapping[str, T], columns: int, size: tuple[float, float], fontsize: int = 10, **shared: bool
 ) -> tuple[Figure, list[tuple[plt.Axes, T]]]:
-    """Return a figure with a panel for each of `parts` (title → what it shows), and each panel's axes with its part.
+    """Return a figure with a panel for each of `parts` (title → content), and the axes of each panel with its part.
 
     There are `columns` panels in a row, of `size` (width, height, in inches); `shared` are `sharex` and `sharey`.
     """
@@ -133,14 +133,14 @@ def name_rows(axes: plt.Axes, names: Sequence[str]) -> None:
 
 
 def who(brain: str, rows: pd.DataFrame) -> str:
-    """Name a brain data set by who took part; without their number where `rows` do not list participants."""
+    """Name a brain data set by its participants; without their number if `rows` do not list participants."""
     return participants_label(brain, rows["participant"].nunique() if "participant" in rows else None)
 
 
 def name_points(axes: plt.Axes, points: Mapping[str, pd.DataFrame], size: int = 8) -> None:
-    """Write each name beside one of the points that bear it, where it covers no other point, line or name.
+    """Write each name beside one of its points, where it covers no other point, line or name.
 
-    `points` maps a name to its points, a row of x and y each; they are joined by a line.
+    `points` maps a name to its points, one row of x and y per point; a line joins them.
     """
     axes.figure.draw_without_rendering()  # settles the axes, so that places on the page are known
     to_page = axes.transData.transform
@@ -186,12 +186,12 @@ def with_legend(figure: Figure) -> Figure:
 
 
 def signed_percent(part: float, _: Any = None) -> str:
-    """Write a part as a percentage with its sign: ``+3 %``, ``−10 %``, ``0 %``."""
+    """Write a fraction as a percentage with its sign: ``+3 %``, ``−10 %``, ``0 %``."""
     return f"{_signed(part)} %"
 
 
 def percent_text(value: float, low: float, high: float) -> str:
-    """Write an effect with its interval in percent: ``+3 % (−1 to +7)``; alone where there is no interval."""
+    """Write an effect with its interval in percent: ``+3 % (−1 to +7)``; the effect alone if there is no interval."""
     interval = f" ({_signed(low)} to {_signed(high)})" if np.isfinite([low, high]).all() else ""
     return signed_percent(value) + interval
 
@@ -222,6 +222,6 @@ def why_nothing(figure: Figure) -> str:
 
 
 def by_brain(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of each brain, region and fold design, by these three."""
+    """Return the rows of each brain, region and fold design, with these three as keys."""
     groups = rows.groupby(["brain", "region", "folds"], sort=False)
     return {f"{who(brain, of)}\n{region}, {design} folds": of for (brain, region, design), of in groups}

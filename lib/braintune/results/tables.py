@@ -32,7 +32,7 @@ SCORE = {"decoding": "pairwise", "encoding": "correlation"}
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of a run that claims are judged and signs of failure are looked for in."""
+    """The tables of a run from which claims are judged and failure signatures are checked."""
 
     study: Study
     scores: pd.DataFrame  #: Scores of both directions at both readouts, from :func:`scores`.
@@ -44,7 +44,7 @@ class Results:
 
     @property
     def primary(self) -> pd.DataFrame:
-        """The decoding scores at the first readout that there is."""
+        """The decoding scores at the first available readout."""
         return first_readout(self.scores[self.scores["direction"] == "decoding"])
 
     def of(self, brain: str) -> "Results":
@@ -81,7 +81,7 @@ def tuning_trials(metrics: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def tuning_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return task × method scores beside the baselines: the mean over seeds, with its standard deviation if any."""
+    """Return task × method scores beside the baselines: the mean over seeds, with standard deviation if any."""
     cells = table.groupby(["task", "method"], sort=False)["score"].agg(["mean", "std"]).apply(_with_spread, axis=1)
     columns = {"metric": ("metric", "first"), "trivial": ("baseline", "mean"), "bag of words": ("bag_of_words", "mean")}
     rest = table.groupby("task", sort=False).agg(**columns)
@@ -109,7 +109,7 @@ def tuning_costs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the task score as a part of the way from the trivial baseline to a perfect score, column ``gain``."""
+    """Add the column ``gain``: the task score, scaled from the trivial baseline (0) to a perfect score (1)."""
     room = 1 - table["baseline"]
     found = table.assign(gain=(table["score"] - table["baseline"]) / room.where(room > 0))
     return found[np.isfinite(found["gain"].astype(float))]
@@ -125,7 +125,7 @@ def is_learned(tuned: pd.DataFrame) -> pd.Series:
 
 
 def learned(tuned: pd.DataFrame, methods: Sequence[str]) -> list[str]:
-    """Return the tasks that every one of some methods learned, see :func:`is_learned`; none if a method is missing."""
+    """Return the tasks that all of the given methods learned, see :func:`is_learned`; none if a method is missing."""
     by_method = is_learned(tuned).unstack("method")
     if not set(methods) <= set(by_method):
         return []
@@ -134,7 +134,7 @@ def learned(tuned: pd.DataFrame, methods: Sequence[str]) -> list[str]:
 
 
 def not_above(table: pd.DataFrame, column: str) -> str:
-    """Name the runs, method on task, whose score is not above the baseline in `column`; empty if there are none."""
+    """Name the runs (method on task) whose score is not above the baseline in `column`; empty if there are none."""
     rows = table[~(table["score"] > table[column])]
     return ", ".join(dict.fromkeys(f"{row.method} on {row.task}" for row in rows.itertuples()))
 
@@ -167,7 +167,7 @@ def collect(study: Study, what: str) -> pd.DataFrame:
 
 
 def collect_encoding(study: Study, table: str) -> pd.DataFrame:
-    """Read the ``scores``, ``null`` or ``groups`` of the other direction; empty where a run leaves it out."""
+    """Read the ``scores``, ``null`` or ``groups`` of encoding; empty if a run does not include it."""
     if "encoding" not in study.directions:
         return pd.DataFrame()
     files = [study.encoding_file(brain, table) for brain in study.brains]
@@ -193,14 +193,13 @@ def null_means(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     tables : iterable of DataFrame
-        One a participant, from :func:`braintune.neural.decoding.decode_participant`.
+        One table per participant, from :func:`braintune.neural.decoding.decode_participant`.
 
     Returns
     -------
     DataFrame
         One row per brain, region, design, representation, readout and `permutation`: the mean over participants, with
-        an empty `participant`. Then one row per participant in place of a permutation: the mean over permutations,
-        with -1 for the `permutation`.
+        an empty `participant`. Then one row per participant with the mean over permutations, where `permutation` is -1.
     """
     keys, values = ["brain", "region", "folds", "representation", "readout"], ["pairwise", "margin"]
     total, people, count = None, [], 0
@@ -228,7 +227,7 @@ def scores(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row per participant, region, representation, design and `readout` (:data:`READOUTS`); `layer` is the mean of
-        the layers read out, `direction` tells decoding from encoding.
+        the layers read out, `direction` is decoding or encoding.
     """
     table = table.reset_index(drop=True)  # rows are taken by their index
     best = table.loc[table.groupby([*MEAN_OVER_FOLDS, "fold"], sort=False, dropna=False)["fit"].idxmax()]
@@ -239,12 +238,12 @@ def scores(table: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def first_readout(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows at the first readout that there is."""
+    """Return the rows at the first available readout."""
     return rows[rows["readout"] == next((name for name in READOUTS if name in set(rows["readout"])), "")]
 
 
 def is_union(region: str, regions: Iterable[str]) -> bool:
-    """Return whether a region is a union of others in the list: the language network beside its own regions."""
+    """Return whether a region is a union of others in the list: the language network if its regions are listed too."""
     return region == "language" and any(name not in NETWORKS for name in regions)
 
 
@@ -283,7 +282,7 @@ def contrast(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     rows : DataFrame
         Column ``pairwise`` by participant, task, method, and the columns of `by`.
     by : sequence of str
-        What makes a group: ``region``, ``task``, ``seed``, or several.
+        Columns that define a group: ``region``, ``task``, ``seed``, or several.
 
     Returns
     -------
@@ -359,7 +358,7 @@ def alpha_at_edge(decoding: pd.DataFrame) -> float:
 def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return region × method similarity to the brain at the analysis layer, beside the noise ceiling.
 
-    Columns that end in `, partial` are without what length and passage explain.
+    Columns that end in `, partial` control for length and passage.
     """
     rows = labelled(at_analysis_layer(table[table["kind"] != "control"], study))
     means, partial = (
@@ -370,7 +369,7 @@ def brain_similarity(table: pd.DataFrame, ceiling: pd.DataFrame, study: Study) -
 
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each step took, from :func:`braintune.workflow.provenance.job_costs`."""
+    """Return the resources that each step used, from :func:`braintune.workflow.provenance.job_costs`."""
     by_step = costs.groupby("step", sort=False)
     table = {
         "jobs": by_step["seconds"].size(),

@@ -1,4 +1,4 @@
-"""The variants of a sweep side by side: what each says on every claim, and what its methods reach and cost."""
+"""The variants of a sweep side by side: their verdicts on every claim, and the scores and costs of their methods."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ REFERENCES = ("untuned", "fine-tuned", BASE)
 
 
 def read(sweep: Sweep) -> dict[str, Results]:
-    """Return variant → its results, of the base and all variants that are finished.
+    """Return the results of the base and of all finished variants, by name of the variant.
 
     Raises
     ------
     BraintuneError
-        If none is.
+        If none is finished.
     """
     there = {name: study for name, study in sweep.studies.items() if name not in sweep.missing}
     done = {name: study for name, study in there.items() if claims.ledger_file(study).is_file()}
@@ -79,18 +79,18 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
 
 
 def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
-    """Return what every way of tuning does to decoding and encoding, combined over brain data sets.
+    """Return the effect of every way of tuning on decoding and encoding, combined over brain data sets.
 
     Each is compared with :data:`REFERENCES`, over the tasks that were learned, in the main regions in which the untuned
     model is decoded better than its controls. The first ledger is that of the base, with which a variant is paired by
-    participant or group of stimuli. A result that a variant shares with one before it is listed once.
+    participant or group of stimuli. A result that a variant shares with an earlier one is listed once.
 
     Returns
     -------
     DataFrame
         variant, method, direction, reference, the difference as a fraction of the untuned signal (`estimate`) with its
         interval `low` … `high`, `n` brain data sets and `tasks`. NaN where fewer than two data sets can be combined,
-        and for a method that leaves the representation as it is.
+        and for a method that does not change the representation.
     """
     base = next(iter(ledgers.values()))
     rows = [
@@ -143,7 +143,7 @@ def _minus_base(e: Evidence, other: Evidence, method: str, tasks: Sequence[str])
 
 
 def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
-    """Return what every way of tuning reaches and does, for a page, where something could be compared.
+    """Return the scores and effects of every way of tuning, for a page, where a comparison was possible.
 
     Parameters
     ----------
@@ -176,13 +176,13 @@ def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def methods(results: Mapping[str, Results]) -> pd.DataFrame:
-    """Return what every method reaches and costs in each variant, means over tasks and seeds.
+    """Return the scores and costs of every method in each variant, means over tasks and seeds.
 
     Returns
     -------
     DataFrame
         variant, brain, method; `task score` from the trivial baseline (0) to perfect (1); `closeness`, the Spearman RSA
-        to the untuned model; `decoding accuracy` in the main region, and less that of the untuned model; trained
+        to the untuned model; `decoding accuracy` in the main region, also minus that of the untuned model; trained
         parameters; seconds of tuning.
     """
     found = []
@@ -248,7 +248,7 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
 
 
 def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
-    """Draw what every way of tuning does, beside the untuned model and beside fine-tuning, in both directions.
+    """Draw the effects of every way of tuning, compared with the untuned model and with fine-tuning, in each direction.
 
     For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
     """
