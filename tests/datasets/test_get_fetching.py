@@ -10,6 +10,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 
+import huggingface_hub
 import pytest
 import requests
 from scipy import io as matlab
@@ -195,7 +196,7 @@ class TestFaults:
 class TestCommands:
     def test_every_measured_data_set_has_a_script_with_its_addresses(self, monkeypatch, capsys):
         monkeypatch.setattr(fetching.pooch, "retrieve", lambda *words, **settings: pytest.fail("downloaded"))
-        monkeypatch.setattr(hub, "snapshot_download", lambda *words, **settings: pytest.fail("downloaded"))
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *words, **settings: pytest.fail("downloaded"))
         sources = {"devarda" if name.startswith("devarda-") else name: source for name, source in BRAINS.items()}
         assert {name.replace("_", "-") for name in SCRIPTS} == set(sources) - {"simulated", "folder", "table"}
         for name, script in SCRIPTS.items():
@@ -230,7 +231,9 @@ class TestCommands:
         file = tmp_path / ENTRY.revision / "data" / "train-00000-of-00001.parquet"
         file.parent.mkdir(parents=True)
         file.write_bytes(b"first")
-        monkeypatch.setattr(hub, "snapshot_download", lambda *words, **wanted: str(tmp_path / ENTRY.revision))
+        monkeypatch.setattr(
+            huggingface_hub, "snapshot_download", lambda *words, **wanted: str(tmp_path / ENTRY.revision)
+        )
         for _ in range(2):
             SCRIPTS["pereira2018_hub"].main(["--fetch", "yes"])
             assert f"{ENTRY.repository}/tree/{ENTRY.revision}" in (printed := capsys.readouterr().out)

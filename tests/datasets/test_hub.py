@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -445,7 +446,7 @@ def test_a_task_without_a_hub_data_set():
 
 def test_only_what_is_not_cached_is_downloaded(cache, monkeypatch):
     table = hub_table("sentiment", [ROWS["sentiment"][0]])
-    asked, download = [], hub.snapshot_download
+    asked, download = [], huggingface_hub.snapshot_download
 
     def client(repository, **options):
         asked.append((repository, options))
@@ -453,7 +454,7 @@ def test_only_what_is_not_cached_is_downloaded(cache, monkeypatch):
             publish(cache, "sentiment", train=table, test=table)
         return download(repository, **options | {"local_files_only": True})
 
-    monkeypatch.setattr(hub, "snapshot_download", client)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", client)
     assert len(load("sentiment").test) == 1
     assert [options.pop("local_files_only") for _, options in asked[:2]] == [True, False]
     assert all(options.pop("local_files_only") for _, options in asked[2:])

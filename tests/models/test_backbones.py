@@ -2,6 +2,7 @@ import hashlib
 import shutil
 import sys
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,7 +11,6 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 from braintune.core.base import BraintuneError
 from braintune.core.device import pick_device, use_threads
-from braintune.datasets import hub
 from braintune.models import backbones
 from braintune.models.backbones import BACKBONES, fingerprint, load_backbone, random_backbone
 from tiny_models import gpt2_tokenizer
@@ -23,7 +23,7 @@ def no_net(monkeypatch, tmp_path):
     def gone(repository, **options):
         raise OSError("no route to the hub")
 
-    monkeypatch.setattr(hub, "snapshot_download", gone)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", gone)
 
 
 def test_minilm_comes_from_its_package_which_is_not_imported(capfd):
@@ -176,7 +176,7 @@ def test_the_cache_is_asked_before_the_net(monkeypatch, tmp_path, tiny_bert):
         asked.append(local_files_only)
         return tiny_bert if len(asked) == 2 else tmp_path  # a cache that holds only a part
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert load_backbone("some/model").layers == 2
     assert asked == [True, False]
 

@@ -14,7 +14,8 @@ import pytest
 from braintune.core import base
 from braintune.core.study import Study
 from braintune.results import answer, checks, claims, prose, quotes, tables
-from made_up_results import made_up
+from braintune.workflow.book import origins
+from made_up_results import made_up, of_several
 
 # --- display -----------------------------------------------------------------------------------------------------
 
@@ -37,6 +38,13 @@ def test_what_a_step_took_is_said():
     said = quotes.of_costs(pd.DataFrame(jobs, columns=["step", "seconds"]).assign(memory_mb=900.0))
     assert said["took_tuning"] == "3.5 minutes" and said["took_rsa"] == "0.7 minutes"
     assert "900.0" in said["costs"].data and "took_figures" not in said
+
+
+def test_further_results_that_all_brains_share_are_said_once(monkeypatch):
+    ledger = claims.judge(of_several(made_up(brain="alice2016"), made_up(brain="pereira2018-exp1")))
+    said = {"alice2016": ["a", "both"], "pereira2018-exp1": ["both"]}
+    monkeypatch.setattr(claims, "background", lambda e: said[e.brain])
+    assert prose.background_table(ledger).to_numpy().tolist() == [["alice2016", "a"], ["all", "both"]]
 
 
 def test_a_run_no_better_than_guessing_is_named_once():
@@ -101,7 +109,7 @@ class TestBrief:
 
     def test_a_closed_gate_and_one_participant_are_named(self):
         closed = prose.brief(ledger_of(0.5, controls={"length": 1.0}))
-        assert closed["methods"].startswith("Nothing can be concluded about the tuning methods, since in language the")
+        assert closed["methods"].startswith("No conclusion about the tuning methods is possible, since in language")
         start = "Representations tuned on tasks about meaning cannot be compared with those tuned on tasks about form"
         assert closed["C3"] == f"{start}: 8 listeners to a story."
         alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
@@ -120,7 +128,7 @@ class TestBrief:
         (-0.5, 0.05, "prompt-tuned representations are decoded worse"),
         (0.0, 0.02, "decoded equally well, to within 10% of the signal"),
         (0.07, 0.01, "decoded better than fine-tuned ones, but by less than 10% of the signal"),
-        (0.0, 0.6, "neither a difference"),
+        (0.0, 0.6, "neither to differ nor to be equivalent"),
     ],
 )
 def test_the_headline_says_what_was_planted(gain, noise, words):
@@ -159,7 +167,11 @@ def quoted():
     found = quotes.of_run(run, own, checks.check(run)) | quotes.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
-    return found | quotes.of_recorded(real, other) | quotes.of_continual() | quotes.of_costs(costs)
+    own_names = set(found) - set(quotes.of_answer(run, own, real, other))
+    strange = {name.partition("_")[0] for name in own_names} & set(origins._MAKERS)
+    assert not strange, "below a table, these names would be given another maker and profile"
+    found |= quotes.of_recorded(real, other) | quotes.of_continual() | quotes.of_ablation()
+    return found | quotes.of_costs(costs)
 
 
 def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(quoted):
@@ -253,10 +265,10 @@ def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
     ("brains", "said"),
     [
         (["simulated", "folder"], "The brain of this run is simulated"),
-        (["alice2016"], "real fMRI; the data sets are named above and described on the data page"),
+        (["alice2016"], "real fMRI data; the data sets are named above and described on the data page"),
         (
             ["alice2016", "table"],
-            "The responses of table are the user's own; this book has no information on what they measure",
+            "The responses of table were supplied by the user; this book has no information on what they measure",
         ),
     ],
     ids=str,
@@ -272,4 +284,4 @@ def test_what_the_responses_are_is_said_only_of_what_is_known(brains, said):
 def test_a_model_has_learned_its_task_if_it_beats_both_baselines(score, said):
     metrics = {"method": "lora", "task": "nli", "metric": "accuracy", "score": score}
     answer = prose.tuning_answer(metrics | {"baseline": 0.5, "bag_of_words": 0.6})
-    assert said in answer and "a bag of words 0.600" in answer
+    assert said in answer and "a bag-of-words model reaches 0.600" in answer

@@ -15,7 +15,7 @@ from braintune.core.study import Study
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models.sequences import WAYS
-from braintune.results import claims, meta_analysis, prose, recorded, stages, style
+from braintune.results import claims, meta_analysis, prose, recorded, stages, style, variants
 from braintune.results.tables import ARMS, READOUTS
 from braintune.workflow import record
 from made_up_results import made_up
@@ -142,6 +142,42 @@ class TestRecordedSequences:
         assert (stages.estimates(readers, ["brain"], ["pairwise"])["high"] < 0).all()
 
 
+class TestRecordedVariants:
+    @pytest.fixture(scope="class")
+    def found(self):
+        return recorded.variants()
+
+    def test_they_are_those_of_the_sweep_on_real_brains(self, found):
+        study, differing, tables = found
+        sweep = Sweep.load("ablation-real")
+        assert study.profile == "compact" and not any(map(is_simulated, study.brains))
+        assert differing == sweep.differing and set(tables["methods"]["variant"]) == {"compact", *differing}
+        assert set(tables["methods"]["brain"]) == set(study.brains)
+        assert set(tables) == {"against", "costs", "effects", "methods"}
+
+    def test_what_the_page_says_of_the_prompts(self, found):
+        rows = found[2]["against"].query("direction == 'decoding' and method == 'prompt-tuned'")
+        rows = rows.set_index(["variant", "reference"])
+        base = rows.xs(variants.BASE, level="reference")
+        assert base.loc["layers-upper", "low"] > 0 and (base.drop("layers-upper")["low"] < 0).all()
+        assert (base["high"] > 0).all()
+        upper = rows.loc[("layers-upper", "untuned")]
+        assert upper["low"] < 0 < upper["high"]
+        assert base.loc["length-1", "estimate"] > 0 > base.loc["length-64", "estimate"]
+        tuned = rows.xs("fine-tuned", level="reference")
+        assert (tuned["estimate"] > 0).all() and set(tuned.index[tuned["low"] > 0]) == {"length-1", "layers-upper"}
+        assert len(tuned) == 5 and set(rows["n"]) == {3}, "the base and four variants, over three data sets"
+
+    def test_closeness_and_task_score_by_length_and_layers(self, found):
+        of = (
+            found[2]["methods"].query("method == 'prompt-tuned'").groupby("variant")[["closeness", "task score"]].mean()
+        )
+        lengths = of.loc[["length-1", "compact", "length-64"]]
+        assert lengths["closeness"].is_monotonic_decreasing and lengths["task score"].is_monotonic_increasing
+        closest = of["closeness"].nlargest(2).index
+        assert set(closest) == set(of["task score"].nsmallest(2).index) == {"length-1", "layers-upper"}
+
+
 class TestRecordedCalibration:
     def test_it_is_whole(self):
         found = recorded.read_tables("calibration")
@@ -221,10 +257,10 @@ class TestKeeping:
         store.write_table(tmp_path / "made" / "effects.parquet", pd.DataFrame({"estimate": [0.123456]}))
         record.main(["ablation-real"])
         base, differing, found = recorded.variants()
-        assert base.profile == "compact" and differing["length-5"] == {"prefix_length": 5}
+        assert base.profile == "compact" and differing["length-64"] == {"prefix_length": 64}
         assert found["effects"]["estimate"].tolist() == pytest.approx([0.1235])
-        store.write_json(tmp_path / "made" / "missing.json", {"length-5": "not there"})
-        with pytest.raises(BraintuneError, match="left out: length-5; a sweep is recorded as a whole"):
+        store.write_json(tmp_path / "made" / "missing.json", {"length-1": "not there"})
+        with pytest.raises(BraintuneError, match="left out: length-1; a sweep is recorded as a whole"):
             record.main(["ablation-real"])
 
     def test_nothing_that_is_kept_holds_text_of_a_data_set(self, tmp_path):

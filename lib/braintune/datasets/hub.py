@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import snapshot_download
 
 from braintune.core.base import BraintuneError
 from braintune.core.store import checksum
@@ -122,6 +121,8 @@ def snapshot(repository: str, missing: Callable[[Path], str], **wanted: Any) -> 
     Unreachable
         If it is neither cached nor downloadable; the caller adds the remedy.
     """
+    from huggingface_hub import snapshot_download  # here, since every job imports this module, and few need the client
+
     reason = ""
     for offline in (True, False):
         try:

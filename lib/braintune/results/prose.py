@@ -359,7 +359,8 @@ def sequences_run(study: Study) -> str:
 def variants_run(study: Study, differing: Mapping[str, Mapping[str, Any]]) -> str:
     """Say what the recorded variants are."""
     given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
-    counts = {"variants": len(differing), "seeds": len(study.seeds)}
+    n = len(study.seeds)
+    counts = {"variants": len(differing), "seeds": f"{n} seed{'s' * (n > 1)}"}
     return SENTENCES["recorded variants"].format(**given, **counts, prefix=study.prefix_length)
 
 

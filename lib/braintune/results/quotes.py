@@ -1,6 +1,7 @@
-"""What the pages quote of the results, collected by the figures notebook in `results.json`.
+"""The results that the pages quote, collected by the figures notebook in `results.json`.
 
-Name → Markdown, in which all text from data is escaped, or the HTML of a table. A page asks for it by ``{{ name }}``.
+Each name maps to Markdown, in which all text from data is escaped, or to the HTML of a table. A page inserts it with
+``{{ name }}``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from IPython.display import HTML
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import DESCRIBED, is_simulated
-from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, stages, tables
+from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, stages, tables, variants
 from braintune.results.checks import CheckResult
 from braintune.results.claims import Evidence, Ledger
 from braintune.results.tables import ARMS, PREFIXES, Results
@@ -85,7 +86,7 @@ def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
 
 
 def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the other direction; the same sentence everywhere if the run leaves it out."""
+    """Return what the pages quote of encoding; the same sentence everywhere if the run does not include it."""
     here = ledger.first("encoding")
     if not here:
         return {f"encoding_{name}": prose.SENTENCES["no encoding"] for name in ("methods", "headline", "above_null")}
@@ -118,14 +119,14 @@ def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
         "by_region": claims.task_table(ledger, regions=True),
         "background": prose.background_table(ledger),
         "combined": prose.combined_answer(ledger),
-        "answer_table": meta_analysis.answer_summary(ledger),
+        "effects": meta_analysis.answer_summary(ledger),
         "by_score": meta_analysis.by_score_summary(ledger, results),
         "sensitivity": left_out if len(left_out) else prose.SENTENCES["not sensitive"],
     }
 
 
 def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return the answer to the book's question, and whose data give it: the run's own, or the recorded ones.
+    """Return the answer to the book's question, and which data give it: those of the run, or the recorded ones.
 
     `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
     """
@@ -179,8 +180,17 @@ def of_continual() -> dict[str, Any]:
     }
 
 
+def of_ablation() -> dict[str, Any]:
+    """Return what the pages quote of the recorded variants: what was run, and the effects of every tuning method."""
+    study, differing, found = recorded.variants()
+    return {
+        "ablation_standing": prose.variants_run(study, differing),
+        "ablation_ways": variants.in_words(found["against"], found["methods"]),
+    }
+
+
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:
-    """Return what the jobs took in this run: a table, and for each step in words."""
+    """Return the resources that the jobs of this run used: as a table, and in words for each step."""
     table = tables.cost_table(costs)
     quoted: dict[str, str | HTML] = {"costs": prose.show(table, digits=1), "took_encoding": prose.SENTENCES["no time"]}
     for row in table.itertuples(index=False):

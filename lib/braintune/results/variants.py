@@ -22,7 +22,7 @@ from braintune.results.tables import ALL, Results
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
 #: The same method with the parameters of the base.
 BASE = "the base"
-#: What every way of tuning is compared with.
+#: What every tuning method is compared with.
 REFERENCES = ("untuned", "fine-tuned", BASE)
 
 
@@ -79,7 +79,7 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
 
 
 def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
-    """Return the effect of every way of tuning on decoding and encoding, combined over brain data sets.
+    """Return the effect of every tuning method on decoding and encoding, combined over brain data sets.
 
     Each is compared with :data:`REFERENCES`, over the tasks that were learned, in the main regions in which the untuned
     model is decoded better than its controls. The first ledger is that of the base, with which a variant is paired by
@@ -143,7 +143,7 @@ def _minus_base(e: Evidence, other: Evidence, method: str, tasks: Sequence[str])
 
 
 def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores and effects of every way of tuning, for a page, where a comparison was possible.
+    """Return the scores and effects of every tuning method, for a page, where a comparison was possible.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
 
 
 def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
-    """Draw the effects of every way of tuning, compared with the untuned model and with fine-tuning, in each direction.
+    """Draw the effects of every tuning method, compared with the untuned model and with fine-tuning, in each direction.
 
     For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
     """

@@ -28,7 +28,7 @@ _RECORDED = """
 ## {heading}
 
 These results were made with the profile `{name}` as it was then, {made_by}. Where the profile differs from the \
-defaults of today:
+current defaults:
 
 ```yaml
 {values}```
@@ -36,13 +36,14 @@ defaults of today:
 `{command}` records them again, with the profile `{name}` as it is now.
 """
 #: Smaller recorded sets → the headings of their profiles.
-SMALL = {"continual": "The recorded task sequences"}
+SMALL = {"continual": "The recorded task sequences", "ablation": "The recorded variants"}
 #: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
 _MAKERS = {
     "answer": "quotes.of_answer",
     "recorded": "quotes.of_recorded",
     "calibration": "quotes.of_recorded",
     "continual": "quotes.of_continual",
+    "ablation": "quotes.of_ablation",
     "costs": "quotes.of_costs",
 }
 _DRAWN = re.compile(r'figures\.draw\(\s*study, "([\w-]+)", (\w+\.\w+)\(')
@@ -138,9 +139,18 @@ def profile_page(study: Study) -> str:
 
 
 def _values(study: Study) -> str:
-    """Return the parameters of a study that differ from their defaults, as YAML; its name and folder are left out."""
+    """Return the parameters of a study that differ from their defaults, as YAML; its name and folder are left out.
+
+    Each begins a line.
+    """
     values = study.model_dump(mode="json", exclude_defaults=True, exclude={"profile", "runs"})
-    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=88) if values else "{}\n"
+    lines = (f"{name}: {_in_flow(value)}\n" for name, value in values.items())
+    return "".join(lines) or "{}\n"
+
+
+def _in_flow(value: Any) -> str:
+    """Return a value as YAML in the style of ``[a, b]``, over as few lines as are at most 88 letters long."""
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=88).removesuffix("...\n").strip()
 
 
 def _recorded(name: str) -> Study:
