@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
@@ -142,6 +143,13 @@ class TestRecordedSequences:
         assert (stages.estimates(readers, ["brain"], ["pairwise"])["high"] < 0).all()
 
 
+def _t_of(row):
+    """The t value and degrees of freedom of a combined effect, from its 95 % interval."""
+    degrees = row["n"] - 1
+    error = (row["high"] - row["low"]) / 2 / stats.t.ppf(0.975, degrees)
+    return row["estimate"] / error, degrees
+
+
 class TestRecordedVariants:
     @pytest.fixture(scope="class")
     def found(self):
@@ -161,12 +169,25 @@ class TestRecordedVariants:
         base = rows.xs(variants.BASE, level="reference")
         assert base.loc["layers-upper", "low"] > 0 and (base.drop("layers-upper")["low"] < 0).all()
         assert (base["high"] > 0).all()
-        upper = rows.loc[("layers-upper", "untuned")]
-        assert upper["low"] < 0 < upper["high"]
+        p = 2 * stats.t.sf(*_t_of(base.loc["layers-upper"]))
+        assert p < 0.05 < 4 * p, "not with a correction for four comparisons"
+        untuned = rows.xs("untuned", level="reference")
+        within = untuned[(untuned["low"] > -0.1) & (untuned["high"] < 0.1)]
+        assert {"length-1", "layers-upper"} <= set(within.index)
+        assert set(untuned.index[untuned["high"] < 0]) == {"length-64", "layers-lower"}
         assert base.loc["length-1", "estimate"] > 0 > base.loc["length-64", "estimate"]
         tuned = rows.xs("fine-tuned", level="reference")
         assert (tuned["estimate"] > 0).all() and set(tuned.index[tuned["low"] > 0]) == {"length-1", "layers-upper"}
         assert len(tuned) == 5 and set(rows["n"]) == {3}, "the base and four variants, over three data sets"
+
+    def test_listeners_point_the_other_way(self, found):
+        of = (
+            found[2]["methods"]
+            .query("method == 'prompt-tuned'")
+            .pivot(index="brain", columns="variant", values="decoding accuracy")
+        )
+        change = of["layers-upper"] - of["compact"]
+        assert set(change.index[change < 0]) == {"alice2016"}
 
     def test_closeness_and_task_score_by_length_and_layers(self, found):
         of = (
@@ -174,6 +195,8 @@ class TestRecordedVariants:
         )
         lengths = of.loc[["length-1", "compact", "length-64"]]
         assert lengths["closeness"].is_monotonic_decreasing and lengths["task score"].is_monotonic_increasing
+        gained = lengths["task score"].diff()
+        assert gained["compact"] > 0.05 > 0.01 > gained["length-64"]
         closest = of["closeness"].nlargest(2).index
         assert set(closest) == set(of["task score"].nsmallest(2).index) == {"length-1", "layers-upper"}
 

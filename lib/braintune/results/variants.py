@@ -257,7 +257,9 @@ def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
         return style.nothing("fewer than two brain data sets can be combined")
     names = list(dict.fromkeys(known["way"]))
     parts = dict(list(known.groupby("compared", sort=False)))
-    figure, drawn = style.panels(parts, columns=2, size=(3.6, 0.26 * len(names) + 0.9), fontsize=9, sharey=True)
+    columns, width = (2, 3.6) if known["direction"].nunique() > 1 else (len(REFERENCES), 2.4)
+    size = (width, 0.26 * len(names) + 0.9)
+    figure, drawn = style.panels(parts, columns=columns, size=size, fontsize=9, sharey=True)
     for axes, rows in drawn:
         axes.axvspan(
             -margin, margin, color=style.COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin"
@@ -269,6 +271,6 @@ def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
             axes.errorbar([row.estimate], [names.index(row.way)], xerr=spread, **look)
         style.name_rows(axes, names)
         axes.xaxis.set_major_formatter(style.signed_percent)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel(claims.SIGNAL.label, fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(3 if width < 3 else 5))
+        axes.set_xlabel(textwrap.fill(claims.SIGNAL.label, 26), fontsize=9)
     return style.with_legend(figure)
