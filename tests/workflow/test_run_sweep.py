@@ -85,12 +85,14 @@ def test_a_fault_names_the_variant_and_nothing_starts(path, called, monkeypatch)
     assert called == [] and sorted(path.parent.rglob("*")) == before
 
 
-def test_a_sweep_without_any_backbone_is_refused(path, called, monkeypatch):
+def test_a_sweep_without_its_base_is_refused(path, called, monkeypatch):
     def refuse(study):
         raise Unreachable("the weights are not there")
 
     monkeypatch.setattr(sweeps, "check", refuse)
-    with pytest.raises(BraintuneError, match="no backbone of the sweep is available; the lines above say why"):
+    with pytest.raises(
+        BraintuneError, match="compared with the base, 'made-up', which cannot be run: the weights are not"
+    ):
         run_sweep(str(path), ["--cores", "1"])
 
 

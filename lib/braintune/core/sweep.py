@@ -64,9 +64,14 @@ class Sweep:
         return self.path.stem
 
     @property
+    def base(self) -> str:
+        """Name of the base, with which the variants are compared."""
+        return next(iter(self.studies))
+
+    @property
     def folder(self) -> Path:
         """Folder of the comparison, with a subfolder for each variant; the folder of the base is beside it."""
-        return next(iter(self.studies.values())).root / self.name
+        return self.studies[self.base].root / self.name
 
     @property
     def page(self) -> Path:

@@ -32,12 +32,15 @@ def read(sweep: Sweep) -> dict[str, Results]:
     Raises
     ------
     BraintuneError
-        If none is finished.
+        If the base is not finished: the variants are compared with it.
     """
     there = {name: study for name, study in sweep.studies.items() if name not in sweep.missing}
     done = {name: study for name, study in there.items() if claims.ledger_file(study).is_file()}
-    if not done:
-        raise BraintuneError(f"no variant of {sweep.name!r} is finished; `make sweep SWEEP={sweep.name}` runs them")
+    if sweep.base not in done:
+        raise BraintuneError(
+            f"{sweep.base!r}, the base of {sweep.name!r}, is not finished, and the variants are compared with it; "
+            f"`make sweep SWEEP={sweep.name}` runs them"
+        )
     return {name: tables.read_results(study, tuning.tuning_table(study)) for name, study in done.items()}
 
 
@@ -152,18 +155,18 @@ def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
     methods : DataFrame
         From :func:`methods`; task score and closeness are means over brain data sets.
     """
-    known = against[against["estimate"].notna()]
-    cells = known.assign(effect=meta_analysis.in_percent(known, "estimate"), reference="minus " + known["reference"])
-    keys = ["variant", "method", "direction"]
-    wide = cells.pivot_table(index=keys, columns="reference", values="effect", aggfunc="first", sort=False)
-    wide = wide.reindex(columns=[name for name in ("minus " + other for other in REFERENCES) if name in wide])
-    means = methods.groupby(keys[:2])[["task score", "closeness"]].mean()
-    means = means.join(known.groupby(keys[:2])["tasks"].first())
-    first = means.reindex(wide.index.droplevel("direction")).reset_index()
-    first["tasks"] = first["tasks"].str.count(",") + 1
-    names = {"tasks": "tasks learned"}
-    shown = pd.concat([first.drop(columns=keys[:2]), wide.reset_index(drop=True)], axis=1).rename(columns=names)
-    return pd.concat([wide.index.to_frame(index=False), shown], axis=1)
+    keys, known = ["variant", "method", "direction"], against[against["estimate"].notna()]
+    cells = known.assign(
+        effect=meta_analysis.in_percent(known, "estimate"),
+        reference="minus " + known["reference"],
+        learned=known["tasks"].str.count(",") + 1,
+    )
+    effects_of = cells.pivot(index=keys, columns="reference", values="effect")
+    scores = methods.groupby(keys[:2])[["task score", "closeness"]].mean()
+    rows = cells.groupby(keys, sort=False)[["learned"]].first().join(effects_of).join(scores, on=keys[:2])
+    references = [name for name in map("minus {}".format, REFERENCES) if name in rows]
+    shown = rows[["task score", "closeness", "learned", *references]]
+    return shown.rename(columns={"learned": "tasks learned"}).reset_index()
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
@@ -248,7 +251,7 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
 
 
 def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
-    """Draw the effects of every tuning method, compared with the untuned model and with fine-tuning, in each direction.
+    """Draw the effects of every tuning method, compared with each of :data:`REFERENCES`, in each direction.
 
     For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
     """

@@ -65,7 +65,7 @@ def keep_sweep(sweep: Sweep) -> Path:
     BraintuneError
         If the brains of the base are simulated, a variant was left out, or the comparison is missing or stale.
     """
-    base = next(iter(sweep.studies.values()))
+    base = sweep.studies[sweep.base]
     _require_real(base)
     if sweep.missing:
         raise BraintuneError(f"{sweep.name}: left out: {', '.join(sweep.missing)}; a sweep is recorded as a whole")

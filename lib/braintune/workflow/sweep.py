@@ -16,7 +16,8 @@ from braintune.workflow.run import Batch, all_options, become_snakemake, locked,
 def run_sweep(name: str, options: Iterable[str] = (), engine: str = "") -> None:
     """Check the base and every variant of a sweep, then become Snakemake and run every job that is not up to date.
 
-    Variants whose backbone is not in the hub cache and cannot be downloaded are named, and left out.
+    Variants whose backbone is not in the hub cache and cannot be downloaded are named, and left out. The base has to be
+    available, since the variants are compared with it.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def run_sweep(name: str, options: Iterable[str] = (), engine: str = "") -> None:
     Raises
     ------
     BraintuneError
-        As :func:`braintune.workflow.run.run_chain`, the message with the name of the variant; or if none is left.
+        As :func:`braintune.workflow.run.run_chain`, the message with the name of the variant.
     """
     sweep, options = Sweep.load(name), all_options(options, engine)
     batch = Batch(sweep.name, sweep.path, sweep.folder, sweep.page, sweep.profiles, sweep.studies, "compare")
@@ -54,12 +55,14 @@ def _check_all(sweep: Sweep) -> tuple[dict[str, list[Job]], dict[str, str]]:
                 check(study)
             todo[name] = jobs
         except Unreachable as reason:
+            if name == sweep.base:
+                raise BraintuneError(
+                    f"{sweep.path.name}: variants are compared with the base, {name!r}, which cannot be run: {reason}"
+                ) from None
             missing[name] = str(reason)
             print(f"left out  {name}: {reason}", flush=True)
         except BraintuneError as fault:
             raise BraintuneError(f"{sweep.path.name}: {name}: {fault}") from None
-    if not todo:
-        raise BraintuneError(f"{sweep.path.name}: no backbone of the sweep is available; the lines above say why")
     return todo, missing
 
 

@@ -107,8 +107,9 @@ def _table(folder: Path) -> Path:
     """Return the one table of stimuli or of words."""
     present = [folder / file for file in ("stimuli.csv", "words.csv") if (folder / file).is_file()]
     if len(present) != 1:
-        averages = "; if a CSV file there has one row per sentence and one column per region, set `brains: [table]`"
-        averages *= not present and bool(base.matching_files(folder, "*.csv"))
+        averages = ""
+        if not present and base.matching_files(folder, "*.csv"):
+            averages = "; if a CSV file there has one row per sentence and one column per region, set `brains: [table]`"
         raise BraintuneError(
             f"{folder} holds {'both stimuli.csv and' if present else 'neither stimuli.csv nor'} words.csv; exactly one "
             "is needed: stimuli.csv if each stimulus has a response, words.csv if the scans of a story are to be "

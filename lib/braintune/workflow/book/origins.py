@@ -141,7 +141,7 @@ def profile_page(study: Study) -> str:
 def _values(study: Study) -> str:
     """Return the parameters of a study that differ from their defaults, as YAML; its name and folder are left out.
 
-    Each begins a line.
+    Each parameter begins a new line.
     """
     values = study.model_dump(mode="json", exclude_defaults=True, exclude={"profile", "runs"})
     lines = (f"{name}: {_in_flow(value)}\n" for name, value in values.items())
@@ -149,7 +149,7 @@ def _values(study: Study) -> str:
 
 
 def _in_flow(value: Any) -> str:
-    """Return a value as YAML in the style of ``[a, b]``, over as few lines as are at most 88 letters long."""
+    """Return a value as YAML in the style of ``[a, b]``, on lines of at most 88 characters where possible."""
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=88).removesuffix("...\n").strip()
 
 
