@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -156,7 +157,7 @@ class TestForest:
         ]  # fmt: skip
         for axes, direction in zip(figure.axes, ("decoding", "encoding"), strict=True):
             shown = rows(answers, direction=direction, readout="best")
-            names = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
+            names = [text.get_text().replace("\n", " ") for text in axes.texts if text.get_ha() == "left"]
             assert names == shown["who"].tolist() and names[-1] == "2 data sets combined"
             markers = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "s"]
             sets = shown[(shown["brain"] != ALL) & shown["difference"].notna()]
@@ -180,7 +181,15 @@ class TestForest:
     def test_where_the_best_layer_is_missing_the_other_readout_is_drawn(self, ledger):
         answers = meta_analysis.answer_table(ledger)
         axes = score_figures.forest(answers[answers["readout"] == "analysis"], 0.1).axes[0]
-        assert len(axes.get_yticklabels()) == 4
+        assert len([text for text in axes.texts if text.get_ha() == "left"]) == 4
+
+    def test_names_and_numbers_do_not_meet_on_the_width_of_a_phone(self, ledger):
+        figure = score_figures.forest(meta_analysis.answer_table(ledger), 0.1)
+        figure.draw_without_rendering()
+        assert figure.get_figwidth() * 96 <= 342  # CSS pixels beside the margins of a page of 390
+        for axes in figure.axes:
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
     def test_without_any_conclusion_the_reason_is_given(self):
         nothing = meta_analysis.answer_table(claims.judge(made_up(signal=0.0)))

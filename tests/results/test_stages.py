@@ -131,15 +131,6 @@ def test_what_the_sequences_leave_is_shown_by_brain_and_measure_with_the_paired_
     assert len(stages.after_the_last(alone)) == 2, "a run without encoding"
 
 
-def test_the_first_tasks_show_the_difference_with_each_seed(scored):
-    study, *_, table = scored
-    shown = stages.by_seed(table).set_index("measure")
-    assert list(shown)[1:] == [f"seed {seed}" for seed in study.seeds] and len(shown) == len(stages.OF_REPRESENTATION)
-    first = table[(table["stage"] == 0) & (table["seed"] == study.seeds[1])].groupby("method")["pairwise"].mean()
-    difference = f"{first['prompt-tuned'] - first['fine-tuned']:+.3f}".replace("-", "−")
-    assert shown.loc["decoding accuracy", f"seed {study.seeds[1]}"] == difference
-
-
 def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     study, *_ = scored
     said = " ".join(stages.about_tasks(stages.gains(stage_table(study, noise=0.01))))

@@ -350,6 +350,12 @@ def recorded_standing(real: Results) -> str:
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
+def seeds_run(study: Study) -> str:
+    """Say what the recorded training runs are."""
+    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
+    return SENTENCES["recorded seeds"].format(**given, seeds=len(study.seeds))
+
+
 def sequences_run(study: Study) -> str:
     """Say what the recorded task sequences are."""
     given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}

@@ -15,7 +15,18 @@ from IPython.display import HTML
 from braintune.core import store
 from braintune.core.study import Study
 from braintune.datasets.brains.registry import DESCRIBED, is_simulated
-from braintune.results import answer, checks, claims, meta_analysis, prose, recorded, stages, tables, variants
+from braintune.results import (
+    answer,
+    checks,
+    claims,
+    meta_analysis,
+    prose,
+    recorded,
+    stages,
+    tables,
+    training_runs,
+    variants,
+)
 from braintune.results.checks import CheckResult
 from braintune.results.claims import Evidence, Ledger
 from braintune.results.tables import ARMS, PREFIXES, Results
@@ -162,6 +173,20 @@ def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
     return quoted | {f"calibration_{name}": table for name, table in prose.calibration_tables().items()}
 
 
+def of_seeds(ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the recorded training runs: what was run, the answer of each, and what varies.
+
+    `ledger` is that of the recorded real run, whose answer is widened by what varies.
+    """
+    run = recorded.recorded("seeds")
+    repeated = Ledger((), tuple(claims.all_evidence(run)))
+    return {
+        "seeds_standing": prose.seeds_run(run.study),
+        "seeds_each": training_runs.seeds_in_words(repeated),
+        "seeds_answer": training_runs.widened_in_words(repeated, ledger),
+    }
+
+
 def of_continual() -> dict[str, Any]:
     """Return what the pages quote of the recorded task sequences: what was run, the answer, and the scores."""
     study, scores, representations = recorded.sequences()
@@ -174,7 +199,6 @@ def of_continual() -> dict[str, Any]:
         "continual_standing": prose.sequences_run(study),
         "continual_answer": " ".join(stages.about_tasks(rows)),
         "continual_brains": stages.after_the_last(representations),
-        "continual_seeds": stages.by_seed(representations),
         "continual_limits": stages.limits(study),
         "continual_scores": stages.in_words(pd.concat([found, difference[difference["measure"].isin(measures)]])),
     }

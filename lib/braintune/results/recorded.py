@@ -1,9 +1,9 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `continual` the task sequences of the profile
-`continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
-verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
-:data:`MADE_BY` gives the command that regenerates each set.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `seeds` that of `seeds-real` (several seeds),
+`continual` the task sequences of the profile `continual-real`, `ablation` the variants of the sweep `ablation-real`;
+`calibration` holds the error rates of the verdicts where the truth is known. The tables hold numbers that this project
+computed, and no text of any data set. :data:`MADE_BY` gives the command that regenerates each set.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ NULL_VALUES = (*NULL_SCORES, SCORE["encoding"])
 #: Which command makes which set.
 MADE_BY = {
     "real": "make reference",
+    "seeds": "make reference-seeds",
     "continual": "make reference-continual",
     "ablation": "make reference-ablation",
     "calibration": "make calibrate",
@@ -139,12 +140,12 @@ def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def recorded() -> Results:
-    """Read the recorded real run, with an empty null where labels were not permuted.
+def recorded(name: str = "real") -> Results:
+    """Read the recorded ``real`` run, or ``seeds``, with an empty null where labels were not permuted.
 
     For the errors see :func:`read_tables`.
     """
-    found = read_tables("real")
+    found = read_tables(name)
     null = for_every_seed(found["null"], found["scores"]) if "null" in found else null_means([])
-    study, groups = Study.make(facts_of("real")["profile"]), found.get("groups", pd.DataFrame())
+    study, groups = Study.make(facts_of(name)["profile"]), found.get("groups", pd.DataFrame())
     return Results(study, found["scores"], null, found["closeness"], found["tuned"], groups)

@@ -164,7 +164,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame
     figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7), sharex=True)
     for axes, rows in parts:
         if MEAN in set(rows["task"]):
-            axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
+            axes.axhline(len(rows) - 1.74, color="#cccccc", linewidth=0.8)
         spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
@@ -214,12 +214,17 @@ def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
     return with_legend(figure)
 
 
+#: Width of a figure that fits a phone (in).
+PHONE = 3.5
+
+
 def forest(answers: pd.DataFrame, margin: float) -> Figure:
     """Draw prompt-tuned minus fine-tuned for every brain data set and for all combined, one panel per direction.
 
     For `answers` see :func:`braintune.results.meta_analysis.answer_table`, of which the first readout is drawn; the
     margin, a fraction of the signal, is drawn as a band. The combined effect is a diamond as wide as its interval; the
     thin line behind it is the prediction interval of a new data set. Lines that extend beyond the axes end in an arrow.
+    Names and numbers stand above the lines, so that the figure fits the width of a phone.
     """
     shown = first_readout(answers)
     if shown["difference"].isna().all():
@@ -227,33 +232,36 @@ def forest(answers: pd.DataFrame, margin: float) -> Figure:
     ends = shown[["low", "high"]].abs().max(axis=1).fillna(shown["difference"].abs())
     edge = 1.1 * max(min(ends.max(), 1.5 * ends[shown["brain"] != ALL].max()), 1.5 * margin)
     parts = {f"{name}: {DIRECTIONS[name]}": rows for name, rows in shown.groupby("direction", sort=False)}
-    size = (6.2, 0.4 * shown["brain"].nunique() + 0.55)
-    figure, drawn = panels(parts, columns=1, size=size, sharex=True)
+    height = 0.55 * shown["brain"].nunique() + 0.4
+    figure, drawn = panels(parts, columns=1, size=(PHONE, height), sharex=True)
+    figure.set_figwidth(PHONE)
     for axes, rows in drawn:
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
         axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
-        style.name_rows(axes, [textwrap.fill(who, 28) for who in rows["who"]])
-        axes.set_xlim(-edge, edge)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set(xlim=(-edge, edge), ylim=(len(rows) - 0.65, -0.75))
         for place, row in enumerate(rows.itertuples()):
             _forest_row(axes, place, row)
-        axes.text(1.03, 1.03, "effect (95 % interval)", transform=axes.transAxes, va="bottom", fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(style.signed_percent)
     drawn[-1][0].set_xlabel(
         "← fine-tuned is better   |   prompt-tuned is better →\n"
-        "prompt-tuned minus fine-tuned, fraction of the untuned model's signal",
+        "prompt-tuned minus fine-tuned,\nfraction of the untuned model's signal",
         fontsize=9,
     )
     return with_legend(figure)
 
 
 def _forest_row(axes: plt.Axes, place: int, row: Any) -> None:
-    """Draw one row of a forest plot, with its numbers at the right."""
-    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
+    """Draw one row of a forest plot: a name and numbers, and below them a line."""
+    paper = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}  # no line strikes through a name
+    above = {"transform": axes.get_yaxis_transform(), "va": "bottom", "fontsize": 9, "bbox": paper}
+    axes.text(0, place - 0.2, textwrap.fill(row.who, 28), linespacing=1, **above)
     if not np.isfinite(row.difference):
         why = "no evidence possible" if row.closed else "not combined"
-        axes.text(1.03, place, why, color=COLOURS["untuned"], style="italic", **beside)
+        axes.text(1, place - 0.2, why, color=COLOURS["untuned"], style="italic", ha="right", **above)
         return
     edge, whole = axes.get_xlim()[1], row.brain == ALL
     low, high = (row.lowest, row.highest) if whole else (row.low, row.high)
@@ -267,7 +275,7 @@ def _forest_row(axes: plt.Axes, place: int, row: Any) -> None:
         axes.fill(*zip(*corners, strict=True), color="black")
     else:
         axes.plot(row.difference, place, "s", color="black", markersize=6)
-    axes.text(1.03, place, style.percent_text(row.difference, row.low, row.high), **beside)
+    axes.text(1, place - 0.2, style.percent_text(row.difference, row.low, row.high), ha="right", **above)
 
 
 def leakage(scores: pd.DataFrame) -> Figure:

@@ -5,7 +5,7 @@ order after stage i, and T is the number of tasks. Intervals treat orders and se
 (:func:`braintune.results.statistics.standard_error`); tasks, encoder, participants and stimuli count as fixed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,35 +273,18 @@ def after_the_last(scored: pd.DataFrame) -> pd.DataFrame:
     `scored` is the table of :func:`brain_scores`, of all brain data sets; differences are paired by order and seed.
     """
     rows = []
-    for who, measure, of, wide in _by_method(scored[scored["stage"] == scored["stage"].max()]):
-        cells = {"untuned": f"{of[f'untuned {measure}'].iloc[0]:.3f}" if measure != "closeness" else "1"}
-        cells |= {method: _said_of(values, measure) for method, values in wide.items()}
-        if set(tables.ARMS) <= set(wide):
-            change = wide["prompt-tuned"] - wide["fine-tuned"]
-            cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
-        rows.append({"brain data": who, "measure": OF_REPRESENTATION[measure]} | cells)
-    return pd.DataFrame(rows)
-
-
-def by_seed(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return prompt-tuned minus fine-tuned for each seed, after the first task of every order, which is learned alone.
-
-    `scored` is the table of :func:`brain_scores`, of all brain data sets; a value is the mean over orders.
-    """
-    rows = []
-    for who, measure, _, wide in _by_method(scored[scored["stage"] == 0]):
-        change = (wide["prompt-tuned"] - wide["fine-tuned"]).groupby("seed").mean()
-        cells = {f"seed {seed}": _number(value, "+z.3f") for seed, value in change.items()}
-        rows.append({"brain data": who, "measure": OF_REPRESENTATION[measure].removesuffix(" minus untuned")} | cells)
-    return pd.DataFrame(rows)
-
-
-def _by_method(scored: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
-    """Yield each brain in words, each measure, their rows of one stage, and the measure by order, seed and method."""
-    for (brain, region), of in scored.groupby(["brain", "region"], sort=False):
+    last = scored[scored["stage"] == scored["stage"].max()]
+    for (brain, region), of in last.groupby(["brain", "region"], sort=False):
         for measure in (name for name in OF_REPRESENTATION if name in scored):
             wide = of.pivot(index=["order", "seed"], columns="method", values=measure)
-            yield f"{_people(brain)}, {region}", measure, of, wide
+            cells = {"untuned": f"{of[f'untuned {measure}'].iloc[0]:.3f}" if measure != "closeness" else "1"}
+            cells |= {method: _said_of(values, measure) for method, values in wide.items()}
+            if set(tables.ARMS) <= set(wide):
+                change = wide["prompt-tuned"] - wide["fine-tuned"]
+                cells["prompt-tuned minus fine-tuned"] = _said_of(change, "difference")
+            who = f"{_people(brain)}, {region}"
+            rows.append({"brain data": who, "measure": OF_REPRESENTATION[measure]} | cells)
+    return pd.DataFrame(rows)
 
 
 def _said_of(values: pd.Series, measure: str) -> str:

@@ -1,7 +1,7 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, tasks learned one after another, and variants of a run; see
-:mod:`braintune.results.recorded`.
+The recorded sets are the real run, a run with several seeds, tasks learned one after another, and variants of a run
+(:mod:`braintune.results.recorded`).
 """
 
 from pathlib import Path
@@ -22,12 +22,14 @@ from braintune.workflow.provenance import provenance
 
 #: Permutations that are recorded.
 PERMUTATIONS = 200
+#: Profile → the set that its run is recorded as; others are recorded as the real run.
+SETS = {"seeds-real": "seeds"}
 #: Scores that nothing reads of a recorded run.
 UNREAD = ["pairwise_strict", "mse", "rank"]
 
 
 def keep_run(study: Study) -> Path:
-    """Keep the small tables of a finished run as the recorded real one.
+    """Keep the small tables of a finished run, as the recorded real one or as the set of :data:`SETS`.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def keep_run(study: Study) -> Path:
         "groups": small(results.groups),
         "tuned": results.tuned[metrics],
     }
-    return keep("real", found, provenance(study))
+    return keep(SETS.get(study.profile, "real"), found, provenance(study))
 
 
 def keep_sequences(study: Study) -> Path:
@@ -109,7 +111,10 @@ def draw_picture() -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Record a run: the comparison of a sweep, the task sequences of a profile with `orders`, or scores and picture."""
+    """Record a run: the comparison of a sweep, the task sequences of a profile with `orders`, or scores.
+
+    With those of the real run, its picture is drawn.
+    """
     if len(words) != 1:
         raise BraintuneError("which run? give one profile or sweep: python -m braintune record reference")
     if (SWEEPS / f"{words[0]}.yml").is_file():
@@ -118,4 +123,5 @@ def main(words: list[str]) -> None:
         print(f"recorded: {keep_sequences(study)}")
     else:
         print(f"recorded: {keep_run(study)}")
-        print(f"drawn: {draw_picture()}")
+        if study.profile not in SETS:
+            print(f"drawn: {draw_picture()}")

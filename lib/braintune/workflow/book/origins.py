@@ -36,12 +36,17 @@ current defaults:
 `{command}` records them again, with the profile `{name}` as it is now.
 """
 #: Smaller recorded sets → the headings of their profiles.
-SMALL = {"continual": "The recorded task sequences", "ablation": "The recorded variants"}
+SMALL = {
+    "seeds": "The recorded training runs",
+    "continual": "The recorded task sequences",
+    "ablation": "The recorded variants",
+}
 #: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
 _MAKERS = {
     "answer": "quotes.of_answer",
     "recorded": "quotes.of_recorded",
     "calibration": "quotes.of_recorded",
+    "seeds": "quotes.of_seeds",
     "continual": "quotes.of_continual",
     "ablation": "quotes.of_ablation",
     "costs": "quotes.of_costs",
