@@ -170,7 +170,7 @@ def quoted():
     own_names = set(found) - set(quotes.of_answer(run, own, real, other))
     strange = {name.partition("_")[0] for name in own_names} & set(origins._MAKERS)
     assert not strange, "below a table, these names would be given another maker and profile"
-    found |= quotes.of_recorded(real, other) | quotes.of_continual() | quotes.of_ablation()
+    found |= quotes.of_recorded(real, other) | quotes.of_seeds(other) | quotes.of_continual() | quotes.of_ablation()
     return found | quotes.of_costs(costs)
 
 

@@ -16,7 +16,17 @@ from braintune.core.study import Study
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
 from braintune.models.sequences import WAYS
-from braintune.results import claims, meta_analysis, prose, recorded, stages, style, variants
+from braintune.results import (
+    claims,
+    meta_analysis,
+    prose,
+    recorded,
+    stages,
+    style,
+    tables,
+    training_runs,
+    variants,
+)
 from braintune.results.tables import ARMS, READOUTS
 from braintune.workflow import record
 from made_up_results import made_up
@@ -95,6 +105,48 @@ class TestRecordedRealRun:
         assert encoding.loc["all", "low"] < 0 < encoding.loc["all", "high"]
 
 
+class TestRecordedTrainingRuns:
+    @pytest.fixture(scope="class")
+    def run(self):
+        return recorded.recorded("seeds")
+
+    @pytest.fixture(scope="class")
+    def ledger(self, run):
+        return claims.Ledger((), tuple(claims.all_evidence(run)))
+
+    def test_they_are_those_of_the_profile_on_real_brains(self, run):
+        wanted = Study.load("seeds-real")
+        assert run.study.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
+        assert not any(map(is_simulated, run.study.brains)) and len(run.study.seeds) == 5
+        assert tables.learned(run.tuned, ARMS) == run.study.tasks
+
+    def test_what_the_page_says_of_every_seed(self, run, ledger):
+        decoding, encoding = (
+            found[found["task"] == tables.ALL].pivot(index="brain", columns="seed", values="difference")
+            for found in (training_runs.by_seed(ledger, direction) for direction in tables.SCORE)
+        )
+        sets = {"pereira2018-exp1", "alice2016", "tuckute2024-average", tables.ALL}
+        assert set(decoding.index) == sets and (decoding > 0).all(axis=None)
+        assert sorted(encoding.loc[tables.ALL] > 0) == [False, True, True, True, True]
+        answers = meta_analysis.answer_table(ledger).query("readout == 'best'").set_index(["direction", "brain"])
+        assert (answers.loc["decoding"].loc[list(sets), "low"] > 0).all()
+        whole = answers.loc[("encoding", tables.ALL)]
+        assert whole["low"] < 0 < whole["high"]
+
+    def test_prompt_tuned_models_are_closer_with_every_seed(self, run):
+        rows = run.closeness[run.closeness["kind"] == "tuned"]
+        wide = rows.groupby(["brain", "seed", "method"])["spearman"].mean().unstack()
+        assert len(wide) == 20 and (wide["prompt-tuned"] > wide["fine-tuned"]).all()
+
+    def test_the_variation_between_runs_hardly_widens_the_interval_of_the_answer(self, ledger):
+        real = claims.Ledger((), tuple(claims.all_evidence(recorded.recorded())))
+        found, varied = (
+            of(one, "decoding") for of, one in ((meta_analysis.overall, real), (training_runs.variation, ledger))
+        )
+        low, high = varied.widen(found, 7)
+        assert 1 < (high - low) / (found.high - found.low) < 1.1 and low > 0
+
+
 class TestRecordedSequences:
     @pytest.fixture(scope="class")
     def found(self):
@@ -151,12 +203,12 @@ class TestRecordedVariants:
         return recorded.variants()
 
     def test_they_are_those_of_the_sweep_on_real_brains(self, found):
-        study, differing, tables = found
+        study, differing, kept = found
         sweep = Sweep.load("ablation-real")
         assert study.profile == "compact" and not any(map(is_simulated, study.brains))
-        assert differing == sweep.differing and set(tables["methods"]["variant"]) == {"compact", *differing}
-        assert set(tables["methods"]["brain"]) == set(study.brains)
-        assert set(tables) == {"against", "costs", "effects", "methods"}
+        assert differing == sweep.differing and set(kept["methods"]["variant"]) == {"compact", *differing}
+        assert set(kept["methods"]["brain"]) == set(study.brains)
+        assert set(kept) == {"against", "costs", "effects", "methods"}
 
     def test_what_the_page_says_of_the_prompts(self, found):
         rows = found[2]["against"].query("direction == 'decoding' and method == 'prompt-tuned'")

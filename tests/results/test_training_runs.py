@@ -75,6 +75,8 @@ def test_the_widened_interval_covers_the_truth_whatever_varies(deviation, least)
 def test_without_variation_the_interval_stays_and_without_an_answer_there_is_none():
     found = Finding(estimate=0.1, low=0.05, high=0.15, n=3, sentence="")
     assert training_runs.Variation(0.0, 12, 0.05).widen(found, 7) == pytest.approx((0.05, 0.15))
+    of_two = replace(found, n=2)  # one degree of freedom; with those of the runs, the interval would be narrower
+    assert training_runs.Variation(0.01, 12, 0.05).widen(of_two, 7) == pytest.approx((0.05, 0.15))
     nothing = Finding(estimate=None, n=0, sentence="")
     assert np.isnan(training_runs.Variation(0.1, 12, 0.05).widen(nothing, 7)).all()
 

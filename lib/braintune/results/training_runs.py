@@ -64,15 +64,17 @@ class Variation:
     def widen(self, found: Finding, n_tasks: int) -> tuple[float, float]:
         """Return the interval of an answer with one seed and `n_tasks` tasks that includes the variation between runs.
 
-        The degrees of freedom are Satterthwaite's. NaN where the answer has no interval.
+        The degrees of freedom are Satterthwaite's. With two data sets, they would make the interval narrower although
+        the variance is larger; then it stays as it is. NaN where the answer has no interval.
         """
         if found.estimate is None or found.low is None or found.high is None:
             return np.nan, np.nan
         sets, level = found.n - 1, 1 - self.alpha / 2
-        of_sets = ((found.high - found.low) / 2 / stats.t.ppf(level, sets)) ** 2
+        alone = (found.high - found.low) / 2
+        of_sets = (alone / stats.t.ppf(level, sets)) ** 2
         of_runs = self.deviation**2 / n_tasks
         degrees = (of_sets + of_runs) ** 2 / (of_sets**2 / sets + of_runs**2 / self.degrees)
-        half = float(stats.t.ppf(level, degrees) * np.sqrt(of_sets + of_runs))
+        half = max(alone, float(stats.t.ppf(level, degrees) * np.sqrt(of_sets + of_runs)))
         return found.estimate - half, found.estimate + half
 
 
