@@ -9,79 +9,116 @@ from scipy import stats
 from braintune.core.study import Study
 from braintune.results import claims, meta_analysis, training_runs
 from braintune.results.claims import Ledger
-from braintune.results.statistics import Finding
 from braintune.results.tables import ALL
+from braintune.results.training_runs import Variation
 from made_up_results import TASKS, made_up, of_several
 
 LUCK = 0.1
+BRAINS = "pereira2018-exp1", "alice2016"
 
 
-def gathered(results):
-    return Ledger((), tuple(claims.all_evidence(results)))
+def gathered(results, seeds):
+    study = Study.make({"brains": list(BRAINS), "seeds": list(range(seeds))})
+    return Ledger((), tuple(claims.all_evidence(replace(results, study=study))))
 
 
 @pytest.fixture(scope="module")
 def repeated():
     """Two brain data sets to which the same models were applied, with a known deviation of each training run."""
-    each = [
-        made_up(luck=LUCK, seeds=8, brain=brain, participants=n)
-        for brain, n in (("pereira2018-exp1", 6), ("alice2016", 9))
-    ]
-    study = Study.make({"brains": ["pereira2018-exp1", "alice2016"], "seeds": list(range(8))})
-    return gathered(replace(of_several(*each), study=study))
+    each = [made_up(luck=LUCK, seeds=8, brain=brain, participants=n) for brain, n in zip(BRAINS, (6, 9), strict=True)]
+    return gathered(of_several(*each), 8)
 
 
-def test_the_mean_over_seeds_is_the_answer_and_the_mean_over_tasks_that_of_all_tasks(repeated):
-    found = training_runs.by_seed(repeated, "decoding")
-    assert set(found["brain"]) == {"pereira2018-exp1", "alice2016", ALL} and set(found["task"]) == {*TASKS, ALL}
-    known = meta_analysis.effects(repeated, "decoding", "best")
-    means = found[found["brain"] != ALL].pivot_table(index="brain", columns="task", values="difference")
-    for brain, effect in known.items():
-        assert means.loc[brain, ALL] == pytest.approx(effect.estimate)
-        assert means.loc[brain, list(TASKS)].mean() == pytest.approx(effect.estimate)
+@pytest.fixture(scope="module")
+def alone():
+    """Other participants, with the models of one seed."""
+    each = [made_up({(None, None): 0.3}, brain=brain, seed=k) for k, brain in enumerate(BRAINS)]
+    return gathered(of_several(*each), 1)
+
+
+def test_the_mean_over_runs_is_the_answer_of_each_data_set_and_of_all(repeated):
+    combined = meta_analysis.overall(repeated, "decoding")
+    found = training_runs.by_run(repeated, "decoding", combined.weights)
+    assert list(found) == [*BRAINS, ALL] and {runs.shape for runs in found.values()} == {(len(TASKS), 8)}
+    for brain, effect in meta_analysis.effects(repeated, "decoding", "best").items():
+        assert found[brain].mean() == pytest.approx(effect.estimate)
+    assert found[ALL].mean() == pytest.approx(combined.estimate)
+    assert list(training_runs.by_run(repeated, "decoding", ())) == list(BRAINS), "nothing is combined"
 
 
 def test_the_deviation_between_runs_is_that_of_the_difference_of_two_models(repeated):
-    varied = training_runs.variation(repeated, "decoding")
-    assert varied.degrees == len(TASKS) * 7
-    low, high = varied.interval
+    runs = training_runs.by_run(repeated, "decoding", (0.5, 0.5))[ALL]
     truth = LUCK * np.sqrt(2)  # one run of each method; the signal is that of the untuned model
-    assert low < truth < high and varied.deviation == pytest.approx(truth, rel=0.25)
+    assert Variation.between(runs).deviation == pytest.approx(truth, rel=0.25)
 
 
-def test_one_seed_does_not_show_what_varies():
-    results = of_several(*(made_up(brain=brain, seed=k) for k, brain in enumerate(("pereira2018-exp1", "alice2016"))))
-    alone = gathered(replace(results, study=Study.make({"brains": ["pereira2018-exp1", "alice2016"]})))
-    assert training_runs.variation(alone, "decoding") is None
+@pytest.mark.parametrize("common", [0.0, 0.5])
+def test_what_the_tasks_of_a_seed_have_in_common_is_not_divided_by_their_number(common):
+    rng = np.random.default_rng(0)
+    runs = np.sqrt(1 - common) * rng.standard_normal((6, 4000)) + np.sqrt(common) * rng.standard_normal(4000)
+    found = Variation.between(runs)
+    assert found.deviation == pytest.approx(1, abs=0.05) and found.shared == pytest.approx(common, abs=0.05)
+    assert found.of_mean(6) == pytest.approx(runs.mean(0).var(ddof=1), abs=0.02)
+    assert found.of_mean(1000) == pytest.approx(common, abs=0.05)
+
+
+def test_independent_tasks_have_the_degrees_of_freedom_of_all_runs():
+    apart = np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]])
+    assert (Variation.between(apart).shared, Variation.between(apart).degrees) == (0.0, 4)
+    assert Variation.between(np.abs(apart)).degrees == 2, "only seeds are independent"
+    assert Variation.between(apart[:1]).degrees == 2, "one task"
+
+
+@pytest.mark.parametrize("n_sets", [2, 3, 4])
+@pytest.mark.parametrize(("deviation", "common"), [(0.0, 0.0), (0.02, 0.0), (0.08, 0.0), (0.08, 0.3), (0.2, 0.3)])
+def test_the_widened_interval_covers_the_truth(n_sets, deviation, common):
+    """The whole way: five runs of three tasks, and an answer of other runs of seven tasks in a few data sets."""
+    rng, covered = np.random.default_rng(1), []
+
+    def runs_of(tasks, seeds):
+        parts = np.sqrt(1 - common) * rng.standard_normal((tasks, seeds)) + np.sqrt(common) * rng.standard_normal(seeds)
+        return deviation * parts
+
+    for _ in range(1500):
+        sets = runs_of(7, 1).mean() + 0.03 * rng.standard_normal(n_sets)
+        error = float(stats.sem(sets))
+        total, half = Variation.between(runs_of(3, 5)).widen(error, n_sets - 1, 7, 0.05)
+        assert total >= error and half >= stats.t.ppf(0.975, n_sets - 1) * error
+        covered.append(abs(sets.mean()) < half)
+    assert np.mean(covered) > (0.92 if not common else 0.9), "a common part has few degrees of freedom"
+
+
+def test_without_variation_the_interval_stays_as_it_is():
+    nothing = Variation(0.0, 0.0, 12)
+    assert nothing.widen(0.02, 2, 7, 0.05) == pytest.approx((0.02, 0.02 * stats.t.ppf(0.975, 2)))
+
+
+def test_every_data_set_and_the_answer_of_all_are_widened(repeated, alone):
+    found = training_runs.widened(repeated, alone, "decoding").set_index("brain")
+    assert list(found.index) == [*BRAINS, ALL] and set(found["tasks"]) == {len(TASKS)}
+    combined = meta_analysis.overall(alone, "decoding")
+    assert found.loc[ALL, ["estimate", "low", "high"]].tolist() == pytest.approx(
+        [combined.estimate, combined.low, combined.high]
+    )
+    assert (found["all error"] > found["error"]).all() and (found["all low"] <= found["low"]).all()
+    runs = training_runs.by_run(repeated, "decoding", combined.weights)
+    for brain, row in found.iterrows():
+        added = row["all error"] ** 2 - row["error"] ** 2
+        assert added == pytest.approx(Variation.between(runs[brain]).of_mean(len(TASKS)))
+    (first, *_) = training_runs.widened_in_words(repeated, alone).to_dict("records")
+    assert first["direction"] == "decoding" and first["brain data"] == "8 readers of word concepts"
+
+
+def test_other_data_sets_or_one_seed_widen_nothing(repeated, alone):
+    nothing_decoded = [made_up(seeds=8, brain=brain, signal=s) for brain, s in zip(BRAINS, (0.1, 0.0), strict=True)]
+    others = gathered(of_several(*nothing_decoded), 8)
+    assert len([e for e in others.first("decoding") if not e.closed]) == 1
+    for runs in (others, alone):
+        assert training_runs.widened(runs, alone, "decoding").empty
     assert training_runs.widened_in_words(alone, alone).empty
 
 
-@pytest.mark.parametrize(("deviation", "least"), [(0.0, 0.9), (0.02, 0.0), (0.2, 0.0)])
-def test_the_widened_interval_covers_the_truth_whatever_varies(deviation, least):
-    rng, n_sets, n_tasks, degrees, covered, plain = np.random.default_rng(1), 4, 7, 12, [], []
-    for _ in range(1000):
-        runs = deviation / np.sqrt(n_tasks) * rng.standard_normal()  # the same for all data sets
-        sets = runs + 0.03 * rng.standard_normal(n_sets)
-        low, high = stats.t.interval(0.95, n_sets - 1, sets.mean(), stats.sem(sets))
-        found = Finding(estimate=sets.mean(), low=low, high=high, n=n_sets, sentence="")
-        measured = deviation * np.sqrt(rng.chisquare(degrees) / degrees)
-        wide = training_runs.Variation(measured, degrees, 0.05).widen(found, n_tasks)
-        covered.append(wide[0] < 0 < wide[1])
-        plain.append(low < 0 < high)
-    assert np.mean(covered) > 0.93
-    assert least <= np.mean(plain) <= (0.98 if deviation < 0.2 else 0.6)
-
-
-def test_without_variation_the_interval_stays_and_without_an_answer_there_is_none():
-    found = Finding(estimate=0.1, low=0.05, high=0.15, n=3, sentence="")
-    assert training_runs.Variation(0.0, 12, 0.05).widen(found, 7) == pytest.approx((0.05, 0.15))
-    of_two = replace(found, n=2)  # one degree of freedom; with those of the runs, the interval would be narrower
-    assert training_runs.Variation(0.01, 12, 0.05).widen(of_two, 7) == pytest.approx((0.05, 0.15))
-    nothing = Finding(estimate=None, n=0, sentence="")
-    assert np.isnan(training_runs.Variation(0.1, 12, 0.05).widen(nothing, 7)).all()
-
-
-def test_the_tables_say_each_seed_and_both_intervals(repeated):
+def test_the_table_says_the_answer_of_each_seed(repeated):
     shown = training_runs.seeds_in_words(repeated)
     assert list(shown["direction"]) == ["decoding"] * 3
     assert shown["brain data"].iloc[-1] == "2 data sets combined"
@@ -91,10 +128,3 @@ def test_the_tables_say_each_seed_and_both_intervals(repeated):
     spread = shown["standard deviation"].str.rstrip("%").astype(float)
     np.testing.assert_allclose(values.std(axis=1), spread, atol=0.1)
     assert shown["all seeds"].str.match(r"[+−]\d+\.\d% \(").all()
-    (row,) = training_runs.widened_in_words(repeated, repeated).to_dict("records")
-    assert row["direction"] == "decoding" and row["tasks of the answer"] == len(TASKS)
-    ends = [
-        [float(part.strip(" %)")) for part in row[name].replace("−", "-").split("(")[1].split("to")]
-        for name in ("answer", "with the variation between runs")
-    ]
-    assert ends[1][0] < ends[0][0] < ends[0][1] < ends[1][1]

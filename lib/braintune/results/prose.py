@@ -352,22 +352,24 @@ def recorded_standing(real: Results) -> str:
 
 def seeds_run(study: Study) -> str:
     """Say what the recorded training runs are."""
-    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
-    return SENTENCES["recorded seeds"].format(**given, seeds=len(study.seeds))
+    return SENTENCES["recorded seeds"].format(**_learned(study), seeds=len(study.seeds))
 
 
 def sequences_run(study: Study) -> str:
     """Say what the recorded task sequences are."""
-    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
-    return SENTENCES["recorded sequences"].format(**given, orders=study.orders, seeds=len(study.seeds))
+    return SENTENCES["recorded sequences"].format(**_learned(study), orders=study.orders, seeds=len(study.seeds))
 
 
 def variants_run(study: Study, differing: Mapping[str, Mapping[str, Any]]) -> str:
     """Say what the recorded variants are."""
-    given = {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
     n = len(study.seeds)
     counts = {"variants": len(differing), "seeds": f"{n} seed{'s' * (n > 1)}"}
-    return SENTENCES["recorded variants"].format(**given, **counts, prefix=study.prefix_length)
+    return SENTENCES["recorded variants"].format(**_learned(study), **counts, prefix=study.prefix_length)
+
+
+def _learned(study: Study) -> dict[str, Any]:
+    """Return which encoder learned which tasks, and from how many examples."""
+    return {"backbone": study.backbone, "tasks": listed(study.tasks), "examples": study.train_examples}
 
 
 def calibration_answer(rates: pd.DataFrame) -> str:

@@ -32,6 +32,7 @@ class Finding:
     n: int  #: Units: participants, groups of stimuli, tasks, or brain data sets.
     sentence: str  #: The result in words, or why a test is impossible.
     further: tuple[float | None, float | None] = (None, None)  #: Prediction interval of a further data set.
+    weights: tuple[float, ...] = ()  #: Of the data sets that are combined; they sum to 1.
 
 
 def cannot(why: str, n: int = 0) -> Finding:
@@ -110,7 +111,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of intervals of the single sets, which are not used
         found = combine_effects(np.array(estimates), np.square(errors), method_re="iterated", use_t=True, alpha=alpha)
-        rows = found.summary_frame().loc[["random effect", "random effect wls"]]
+        table = found.summary_frame()
+        rows, weights = table.loc[["random effect", "random effect wls"]], table["w_re"].iloc[:n]
     estimate, error = float(rows["eff"].iloc[0]), float(rows["sd_eff"].max())
     half, spread = stats.t.ppf(1 - alpha / 2, n - 1) * np.array([error, np.sqrt(found.tau2 + error**2)])
     low, high = float(estimate - half), float(estimate + half)
@@ -120,7 +122,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
         f"{n} brain data sets)."
     )
     further = float(estimate - spread), float(estimate + spread)
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further)
+    shares = tuple(map(float, weights))
+    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further, weights=shares)
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:

@@ -1,12 +1,12 @@
 """How much the answer varies between training runs that differ only in their seed.
 
-With one run of each model, its chance result is shared by all participants and all brain data sets, so no interval over
-them includes it. A run with several seeds measures it: the answer is computed for each task and seed, and the variance
-between seeds is pooled over tasks. Divided by the number of tasks, it is added to the variance of an answer with one
-seed.
+All participants and brain data sets are scored with the same tuned models, so what one training run does to all of them
+does not average out, and with one seed no interval over them includes it. A run with several seeds measures it: the
+answer is computed for each task and seed, and its variance between seeds is added to that of an answer with one seed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,79 +14,110 @@ from scipy import stats
 
 from braintune.results import meta_analysis, tables
 from braintune.results.claims import Ledger
-from braintune.results.contrasts import Contrast
-from braintune.results.prose import with_interval
-from braintune.results.statistics import Finding
 from braintune.results.tables import ALL
 
 
-def by_seed(ledger: Ledger, direction: str) -> pd.DataFrame:
+def by_run(ledger: Ledger, direction: str, weights: tuple[float, ...]) -> dict[str, np.ndarray]:
     """Return prompt-tuned minus fine-tuned with each seed, as a fraction of the signal, at the first readout.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    direction : str
+        A key of :data:`braintune.results.tables.SCORE`.
+    weights : tuple of float
+        Of the brain data sets that allow a conclusion, in their order; those of an answer that combines them.
 
     Returns
     -------
-    DataFrame
-        brain, task, seed, difference; only brain data sets that allow a conclusion. The task
-        :data:`braintune.results.tables.ALL` is the mean over learned tasks, the brain of that name combines the sets.
+    dict
+        Brain data set → array of shape (n_learned_tasks, n_seeds), mean over participants or groups of stimuli; only
+        data sets that allow a conclusion. :data:`braintune.results.tables.ALL` is their weighted mean.
     """
-    rows = []
-    here = [e for e in ledger.first(direction) if not e.closed]
-    for task in dict.fromkeys(task for e in here for task in (*e.learned, ALL)):
-        effects = {e.brain: e.difference(e.region, None if task == ALL else [task]) for e in here}
-        for k, seed in enumerate(ledger.study.seeds):
-            alone = {brain: _with(effect, k) for brain, effect in effects.items()}
-            together = meta_analysis.combine(alone.values(), ledger.study).estimate
-            estimates = {brain: effect.estimate for brain, effect in alone.items()} | {ALL: together}
-            rows += [(brain, task, seed, estimate) for brain, estimate in estimates.items()]
-    return pd.DataFrame(rows, columns=["brain", "task", "seed", "difference"]).astype({"difference": float})
-
-
-def _with(effect: Contrast, seed: int) -> Contrast:
-    return replace(effect, values=effect.values[:, [seed]])
+    found = {
+        e.brain: np.array([e.difference(e.region, [task]).values.mean(0) for task in e.learned])
+        for e in ledger.first(direction)
+        if not e.closed
+    }
+    if len(weights) == len(found) > 1:
+        found[ALL] = np.tensordot(weights, list(found.values()), axes=1)
+    return found
 
 
 @dataclass(frozen=True)
 class Variation:
-    """The standard deviation of the answer between training runs on one task, as a fraction of the signal."""
+    """Variance of the answer between training runs, for a single task."""
 
-    deviation: float  #: Pooled over tasks.
-    degrees: int  #: Its degrees of freedom: tasks × (seeds − 1).
-    alpha: float  #: Intervals cover 1 - alpha.
+    own: float  #: What differs between the tasks of one seed.
+    shared: float  #: What they have in common: their covariance, at least 0.
+    degrees: int  #: Degrees of freedom.
+
+    @classmethod
+    def between(cls, runs: np.ndarray) -> "Variation":
+        """Measure it in an array of shape (n_tasks, n_seeds), with at least two seeds.
+
+        The variance is pooled over tasks. If tasks have something in common, only seeds are independent.
+        """
+        covariance, n = np.atleast_2d(np.cov(runs)), len(runs)
+        pooled, seeds = covariance.trace() / n, runs.shape[1] - 1
+        shared = max(0.0, float(covariance.sum() - covariance.trace()) / (n * (n - 1))) if n > 1 else 0.0
+        return cls(float(pooled) - shared, shared, seeds if shared else n * seeds)
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The interval of the standard deviation, from the chi-squared distribution."""
-        low, high = self.deviation * np.sqrt(
-            self.degrees / stats.chi2.ppf([1 - self.alpha / 2, self.alpha / 2], self.degrees)
-        )
-        return float(low), float(high)
+    def deviation(self) -> float:
+        """The standard deviation between runs on one task."""
+        return float(np.sqrt(self.own + self.shared))
 
-    def widen(self, found: Finding, n_tasks: int) -> tuple[float, float]:
-        """Return the interval of an answer with one seed and `n_tasks` tasks that includes the variation between runs.
+    def of_mean(self, n_tasks: int) -> float:
+        """Return the variance of a mean over tasks that were tuned with one seed."""
+        return self.shared + self.own / n_tasks
 
-        The degrees of freedom are Satterthwaite's. With two data sets, they would make the interval narrower although
-        the variance is larger; then it stays as it is. NaN where the answer has no interval.
+    def widen(self, error: float, degrees: float, n_tasks: int, alpha: float) -> tuple[float, float]:
+        """Return the standard error of an answer with one seed, and half its interval, with the variation included.
+
+        The degrees of freedom are Satterthwaite's. They may exceed the former ones so much that the interval would be
+        narrower; then it stays as it is.
         """
-        if found.estimate is None or found.low is None or found.high is None:
-            return np.nan, np.nan
-        sets, level = found.n - 1, 1 - self.alpha / 2
-        alone = (found.high - found.low) / 2
-        of_sets = (alone / stats.t.ppf(level, sets)) ** 2
-        of_runs = self.deviation**2 / n_tasks
-        degrees = (of_sets + of_runs) ** 2 / (of_sets**2 / sets + of_runs**2 / self.degrees)
-        half = max(alone, float(stats.t.ppf(level, degrees) * np.sqrt(of_sets + of_runs)))
-        return found.estimate - half, found.estimate + half
+        runs, level = self.of_mean(n_tasks), 1 - alpha / 2
+        total = error**2 + runs
+        both = total**2 / (error**4 / degrees + runs**2 / self.degrees)
+        half = max(stats.t.ppf(level, degrees) * error, stats.t.ppf(level, both) * np.sqrt(total))
+        return float(np.sqrt(total)), float(half)
 
 
-def variation(ledger: Ledger, direction: str) -> Variation | None:
-    """Return how much the combined answer varies between training runs on one task; None with fewer than two seeds."""
-    rows = by_seed(ledger, direction)
-    rows = rows[(rows["brain"] == ALL) & (rows["task"] != ALL)].dropna()
-    wide = rows.pivot(index="task", columns="seed", values="difference").to_numpy()
-    if wide.shape[1] < 2:
-        return None
-    deviation = float(np.sqrt(wide.var(axis=1, ddof=1).mean()))
-    return Variation(deviation, len(wide) * (wide.shape[1] - 1), ledger.study.fdr)
+def widened(repeated: Ledger, ledger: Ledger, direction: str) -> pd.DataFrame:
+    """Return the answer of a run with one seed, without and with the variation between the runs that were `repeated`.
+
+    Returns
+    -------
+    DataFrame
+        One row per brain data set that allows a conclusion, then :data:`braintune.results.tables.ALL`: brain, who,
+        tasks, `deviation` (of one task between runs), estimate, error, low, high, and the latter three with the
+        variation: `all error`, `all low`, `all high`. Empty if other data sets allow a conclusion in the repeated run,
+        since their variation is not that of the answer.
+    """
+    alpha, combined = ledger.study.fdr, meta_analysis.overall(ledger, direction)
+    here = [e for e in ledger.first(direction) if not e.closed]
+    runs = by_run(repeated, direction, combined.weights)
+    if [e.brain for e in here] != [brain for brain in runs if brain != ALL] or len(repeated.study.seeds) < 2:
+        return pd.DataFrame()
+    known: dict[str, tuple[Any, ...]] = {}
+    for e in here:
+        effect = e.difference(e.region)
+        known[e.brain] = (e.people, effect.estimate, *effect.error, *effect.interval(alpha))
+    if ALL in runs and combined.low is not None and combined.high is not None:
+        degrees = combined.n - 1
+        error = (combined.high - combined.low) / 2 / stats.t.ppf(1 - alpha / 2, degrees)
+        who = f"{combined.n} data sets combined"
+        known[ALL] = (who, combined.estimate, error, degrees, combined.low, combined.high)
+    rows = []
+    for brain, (who, estimate, error, degrees, low, high) in known.items():
+        varied, n_tasks = Variation.between(runs[brain]), len(here[0].learned)
+        total, half = varied.widen(error, degrees, n_tasks, alpha)
+        answer = (estimate, error, low, high, total, estimate - half, estimate + half)
+        rows.append((brain, who, n_tasks, varied.deviation, *answer))
+    columns = ["brain", "who", "tasks", "deviation", "estimate", "error", "low", "high"]
+    return pd.DataFrame(rows, columns=[*columns, "all error", "all low", "all high"])
 
 
 # --- in words ----------------------------------------------------------------------------------------------------
@@ -100,36 +131,30 @@ def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
     answers, rows = meta_analysis.answer_table(ledger), []
     answers["all seeds"] = meta_analysis.in_percent(answers, "difference")
     for direction in tables.SCORE:
-        found = by_seed(ledger, direction)
-        for brain, of in found[found["task"] == ALL].groupby("brain", sort=False):
-            here = answers[(answers["direction"] == direction) & (answers["brain"] == brain)]
-            answer = here.iloc[0]  # at the first readout
-            seeds = of.set_index("seed")["difference"]
-            cells = {f"seed {seed}": _percent(value, "+") for seed, value in seeds.items()}
-            cells |= {"standard deviation": _percent(seeds.std()), "all seeds": answer["all seeds"]}
+        for brain, runs in by_run(ledger, direction, meta_analysis.overall(ledger, direction).weights).items():
+            answer = answers[(answers["direction"] == direction) & (answers["brain"] == brain)].iloc[0]  # first readout
+            means = pd.Series(runs.mean(0), ledger.study.seeds)
+            cells = {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
+            cells |= {"standard deviation": _percent(means.std()), "all seeds": answer["all seeds"]}
             rows.append({"direction": direction, "brain data": answer["who"]} | cells)
     return pd.DataFrame(rows)
 
 
 def widened_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
-    """Return the combined answer of a run with one seed, without and with the variation found in a `repeated` run."""
-    rows = []
-    for direction in tables.SCORE:
-        found, varied = meta_analysis.overall(ledger, direction), variation(repeated, direction)
-        if varied is None or found.estimate is None:
-            continue
-        n_tasks = len(next(e for e in ledger.first(direction) if not e.closed).learned)
-        low, high = varied.widen(found, n_tasks)
-        deviation, least, most = (_percent(value) for value in (varied.deviation, *varied.interval))
-        rows.append(
-            {
-                "direction": direction,
-                "deviation between runs on one task": f"{deviation} ({least} to {most})",
-                "tasks of the answer": n_tasks,
-                "answer": with_interval(found),
-                "with the variation between runs": with_interval(replace(found, low=low, high=high)),
-            }
-        )
+    """Return :func:`widened` in words, for each direction in which the same data sets allow a conclusion."""
+    rows = [
+        {
+            "direction": direction,
+            "brain data": row["who"],
+            "deviation between runs, one task": _percent(row["deviation"]),
+            "recorded answer": meta_analysis.in_percent(pd.DataFrame([row]), "estimate")[0],
+            "standard error": _percent(row["error"]),
+            "with the variation between runs": _percent(row["all error"]),
+            "its interval": meta_analysis.in_percent(pd.DataFrame([row]), "all low", "all high")[0],
+        }
+        for direction in tables.SCORE
+        for row in widened(repeated, ledger, direction).to_dict("records")
+    ]
     return pd.DataFrame(rows)
 
 
