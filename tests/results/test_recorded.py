@@ -213,7 +213,9 @@ class TestRecordedVariants:
         assert set(kept) == {"against", "costs", "effects", "methods"}
 
     def test_what_the_page_says_of_the_prompts(self, found):
-        rows = found[2]["against"].query("direction == 'decoding' and method == 'prompt-tuned'")
+        rows = found[2]["against"].query(
+            "direction == 'decoding' and method == 'prompt-tuned' and variant != 'trained'"
+        )
         rows = rows.set_index(["variant", "reference"])
         base = rows.xs(variants.BASE, level="reference")
         assert base.loc["layers-upper", "low"] > 0 and (base.drop("layers-upper")["low"] < 0).all()
@@ -227,7 +229,26 @@ class TestRecordedVariants:
         assert base.loc["length-1", "estimate"] > 0 > base.loc["length-64", "estimate"]
         tuned = rows.xs("fine-tuned", level="reference")
         assert (tuned["estimate"] > 0).all() and set(tuned.index[tuned["low"] > 0]) == {"length-1", "layers-upper"}
-        assert len(tuned) == 5 and set(rows["n"]) == {3}, "the base and four variants, over three data sets"
+        assert len(tuned) == 5 and set(rows["n"]) == {3}, "the base and four variants"
+
+    def test_what_the_page_says_of_how_much_is_trained(self, found):
+        of = found[2]["methods"].query("variant == 'trained' and method != 'untuned'").groupby("method")
+        of = of[["task score", "closeness", "trained parameters"]].mean().astype(float)
+        prompts, biases = of.loc["prompt-tuned"], of.loc["bitfit"]
+        assert biases["trained parameters"] < prompts["trained parameters"]
+        assert abs(biases["task score"] - prompts["task score"]) < 0.02 and biases["closeness"] < prompts["closeness"]
+        assert (of["closeness"].idxmax(), of["closeness"].idxmin()) == ("prompt-tuned", "fine-tuned") and len(of) == 6
+        assert of["task score"].idxmin() == "prompt-shallow"
+        rows = found[2]["against"].query("direction == 'decoding' and variant in ['compact', 'trained']")
+        rows = rows[rows["estimate"].notna()].set_index(["method", "reference"])
+        assert set(rows["n"]) == {3} and (rows["tasks"] == "chunking, sentiment, emotion").all()
+        untuned, tuned = (rows.xs(name, level="reference") for name in ("untuned", "fine-tuned"))
+        assert set(untuned.index) == set(of.index)
+        assert set(untuned.index[untuned["high"] > 0]) == {"prompt-tuned"} and (untuned["estimate"] < 0).all()
+        order = untuned["estimate"].sort_values()
+        assert (order.index[0], order.index[-1]) == ("fine-tuned", "prompt-tuned")
+        assert order.iloc[-2] - order.iloc[1] < 0.04
+        assert (tuned["estimate"] > 0).all() and (tuned["low"] < 0).all() and len(tuned) == 5
 
     def test_listeners_point_the_other_way(self, found):
         of = (
