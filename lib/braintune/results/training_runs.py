@@ -124,7 +124,7 @@ def widened(repeated: Ledger, ledger: Ledger, direction: str) -> pd.DataFrame:
 
 
 def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
-    """Return the answer of each brain data set with each seed, the deviation between seeds, and that of all seeds.
+    """Return the answer of each brain data set with all seeds, the deviation between seeds, and that of each seed.
 
     The interval of all seeds is over participants (or groups of stimuli) and seeds, the combined one over data sets.
     """
@@ -134,8 +134,8 @@ def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
         for brain, runs in by_run(ledger, direction, meta_analysis.overall(ledger, direction).weights).items():
             answer = answers[(answers["direction"] == direction) & (answers["brain"] == brain)].iloc[0]  # first readout
             means = pd.Series(runs.mean(0), ledger.study.seeds)
-            cells = {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
-            cells |= {"standard deviation": _percent(means.std()), "all seeds": answer["all seeds"]}
+            cells = {"all seeds": answer["all seeds"], "standard deviation": _percent(means.std())}
+            cells |= {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
             rows.append({"direction": direction, "brain data": answer["who"]} | cells)
     return pd.DataFrame(rows)
 
