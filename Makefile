@@ -60,7 +60,7 @@ help:
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
-	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 4 hours)"
+	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 7 hours)"
 	@echo "make reference-seeds         repeat three real tasks with five seeds, and record the tables (about 85 minutes)"
 	@echo "make reference-continual     learn real tasks one after another, and record what is left of them"
 	@echo "make reference-ablation      vary the prompts on real tasks and brains, and record the comparison"

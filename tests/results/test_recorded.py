@@ -112,7 +112,7 @@ class TestRecordedTrainingRuns:
 
     @pytest.fixture(scope="class")
     def ledger(self, run):
-        return claims.Ledger((), tuple(claims.all_evidence(run)))
+        return claims.gather(run)
 
     def test_they_are_those_of_the_profile_on_real_brains(self, run):
         wanted = Study.load("seeds-real")
@@ -127,9 +127,7 @@ class TestRecordedTrainingRuns:
         )
         sets = ["pereira2018-exp1", "alice2016", "tuckute2024-average"]
         assert list(decoding) == [*sets, tables.ALL] and all((runs.mean(0) > 0).all() for runs in decoding.values())
-        single = np.array([decoding[brain] for brain in sets])
-        assert (single.size, (single < 0).sum()) == (45, 6)
-        assert sorted(encoding[tables.ALL].mean(0) > 0) == [False, True, True, True, True]
+        assert (encoding[tables.ALL].mean(0) < 0).sum() == 1
         answers = meta_analysis.answer_table(ledger).query("readout == 'best'").set_index(["direction", "brain"])
         assert (answers.loc["decoding"].loc[sets, "low"] > 0).all()
         whole = answers.loc[("encoding", tables.ALL)]
@@ -141,7 +139,7 @@ class TestRecordedTrainingRuns:
         assert len(wide) == 20 and (wide["prompt-tuned"] > wide["fine-tuned"]).all()
 
     def test_what_remains_of_the_answer_with_the_variation_between_runs(self, ledger):
-        real = claims.Ledger((), tuple(claims.all_evidence(recorded.recorded())))
+        real = claims.gather(recorded.recorded())
         found = training_runs.widened(ledger, real, "decoding").set_index("brain")
         assert set(found.index[found["all low"] < 0]) == {"alice2016"} and (found["low"] > 0).all()
         ratio = found.loc[tables.ALL, "all error"] / found.loc[tables.ALL, "error"]

@@ -8,7 +8,6 @@ from scipy import stats
 
 from braintune.core.study import Study
 from braintune.results import claims, meta_analysis, training_runs
-from braintune.results.claims import Ledger
 from braintune.results.tables import ALL
 from braintune.results.training_runs import Variation
 from made_up_results import TASKS, made_up, of_several
@@ -19,7 +18,7 @@ BRAINS = "pereira2018-exp1", "alice2016"
 
 def gathered(results, seeds):
     study = Study.make({"brains": list(BRAINS), "seeds": list(range(seeds))})
-    return Ledger((), tuple(claims.all_evidence(replace(results, study=study))))
+    return claims.gather(replace(results, study=study))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def test_without_variation_the_interval_stays_as_it_is():
 
 def test_every_data_set_and_the_answer_of_all_are_widened(repeated, alone):
     found = training_runs.widened(repeated, alone, "decoding").set_index("brain")
-    assert list(found.index) == [*BRAINS, ALL] and set(found["tasks"]) == {len(TASKS)}
+    assert list(found.index) == [*BRAINS, ALL]
     combined = meta_analysis.overall(alone, "decoding")
     assert found.loc[ALL, ["estimate", "low", "high"]].tolist() == pytest.approx(
         [combined.estimate, combined.low, combined.high]
@@ -107,6 +106,17 @@ def test_every_data_set_and_the_answer_of_all_are_widened(repeated, alone):
         assert added == pytest.approx(Variation.between(runs[brain]).of_mean(len(TASKS)))
     (first, *_) = training_runs.widened_in_words(repeated, alone).to_dict("records")
     assert first["direction"] == "decoding" and first["brain data"] == "8 readers of word concepts"
+
+
+def test_the_answers_that_favour_fine_tuning_are_counted(repeated):
+    combined = meta_analysis.overall(repeated, "decoding")
+    runs = training_runs.by_run(repeated, "decoding", combined.weights)
+    counted = training_runs.signs(repeated, "decoding")
+    below = sum(int((runs[brain] < 0).sum()) for brain in BRAINS)
+    assert counted["tasks"] == f"{below} of {2 * 8 * len(TASKS)}" and below > 0
+    assert counted["combined"] == f"{int((runs[ALL].mean(0) < 0).sum())} of 8"
+    assert counted["data sets"].endswith(" of 16")
+    assert set(training_runs.signs(repeated, "encoding").values()) == {"0 of 0"}, "left out of this run"
 
 
 def test_other_data_sets_or_one_seed_widen_nothing(repeated, alone):

@@ -115,9 +115,9 @@ def judge(results: Results) -> Ledger:
     return Ledger(tuple(verdicts), tuple(everything))
 
 
-def all_evidence(results: Results) -> list[Evidence]:
-    """Return the evidence of every brain data set of a run, in each direction and at each readout."""
-    return [e for brain in results.study.brains for e in evidence(results.of(brain), brain)]
+def gather(results: Results) -> Ledger:
+    """Return the evidence of every brain data set of a run, without verdicts."""
+    return Ledger((), tuple(e for brain in results.study.brains for e in evidence(results.of(brain), brain)))
 
 
 def evidence(results: Results, brain: str, score: Mapping[str, str] = tables.SCORE) -> list[Evidence]:

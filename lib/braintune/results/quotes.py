@@ -179,11 +179,15 @@ def of_seeds(ledger: Ledger) -> dict[str, Any]:
     `ledger` is that of the recorded real run, whose answer is widened by what varies.
     """
     run = recorded.recorded("seeds")
-    repeated = Ledger((), tuple(claims.all_evidence(run)))
+    repeated = claims.gather(run)
+    decoding, encoding = (training_runs.signs(repeated, direction) for direction in tables.SCORE)
     return {
         "seeds_standing": prose.seeds_run(run.study),
         "seeds_each": training_runs.seeds_in_words(repeated),
         "seeds_answer": training_runs.widened_in_words(repeated, ledger),
+        "seeds_below": decoding["data sets"],
+        "seeds_tasks_below": decoding["tasks"],
+        "seeds_encoding_below": encoding["combined"],
     }
 
 

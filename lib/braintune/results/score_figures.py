@@ -164,7 +164,7 @@ def difference_by_task(tests: pd.DataFrame, margin: float, answers: pd.DataFrame
     figure, parts = panels(brains, columns=2, size=(3.7, 0.32 * max(map(len, brains.values())) + 0.7), sharex=True)
     for axes, rows in parts:
         if MEAN in set(rows["task"]):
-            axes.axhline(len(rows) - 1.74, color="#cccccc", linewidth=0.8)
+            axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
         spread = np.abs(rows[["low", "high"]].to_numpy() - rows[["difference"]].to_numpy()).T
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
@@ -238,7 +238,7 @@ def forest(answers: pd.DataFrame, margin: float) -> Figure:
     for axes, rows in drawn:
         axes.axvspan(-margin, margin, color=COLOURS["untuned"], alpha=0.15, linewidth=0, label="within the margin")
         axes.axvline(0, color="black", linewidth=1)
-        axes.axhline(len(rows) - 1.5, color="#cccccc", linewidth=0.8)
+        axes.axhline(len(rows) - 1.65, color="#cccccc", linewidth=0.8)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(-edge, edge), ylim=(len(rows) - 0.65, -0.75))

@@ -6,7 +6,7 @@ and its sentence says why. `alpha` is the significance level set by the caller: 
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import factorial
 from typing import Any
 
@@ -32,7 +32,8 @@ class Finding:
     n: int  #: Units: participants, groups of stimuli, tasks, or brain data sets.
     sentence: str  #: The result in words, or why a test is impossible.
     further: tuple[float | None, float | None] = (None, None)  #: Prediction interval of a further data set.
-    weights: tuple[float, ...] = ()  #: Of the data sets that are combined; they sum to 1.
+    error: float | None = None  #: Standard error, with n - 1 degrees of freedom, where data sets are combined,
+    weights: tuple[float, ...] = ()  #: and their weights, which sum to 1.
 
 
 def cannot(why: str, n: int = 0) -> Finding:
@@ -122,8 +123,8 @@ def combined(estimates: Sequence[float], errors: Sequence[float], alpha: float) 
         f"{n} brain data sets)."
     )
     further = float(estimate - spread), float(estimate + spread)
-    shares = tuple(map(float, weights))
-    return Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further, weights=shares)
+    known = Finding(estimate=estimate, low=low, high=high, n=n, sentence=sentence, further=further)
+    return replace(known, error=error, weights=tuple(map(float, weights)))
 
 
 def fdr(p_values: Sequence[float | None]) -> np.ndarray:

@@ -6,7 +6,6 @@ answer is computed for each task and seed, and its variance between seeds is add
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,32 +91,45 @@ def widened(repeated: Ledger, ledger: Ledger, direction: str) -> pd.DataFrame:
     -------
     DataFrame
         One row per brain data set that allows a conclusion, then :data:`braintune.results.tables.ALL`: brain, who,
-        tasks, `deviation` (of one task between runs), estimate, error, low, high, and the latter three with the
-        variation: `all error`, `all low`, `all high`. Empty if other data sets allow a conclusion in the repeated run,
-        since their variation is not that of the answer.
+        `deviation` (of one task between runs), estimate, error, low, high, and the latter three with the variation:
+        `all error`, `all low`, `all high`. Empty if other data sets allow a conclusion in the repeated run, since their
+        variation is not that of the answer.
     """
-    alpha, combined = ledger.study.fdr, meta_analysis.overall(ledger, direction)
+    combined = meta_analysis.overall(ledger, direction)
     here = [e for e in ledger.first(direction) if not e.closed]
     runs = by_run(repeated, direction, combined.weights)
     if [e.brain for e in here] != [brain for brain in runs if brain != ALL] or len(repeated.study.seeds) < 2:
         return pd.DataFrame()
-    known: dict[str, tuple[Any, ...]] = {}
-    for e in here:
-        effect = e.difference(e.region)
-        known[e.brain] = (e.people, effect.estimate, *effect.error, *effect.interval(alpha))
-    if ALL in runs and combined.low is not None and combined.high is not None:
-        degrees = combined.n - 1
-        error = (combined.high - combined.low) / 2 / stats.t.ppf(1 - alpha / 2, degrees)
-        who = f"{combined.n} data sets combined"
-        known[ALL] = (who, combined.estimate, error, degrees, combined.low, combined.high)
-    rows = []
-    for brain, (who, estimate, error, degrees, low, high) in known.items():
-        varied, n_tasks = Variation.between(runs[brain]), len(here[0].learned)
+    effects = {e.brain: (e.people, e.difference(e.region)) for e in here}
+    known = {brain: (who, effect.estimate, *effect.error) for brain, (who, effect) in effects.items()}
+    if combined.estimate is not None and combined.error is not None and ALL in runs:
+        known[ALL] = (f"{combined.n} data sets combined", combined.estimate, combined.error, combined.n - 1)
+    rows, alpha, n_tasks = [], ledger.study.fdr, len(here[0].learned) if here else 0
+    for brain, (who, estimate, error, degrees) in known.items():
+        varied, alone = Variation.between(runs[brain]), stats.t.ppf(1 - alpha / 2, degrees) * error
         total, half = varied.widen(error, degrees, n_tasks, alpha)
-        answer = (estimate, error, low, high, total, estimate - half, estimate + half)
-        rows.append((brain, who, n_tasks, varied.deviation, *answer))
-    columns = ["brain", "who", "tasks", "deviation", "estimate", "error", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "all error", "all low", "all high"])
+        ends = [estimate - alone, estimate + alone, total, estimate - half, estimate + half]
+        rows.append((brain, who, varied.deviation, estimate, error, *ends))
+    columns = ["brain", "who", "deviation", "estimate", "error", "low", "high", "all error", "all low", "all high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def signs(ledger: Ledger, direction: str) -> dict[str, str]:
+    """Count the answers with single seeds that favour fine-tuning, and say of how many.
+
+    Returns
+    -------
+    dict
+        ``combined`` (mean over tasks, data sets combined), ``data sets`` (each of them), ``tasks`` (also each task).
+    """
+    found = by_run(ledger, direction, meta_analysis.overall(ledger, direction).weights)
+    sets = [runs for brain, runs in found.items() if brain != ALL]
+    whole = [found[ALL].mean(0)] if ALL in found else []
+    return {"combined": _below(whole), "data sets": _below([runs.mean(0) for runs in sets]), "tasks": _below(sets)}
+
+
+def _below(parts: list[np.ndarray]) -> str:
+    return f"{sum(int((part < 0).sum()) for part in parts)} of {sum(part.size for part in parts)}"
 
 
 # --- in words ----------------------------------------------------------------------------------------------------
@@ -142,20 +154,19 @@ def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
 
 def widened_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
     """Return :func:`widened` in words, for each direction in which the same data sets allow a conclusion."""
-    rows = [
-        {
-            "direction": direction,
-            "brain data": row["who"],
-            "deviation between runs, one task": _percent(row["deviation"]),
-            "recorded answer": meta_analysis.in_percent(pd.DataFrame([row]), "estimate")[0],
-            "standard error": _percent(row["error"]),
-            "with the variation between runs": _percent(row["all error"]),
-            "its interval": meta_analysis.in_percent(pd.DataFrame([row]), "all low", "all high")[0],
-        }
-        for direction in tables.SCORE
-        for row in widened(repeated, ledger, direction).to_dict("records")
-    ]
-    return pd.DataFrame(rows)
+    table = pd.concat([widened(repeated, ledger, name).assign(direction=name) for name in tables.SCORE])
+    if table.empty:
+        return table
+    words = {
+        "direction": table["direction"],
+        "brain data": table["who"],
+        "deviation between runs, one task": table["deviation"].map(_percent),
+        "recorded answer": meta_analysis.in_percent(table, "estimate"),
+        "standard error": table["error"].map(_percent),
+        "with the variation between runs": table["all error"].map(_percent),
+        "its interval": meta_analysis.in_percent(table, "all low", "all high"),
+    }
+    return pd.DataFrame(words)
 
 
 def _percent(value: float, sign: str = "") -> str:
