@@ -29,10 +29,12 @@ JOB = "export BRAINTUNE_PARENT=$PPID; exec {PYTHON:q} -m braintune "
 EXECUTE = JOB + "execute {params.profile:q} "
 MODEL = run.in_folder(HERE, ONE.root / "models") + "/{task}/{method}/{fingerprint}/seed-{seed}"
 PAGES = "{run}notebooks"
+# What all runs show of the recorded results.
+RECORDED, SUPPLEMENT = (run.in_folder(HERE, ONE.shown_folder(source)) for source in ("recorded", "supplement"))
 # What the job of a sequence leaves at last; the folder has its fingerprint, so that it is there only if it is up to date.
 LEARNED = "{run}continual/order-{order}/{method}/{fingerprint}/seed-{seed}/stage-{last}/metrics.json"
 # Memory (MB) and minutes that a job of a step asks a cluster for; twice and three times as much when it is tried again.
-ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30), "sequence": (8000, 600), "continual": (8000, 240)}
+ASKS = {"tuning": (8000, 240), "embeddings": (8000, 120), "decoding": (8000, 120), "encoding": (8000, 240), "rsa": (8000, 120), "figures": (4000, 30), "supplement": (4000, 30), "sequence": (8000, 600), "continual": (8000, 240)}
 
 
 @cache
@@ -203,16 +205,45 @@ rule figures:
         directory("{run}figures"),
         "{run}claims.json",
         "{run}results.json",
-        f"{PAGES}/figures.ipynb",
+        f"{PAGES}/figures/run.ipynb",
     benchmark:
-        f"{PAGES}/figures.benchmark.tsv"
+        f"{PAGES}/figures/run.benchmark.tsv"
     params:
         profile=of_run,
     resources:
         mem_mb=memory("figures"),
         runtime=minutes("figures"),
     shell:
-        EXECUTE + "figures"
+        EXECUTE + "figures source=run"
+
+
+rule recorded:
+    output:
+        f"{RECORDED}/figures.ipynb",  # alone, as of a model: another run may be reading the others
+    benchmark:
+        f"{RECORDED}/figures.benchmark.tsv"
+    params:
+        profile=next(iter(PROFILES.values())),
+    priority: 1  # real brains come first
+    resources:
+        mem_mb=memory("figures"),
+        runtime=minutes("figures"),
+    shell:
+        EXECUTE + "figures source=recorded"
+
+
+rule supplement:
+    output:
+        f"{SUPPLEMENT}/supplement.ipynb",
+    benchmark:
+        f"{SUPPLEMENT}/supplement.benchmark.tsv"
+    params:
+        profile=next(iter(PROFILES.values())),
+    resources:
+        mem_mb=memory("supplement"),
+        runtime=minutes("supplement"),
+    shell:
+        EXECUTE + "supplement"
 
 
 rule sequence:
@@ -255,7 +286,7 @@ rule continual:
 # The book of a run, or the page that compares the runs of a sweep.
 rule book:
     input:
-        [fresh(notebooks(folder, step)) for folder in STUDIES for step in ("figures", "embeddings", "continual")],
+        [fresh(notebooks(folder, step)) for folder in STUDIES for step in ("figures", "supplement", "embeddings", "continual")],
     output:
         PLAN["page"],
     shell:

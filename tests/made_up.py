@@ -25,6 +25,7 @@ FILES = {
     "encoding": ["scores.parquet", "null.parquet", "groups.parquet"],
     "rsa": ["untuned.parquet", "brain.parquet"],
     "figures": ["layers.svg", "layers.png", "layers.json"],
+    "supplement": ["power.svg"],
 }
 
 

@@ -94,7 +94,7 @@ class TestRun:
 
     def test_nothing_is_computed_twice(self, built):
         done = run_chain(built.profile, "--dry-run")
-        assert "nothing to do: all 10 jobs and the book of 'tiny' are up to date" in done.stdout
+        assert "nothing to do: all 12 jobs and the book of 'tiny' are up to date" in done.stdout
 
     def test_a_changed_parameter_reruns_what_depends_on_it_and_nothing_else(self, built):
         whole = built.profile.read_text(encoding="utf-8")

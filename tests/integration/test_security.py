@@ -278,7 +278,7 @@ def rendered(tmp_path_factory):
     nbformat.write(new_notebook(cells=cells), folder / "index.ipynb")
     quoted = {f"said_{i}": f"The region {text} comes first." for i, text in enumerate(HOSTILE)}
     quoted |= {f"table_{i}": pd.DataFrame({text: [text]}) for i, text in enumerate(HOSTILE)}
-    quotes.write(SimpleNamespace(folder=folder), quoted)
+    quotes.write(SimpleNamespace(shown_folder=lambda source: folder), quoted)
     lines = [f"{{{{ {name} }}}}\n" for name in quoted]
     lines += [f"In a sentence: {{{{ {name} }}}}\n" for name in quoted if name.startswith("said")]
     (folder / "quoted.md").write_text("\n".join(["---\norphan: true\n---\n# Hostile text\n", *lines]))

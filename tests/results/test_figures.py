@@ -203,7 +203,7 @@ def test_encoding_is_drawn_as_a_correlation_and_its_absence_is_said(draw, run):
     rows = tables.first_readout(tables.scores(table, run)) if draw is score_figures.by_region else table
     words = texts(draw(rows, "correlation"))
     assert "correlation of predicted with measured" in words and "one half" not in words
-    assert "leaves this direction out" in style.why_nothing(draw(pd.DataFrame(), "correlation"))
+    assert style.NOT_RUN in style.why_nothing(draw(pd.DataFrame(), "correlation"))
 
 
 def test_power_curves_show_every_verdict_and_number_of_participants():
@@ -297,18 +297,23 @@ class TestKeeping:
         facts = read_json(run.figure_file("difference", "json"))
         assert facts["nothing"] == "only one tuning method was run"
         assert not [s for s in ("svg", "png") if run.figure_file("difference", s).exists()]
-        block = Origins("run", {"real": "reference"}, True, {}).figure("difference", facts)
+        drawn_by = {"difference": ("figures", "score_figures.difference_map")}
+        block = Origins("run", {"real": "reference"}, True, drawn_by).figure("difference", facts)
         assert (
             block.startswith("*Left out in this run, since only one tuning method was run: ") and "figure}" not in block
         )
 
-    def test_a_figure_that_is_drawn_elsewhere_is_referred_to(self, run):
-        figures.draw(run, "recorded-difference", figures.tuning_scores(tuning_tables()[0]))
-        figures.refer(run, "recorded-difference", to="answer")
-        assert read_json(run.figure_file("recorded-difference", "json"))["same_as"] == "answer"
-        assert not [s for s in ("svg", "png") if run.figure_file("recorded-difference", s).exists()]
-        with pytest.raises(BraintuneError, match=r"unknown figure 'answers'.*answer"):
-            figures.refer(run, "recorded-difference", to="answers")
+    def test_by_hand_nothing_is_written(self, run):
+        figures.draw(run, "task-score", figures.tuning_scores(tuning_tables()[0]), save=False)
+        assert not run.figure_file("task-score", "json").exists()
+
+    def test_what_is_recorded_is_kept_beside_the_runs_and_names_no_simulated_brain(self, run):
+        table = decoding_table(designs=("grouped",))
+        figures.draw(run, "leakage", score_figures.leakage(tables.scores(table, run)), source="recorded")
+        file = run.root / "shared" / "recorded" / "figures" / "leakage.svg"
+        assert file == run.figure_file("leakage", source="recorded") and "simulated brain" not in file.read_text()
+        with pytest.raises(BraintuneError, match="unknown source 'record'; known: recorded, run, supplement"):
+            figures.draw(run, "leakage", style.nothing("x"), source="record")
 
     def test_a_dollar_in_a_name_is_a_dollar(self, run):
         figures.draw(run, "tuning-scores", figures.tuning_scores(tuning_tables(tasks=(r"$\frac$",))[0]))

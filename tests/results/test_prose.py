@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from braintune.core import base
-from braintune.core.study import Study
+from braintune.core.study import SOURCES, Study
 from braintune.results import answer, checks, claims, prose, quotes, tables
 from braintune.workflow.book import origins
 from made_up_results import made_up, of_several
@@ -146,8 +146,8 @@ NAME = re.compile(r"{{ (\w+) }}")
 
 
 @pytest.fixture(scope="module")
-def quoted():
-    """Everything that the pages may quote, of a made-up run; the recorded one is made up too."""
+def collected():
+    """What the pages may quote, by source and all together, of a made-up run; the recorded one is made up too."""
     run, real = (
         made_up(
             {(None, None): 0.5},
@@ -164,45 +164,55 @@ def quoted():
     run, real = (replace(r, scores=r.scores.assign(**groups), tuned=r.tuned.assign(**costs)) for r in (run, real))
     run = replace(run, decoded=run.primary.assign(alpha_edge=False))
     own, other = claims.judge(run), claims.judge(real)
-    found = quotes.of_run(run, own, checks.check(run)) | quotes.of_answer(run, own, real, other)
     steps = {step: [60.0] for step in ("tuning", "embeddings", "decoding", "encoding", "rsa", "figures")}
     costs = pd.DataFrame({"step": list(steps), "seconds": 1.0, "memory_mb": 1.0})
-    own_names = set(found) - set(quotes.of_answer(run, own, real, other))
-    strange = {name.partition("_")[0] for name in own_names} & set(origins._MAKERS)
-    assert not strange, "below a table, these names would be given another maker and profile"
-    found |= quotes.of_recorded(real, other) | quotes.of_seeds(other) | quotes.of_continual() | quotes.of_ablation()
-    return found | quotes.of_costs(costs)
+    found = {
+        "run": quotes.of_results(run, own, checks.check(run)) | quotes.of_run(run, own, other) | quotes.of_costs(costs),
+        "recorded": quotes.of_results(real, other, checks.check(real)) | quotes.of_recorded(real),
+        "supplement": quotes.of_seeds(other) | quotes.of_continual() | quotes.of_ablation() | quotes.of_calibration(),
+    }
+    assert not set(found["run"]) & set(found["supplement"])
+    profiles = {"real": "reference"} | {name: name for name in origins.SMALL}
+    made = origins.Origins("made-up", profiles, True, {})
+    return found, made.quotes({source: {n: quotes._markup(v) for n, v in of.items()} for source, of in found.items()})
 
 
-def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(quoted):
+def test_the_other_direction_is_quoted_with_its_correlations_or_said_to_be_left_out(collected):
     found = made_up({(None, None): 0.5}, noise=0.02, encoding=True)
     ledger = claims.judge(found)
     said, encoded = quotes.of_encoding(found, ledger), found.scores[found.scores["direction"] == "encoding"]
     means = tables.judged(tables.first_readout(encoded)).groupby("method")["correlation"].mean()
-    assert said["encoding_methods"].startswith("Prompt-tuned representations predict the responses better than fine-")
+    assert said["encoding"].startswith("Prompt-tuned representations predict the responses better than fine-")
     row = said["encoding_headline"].iloc[0]
     assert row["prompt-tuned (r)"] == pytest.approx(means["prompt-tuned"]) and row["region"] == "language"
     assert re.fullmatch(r"\+\d\d\.\d% \(\+\d\d\.\d% to \+\d\d\.\d%\)", row["prompt-tuned minus fine-tuned"])
     assert "in 2 of 2 regions" in said["encoding_above_null"]
     bare = made_up()
-    assert set(quotes.of_encoding(bare, claims.judge(bare)).values()) == {"This run does not include encoding."}
-    assert set(said) <= set(quoted)
+    assert set(quotes.of_encoding(bare, claims.judge(bare)).values()) == {"These results do not include encoding."}
+    assert set(said) <= set(collected[1])
 
 
-def test_every_name_on_a_page_is_quoted(quoted):
+def test_every_name_on_a_page_is_quoted(collected):
+    _, quoted = collected
     asked = {name: page.name for page in PAGES for name in NAME.findall(page.read_text(encoding="utf-8"))}
     assert len(asked) > 30 and not {name: page for name, page in asked.items() if name not in quoted}
     assert not [page.name for page in PAGES if "{glue" in page.read_text(encoding="utf-8")]
 
 
-def test_what_is_quoted_is_one_json_of_texts_and_tables(quoted, tmp_path):
-    run = Study.make({"runs": str(tmp_path)})
-    quotes.write(run, quoted)
-    kept = json.loads(quotes.results_file(run).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_quoted_of_a_source_is_one_json_of_texts_and_tables(collected, tmp_path, source):
+    run, quoted = Study.make({"runs": str(tmp_path)}), collected[0][source]
+    quotes.write(run, quoted, source)
+    kept = json.loads(quotes.results_file(run, source).read_text(encoding="utf-8"))
     assert set(kept) == set(quoted) and not [name for name, value in kept.items() if not value or "\n" in value]
-    assert kept["tuning_table"].startswith("<table") and kept["tuning_runs"] == "8"
-    assert kept["passage_shuffled"] == "(not computed in this run)" != kept["passage_grouped"]
-    assert kept["answer_methods"] != kept["brief_methods"], "a simulated run leaves the answer to the recorded one"
+    if source != "supplement":
+        assert kept["tuning"].startswith("<table") and kept["tuning_runs"] == "8"
+        assert kept["passage_shuffled"] == "(not computed in this run)" != kept["passage_grouped"]
+
+
+def test_a_simulated_run_leaves_the_answer_to_the_recorded_one(collected):
+    _, quoted = collected
+    assert quoted["answer_methods"] == quoted["recorded_methods"] != quoted["methods"]
 
 
 HOSTILE = [

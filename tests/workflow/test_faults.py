@@ -209,10 +209,10 @@ def test_a_notebook_that_cannot_be_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", full)
     profile = tmp_path / "mine.yml"
     profile.write_text(f"runs: {tmp_path}\n", encoding="utf-8")
-    message = message_of(execute.execute, str(profile), make_job("figures"))
+    message = message_of(execute.execute, str(profile), make_job("figures", source="run"))
     holds(
         message,
-        f"figures: cannot write {re.escape(str(tmp_path))}/mine/notebooks/figures.failed",
+        f"figures · run: cannot write {re.escape(str(tmp_path))}/mine/notebooks/figures/run.failed",
         "No space",
         "free some space",
     )
@@ -273,10 +273,10 @@ TUNING = ["quick", "tuning", "task=ner", "method=fine-tuned"]
     "no equals sign": (["quick", "rsa", "simulated"], "which job"),
     "an unknown step": (["quick", "desicion"], "unknown step 'desicion'; known: decoding, "),
     "too few parameters": (TUNING, "parameter 'seed' is missing; tuning takes task=… method=… seed=…"),
-    "too many": (["quick", "figures", "task=ner"], "parameter 'task' is unknown; figures takes none"),
+    "too many": (["quick", "figures", "source=run", "task=ner"], "parameter 'task' is unknown; figures takes source=…"),
     "a seed that is none": ([*TUNING, "seed=zero"], "seed: 'zero' must be a whole number"),
     "a negative seed": ([*TUNING, "seed=-1"], "seed: '-1' must be a whole number"),
-    "an unknown profile": (["quik", "figures"], "no profile 'quik'; known: quick, "),
+    "an unknown profile": (["quik", "figures", "source=run"], "no profile 'quik'; known: quick, "),
 })  # fmt: skip
 def test_the_words_that_name_a_job(monkeypatch, made_by, fragments):
     monkeypatch.delenv("BRAINTUNE_PARENT", raising=False)

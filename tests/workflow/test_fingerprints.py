@@ -12,15 +12,19 @@ from braintune.workflow.fingerprints import book_fingerprint, code_files, finger
 from braintune.workflow.jobs import STEPS, all_jobs, artefacts, benchmark_file, executed_notebook, make_job
 from made_up import VALUES
 
-#: Step → its only job in the made-up run.
+#: Step → its job in the made-up run.
 LABELS = {
     "tuning": "tuning · sentiment · fine-tuned · seed 0",
     "embeddings": "embeddings · simulated",
     "decoding": "decoding · simulated · S01",
     "encoding": "encoding · simulated",
     "rsa": "rsa · simulated",
-    "figures": "figures",
+    "figures": "figures · run",
+    "recorded": "figures · recorded",
+    "supplement": "supplement",
 }
+#: What shows recorded results alone.
+SHARED = ("recorded", "supplement")
 
 
 def changed(before, after):
@@ -53,7 +57,7 @@ class TestParameters:
             ({"pooling": "cls"}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ({"controls": []}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ({"simulation_seed": 1}, ("embeddings", "decoding", "encoding", "rsa", "figures")),
-            ({"batch_size": 8}, tuple(LABELS)),
+            ({"batch_size": 8}, tuple(step for step in LABELS if step not in SHARED)),
             ({"profile": "other", "runs": "elsewhere"}, ()),
         ],
         ids=str,
@@ -66,31 +70,31 @@ class TestParameters:
         small = VALUES | {"simulated_participants": 2}
         before = fingerprints(Study.make(small))
         with_task = fingerprints(Study.make(small | {"tasks": ["sentiment", "wsd"]}))
-        assert [job.step for job in before if before[job] == with_task[job]] == ["tuning"]
+        assert [job.step for job in before if before[job] == with_task[job] and not job.is_shared] == ["tuning"]
         fewer = fingerprints(Study.make(small | {"participants": ["S01"]}))
         assert changed(fewer, before) == of_steps("encoding", "rsa", "figures")
 
     def test_jobs_follow_the_grid(self):
         steps = [job.step for job in all_jobs(Study.make({"seeds": [0, 1], "tasks": ["ner", "wsd"]}))]
-        assert [steps.count(step) for step in STEPS] == [8, 1, 5, 1, 1, 1]
+        assert [steps.count(step) for step in STEPS] == [8, 1, 5, 1, 1, 2, 1]
 
 
 class TestCode:
     @pytest.mark.parametrize(
         ("file", "steps"),
         [
-            ("heads.py", tuple(LABELS)),
+            ("heads.py", (*LABELS,)),
             ("embeddings.ipynb", ("embeddings", "decoding", "encoding", "rsa", "figures")),
-            ("decoding.py", ("decoding", "encoding", "figures")),
+            ("decoding.py", ("decoding", "encoding", "figures", *SHARED)),
             ("rsa.ipynb", ("rsa", "figures")),
-            ("statistics.py", ("figures",)),
-            ("claims.py", ("figures",)),
-            ("claims.yml", ("figures",)),
-            ("checks.yml", ("figures",)),
-            ("prose.yml", ("figures",)),
-            ("quotes.py", ("figures",)),
-            ("figures.py", ("figures",)),
-            ("score_figures.py", ("figures",)),
+            ("statistics.py", ("figures", *SHARED)),
+            ("claims.py", ("figures", *SHARED)),
+            ("claims.yml", ("figures", *SHARED)),
+            ("checks.yml", ("figures", *SHARED)),
+            ("prose.yml", ("figures", *SHARED)),
+            ("quotes.py", ("figures", *SHARED)),
+            ("figures.py", ("figures", *SHARED)),
+            ("score_figures.py", ("figures", "recorded")),
             ("simulated.py", ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ("pereira.py", ()),
             ("alice.py", ()),
@@ -119,7 +123,7 @@ class TestCode:
         study = Study.make(VALUES | {"brains": ["simulated", "folder"], "nuisance": []})
         before = fingerprints(study)
         edit(monkeypatch, "folder.py")
-        stale = ["embeddings · folder", "decoding · folder · P01", "encoding · folder", "rsa · folder", "figures"]
+        stale = ["embeddings · folder", "decoding · folder · P01", "encoding · folder", "rsa · folder", "figures · run"]
         assert changed(before, fingerprints(study)) == stale
         monkeypatch.undo()
         monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
@@ -133,8 +137,8 @@ class TestCode:
     @pytest.mark.parametrize("step", STEPS)
     def test_what_only_draws_belongs_to_the_figures_and_how_a_run_is_executed_to_none(self, step):
         files = {p.relative_to(LIBRARY).as_posix() for p in code_files(step, ("simulated",)) if LIBRARY in p.parents}
-        drawing = {f"results/{name}.py" for name in ("figures", "prose", "brain_maps")}
-        assert drawing <= files if step == "figures" else not drawing & files
+        drawing = {f"results/{name}.py" for name in ("figures", "prose", "quotes")}
+        assert drawing <= files if step in ("figures", "supplement") else not drawing & files
         assert not files & {f"workflow/{name}.py" for name in ("execute", "chain", "verify", "cli", "cluster")}
         assert "core/study.py" in files
 
@@ -160,7 +164,7 @@ class TestStale:
 
     @pytest.mark.parametrize("step", STEPS)
     def test_a_job_without_its_page_or_one_of_its_files_is_stale(self, study, step):
-        (job,) = (job for job in all_jobs(study) if job.step == step)
+        job = next(job for job in all_jobs(study) if job.step == step)
         for path in (executed_notebook(study, job), artefacts(study, job)[-1]):
             kept = path.with_name("kept")
             path.rename(kept)
@@ -172,5 +176,5 @@ class TestStale:
         file = benchmark_file(study, make_job("rsa", brain="simulated"))
         file.write_text("s\th:m:s\tmax_rss\n2.0\t0:00:02\t750.5\n", encoding="utf-8")
         costs = provenance.job_costs(study).set_index("step")
-        assert list(costs.index) == list(STEPS) and (costs["seconds"] == 1.5).all()
+        assert list(costs.index) == [step for step in STEPS if step != "supplement"] and (costs["seconds"] == 1.5).all()
         assert costs["memory_mb"].dropna().to_dict() == {"rsa": 750.5}

@@ -1,5 +1,6 @@
 """What is generated while a book is built: reference, descriptions of pictures, the printed page."""
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from sphinx import addnodes
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study
+from braintune.core.study import SOURCES, Study
 from braintune.results import figures, score_figures
 from braintune.workflow.book import build, origins, pdf, reference_pages, sphinx
 from braintune.workflow.jobs import STEPS, all_jobs
@@ -81,36 +82,63 @@ class TestOrigins:
 
     @pytest.fixture
     def made(self):
-        code = ['figures.draw(study, "layers", score_figures.layer_curves(decoded))\n', "figures.draw(\n    study, "]
-        code[1] += '"answer", score_figures.forest(effects)\n)'
-        notebook = {"cells": [{"cell_type": "code", "source": code}, {"cell_type": "markdown", "source": ["text"]}]}
-        return origins.origins(Study.make({"profile": "mine"}), notebook)
+        return self.origins_of("simulated")
+
+    def origins_of(self, brain):
+        code = ['draw("layers", score_figures.layer_curves(decoded))\n', "draw(\n    "]
+        code[1] += '"forest", score_figures.forest(effects)\n)'
+        notebooks = {
+            "figures": {
+                "cells": [{"cell_type": "code", "source": code}, {"cell_type": "markdown", "source": ["text"]}]
+            },
+            "supplement": {"cells": [{"cell_type": "code", "source": ['draw("power", figures.power_curves(table))']}]},
+        }
+        return origins.origins(Study.make({"profile": "mine", "brains": [brain]}), notebooks)
 
     def test_a_figure_names_its_function_notebook_and_profile(self, made):
-        block = made.figure("layers", {"alt": "Curves.", "caption": "By layer."})
+        words = {"alt": "Curves.", "caption": "By layer."}
+        block = made.figure("layers", words)
         assert "By layer. Drawn by {py:func}`score_figures.layer_curves <braintune.results.score_figures." in block
-        assert "results/figures.ipynb" in block and "[mine](run-profile)" in block
-        assert "[reference](recorded-profile)" in made.figure("answer", {"alt": "Effects.", "caption": "Effects."})
+        assert "(results/figures/run.ipynb)" in block and "[mine](run-profile)" in block
+        block = made.figure("answer-forest", words)
+        assert block.startswith("```{figure} results/figures/answer-forest.svg\n:name: fig-answer-forest")
+        assert "(results/figures/recorded.ipynb)" in block and "[reference](recorded-profile)" in block
+        assert "(results/supplement.ipynb)" in (block := made.figure("power", words)) and "profile" not in block
+        with pytest.raises(BraintuneError, match="unknown figure 'forests'; known: forest, layers, power"):
+            made.figure("answer-forests", words)
 
-    def test_a_figure_that_is_drawn_elsewhere_is_referred_to(self, made):
-        assert "{ref}`another figure <fig-answer>`" in made.figure(
-            "recorded-difference", {"alt": "x", "same_as": "answer"}
-        )
+    def test_the_answer_is_that_of_real_brains(self, made):
+        assert made.named("answer-forest") == made.named("recorded-forest") == ("recorded", "forest")
+        real = self.origins_of("alice2016")
+        assert real.named("answer-forest") == real.named("forest") == ("run", "forest")
+        found = {source: {"said": source} for source in SOURCES} | {"supplement": {"power": "x"}}
+        quoted = {"said": "run", "recorded_said": "recorded", "power": "x"}
+        assert made.quotes(found) == quoted | {"answer_said": "recorded"}
+        assert real.quotes(found) == quoted | {"answer_said": "run"}
+
+    def test_a_figure_that_is_shown_elsewhere_is_referred_to(self, made):
+        labels, words = ["answer-forest", "recorded-forest", "forest"], {"alt": "x", "caption": "x"}
+        referring = [label for label in labels if "<fig-answer-forest>" in made.figure(label, words, labels)]
+        assert referring == ["recorded-forest"]
+        assert "<fig-answer-forest>" in self.origins_of("alice2016").figure("forest", words, labels)
+        assert "fig-recorded-forest" in made.figure("recorded-forest", words, labels[1:]), "it is shown only here"
 
     @pytest.mark.parametrize(
-        ("name", "maker", "profile"),
+        ("source", "name", "maker", "profile"),
         [
-            ("null", "of_run", "#run-profile'>mine"),
-            ("answer_scores", "of_answer", "#recorded-profile'>reference"),
-            ("recorded_tuning", "of_recorded", "#recorded-profile'>reference"),
-            ("calibration_rates", "of_recorded", ""),
+            ("run", "null", "of_results", "#run-profile'>mine"),
+            ("run", "tuning_costs", "of_run", "#run-profile'>mine"),
+            ("recorded", "tuning", "of_results", "#recorded-profile'>reference"),
+            ("supplement", "seeds_each", "of_seeds", "#recorded-seeds'>seeds-real"),
+            ("supplement", "calibration_rates", "of_calibration", ""),
         ],
     )
-    def test_a_table_names_its_function_notebook_and_profile(self, made, name, maker, profile):
-        below = made.table(name, "<table class='results'></table>").partition("</table>")[2]
-        assert f"api/results.html#braintune.results.quotes.{maker}'" in below and "results/figures.html" in below
+    def test_a_table_names_its_function_notebook_and_profile(self, made, source, name, maker, profile):
+        below = made.table(source, name, "<table class='results'></table>").partition("</table>")[2]
+        page = {"run": "figures/run", "recorded": "figures/recorded"}.get(source, source)
+        assert f"api/results.html#braintune.results.quotes.{maker}'" in below and f"results/{page}.html" in below
         assert (profile in below) if profile else ("profile" not in below)
-        assert made.table(name, "A sentence.") == "A sentence."
+        assert made.table(source, name, "A sentence.") == "A sentence."
 
     def test_the_page_of_the_profile_holds_what_differs_from_the_defaults(self):
         given = {"profile": "mine", "runs": "/elsewhere", "layer": 3, "fdr": 0.1, "seeds": [0, 1]}
@@ -121,9 +149,13 @@ class TestOrigins:
         assert "tuckute2024-average" in shown[1]["brains"] and "/elsewhere" not in page
 
     def test_every_figure_of_the_notebook_has_a_function(self):
-        notebook = store.read_json(base.REPOSITORY / "notebooks" / "figures.ipynb")
-        made = origins.origins(Study(), notebook)
+        folder = base.REPOSITORY / "notebooks"
+        made = origins.origins(Study(), {n: store.read_json(folder / f"{n}.ipynb") for n in ("figures", "supplement")})
         assert set(made.drawn_by) == set(figures.CAPTIONS)
+        for notebook, maker in made.drawn_by.values():
+            module, function = maker.split(".")
+            assert notebook in ("figures", "supplement")
+            assert callable(getattr(import_module(f"braintune.results.{module}"), function))
 
 
 class TestLaunch:
@@ -165,7 +197,7 @@ class TestLaunch:
 
 class TestPages:
     def test_pictures_of_a_cell_are_described_by_the_functions_that_draw_them(self):
-        code = 'figures.draw(study, "leakage", score_figures.leakage(rows))\nx = np.sum(rsa)\nfigures.similarity_matrix(t);'
+        code = 'draw("leakage", score_figures.leakage(rows))\nx = np.sum(rsa)\nfigures.similarity_matrix(t);'
         drawn = [score_figures.leakage, figures.similarity_matrix]
         first, second, end = build.pictures(code).split(".")
         for sentence, function in ((first, drawn[0]), (second, drawn[1])):

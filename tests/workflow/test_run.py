@@ -43,7 +43,7 @@ class TestWhatIsExecuted:
         assert not (study.folder / ".snakemake").exists()
         run_chain(str(study.root / "made-up.yml"), ["--cores", "1"])
         assert called == [] and capsys.readouterr().out.startswith(
-            "nothing to do: all 6 jobs and the book of 'made-up'"
+            "nothing to do: all 8 jobs and the book of 'made-up'"
         )
 
     def test_what_the_user_forces(self, study, called):
@@ -58,7 +58,7 @@ class TestWhatIsExecuted:
     def test_a_changed_parameter_and_what_comes_after_it(self, study, called):
         profile = write_profile(study.root, bootstrap=7)
         run_chain(str(profile), ["--cores", "1"])
-        pages = [executed_notebook(study, job) for job in (RSA, make_job("figures"))]
+        pages = [executed_notebook(study, job) for job in (RSA, make_job("figures", source="run"))]
         assert forced(called[0]) == [*map(str, pages), str(study.book_page)]
 
     @pytest.mark.parametrize("content", [None, "[]", '{"book": "0123456789abcdef"}', '{"fing'])
@@ -87,7 +87,7 @@ class TestWhatIsExecuted:
         run_chain(str(profile), ["--cores", "1", "--dry-run"])
         assert called == []
         assert capsys.readouterr().out.splitlines() == [
-            "would run  rsa · simulated", "would run  figures", "would build the book",
+            "would run  rsa · simulated", "would run  figures · run", "would build the book",
         ]  # fmt: skip
 
     @pytest.mark.parametrize("cores", ["0", "-1", "two", "1.5"])

@@ -70,6 +70,7 @@ def test_snakemake_reads_all_runs_of_a_sweep(path, called):
     assert done.returncode == 0, text
     counts = {words[0]: words[1] for line in text.splitlines() if len(words := line.split()) == 2}
     wanted = {"tuning": 3, "embeddings": 3, "decoding": 3, "encoding": 3, "rsa": 3, "figures": 3, "book": 1}
+    wanted |= {"recorded": 1, "supplement": 1}  # shared, as the models are
     assert {rule: int(counts[rule]) for rule in wanted} == wanted
 
 

@@ -47,7 +47,11 @@ def test_its_fingerprint_moves_with_what_it_reads(values, stale):
 
 @pytest.mark.parametrize(
     ("file", "steps"),
-    [("stages.py", {"continual", "figures"}), ("continual.py", {"continual"}), ("prose.py", {"figures"})],
+    [
+        ("stages.py", {"continual", "figures", "supplement"}),
+        ("continual.py", {"continual"}),
+        ("prose.py", {"figures", "supplement"}),
+    ],
 )
 def test_an_edited_file_makes_the_job_stale_if_it_computes_there(monkeypatch, file, steps):
     before, real = fingerprints(Study.make(TWO)), store.checksum

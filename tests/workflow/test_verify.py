@@ -28,10 +28,11 @@ def change(path, edit):
 
 def test_what_was_left_alone_is_as_made(study):
     found = verify.verify(study)
-    # 6 pages and the book; 3 + 2 + 3 + 3 + 2 + 3 files, the claims and what the pages quote
-    assert [finding.state for finding in found] == ["as made"] * (7 + 18)
+    # 8 pages and the book; 3 + 2 + 3 + 3 + 2 files; 2 · (3 + 2) of the figures, with the claims and what the pages
+    # quote, and 2 of the supplement
+    assert [finding.state for finding in found] == ["as made"] * (9 + 13 + 12)
     assert {finding.label for finding in found} == {*(job.label for job in all_jobs(study)), "book"}
-    assert verify.report(study, found) == "25 as made"
+    assert verify.report(study, found) == "34 as made"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ def test_what_was_left_alone_is_as_made(study):
         "made-up/rsa/simulated/brain.parquet",
         "made-up/figures/layers.svg",
         "made-up/claims.json",
+        "shared/recorded/figures/layers.svg",
+        "shared/supplement/results.json",
     ],
 )
 def test_one_changed_byte_and_one_lost_file_are_seen_everywhere(study, file):
@@ -73,7 +76,7 @@ def test_a_changed_parameter_makes_stale_what_depends_on_it(study):
     other = Study.make(study.model_dump() | {"permutations": 7})
     stale = [finding for finding in verify.verify(other) if finding.state == "stale"]
     labels = [finding.label for finding in stale]
-    assert labels == [DECODING, "encoding · simulated", "rsa · simulated", "figures", "book"]
+    assert labels == [DECODING, "encoding · simulated", "rsa · simulated", "figures · run", "book"]
     assert stale[-1].why == f"built from another state of {DECODING}, 4 in all"
 
 
@@ -126,14 +129,14 @@ class TestCommand:
 
     def test_it_ends_well_or_with_an_error_and_a_remedy(self, study, profile, capsys):
         assert verify.main([profile]) == 0
-        assert capsys.readouterr().out == "25 as made\n"
+        assert capsys.readouterr().out == "34 as made\n"
         (weights,) = study.root.glob("models/*/*/*/*/weights.safetensors")
         weights.write_text("other")
         (study.root / TABLE).unlink()
         assert verify.main([profile]) == 1
         page = executed_notebook(study, make_job("decoding", brain="simulated", participant="S01"))
         assert capsys.readouterr().out.splitlines()[2:] == [
-            "23 as made, 1 altered, 1 missing",
+            "32 as made, 1 altered, 1 missing",
             f"delete {weights.parent}",
             f"delete {page}",
             "run `make book PROFILE=made-up`, which recomputes what is stale or deleted",

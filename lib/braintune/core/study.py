@@ -26,6 +26,16 @@ PLAN = ".plan.json"
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
 
 
+#: Folders beside those of the runs, and what is in them.
+SHARED = {"models": "tuned models", "shared": "what all runs show of the recorded results"}
+#: Where results that pages show come from.
+SOURCES = {
+    "run": "the tables of the run",
+    "recorded": "the recorded tables of the real run",
+    "supplement": "the recorded tables of smaller runs, and of the calibration",
+}
+
+
 @dataclass(frozen=True)
 class Representation:
     """One embedding of the stimuli.
@@ -81,8 +91,10 @@ class Study(
                 raise ValueError(f"{name}: {twice[0]!r} is listed twice in {values}; remove one of them")
         if bad := [n for n in self.vectors if n in ("untuned", *self.controls) or not re.fullmatch(r"[\w.-]+", n)]:
             raise ValueError(f"vectors: {bad[0]!r} must be a new name that consists of letters, digits and . _ - only")
-        if self.profile == "models":
-            raise ValueError("profile: 'models' is the folder of tuned models in `runs`; choose another name")
+        if self.profile in SHARED:
+            raise ValueError(
+                f"profile: {self.profile!r} is the folder of {SHARED[self.profile]} in `runs`; choose another name"
+            )
         try:
             Path(self.runs).expanduser()
         except RuntimeError:
@@ -199,9 +211,14 @@ class Study(
         """The front page of the book."""
         return self.folder / "book" / "html" / "index.html"
 
-    def figure_file(self, name: str, suffix: str = "svg") -> Path:
-        """One figure."""
-        return self.folder / "figures" / f"{name}.{suffix}"
+    def shown_folder(self, source: str = "run") -> Path:
+        """Folder of the figures and numbers that pages show of one of :data:`SOURCES`; all runs share the recorded."""
+        lookup(SOURCES, source, "source")
+        return self.folder if source == "run" else self.root / "shared" / source
+
+    def figure_file(self, name: str, suffix: str = "svg", source: str = "run") -> Path:
+        """One figure of one of :data:`SOURCES`."""
+        return self.shown_folder(source) / "figures" / f"{name}.{suffix}"
 
 
 PROFILES, SWEEPS = (base.REPOSITORY / "notebooks" / folder for folder in ("profiles", "sweeps"))

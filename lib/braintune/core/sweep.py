@@ -6,7 +6,7 @@ from typing import Any
 
 from braintune.core import store
 from braintune.core.base import BraintuneError
-from braintune.core.study import PROFILES, Study, read_sweep, require_same_file, sweep_path
+from braintune.core.study import PROFILES, SHARED, Study, read_sweep, require_same_file, sweep_path
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sweep:
         """
         path = sweep_path(sweep)
         base, differing = read_sweep(path)
-        if path.stem in (base.stem, "models") or (PROFILES / f"{path.stem}.yml").exists():
+        if path.stem in (base.stem, *SHARED) or (PROFILES / f"{path.stem}.yml").exists():
             raise BraintuneError(f"{path.name}: {path.stem!r} is the name of another folder in `runs`; rename the file")
         profiles = {base.stem: base} | {variant: path / variant for variant in differing}
         studies = {name: Study.load(profile) for name, profile in profiles.items()}

@@ -413,13 +413,13 @@ def background(e: Evidence) -> list[str]:
     return said
 
 
-def ledger_file(study: Study) -> Path:
-    """Return the path of the ledger, `claims.json` in the folder of a run."""
-    return study.folder / "claims.json"
+def ledger_file(study: Study, source: str = "run") -> Path:
+    """Return the path of the ledger of one of :data:`braintune.core.study.SOURCES`."""
+    return study.shown_folder(source) / "claims.json"
 
 
-def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
-    """Write the ledger and the failure signatures of a run as JSON."""
+def write(study: Study, ledger: Ledger, signs: Sequence[Any] = (), source: str = "run") -> None:
+    """Write a ledger and the failure signatures as JSON, where :func:`ledger_file` says."""
     brains = {
         brain: {
             "simulated": is_simulated(brain),
@@ -433,5 +433,6 @@ def write(study: Study, ledger: Ledger, signs: Sequence[Any] = ()) -> None:
         }
         for brain, e in ledger.evidence.items()
     }
-    settings = {"alpha": study.fdr, "margin": study.margin}
-    store.write_json(ledger_file(study), settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]})
+    settings = {"alpha": ledger.study.fdr, "margin": ledger.study.margin}
+    found = settings | {"brains": brains, "signatures": [asdict(sign) for sign in signs]}
+    store.write_json(ledger_file(study, source), found)

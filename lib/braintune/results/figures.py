@@ -35,11 +35,21 @@ CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 
 
-def draw(study: Study, name: str, figure: Figure) -> None:
+def draw(study: Study, name: str, figure: Figure, source: str = "run", save: bool = True) -> None:
     """Write a figure of the book, a key of :data:`CAPTIONS`, as SVG (text as text) and PNG, and its caption as JSON.
 
     A label in a corner marks a simulated brain. If there is nothing to draw, the reason is stored and outdated images
     are removed.
+
+    Parameters
+    ----------
+    study : Study
+    name : str
+    figure : Figure
+    source : str
+        One of :data:`braintune.core.study.SOURCES`: whose results are shown.
+    save : bool
+        If not, nothing is written.
 
     Raises
     ------
@@ -47,7 +57,8 @@ def draw(study: Study, name: str, figure: Figure) -> None:
         If the figure has no caption, or a file cannot be written.
     """
     caption = lookup(CAPTIONS, name, "figure")
-    simulated = caption.get("brain", True) and any(is_simulated(brain) for brain in study.brains)
+    of_run = caption.get("brain", True) and source == "run"
+    simulated = of_run and any(is_simulated(brain) for brain in study.brains)
     facts = {
         "caption": caption["text"],
         "alt": caption["alt"],
@@ -57,28 +68,16 @@ def draw(study: Study, name: str, figure: Figure) -> None:
     if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
         tag: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
         figure.text(1, 0, "simulated brain", **tag)  # below the figure, where it covers nothing
+    if not save:
+        return
     for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        path = study.figure_file(name, suffix)
+        path = study.figure_file(name, suffix, source)
         if facts["nothing"]:
             path.unlink(missing_ok=True)
             continue
         with store.atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, bbox_inches="tight", pad_inches=0.08, dpi=150, metadata=metadata)
-    store.write_json(study.figure_file(name, "json"), facts)
-
-
-def refer(study: Study, name: str, to: str) -> None:
-    """Let the pages refer to another figure instead of showing the same figure again.
-
-    Raises
-    ------
-    BraintuneError
-        If one of the two has no caption.
-    """
-    words, _ = lookup(CAPTIONS, name, "figure"), lookup(CAPTIONS, to, "figure")
-    for suffix in ("svg", "png"):
-        study.figure_file(name, suffix).unlink(missing_ok=True)
-    store.write_json(study.figure_file(name, "json"), {"alt": words["alt"], "same_as": to})
+    store.write_json(study.figure_file(name, "json", source), facts)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------
@@ -98,9 +97,9 @@ def learning_curve(history: pd.DataFrame, metrics: Mapping[str, Any]) -> Figure:
 
 def learning_curves(history: pd.DataFrame, tuned: pd.DataFrame | None = None) -> Figure:
     """Draw validation score by epoch (mean over seeds), one small panel per task, with the baseline in `tuned`."""
-    tasks = dict(list(history.groupby("task", sort=False)))
+    tasks = dict(list(history.groupby("task", sort=False))) if len(history) else {}
     if not tasks:
-        return nothing("no model was tuned")
+        return nothing(style.NOT_RUN)
     figure, parts = panels(tasks, columns=5, size=(1.8, 1.7), fontsize=9, sharey=True)
     base = {} if tuned is None else tuned.groupby("task")["baseline"].mean().to_dict()
     for axes, rows in parts:
@@ -192,6 +191,8 @@ def closeness_by_layer(untuned: pd.DataFrame) -> Figure:
     looks = {method: {"color": COLOURS[method], "marker": MARKERS[method]} for method in ARMS}
     marks = zip(CONTROL_LINES.items(), "^vX", strict=True)
     looks |= {name: {"color": COLOURS["control"], "linestyle": line, "marker": mark} for (name, line), mark in marks}
+    if untuned.empty:
+        return nothing(style.NOT_RUN)
     rows = tables.labelled(untuned)
     if not rows["method"].isin(looks).any():
         return nothing("no model was tuned")

@@ -1,7 +1,8 @@
-"""The results that the pages quote, collected by the figures notebook in `results.json`.
+"""The results that the pages quote, collected in `results.json` by the notebooks figures and supplement.
 
 Each name maps to Markdown, in which all text from data is escaped, or to the HTML of a table. A page inserts it with
-``{{ name }}``.
+``{{ name }}``, and what the recorded real run says with ``{{ recorded_name }}``; ``{{ answer_name }}`` is of the run if
+its brains are real, and of the recorded run if they are simulated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +33,14 @@ from braintune.results.claims import Evidence, Ledger
 from braintune.results.tables import ARMS, PREFIXES, Results
 
 
-def results_file(study: Study) -> Path:
-    """Return the path of what the pages quote, `results.json` in the folder of a run."""
-    return study.folder / "results.json"
+def results_file(study: Study, source: str = "run") -> Path:
+    """Return the path of what the pages quote of one of :data:`braintune.core.study.SOURCES`."""
+    return study.shown_folder(source) / "results.json"
 
 
-def write(study: Study, quoted: Mapping[str, str | pd.DataFrame | HTML]) -> None:
+def write(study: Study, quoted: Mapping[str, str | pd.DataFrame | HTML], source: str = "run") -> None:
     """Write what the pages quote: sentences as escaped Markdown, tables as HTML in one line."""
-    store.write_json(results_file(study), {name: _markup(value) for name, value in quoted.items()})
+    store.write_json(results_file(study, source), {name: _markup(value) for name, value in quoted.items()})
 
 
 def _markup(value: str | pd.DataFrame | HTML) -> str:
@@ -57,21 +58,17 @@ def standing(study: Study) -> str:
     return prose.SENTENCES[kind].format(names=prose.listed(own))
 
 
-def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
-    """Return what the pages quote of a run: name → sentence, number or table."""
+def of_results(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> dict[str, Any]:
+    """Return what the pages quote of any results, of a run or recorded: name → sentence, number or table."""
     study, tuned, scores = results.study, results.tuned, results.primary
-    above = tables.null_summary(results.scores, results.null)
+    above, lacks = tables.null_summary(results.scores, results.null), answer.missing(results)
+    lacking = "; ".join(prose.SENTENCES["missing"][name] for name in lacks)
     quoted: dict[str, Any] = {
-        "standing": standing(study),
         **of_tuning(tuned),
-        "tuning_warnings": prose.tuning_warnings(tuned),
-        "tuning_table": tables.tuning_summary(tuned),
-        "tuning_costs": tables.tuning_costs(tuned),
-        "tuning_choices": tables.tuning_choices(tuned),
-        "tuning_notebooks": prose.notebook_table(tuned),
+        "missing": f"Not recorded: {lacking}." if lacks else prose.SENTENCES["nothing missing"],
+        "scores": answer.score_summary(results),
         "closeness": " ".join(f"{b}: {prose.closeness_answer(results.of(b).closeness)}" for b in study.brains),
         "distance": _distance(results.closeness),
-        "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
         "above_null": f"{int((above['p'] < study.fdr).sum())} of {len(above)}",
         "level": f"{study.fdr:g}",
         "margin": f"{study.margin:.0%}",
@@ -79,33 +76,58 @@ def of_run(results: Results, ledger: Ledger, signs: Sequence[CheckResult]) -> di
         "permutations": str(int(results.null["permutation"].max()) + 1 if len(results.null) else 0),
         "topics": _topics(scores),
         "headline": " ".join(prose.headline(scores, e) for e in ledger.evidence.values()),
+        **prose.brief(ledger),
         **of_encoding(results, ledger),
         "signs": f"{checks.summary(signs)}.",
-        "rules": prose.rule_table(),
         "signs_table": prose.sign_table(signs),
     }
-    quoted |= {f"brief_{name}": sentence for name, sentence in prose.brief(ledger).items()}
     quoted |= {f"passage_{design}": _passage(scores, design) for design in ("shuffled", "grouped")}
     return quoted | _of_ledger(ledger, results)
 
 
-def of_tuning(tuned: pd.DataFrame) -> dict[str, str]:
-    """Return how many tuning runs there are, how many beat guessing, and on how many tasks."""
+def of_run(results: Results, ledger: Ledger, real: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of a run alone; `real` is the ledger of the recorded real run."""
+    study, judged = results.study, answer.answering(ledger, real)
+    brains = prose.listed([f"{prose.people(e)} ({brain})" for brain, e in ledger.evidence.items()])
+    source = prose.SENTENCES["source"].format(profile=study.profile, backbone=study.backbone, brains=brains)
+    return {
+        "standing": standing(study),
+        "source": source,
+        "heading": prose.SENTENCES["heading"]["own" if judged is ledger else "simulated"],
+        "matrix": answer.matrix(answer.columns_of(ledger, real), prose.combined_answer(judged)),
+        "edge": f"{tables.alpha_at_edge(results.decoded):.0%}",
+        "rules": prose.rule_table(),
+        "tuning_costs": tables.tuning_costs(results.tuned),
+        "tuning_notebooks": prose.notebook_table(results.tuned),
+    }
+
+
+def of_recorded(real: Results) -> dict[str, Any]:
+    """Return what the pages quote of the recorded real run alone: what it is."""
+    return {"source": prose.recorded_standing(real)}
+
+
+def of_tuning(tuned: pd.DataFrame) -> dict[str, Any]:
+    """Return what was learned: how many tuning runs beat guessing, on how many tasks, and the scores and recipes."""
     beaten = int((tuned["score"] > tuned["baseline"]).sum())
     counts = {"runs": len(tuned), "beaten": beaten, "tasks": tuned["task"].nunique()}
-    return {f"tuning_{name}": str(count) for name, count in counts.items()}
+    shown = {"tuning": tables.tuning_summary(tuned), "tuning_choices": tables.tuning_choices(tuned)}
+    shown["tuning_warnings"] = prose.tuning_warnings(tuned)
+    return shown | {f"tuning_{name}": str(count) for name, count in counts.items()}
 
 
 def of_encoding(results: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of encoding; the same sentence everywhere if the run does not include it."""
+    """Return what the pages quote of encoding; the same sentence everywhere if the results do not include it."""
     here = ledger.first("encoding")
     if not here:
-        return {f"encoding_{name}": prose.SENTENCES["no encoding"] for name in ("methods", "headline", "above_null")}
+        names = ("encoding", "encoding_scores", "encoding_headline", "encoding_above_null")
+        return dict.fromkeys(names, prose.SENTENCES["no encoding"])
     scores = results.scores[results.scores["direction"] == "encoding"]
     above = tables.null_summary(results.scores, results.null, "encoding")
     known = {"found": int((above["p"] < results.study.fdr).sum()), "all": len(above)}
     return {
-        "encoding_methods": prose.one_sentence([(e, *prose.compare_methods(e)) for e in here]),
+        "encoding": prose.one_sentence([(e, *prose.compare_methods(e)) for e in here]),
+        "encoding_scores": answer.score_summary(results, "encoding"),
         "encoding_headline": _correlations(tables.first_readout(scores), here),
         "encoding_above_null": prose.SENTENCES["encoding above null"].format(**known),
     }
@@ -134,43 +156,6 @@ def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
         "by_score": meta_analysis.by_score_summary(ledger, results),
         "sensitivity": left_out if len(left_out) else prose.SENTENCES["not sensitive"],
     }
-
-
-def of_answer(results: Results, own: Ledger, real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return the answer to the book's question, and which data give it: those of the run, or the recorded ones.
-
-    `own` is the ledger of the run's `results`, `ledger` that of the recorded `real` ones.
-    """
-    is_own = answer.answering(own, ledger) is own
-    judged, found = (own, results) if is_own else (ledger, real)
-    combined, source = prose.combined_answer(judged), prose.recorded_standing(real)
-    if is_own:
-        brains = prose.listed([f"{prose.people(e)} ({brain})" for brain, e in own.evidence.items()])
-        source = prose.SENTENCES["source"].format(profile=own.study.profile, backbone=own.study.backbone, brains=brains)
-    lacks = answer.missing(found)
-    no_encoding = prose.SENTENCES["encoding not recorded"] if "encoding" in lacks else ""
-    lacking = "; ".join(prose.SENTENCES["missing"][name] for name in lacks)
-    said = prose.brief(judged) | {
-        "source": source,
-        "combined": combined,
-        "missing": f"Not recorded: {lacking}." if lacks else prose.SENTENCES["nothing missing"],
-        "scores": answer.score_summary(found),
-        "encoding": no_encoding or of_encoding(found, judged)["encoding_methods"],
-        "encoding_scores": no_encoding or answer.score_summary(found, "encoding"),
-        "tuning": tables.tuning_summary(found.tuned),
-        **of_tuning(found.tuned),
-        "matrix": answer.matrix(answer.columns_of(own, ledger), combined),
-    }
-    quoted = {f"answer_{name}": value for name, value in said.items()}
-    return quoted | {"run_heading": prose.SENTENCES["heading"]["own" if is_own else "simulated"]}
-
-
-def of_recorded(real: Results, ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded results: the real run and its verdicts, and the calibration."""
-    found = {"standing": prose.recorded_standing(real), "tuning": tables.tuning_summary(real.tuned)}
-    quoted = {f"recorded_{name}": value for name, value in (found | _of_ledger(ledger, real)).items()}
-    quoted["calibration_answer"] = prose.calibration_answer(recorded.read_tables("calibration")["rates"])
-    return quoted | {f"calibration_{name}": table for name, table in prose.calibration_tables().items()}
 
 
 def of_seeds(ledger: Ledger) -> dict[str, Any]:
@@ -215,6 +200,12 @@ def of_ablation() -> dict[str, Any]:
         "ablation_standing": prose.variants_run(study, differing),
         "ablation_ways": variants.in_words(found["against"], found["methods"]),
     }
+
+
+def of_calibration() -> dict[str, Any]:
+    """Return what the pages quote of the recorded calibration: how often verdicts are wrong."""
+    said = {"answer": prose.calibration_answer(recorded.read_tables("calibration")["rates"])}
+    return {f"calibration_{name}": value for name, value in (said | prose.calibration_tables()).items()}
 
 
 def of_costs(costs: pd.DataFrame) -> dict[str, str | HTML]:

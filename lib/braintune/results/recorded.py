@@ -140,12 +140,19 @@ def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def recorded(name: str = "real") -> Results:
+def recorded(name: str = "real", **changes: Any) -> Results:
     """Read the recorded ``real`` run, or ``seeds``, with an empty null where labels were not permuted.
 
     For the errors see :func:`read_tables`.
+
+    Parameters
+    ----------
+    name : str
+    **changes
+        Parameters of the profile, such as `margin`, with which the results are judged; None keeps the value recorded.
     """
     found = read_tables(name)
     null = for_every_seed(found["null"], found["scores"]) if "null" in found else null_means([])
-    study, groups = Study.make(facts_of(name)["profile"]), found.get("groups", pd.DataFrame())
+    given = {parameter: value for parameter, value in changes.items() if value is not None}
+    study, groups = Study.make(facts_of(name)["profile"] | given), found.get("groups", pd.DataFrame())
     return Results(study, found["scores"], null, found["closeness"], found["tuned"], groups)

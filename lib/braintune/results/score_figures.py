@@ -27,14 +27,12 @@ DIRECTIONS = {"decoding": "from brain to sentence", "encoding": "from sentence t
 
 #: Row of the mean over tasks.
 MEAN = "mean over tasks"
-#: Why a figure of one direction is empty.
-NOT_RUN = "the run leaves this direction out"
 
 
 def by_region(scores: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by region and method, one panel per brain data set, in its main fold design."""
     if scores.empty:
-        return nothing(NOT_RUN)
+        return nothing(style.NOT_RUN)
     brains = dict(list(tables.in_main_design(scores).groupby("brain", sort=False)))
     heights = [rows["region"].nunique() for rows in brains.values()]
     figure, column = plt.subplots(
@@ -198,7 +196,7 @@ def task_ranking(scores: pd.DataFrame) -> Figure:
 def layer_curves(table: pd.DataFrame, value: str = "pairwise") -> Figure:
     """Draw a score by layer and method in each brain's main region, one panel per brain and fold design."""
     if table.empty:
-        return nothing(NOT_RUN)
+        return nothing(style.NOT_RUN)
     rows = tables.in_main_region(tables.labelled(table[table["kind"] != "control"]))
     figure, parts = panels(style.by_brain(rows), columns=2, size=(3.4, 2.3), fontsize=9, sharey=True)
     for axes, part in parts:

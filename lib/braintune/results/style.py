@@ -207,6 +207,10 @@ def _signed(part: float) -> str:
     return f"{whole:+d}".replace("-", "−") if whole else "0"
 
 
+#: Why there may be nothing to draw.
+NOT_RUN = "these results do not include it"
+
+
 def nothing(reason: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure, axes = plt.subplots(figsize=(5, 1))

@@ -40,7 +40,11 @@ class Results:
     closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
     tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Of single participants, what groups of stimuli add.
-    decoded: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Scores of every fold and layer; only checks read it.
+    #: Scores of every fold and layer, which are not recorded: of decoding, and of encoding.
+    decoded: pd.DataFrame = field(default_factory=pd.DataFrame)
+    encoded: pd.DataFrame = field(default_factory=pd.DataFrame)
+    #: The RSA table ``untuned`` of all layers, which is not recorded either.
+    untuned: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def primary(self) -> pd.DataFrame:
@@ -49,24 +53,26 @@ class Results:
 
     def of(self, brain: str) -> "Results":
         """Return the results of one brain data set."""
-        names = ("scores", "null", "closeness", "groups", "decoded")
+        names = ("scores", "null", "closeness", "groups", "decoded", "encoded", "untuned")
         found = {name: getattr(self, name) for name in names}
         return replace(self, **{name: table[table["brain"] == brain] for name, table in found.items() if len(table)})
 
 
 def read_results(study: Study, tuned: pd.DataFrame) -> Results:
     """Read the tables of a run: `tuned` is that of :func:`braintune.models.tuning.tuning_table`."""
-    decoded, closeness = collect(study, "decoding"), at_analysis_layer(collect(study, "untuned"), study)
-    parts = {"scores": [scores(decoded, study)], "null": [collect_null(study)], "groups": [collect(study, "groups")]}
+    layers = {"decoded": collect(study, "decoding"), "encoded": collect_encoding(study, "scores")}
+    layers["untuned"] = collect(study, "untuned")
+    parts = {"scores": [scores(layers["decoded"], study)], "null": [collect_null(study)]}
+    parts["groups"] = [collect(study, "groups")]
     if "encoding" in study.directions:
-        parts["scores"].append(scores(collect_encoding(study, "scores"), study))
+        parts["scores"].append(scores(layers["encoded"], study))
         parts["null"].append(collect_encoding(study, "null"))
         parts["groups"].append(collect_encoding(study, "groups"))
     found = {
         name: pd.concat([table for table in several if len(table)] or several[:1], ignore_index=True)
         for name, several in parts.items()
     }
-    return Results(study, closeness=closeness, tuned=tuned, decoded=decoded, **found)
+    return Results(study, closeness=at_analysis_layer(layers["untuned"], study), tuned=tuned, **found, **layers)
 
 
 # --- tuning ------------------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def code_files(step: str, brains: tuple[str, ...], unread: frozenset[str] = froz
     path = NOTEBOOKS / f"{step}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    shown = {"figures": set(), "sweep": set(), "tuning": DRAWING | {"results.tables"}}  # tuning: its own metrics
+    shown = {name: set[str]() for name in ("figures", "supplement", "sweep")}
+    shown["tuning"] = DRAWING | {"results.tables"}  # it has its own metrics
     modules = imported_modules(code) - shown.get(step, DRAWING)
     readers = {BRAINS[name].make.__module__.removeprefix("braintune.") for name in brains if name in BRAINS}
     return source_files(*sorted(modules | readers), stop=unread | {_REGISTRY}) | {path}
@@ -67,7 +68,7 @@ def data_of(study: Study, job: Job) -> dict[str, str]:
         vectors = {file: store.checksum(base.data_folder() / file) for file in study.vectors.values()}
         responses = data_checksums(study, own["brain"])
         return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
-    if job.step == "figures":  # the pages show the recorded results beside the run's own
+    if job.source:  # the pages show the recorded results beside the run's own
         recorded = base.REPOSITORY / "data" / "reference"
         return {f"reference/{f.relative_to(recorded)}": store.checksum(f) for f in recorded.glob("*/*.parquet")}
     return {}
@@ -76,9 +77,12 @@ def data_of(study: Study, job: Job) -> dict[str, str]:
 def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     """Everything that one job depends on, as JSON values."""
     own = dict(job.parameters)
-    brains = (own["brain"],) if "brain" in own else study.brains if job.step in ("figures", CONTINUAL) else ()
+    of_all = job.step == CONTINUAL or job.source == "run"
+    brains = (own["brain"],) if "brain" in own else study.brains if of_all else ()
     unread = checkpoints.other_sources(study) if job.step in ("tuning", CONTINUAL) else frozenset()
     files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains), unread))
+    if job.is_shared:
+        return [files, own, data_of(study, job)]
     if job.step == "tuning":  # the model has a fingerprint of its own, which covers the parameters
         stored = checkpoints.model_fingerprint(study, own["task"], own["method"])
         return [files, own, stored]
@@ -113,6 +117,8 @@ def fingerprints(study: Study) -> dict[Job, str]:
 def _feeds(other: Job, job: Job) -> bool:
     """Whether a job reads what another one makes."""
     brains = {dict(one.parameters).get("brain") for one in (other, job)}
+    if job.is_shared or other.is_shared:
+        return False
     return other.step in ALL_STEPS[job.step].after and (None in brains or len(brains) == 1)
 
 

@@ -45,7 +45,8 @@ STEPS: dict[str, Step] = {
     "decoding": Step(("brain", "participant"), (*_BRAINS, _DECODING), ("embeddings",)),
     "encoding": Step(("brain",), (*_BRAINS, _DECODING), ("embeddings",)),
     "rsa": Step(("brain",), (*_BRAINS, _DECODING, _ANALYSIS), ("embeddings",)),
-    "figures": Step((), (_DECODING, _ANALYSIS), ("decoding", "encoding", "rsa")),
+    "figures": Step(("source",), (_DECODING, _ANALYSIS), ("decoding", "encoding", "rsa")),
+    "supplement": Step((), ()),
 }
 #: A step of runs with `orders` only. Snakemake trains its sequences before, in parallel.
 CONTINUAL = "continual"
@@ -59,6 +60,16 @@ class Job:
 
     step: str
     parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Which of :data:`braintune.core.study.SOURCES` it shows; empty for a step that computes."""
+        return "supplement" if self.step == "supplement" else dict(self.parameters).get("source", "")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it reads recorded results alone, so that all runs share what it makes."""
+        return self.source not in ("", "run")
 
     @property
     def name(self) -> str:
@@ -115,7 +126,8 @@ def all_jobs(study: Study) -> list[Job]:
             "directions: decoding is needed, since similarity and the claims build on it; allowed are "
             "[decoding] and [decoding, encoding]"
         )
-    jobs = [*tuning, *embeddings, *decoding, *encoding, *rsa, make_job("figures")]
+    shown = [make_job("figures", source="run"), make_job("figures", source="recorded"), make_job("supplement")]
+    jobs = [*tuning, *embeddings, *decoding, *encoding, *rsa, *shown]
     jobs += [make_job(CONTINUAL)] if study.orders else []
     return [job for job in jobs if job.step in study.directions or job.step not in ("decoding", "encoding")]
 
@@ -129,6 +141,8 @@ def executed_notebook(study: Study, job: Job) -> Path:
     """Return the path of a job's executed notebook; that of a tuning job is stored with the model."""
     if job.step == "tuning":
         return model_folder(study, **dict(job.parameters)) / "tuning.ipynb"
+    if job.is_shared:
+        return study.shown_folder(job.source) / f"{job.step}.ipynb"
     folder = study.folder / "notebooks"
     return folder / f"{job.step}.ipynb" if not job.parameters else folder / job.step / f"{job.name}.ipynb"
 
@@ -179,8 +193,9 @@ def artefacts(study: Study, job: Job) -> list[Path]:
         return [file(**own) for file in (study.decoding_file, study.null_file, study.groups_file)]
     if job.step == CONTINUAL:
         return [study.folder / CONTINUAL / "tables"]
-    if job.step == "figures":
-        return [study.folder / name for name in ("figures", "claims.json", "results.json")]
+    if job.source:
+        names = ("figures", "results.json") if job.step == "supplement" else ("figures", "claims.json", "results.json")
+        return [study.shown_folder(job.source) / name for name in names]
     return [study.folder / job.step / own["brain"]]
 
 

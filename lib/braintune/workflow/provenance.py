@@ -30,10 +30,11 @@ def provenance(study: Study) -> dict[str, Any]:
 def job_costs(study: Study) -> pd.DataFrame:
     """Return what each job took: ``step``, ``seconds`` of its notebook, ``memory_mb`` at most, all its processes.
 
-    The memory is what Snakemake's benchmark file of the job says; NaN where a job was executed by hand.
+    The memory is what Snakemake's benchmark file of the job says; NaN where a job was executed by hand. Jobs that all
+    runs share are left out.
     """
     rows = []
-    for job in all_jobs(study):
+    for job in (job for job in all_jobs(study) if not job.is_shared):
         seconds = note_of(executed_notebook(study, job)).get("seconds")
         file = benchmark_file(study, job)
         memory = pd.read_csv(file, sep="\t")["max_rss"].max() if file.is_file() else np.nan

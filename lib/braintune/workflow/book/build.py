@@ -20,7 +20,7 @@ import yaml
 
 from braintune.core import base, store
 from braintune.core.base import BraintuneError
-from braintune.core.study import Study
+from braintune.core.study import SOURCES, Study
 from braintune.datasets.brains import registry
 from braintune.workflow import processes
 from braintune.workflow.book import origins, reference_pages
@@ -31,6 +31,8 @@ from braintune.workflow.verify import require_unaltered
 
 #: Most tuning notebooks that the contents list.
 MOST_LISTED = 3
+#: A figure that a page includes.
+_INCLUDED = re.compile(r"\{include\} results/figures/([\w-]+)\.md")
 _CALL = re.compile(r"\b(\w+)\.(\w+)\(")
 
 
@@ -72,27 +74,42 @@ def collect(study: Study) -> dict[Job, Path]:
 def stage(study: Study, executed: dict[Job, Path], source: Path, with_reference: bool = True) -> None:
     """Lay out the sources of a run's book: pages, executed notebooks, figures, contents, configuration."""
     shutil.copytree(base.REPOSITORY / "book", source / "book")
-    shutil.copytree(study.folder / "figures", source / "book" / "results" / "figures")
     reference = reference_pages.api_pages() if with_reference else {}
-    made = origins.origins(study, store.read_json(executed[make_job("figures")]), with_reference)
+    drawing = {"figures": make_job("figures", source="run"), "supplement": make_job("supplement")}
+    notebooks = {step: store.read_json(executed[job]) for step, job in drawing.items()}
+    made = origins.origins(study, notebooks, with_reference)
     aside = off_contents(executed)
     pages = {f"{_page(job)}.ipynb": as_page(job, store.read_json(path), job in aside) for job, path in executed.items()}
     pages |= {f"{page}.rst": text for page, text in reference.items()}
     pages["book/parameters.md"] = reference_pages.parameter_page()
     pages[f"{PROFILE_PAGE}.md"] = origins.profile_page(study)
-    for name in made.drawn_by:
-        facts = store.read_json(study.figure_file(name, "json"))
-        pages[f"book/results/figures/{name}.md"] = made.figure(name, facts)
+    pages |= _figures(study, made, source / "book")
     contents = yaml.safe_load((base.REPOSITORY / "_toc.yml").read_text(encoding="utf-8"))
     listed = [job for job in executed if job not in aside]
     pages["_toc.yml"] = yaml.safe_dump(_with_generated(contents, listed, reference), sort_keys=False)
     configuration = yaml.safe_load((base.REPOSITORY / "_config.yml").read_text(encoding="utf-8"))
     configuration["html"]["announcement"] = banner(study)
-    # What the pages quote of a run, each as `{{ name }}`; the figures notebook writes it.
-    quoted = store.read_json(study.folder / "results.json")
-    configuration["parse"]["myst_substitutions"] = {name: made.table(name, value) for name, value in quoted.items()}
+    # What the pages quote, each as `{{ name }}`.
+    found = {source: store.read_json(study.shown_folder(source) / "results.json") for source in SOURCES}
+    configuration["parse"]["myst_substitutions"] = made.quotes(found)
     pages["_config.yml"] = yaml.safe_dump(configuration, sort_keys=False)
     write_pages(source, pages)
+
+
+def _figures(study: Study, made: origins.Origins, book: Path) -> dict[str, str]:
+    """Copy the figures that the pages in `book` include; return the Markdown of each, with its caption."""
+    folder = book / "results" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(page.read_text(encoding="utf-8") for page in sorted(book.glob("*.md")))
+    labels, pages = _INCLUDED.findall(text), {}
+    for label in labels:
+        source, name = made.named(label)
+        facts = store.read_json(study.figure_file(name, "json", source))
+        pages[f"book/results/figures/{label}.md"] = made.figure(label, facts, labels)
+        for suffix in ("svg", "png"):
+            if (file := study.figure_file(name, suffix, source)).is_file():
+                shutil.copyfile(file, folder / f"{label}.{suffix}")
+    return pages
 
 
 def write_pages(source: Path, pages: dict[str, str]) -> None:
@@ -151,6 +168,7 @@ def pictures(code: str) -> str:
 def _with_generated(contents: dict[str, Any], executed: Iterable[Job], reference: Iterable[str]) -> dict[str, Any]:
     """Put the executed notebooks below the chapters of their steps, and the folders of the library below theirs."""
     below = {f"book/{step}": [_page(job) for job in executed if job.step == step] for step in STEPS}
+    below["book/figures"] += [_page(job) for job in executed if job.step == "supplement"]
     below["book/questions"] = [_page(job) for job in executed if job.step == CONTINUAL]
     below["book/api"] = [page for page in reference if page != "book/api"]
     if not below["book/api"]:
@@ -169,7 +187,7 @@ def banner(study: Study) -> str:
     """
     simulated = any(registry.is_simulated(name) for name in study.brains)
     note = " · <strong>the brain is simulated</strong>: a check of the method, not a finding" if simulated else ""
-    when = datetime.fromtimestamp(executed_notebook(study, make_job("figures")).stat().st_mtime)
+    when = datetime.fromtimestamp(executed_notebook(study, make_job("figures", source="run")).stat().st_mtime)
     return (
         f"Run <a href='{PROFILE_PAGE}'><strong>{study.profile}</strong></a> · {Path(study.backbone).name} · "
         f"brain: {', '.join(study.brains)} · {when:%Y-%m-%d}{note}"

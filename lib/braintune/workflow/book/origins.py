@@ -1,12 +1,13 @@
 """Where each figure and table of the pages comes from: the function, the notebook and the profile that made it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
 
@@ -41,17 +42,18 @@ SMALL = {
     "continual": "The recorded task sequences",
     "ablation": "The recorded variants",
 }
-#: Beginning of the name of a quoted table → the function that made it; all others are those of the run.
+#: Name of a quoted table, or its beginning → the function that made it; all others are those of any results.
 _MAKERS = {
-    "answer": "quotes.of_answer",
-    "recorded": "quotes.of_recorded",
-    "calibration": "quotes.of_recorded",
+    **dict.fromkeys(("matrix", "rules", "tuning_notebooks", "tuning_costs"), "quotes.of_run"),
+    "calibration": "quotes.of_calibration",
     "seeds": "quotes.of_seeds",
     "continual": "quotes.of_continual",
     "ablation": "quotes.of_ablation",
     "costs": "quotes.of_costs",
 }
-_DRAWN = re.compile(r'figures\.draw\(\s*study, "([\w-]+)", (\w+\.\w+)\(')
+_DRAWN = re.compile(r'\bdraw\(\s*"([\w-]+)", (\w+\.\w+)\(')
+#: Which executed notebook shows a source.
+_PAGES = {"run": "results/figures/run", "recorded": "results/figures/recorded", "supplement": "results/supplement"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Origins:
         Recorded set → the name of its profile.
     is_simulated : bool
         The brain of the run is simulated, so that the recorded run answers the question of the book.
-    drawn_by : mapping of str to str
-        Figure → the function that draws it, ``module.function`` in `braintune.results`.
+    drawn_by : mapping of str to (str, str)
+        Figure → the notebook that draws it, and the function, ``module.function`` in `braintune.results`.
     has_reference : bool
         The reference of the library is among the pages.
     """
@@ -75,55 +77,88 @@ class Origins:
     profile: str
     recorded: Mapping[str, str]
     is_simulated: bool
-    drawn_by: Mapping[str, str]
+    drawn_by: Mapping[str, tuple[str, str]]
     has_reference: bool = True
 
-    def figure(self, name: str, facts: Mapping[str, Any]) -> str:
-        """Return a figure with its caption as the pages include it (`{include} results/figures/<name>.md`).
+    @property
+    def answering(self) -> str:
+        """The source that answers the question of the book: the run, or if it is simulated, the recorded run."""
+        return "recorded" if self.is_simulated else "run"
 
-        Where there was nothing to draw, a sentence says so; where another figure is the same, one refers to it.
+    def named(self, label: str) -> tuple[str, str]:
+        """Return the source and the name of a figure: ``answer-forest`` is ``forest`` of the source that answers.
+
+        Raises
+        ------
+        BraintuneError
+            If no notebook draws it.
         """
-        if same := facts.get("same_as"):
+        first, _, rest = label.partition("-")
+        source = {"recorded": "recorded", "answer": self.answering}.get(first, "run")
+        name = rest if first in ("recorded", "answer") else label
+        notebook, _ = lookup(self.drawn_by, name, "figure")
+        return ("supplement" if notebook == "supplement" else source), name
+
+    def figure(self, label: str, facts: Mapping[str, Any], labels: Collection[str] = ()) -> str:
+        """Return a figure with its caption as the pages include it (`{include} results/figures/<label>.md`).
+
+        Where there was nothing to draw, a sentence says so; where another one of the `labels` on the pages is the same
+        figure, a sentence refers to it.
+        """
+        source, name = self.named(label)
+        same = f"answer-{name}"
+        if same in labels and same != label and source == self.answering:
             return f"*In this run, {{ref}}`another figure <fig-{same}>` shows the same. {facts['alt']}*\n"
         if reason := facts.get("nothing"):
             return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
-        maker = self.drawn_by[name]
+        _, maker = self.drawn_by[name]
         code = f"{{py:func}}`{maker} <braintune.results.{maker}>`" if self.has_reference else f"`{maker}`"
-        words = f"Drawn by {code} in the [figures notebook](results/figures.ipynb)"
-        if profile := self._profile(name):
+        words = f"Drawn by {code} in the [{_PAGES[source].split('/')[1]} notebook]({_PAGES[source]}.ipynb)"
+        if profile := self._profile(source, name):
             words += f" with the profile [{profile[0]}]({profile[1]})"
-        head = f"```{{figure}} results/figures/{name}.svg\n:name: fig-{name}\n:alt: {facts['alt']}"
-        return f"{head}\n\n{facts['caption']} {words}.\n```\n"
+        caption = f"{'Recorded results of real brains. ' * (source == 'recorded')}{facts['caption']}"
+        head = f"```{{figure}} results/figures/{label}.svg\n:name: fig-{label}\n:alt: {facts['alt']}"
+        return f"{head}\n\n{caption} {words}.\n```\n"
 
-    def table(self, name: str, quoted: str) -> str:
+    def quotes(self, found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """Return what the pages can quote, by name, from what each source holds; below a table it says what made it."""
+        made = {source: {n: self.table(source, n, of) for n, of in held.items()} for source, held in found.items()}
+        recorded = {f"recorded_{name}": value for name, value in made["recorded"].items()}
+        answers = {f"answer_{name}": value for name, value in made[self.answering].items()}
+        return made["run"] | made["supplement"] | recorded | answers
+
+    def table(self, source: str, name: str, quoted: str) -> str:
         """Return what a page quotes; below a table it says what made it."""
         if not re.match(r"<table|<p class='caption'", quoted):
             return quoted
-        maker = _MAKERS.get(name.partition("_")[0], "quotes.of_run")
-        code = f"<code>{maker}</code>"
+        maker = _MAKERS.get(name) or _MAKERS.get(name.partition("_")[0], "quotes.of_results")
+        code, page = f"<code>{maker}</code>", _PAGES[source]
         if self.has_reference:
             code = f"<a href='api/results.html#braintune.results.{maker}'>{code}</a>"
-        words = f"Made by {code} in the <a href='results/figures.html'>figures notebook</a>"
-        if profile := self._profile(name):
+        words = f"Made by {code} in the <a href='{page}.html'>{page.split('/')[1]} notebook</a>"
+        if profile := self._profile(source, name):
             words += f" with the profile <a href='profile.html#{profile[1]}'>{profile[0]}</a>"
         return f"{quoted}<p class='made-by'>{words}</p>"
 
-    def _profile(self, name: str) -> tuple[str, str] | None:
+    def _profile(self, source: str, name: str) -> tuple[str, str] | None:
         """Return the name of the profile behind a figure or table, and its anchor; None for the calibration."""
-        if name.startswith(("calibration", "power")):
-            return None
-        if (kind := name.partition("-")[0].partition("_")[0]) in SMALL:
-            return self.recorded[kind], f"recorded-{kind}"
-        is_recorded = name.startswith("recorded") or (name.startswith("answer") and self.is_simulated)
-        return (self.recorded["real"], "recorded-profile") if is_recorded else (self.profile, "run-profile")
+        if source == "run":
+            return self.profile, "run-profile"
+        if source == "recorded":
+            return self.recorded["real"], "recorded-profile"
+        kind = re.split("[-_]", name)[0]
+        return (self.recorded[kind], f"recorded-{kind}") if kind in SMALL else None
 
 
-def origins(study: Study, figures_notebook: Mapping[str, Any], has_reference: bool = True) -> Origins:
-    """Return what made the results of a run, from its executed figures notebook."""
-    code = "\n".join("".join(cell["source"]) for cell in figures_notebook["cells"] if cell["cell_type"] == "code")
+def origins(study: Study, notebooks: Mapping[str, Mapping[str, Any]], has_reference: bool = True) -> Origins:
+    """Return what made the results of a run; `notebooks` holds those that draw, ``figures`` and ``supplement``."""
+    drawn_by: dict[str, tuple[str, str]] = {}
+    for step, notebook in notebooks.items():
+        code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+        drawn_by |= {name: (step, maker) for name, maker in _DRAWN.findall(code)}
     is_simulated = any(registry.is_simulated(name) for name in study.brains)
     made = {name: _recorded(name).profile for name in ("real", *SMALL)}
-    return Origins(study.profile, made, is_simulated, dict(_DRAWN.findall(code)), has_reference)
+    return Origins(study.profile, made, is_simulated, drawn_by, has_reference)
 
 
 def profile_page(study: Study) -> str:
