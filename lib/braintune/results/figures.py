@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import yaml
+from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -36,10 +37,10 @@ CAPTIONS: dict[str, dict[str, Any]] = yaml.safe_load(
 
 
 def draw(study: Study, name: str, figure: Figure, source: str = "run", save: bool = True) -> None:
-    """Write a figure of the book, a key of :data:`CAPTIONS`, as SVG (text as text) and PNG, and its caption as JSON.
+    """Show a figure of the book, a key of :data:`CAPTIONS`, and write it as SVG and PNG, and its caption as JSON.
 
-    A label in a corner marks a simulated brain. If there is nothing to draw, the reason is stored and outdated images
-    are removed.
+    Text in the SVG stays text. A label in a corner marks a simulated brain. If there is nothing to draw, the reason is
+    stored and outdated images are removed.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def draw(study: Study, name: str, figure: Figure, source: str = "run", save: boo
     source : str
         One of :data:`braintune.core.study.SOURCES`: whose results are shown.
     save : bool
-        If not, nothing is written.
+        If not, the figure is only shown.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def draw(study: Study, name: str, figure: Figure, source: str = "run", save: boo
     if simulated and "simulated" not in {text.get_gid() for text in figure.texts}:
         tag: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 8, "color": "#a00000", "gid": "simulated"}
         figure.text(1, 0, "simulated brain", **tag)  # below the figure, where it covers nothing
+    display(figure)  # at once, so that figures and tables of a cell stay in order
+    plt.close(figure)
     if not save:
         return
     for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
