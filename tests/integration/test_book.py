@@ -289,7 +289,7 @@ def test_the_book_is_printed(built, monkeypatch):
     whole = build.stage
 
     def small(run, executed, source, with_reference):
-        assert len(executed) == 6 and not with_reference  # one notebook of each step
+        assert len(executed) == 8 and not with_reference  # one notebook of each step, and all that show results
         whole(run, executed, source, with_reference)
         shutil.rmtree(source / "book" / "results")
         for page in (source / "book").rglob("*.*"):
@@ -304,7 +304,7 @@ def test_the_book_is_printed(built, monkeypatch):
     monkeypatch.setattr(build, "stage", small)
     reader = PdfReader(pdf.make_pdf(str(built.profile)))
     sheets = [" ".join(sheet.extract_text().split()) for sheet in reader.pages]
-    assert "Run tiny" in sheets[0] and "simulated" in sheets[0] and "the other 4" in sheets[0]  # 10 notebooks, 6 steps
+    assert "Run tiny" in sheets[0] and "simulated" in sheets[0] and "the other 4" in sheets[0]  # of 12 notebooks
     assert "The question" in sheets[1] and "What follows" in sheets[2] and "It is the hidden answer." in sheets[2]
     assert not [sheet for sheet in sheets[1:] if "Search" in sheet or "Run tiny" in sheet]  # no menu, no banner
     assert len(reader.outline) > 0

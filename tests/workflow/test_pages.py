@@ -237,10 +237,11 @@ class TestPdf:
         with pytest.raises(BraintuneError, match=r"none of chromium, .* is installed; .*apt install chromium"):
             pdf.make_pdf(str(tiny_profile))
 
-    def test_one_notebook_of_each_step_is_printed(self):
+    def test_one_notebook_of_each_step_is_printed_and_all_that_show_results(self):
         jobs = all_jobs(Study.make({"tasks": ["ner", "wsd"], "simulated_participants": 2}))
         chosen = pdf.examples({job: base.REPOSITORY for job in jobs})
-        assert [job.step for job in chosen] == list(STEPS)
+        assert list(dict.fromkeys(job.step for job in chosen)) == list(STEPS)
+        assert [job.source for job in chosen if job.source] == list(SOURCES) and len(chosen) == len(STEPS) + 1
 
     def test_the_cover_comes_first_and_hidden_answers_are_unfolded(self):
         html = '<html><head></head><body class="a"><details class="sd-card">answer</details></body></html>'

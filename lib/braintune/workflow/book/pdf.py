@@ -68,9 +68,9 @@ def find_browser() -> str:
 
 
 def examples(executed: Mapping[Job, Path]) -> dict[Job, Path]:
-    """Return the first executed notebook of each step."""
+    """Return the first executed notebook of each step that computes, and all that show results: pages link to them."""
     first = {job.step: job for job in reversed(list(executed))}
-    return {job: path for job, path in executed.items() if job in first.values()}
+    return {job: path for job, path in executed.items() if job.source or job in first.values()}
 
 
 def cover(study: Study, left_out: int) -> str:
@@ -80,7 +80,7 @@ def cover(study: Study, left_out: int) -> str:
         "<header class='cover'><p class='cover-title'>Fine-tuned or prompt-tuned?</p>"
         "<p class='cover-subtitle'>Which tuning of a language model better accounts for language "
         f"representations in the brain?</p><p class='cover-run'>{run}</p>"
-        f"<p>One executed notebook of each step is in this PDF; the other {left_out} are pages of the web edition, "
+        f"<p>One executed notebook of each step of the analysis is in this PDF; the other {left_out} are pages of the web edition, "
         f"runs/{study.profile}/book/html, and can be downloaded there. So is the reference of the library.</p></header>"
     )
 
