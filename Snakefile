@@ -169,6 +169,7 @@ rule encoding:
         f"{PAGES}/encoding/{{brain}}.benchmark.tsv"
     params:
         profile=of_run,
+    priority: 1  # before decoding: it takes longest where there are many stimuli, and should not be left over at the end
     threads: THREADS
     resources:
         mem_mb=memory("encoding"),

@@ -105,6 +105,35 @@ class TestRecordedRealRun:
         assert encoding.loc["all", "low"] < 0 < encoding.loc["all", "high"]
 
 
+class TestRecordedSecondRun:
+    @pytest.fixture(scope="class")
+    def run(self):
+        return recorded.recorded("repeat")
+
+    def test_it_is_that_of_the_profile_on_real_brains(self, run):
+        assert run.study.model_dump(exclude={"runs"}) == Study.load("real").model_dump(exclude={"runs"})
+        real = recorded.recorded()
+        assert (run.study.brains, run.study.tasks) == (real.study.brains, real.study.tasks)
+        assert tables.learned(run.tuned, ARMS) == tables.learned(real.tuned, ARMS)
+        assert recorded.facts_of("repeat")["code"]["changed"] is False
+
+    def test_what_the_pages_say_of_it(self, run):
+        real, repeated = claims.gather(recorded.recorded()), claims.gather(run)
+        answers = tables.first_readout(meta_analysis.answer_table(repeated)).set_index(["direction", "brain"])
+        decoding, encoding = answers.loc["decoding"], answers.loc["encoding"]
+        assert decoding.loc[tables.ALL, "low"] > 0 > encoding.loc[tables.ALL, "low"]
+        assert set(decoding.index[decoding["low"] < 0]) == {"alice2016"} and encoding.loc[tables.ALL, "high"] > 0
+        first, second = (
+            [e.brain for e in of.first(direction) if not e.closed]
+            for of in (real, repeated)
+            for direction in ["encoding"]
+        )
+        assert first != second
+        assert all(
+            e.closed == f.closed for e, f in zip(real.first("decoding"), repeated.first("decoding"), strict=True)
+        )
+
+
 class TestRecordedTrainingRuns:
     @pytest.fixture(scope="class")
     def run(self):

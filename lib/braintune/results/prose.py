@@ -350,6 +350,11 @@ def recorded_standing(real: Results) -> str:
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
+def repeat_run(study: Study, real: Study) -> str:
+    """Say how the recorded second run differs from the recorded real one."""
+    return SENTENCES["recorded repeat"].format(examples=study.train_examples, of=real.train_examples)
+
+
 def seeds_run(study: Study) -> str:
     """Say what the recorded training runs are."""
     return SENTENCES["recorded seeds"].format(**_learned(study), seeds=len(study.seeds))

@@ -158,6 +158,20 @@ def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
     }
 
 
+def of_repeat(ledger: Ledger) -> dict[str, Any]:
+    """Return what the pages quote of the recorded second run: what was run, and its answer beside that of the first.
+
+    `ledger` is that of the recorded real run.
+    """
+    run = recorded.recorded("repeat")
+    repeated = claims.gather(run)
+    return {
+        "repeat_standing": prose.repeat_run(run.study, ledger.study),
+        "repeat_answer": training_runs.beside_in_words(ledger, repeated),
+        "repeat_combined": prose.with_interval(meta_analysis.overall(repeated)),
+    }
+
+
 def of_seeds(ledger: Ledger) -> dict[str, Any]:
     """Return what the pages quote of the recorded training runs: what was run, the answer of each, and what varies.
 

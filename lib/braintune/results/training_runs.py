@@ -135,6 +135,19 @@ def _below(parts: list[np.ndarray]) -> str:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
+def beside_in_words(ledger: Ledger, repeated: Ledger) -> pd.DataFrame:
+    """Return the answer of two runs side by side, at the first available readout."""
+    found = []
+    for of in (ledger, repeated):
+        table = tables.first_readout(meta_analysis.answer_table(of))
+        effect = pd.Series(meta_analysis.in_percent(table, "difference"), table.index)
+        table["effect"] = effect.fillna("no evidence possible").mask(table["brain"] == ALL, effect)
+        found.append(table.set_index(["direction", "brain"])[["who", "effect"]])
+    words = {"brain data": found[0]["who"].where(found[0].index.get_level_values("brain") != ALL, "combined")}
+    words |= {name: table["effect"] for name, table in zip(("recorded run", "second run"), found, strict=True)}
+    return pd.DataFrame(words).reset_index().drop(columns="brain")
+
+
 def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
     """Return the answer of each brain data set with all seeds, the deviation between seeds, and that of each seed.
 

@@ -1,6 +1,6 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, a run with several seeds, tasks learned one after another, and variants of a run
+The recorded sets are the real run, its repetition, a run with several seeds, task sequences, and variants of a run
 (:mod:`braintune.results.recorded`).
 """
 
@@ -23,7 +23,7 @@ from braintune.workflow.provenance import provenance
 #: Permutations that are recorded.
 PERMUTATIONS = 200
 #: Profile → the set that its run is recorded as; others are recorded as the real run.
-SETS = {"seeds-real": "seeds"}
+SETS = {"seeds-real": "seeds", "real": "repeat"}
 #: Scores that nothing reads of a recorded run.
 UNREAD = ["pairwise_strict", "mse", "rank"]
 
