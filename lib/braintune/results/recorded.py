@@ -3,7 +3,8 @@
 `real` is the run of the profile `reference` on real tasks and real fMRI, `repeat` that of `real` (the same tasks, with
 fewer examples), `seeds` that of `seeds-real` (several seeds), `continual` the task sequences of the profile
 `continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
-verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set. :data:`MADE_BY` gives the command that regenerates each set.
+verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
+:data:`MADE_BY` gives the command that regenerates each set.
 """
 
 from collections.abc import Mapping

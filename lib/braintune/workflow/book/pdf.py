@@ -81,7 +81,8 @@ def cover(study: Study, left_out: int) -> str:
         "<p class='cover-subtitle'>Which tuning of a language model better accounts for language "
         f"representations in the brain?</p><p class='cover-run'>{run}</p>"
         f"<p>One executed notebook of each step of the analysis is in this PDF; the other {left_out} are pages of the "
-        f"web edition, runs/{study.profile}/book/html, and can be downloaded there. So is the reference of the library.</p></header>"
+        f"web edition, runs/{study.profile}/book/html, and can be downloaded there. "
+        "So is the reference of the library.</p></header>"
     )
 
 
