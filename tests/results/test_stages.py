@@ -136,10 +136,10 @@ def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     said = " ".join(stages.about_tasks(stages.gains(stage_table(study, noise=0.01))))
     assert re.search(r"trained further forgets less than fine-tuning, by −0\.1[456] \(−", said)
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
-    assert "Starting from the prefix left by the previous task harms" in said
+    assert "Starting from the prefix left by the previous task hurts" in said
     limits = stages.limits(study)
-    assert "encoders other than all-MiniLM-L6-v2" in limits and "3 and 2 here" in limits
-    assert "Not above" not in said and "over the 3 tasks that count" in said
+    assert "encoders other than all-MiniLM-L6-v2" in limits and "3 orders and 2 seeds used here" in limits
+    assert "Not above" not in said and "over the 3 tasks that were learned" in said
     uncertain = stages.gains(stage_table(study, noise=2))
     assert "It remains open whether" in " ".join(stages.about_tasks(uncertain))
 
@@ -162,10 +162,10 @@ def test_tasks_that_were_not_learned_alone_are_named_and_do_not_count(scored):
     said = " ".join(stages.about_tasks(rows))
     assert (
         f"bag of words even when learned alone: fine-tuned on {first}." in said
-        and "over the 2 tasks that count" in said
+        and "over the 2 tasks that were learned" in said
     )
     none = " ".join(stages.about_tasks(stages.gains(scores.assign(alone=0.25))))
-    assert "Fewer than two tasks count" in none and "Mean drop" not in none
+    assert "Fewer than two tasks were learned" in none and "Mean drop" not in none
 
 
 def test_figures_show_every_way_and_method(scored):
