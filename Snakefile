@@ -220,7 +220,7 @@ rule figures:
 
 rule recorded:
     output:
-        f"{RECORDED}/figures.ipynb",  # alone, as of a model: another run may be reading the others
+        update(f"{RECORDED}/figures.ipynb"),  # Snakemake deletes nothing that another run may be reading
     benchmark:
         f"{RECORDED}/figures.benchmark.tsv"
     params:
@@ -235,7 +235,7 @@ rule recorded:
 
 rule supplement:
     output:
-        f"{SUPPLEMENT}/supplement.ipynb",
+        update(f"{SUPPLEMENT}/supplement.ipynb"),
     benchmark:
         f"{SUPPLEMENT}/supplement.benchmark.tsv"
     params:

@@ -40,9 +40,10 @@ PATIENCE, WATCH = 120.0, 20.0
 
 
 def kept(folder: Path) -> dict[str, Path]:
-    """Return the files of a run and of the models beside it that have a final name, by path; the book is left out."""
+    """Return the files of a run and of what it shares that have a final name, by path; the book is left out."""
     found = {}
-    for path in sorted([*folder.rglob("*"), *(folder.parent / "models").rglob("*")]):
+    shared = [path for name in ("models", "shared") for path in (folder.parent / name).rglob("*")]
+    for path in sorted([*folder.rglob("*"), *shared]):
         name = path.relative_to(folder.parent)
         hidden = any(part.startswith(".") for part in name.parts) or "checkpoints" in name.parts
         timing = path.name.endswith((".failed.ipynb", ".benchmark.tsv"))

@@ -40,11 +40,11 @@ def profile_with(built, path, **changes):
 class TestRun:
     def test_every_job_leaves_its_notebook_and_a_line_of_progress(self, built):
         jobs = all_jobs(built.run)
-        assert len(jobs) == 4 + 1 + 2 + 1 + 1 + 1
+        assert len(jobs) == 4 + 1 + 2 + 1 + 1 + 2 + 1
         for job in jobs:
             assert executed_notebook(built.run, job).is_file()
             assert job.label in built.told
-        assert not list(built.run.folder.rglob("*.failed.ipynb"))
+        assert not list(built.run.root.rglob("*.failed.ipynb"))
 
     def test_decoding_tables_are_tidy_and_complete(self, built):
         table = store.read_table(built.run.decoding_file("simulated", "S01"))
@@ -100,8 +100,9 @@ class TestRun:
         whole = built.profile.read_text(encoding="utf-8")
         done = run_chain(profile_with(built, built.profile, permutations=6), "--dry-run")
         built.profile.write_text(whole, encoding="utf-8")
-        rerun = set(re.findall(r"^would run  (\w+)", done.stdout, flags=re.MULTILINE))
-        assert rerun == {"decoding", "encoding", "rsa", "figures"}
+        rerun = set(re.findall(r"^would run  (.*)", done.stdout, flags=re.MULTILINE))
+        assert {label.partition(" · ")[0] for label in rerun} == {"decoding", "encoding", "rsa", "figures"}
+        assert "figures · run" in rerun and "figures · recorded" not in rerun
         assert done.stdout.rstrip().endswith("would build the book")
 
     def test_the_same_profile_gives_the_same_tables_bit_for_bit(self, built, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from braintune.core.study import Study
-from braintune.results import claims, meta_analysis, training_runs
+from braintune.results import claims, meta_analysis, prose, training_runs
 from braintune.results.tables import ALL
 from braintune.results.training_runs import Variation
 from made_up_results import TASKS, made_up, of_several
@@ -106,6 +106,15 @@ def test_every_data_set_and_the_answer_of_all_are_widened(repeated, alone):
         assert added == pytest.approx(Variation.between(runs[brain]).of_mean(len(TASKS)))
     (first, *_) = training_runs.widened_in_words(repeated, alone).to_dict("records")
     assert first["direction"] == "decoding" and first["brain data"] == "8 readers of word concepts"
+
+
+def test_two_runs_are_shown_side_by_side(repeated, alone):
+    table = training_runs.beside_in_words(alone, repeated)
+    assert list(table) == ["direction", "brain data", "recorded run", "second run"] and len(table) == len(BRAINS) + 1
+    assert table["brain data"].iloc[-1] == "combined"
+    for column, ledger in (("recorded run", alone), ("second run", repeated)):
+        words = prose.with_interval(meta_analysis.overall(ledger))
+        assert table[column].iloc[-1] == words and table[column].nunique() > 1
 
 
 def test_the_answers_that_favour_fine_tuning_are_counted(repeated):

@@ -83,7 +83,7 @@ class TestCode:
     @pytest.mark.parametrize(
         ("file", "steps"),
         [
-            ("heads.py", (*LABELS,)),
+            ("heads.py", tuple(LABELS)),
             ("embeddings.ipynb", ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ("decoding.py", ("decoding", "encoding", "figures", *SHARED)),
             ("rsa.ipynb", ("rsa", "figures")),
@@ -97,7 +97,7 @@ class TestCode:
             ("score_figures.py", ("figures", "recorded")),
             ("simulated.py", ("embeddings", "decoding", "encoding", "rsa", "figures")),
             ("pereira.py", ()),
-            ("alice.py", ()),
+            ("alice.py", SHARED),  # it names the participants of recorded results
             ("verify.py", ()),
             ("run.py", ()),
         ],

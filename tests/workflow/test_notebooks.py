@@ -1,6 +1,9 @@
 """The notebooks: clean sources, cells that can be run twice, and what a job gives and records."""
 
 import ast
+import os
+import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import matplotlib
@@ -22,7 +25,15 @@ from braintune.core.sweep import Sweep
 from braintune.models import tuning
 from braintune.workflow import execute
 from braintune.workflow.execute import keep
-from braintune.workflow.jobs import ALL_STEPS, STEPS, all_jobs, artefacts, make_job, read_notebook
+from braintune.workflow.jobs import (
+    ALL_STEPS,
+    STEPS,
+    all_jobs,
+    artefacts,
+    executed_notebook,
+    make_job,
+    read_notebook,
+)
 from made_up import write_profile
 from tiny_models import save_tiny_bert
 
@@ -319,6 +330,29 @@ class TestExecution:
         study, job = Study.make({"runs": str(tmp_path)}), make_job("figures", source="run")
         with pytest.raises(BraintuneError, match=r"figures · run: its process was killed .*CORES=1"):
             execute._execute("quick", study, job, tmp_path / "figures.failed.ipynb")
+
+    def test_what_another_run_made_while_this_one_waited_is_not_made_again(self, tmp_path, monkeypatch):
+        study, job = Study.load(write_profile(tmp_path)), make_job("supplement")
+        page, stamp, made = executed_notebook(study, job), execute.fingerprints(study)[job], []
+
+        @contextmanager
+        def waiting(target):
+            keep(study, job, {"cells": [], "metadata": {}}, stamp, 1.0)
+            os.utime(page, (time.time() + 1,) * 2)
+            yield 0
+
+        monkeypatch.setattr(execute, "_execute", lambda *_: made.append(job) or {"cells": [], "metadata": {}})
+        monkeypatch.setattr(execute, "alone", waiting)
+        assert execute.execute(str(tmp_path / "made-up.yml"), job) == page and not made
+        old = study.figure_file("gone", source="supplement")
+        old.parent.mkdir(parents=True)
+        old.write_text("old", encoding="utf-8")
+        for path in (old, page):
+            os.utime(path, (0, 0))
+        page.with_suffix(".failed.ipynb").touch()
+        monkeypatch.setattr(execute, "alone", lambda target: nullcontext(0))
+        execute.execute(str(tmp_path / "made-up.yml"), job)
+        assert made == [job] and not old.exists(), "a figure that is no longer drawn goes"
 
     def test_a_long_notebook_prints_its_newest_line_now_and_then(self, capsys):
         progress = execute._Progress()

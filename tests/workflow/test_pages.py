@@ -122,6 +122,8 @@ class TestOrigins:
         assert referring == ["recorded-forest"]
         assert "<fig-answer-forest>" in self.origins_of("alice2016").figure("forest", words, labels)
         assert "fig-recorded-forest" in made.figure("recorded-forest", words, labels[1:]), "it is shown only here"
+        empty = words | {"nothing": "nothing was decoded"}
+        assert not [label for label in labels if "{ref}" in made.figure(label, empty, labels)], "there is no target"
 
     @pytest.mark.parametrize(
         ("source", "name", "maker", "profile"),
@@ -139,6 +141,11 @@ class TestOrigins:
         assert f"api/results.html#braintune.results.quotes.{maker}'" in below and f"results/{page}.html" in below
         assert (profile in below) if profile else ("profile" not in below)
         assert made.table(source, name, "A sentence.") == "A sentence."
+
+    def test_the_matrix_names_both_profiles_where_recorded_verdicts_are_in_it(self, made):
+        below = made.table("run", "matrix", "<table></table>")
+        assert "#run-profile'>mine</a> and <a href='profile.html#recorded-profile'>reference" in below
+        assert "recorded" not in self.origins_of("alice2016").table("run", "matrix", "<table></table>")
 
     def test_the_page_of_the_profile_holds_what_differs_from_the_defaults(self):
         given = {"profile": "mine", "runs": "/elsewhere", "layer": 3, "fdr": 0.1, "seeds": [0, 1]}

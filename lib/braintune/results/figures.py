@@ -102,7 +102,7 @@ def learning_curves(history: pd.DataFrame, tuned: pd.DataFrame | None = None) ->
     """Draw validation score by epoch (mean over seeds), one small panel per task, with the baseline in `tuned`."""
     tasks = dict(list(history.groupby("task", sort=False))) if len(history) else {}
     if not tasks:
-        return nothing(style.NOT_RUN)
+        return nothing("no model was tuned" if tuned is None or tuned.empty else style.NOT_RUN)
     figure, parts = panels(tasks, columns=5, size=(1.8, 1.7), fontsize=9, sharey=True)
     base = {} if tuned is None else tuned.groupby("task")["baseline"].mean().to_dict()
     for axes, rows in parts:

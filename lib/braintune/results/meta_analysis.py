@@ -173,8 +173,8 @@ def in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | Non
     written: list[str | None] = []
     for row in table.to_dict("records"):
         low, high = (row[name] for name in ((value, end) if end else ("low", "high")))
-        interval = f"{low:+.1%} to {high:+.1%}" if np.isfinite([low, high]).all() else None
+        interval = f"{low:+z.1%} to {high:+z.1%}" if np.isfinite([low, high]).all() else None
         if not end and np.isfinite(row[value]):
-            interval = f"{row[value]:+.1%}" + (f" ({interval})" if interval else "")
+            interval = f"{row[value]:+z.1%}" + (f" ({interval})" if interval else "")
         written.append(interval.replace("-", "−") if interval else None)
     return written

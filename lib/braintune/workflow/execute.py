@@ -154,12 +154,17 @@ def execute(profile: str, job: Job) -> Path:
     study = Study.load(profile)
     target = executed_notebook(study, job)
     plan = fingerprints(study)
+    asked = time.time()
     with alone(target):
+        if job.is_shared and stamp_of(target) == plan.get(job) and target.stat().st_mtime > asked:
+            return target  # another run has just made it
         _sweep(study, job)
         begun = time.monotonic()
         failed = target.with_suffix(".failed.ipynb")
         notebook = _execute(profile, study, job, failed)
         stamp = plan.get(job)  # None for a participant or a task that is not part of the run
+        if job.is_shared:
+            _drop_old_figures(study, job, asked)
         keep(study, job, notebook, stamp, time.monotonic() - begun)
         failed.unlink()
     done = sum(stamp_of(executed_notebook(study, other)) == stamp for other, stamp in plan.items())
@@ -173,6 +178,13 @@ def _sweep(study: Study, job: Job) -> None:
     for place in (executed_notebook(study, job), *artefacts(study, job)):
         for begun in place.parent.glob(f".{glob.escape(place.name)}.*"):
             begun.unlink()
+
+
+def _drop_old_figures(study: Study, job: Job, asked: float) -> None:
+    """Remove figures that a job drew before and no longer draws; Snakemake removes those of a run."""
+    for file in (study.shown_folder(job.source) / "figures").glob("*.*"):
+        if file.stat().st_mtime < asked:
+            file.unlink()
 
 
 def _execute(profile: str, study: Study, job: Job, failed: Path) -> dict[str, Any]:
@@ -247,10 +259,10 @@ def keep(study: Study, job: Job, notebook: dict[str, Any], stamp: str | None, se
     """Write an executed notebook, stamped with its job's fingerprint and the checksums of its page and its files."""
     facts = {
         "outputs": outputs(study, job),
-        "profile": study.profile,
-        "simulated": any(registry.is_simulated(name) for name in study.brains),
         "seconds": round(seconds, 1),
     }
+    if not job.is_shared:
+        facts |= {"profile": study.profile, "simulated": any(registry.is_simulated(name) for name in study.brains)}
     return write_notebook(executed_notebook(study, job), notebook, {"fingerprint": stamp} | facts)
 
 

@@ -31,13 +31,15 @@ from braintune.workflow.jobs import (
     stamp_of,
 )
 
-#: Modules that only draw and word results: a change in them makes only the figures step stale.
+#: Modules that only draw and word results: a change in them makes only the steps that show them stale.
 DRAWING = {
     *("results.figures", "results.score_figures", "results.step_figures", "results.brain_maps"),
     *("results.prose", "results.quotes", "results.answer"),
 }
 #: It imports the readers of all brain data; a job depends only on those of its brains.
 _REGISTRY = "datasets.brains.registry"
+#: Recorded results; `braintune.results.recorded` reads them, and importing it takes seconds.
+_RECORDED = base.REPOSITORY / "data" / "reference"
 
 
 # --- the parts of a fingerprint ----------------------------------------------------------------------------------
@@ -69,8 +71,8 @@ def data_of(study: Study, job: Job) -> dict[str, str]:
         responses = data_checksums(study, own["brain"])
         return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
     if job.source:  # the pages show the recorded results beside the run's own
-        recorded = base.REPOSITORY / "data" / "reference"
-        return {f"reference/{f.relative_to(recorded)}": store.checksum(f) for f in recorded.glob("*/*.parquet")}
+        files = [*_RECORDED.glob("*/*.parquet"), *_RECORDED.glob("*/provenance.json")]
+        return {f"reference/{file.relative_to(_RECORDED)}": store.checksum(file) for file in files}
     return {}
 
 
@@ -79,6 +81,8 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     own = dict(job.parameters)
     of_all = job.step == CONTINUAL or job.source == "run"
     brains = (own["brain"],) if "brain" in own else study.brains if of_all else ()
+    if job.is_shared:  # their readers say who took part
+        brains = store.read_json(_RECORDED / "real" / "provenance.json")["profile"]["brains"]
     unread = checkpoints.other_sources(study) if job.step in ("tuning", CONTINUAL) else frozenset()
     files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains), unread))
     if job.is_shared:
@@ -117,8 +121,6 @@ def fingerprints(study: Study) -> dict[Job, str]:
 def _feeds(other: Job, job: Job) -> bool:
     """Whether a job reads what another one makes."""
     brains = {dict(one.parameters).get("brain") for one in (other, job)}
-    if job.is_shared or other.is_shared:
-        return False
     return other.step in ALL_STEPS[job.step].after and (None in brains or len(brains) == 1)
 
 

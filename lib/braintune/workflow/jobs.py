@@ -23,7 +23,7 @@ class Step:
     Attributes
     ----------
     own : tuple of str
-        The notebook's own parameters, the wildcards of its rule.
+        The notebook's own parameters, which tell its jobs apart.
     groups : tuple of Settings classes
         The groups of parameters that it reads.
     after : tuple of str

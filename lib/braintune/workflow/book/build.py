@@ -106,9 +106,8 @@ def _figures(study: Study, made: origins.Origins, book: Path) -> dict[str, str]:
         source, name = made.named(label)
         facts = store.read_json(study.figure_file(name, "json", source))
         pages[f"book/results/figures/{label}.md"] = made.figure(label, facts, labels)
-        for suffix in ("svg", "png"):
-            if (file := study.figure_file(name, suffix, source)).is_file():
-                shutil.copyfile(file, folder / f"{label}.{suffix}")
+        if (file := study.figure_file(name, source=source)).is_file():
+            shutil.copyfile(file, folder / f"{label}.svg")
     return pages
 
 
@@ -146,6 +145,8 @@ def as_page(job: Job, notebook: dict[str, Any], aside: bool = False) -> str:
     text = "".join(first["source"])
     what = job.label.removeprefix(f"{job.step} · ")
     first["source"] = text if what == job.step else text.replace("\n", f": {what}\n", 1)
+    if job.is_shared:
+        first["source"] += "\n\n*This page shows recorded results, and nothing of the run that is named at the top.*"
     for cell in notebook["cells"]:
         if "injected-parameters" in (tags := cell["metadata"].get("tags", [])):
             cell["metadata"]["tags"] = [*tags, "hide-input"]

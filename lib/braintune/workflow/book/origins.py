@@ -108,19 +108,19 @@ class Origins:
         figure, a sentence refers to it.
         """
         source, name = self.named(label)
+        if reason := facts.get("nothing"):
+            return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
         same = f"answer-{name}"
         if same in labels and same != label and source == self.answering:
             return f"*In this run, {{ref}}`another figure <fig-{same}>` shows the same. {facts['alt']}*\n"
-        if reason := facts.get("nothing"):
-            return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
         _, maker = self.drawn_by[name]
         code = f"{{py:func}}`{maker} <braintune.results.{maker}>`" if self.has_reference else f"`{maker}`"
         words = f"Drawn by {code} in the [{_PAGES[source].split('/')[1]} notebook]({_PAGES[source]}.ipynb)"
         if profile := self._profile(source, name):
             words += f" with the profile [{profile[0]}]({profile[1]})"
-        caption = f"{'Recorded results of real brains. ' * (source == 'recorded')}{facts['caption']}"
-        head = f"```{{figure}} results/figures/{label}.svg\n:name: fig-{label}\n:alt: {facts['alt']}"
-        return f"{head}\n\n{caption} {words}.\n```\n"
+        which = "From the recorded real run. " if source == "recorded" else ""
+        head = f"```{{figure}} results/figures/{label}.svg\n:name: fig-{label}\n:alt: {which}{facts['alt']}"
+        return f"{head}\n\n{which}{facts['caption']} {words}.\n```\n"
 
     def quotes(self, found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
         """Return what the pages can quote, by name, from what each source holds; below a table it says what made it."""
@@ -138,8 +138,11 @@ class Origins:
         if self.has_reference:
             code = f"<a href='api/results.html#braintune.results.{maker}'>{code}</a>"
         words = f"Made by {code} in the <a href='{page}.html'>{page.split('/')[1]} notebook</a>"
-        if profile := self._profile(source, name):
-            words += f" with the profile <a href='profile.html#{profile[1]}'>{profile[0]}</a>"
+        sources = ["run", "recorded"] if name == "matrix" and self.is_simulated else [source]
+        profiles = [profile for of in sources if (profile := self._profile(of, name))]
+        if profiles:
+            links = " and ".join(f"<a href='profile.html#{anchor}'>{profile}</a>" for profile, anchor in profiles)
+            words += f" with the profile{'s' * (len(profiles) > 1)} {links}"
         return f"{quoted}<p class='made-by'>{words}</p>"
 
     def _profile(self, source: str, name: str) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """The book of one run as a PDF: one page of all chapters, rendered by Jupyter Book, printed by Chromium.
 
-A run has dozens of executed notebooks; the PDF holds one of each step, and its cover says so. The reference of the
-library is left out too. `print.css` hides menus and buttons.
+A run has dozens of executed notebooks; the PDF holds one of each step, and all that show results; its cover says so.
+The reference of the library is left out too. `print.css` hides menus and buttons.
 """
 
 import re
