@@ -81,8 +81,8 @@ def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:
     own = dict(job.parameters)
     of_all = job.step == CONTINUAL or job.source == "run"
     brains = (own["brain"],) if "brain" in own else study.brains if of_all else ()
-    if job.is_shared:  # their readers say who took part
-        brains = store.read_json(_RECORDED / "real" / "provenance.json")["profile"]["brains"]
+    if job.is_shared and (made := _RECORDED / "real" / "provenance.json").is_file():  # its job says if it is missing
+        brains = store.read_json(made)["profile"]["brains"]  # their readers say who took part
     unread = checkpoints.other_sources(study) if job.step in ("tuning", CONTINUAL) else frozenset()
     files = sorted(store.checksum(file) for file in code_files(job.step, tuple(brains), unread))
     if job.is_shared:
