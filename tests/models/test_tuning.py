@@ -227,7 +227,7 @@ def test_a_word_that_says_that_there_is_no_answer_is_learned(make_study, tmp_pat
     metrics = tune(study, "qa", "fine-tuned", 0)
     assert metrics["scores"]["HasAns F1"] > 0.9 and metrics["scores"]["NoAns exact match"] > 0.9
     assert metrics["labels"] == ["no answer"] and metrics["unanswerable"]["test"] in range(20, 41)
-    for row in ("questions without an answer", "score of questions with / without"):
+    for row in ("questions without an answer", "score on questions with / without"):
         assert row in tuning_facts(metrics).data
 
 
