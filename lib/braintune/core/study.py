@@ -24,8 +24,6 @@ from braintune.core.plugins import load_plugin
 PLAN = ".plan.json"
 #: Parameters that span the grid of jobs: they decide which jobs exist, not what one job computes.
 GRID = {"profile", "runs", "plugins", "tasks", "methods", "scored_only", "seeds", "brains", "participants"}
-
-
 #: Folders beside those of the runs, and what is in them.
 SHARED = {"models": "tuned models", "shared": "what all runs show of the recorded results"}
 #: Where results that pages show come from.
