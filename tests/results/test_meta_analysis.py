@@ -65,7 +65,7 @@ def test_an_effect_is_that_of_its_claim_and_a_closed_brain_has_no_say(ledger):
     assert (readers["difference"], readers["low"], readers["high"]) == pytest.approx(
         (e.difference(e.region).estimate, low, high)
     )
-    assert readers["difference"] == pytest.approx(0.3, abs=0.1) and readers["who"] == "8 readers of word concepts"
+    assert readers["difference"] == pytest.approx(0.3, abs=0.1) and readers["who"] == "8 readers of concept words"
     closed = rows(table, brain=LISTENERS)
     assert len(closed) == 4 and closed["difference"].isna().all() and closed["closed"].str.contains("length").all()
     assert LISTENERS not in meta_analysis.effects(ledger, "encoding", "analysis")
@@ -99,7 +99,7 @@ def test_the_score_that_is_not_judged_is_shown_beside_the_one_that_is():
     judged = claims.judge(both)
     table = meta_analysis.by_score(judged, both).set_index(["who", "score"])
     known = meta_analysis.effects(judged, "decoding", "best")
-    assert table.loc[("8 readers of word concepts", "pairwise accuracy"), "difference"] == known[READERS].estimate
+    assert table.loc[("8 readers of concept words", "pairwise accuracy"), "difference"] == known[READERS].estimate
     whole = table.loc["2 data sets combined"]["difference"]
     assert whole["matching margin"] < 0 < whole["pairwise accuracy"] == meta_analysis.overall(judged).estimate
     words = meta_analysis.by_score_summary(judged, both)

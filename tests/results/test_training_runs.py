@@ -105,7 +105,7 @@ def test_every_data_set_and_the_answer_of_all_are_widened(repeated, alone):
         added = row["all error"] ** 2 - row["error"] ** 2
         assert added == pytest.approx(Variation.between(runs[brain]).of_mean(len(TASKS)))
     (first, *_) = training_runs.widened_in_words(repeated, alone).to_dict("records")
-    assert first["direction"] == "decoding" and first["brain data"] == "8 readers of word concepts"
+    assert first["direction"] == "decoding" and first["brain data"] == "8 readers of concept words"
 
 
 def test_two_runs_are_shown_side_by_side(repeated, alone):

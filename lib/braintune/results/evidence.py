@@ -97,9 +97,9 @@ class Evidence:
             return "the run has no content-free control"
         if self.region not in self.decoded:
             rows = self.gates[self.gates["region"] == self.region].fillna({"p": 1.0})
-            doing = ", ".join(rows.loc[rows["p"] >= self.study.fdr, "control"])
+            doing = " or ".join(rows.loc[rows["p"] >= self.study.fdr, "control"])
             does = {"decoding": "be decoded better than", "encoding": "predict the responses better than"}
-            return f"in {self.region} the untuned model is not shown to {does[self.direction]} {doing}"
+            return f"in the region {self.region}, the untuned model is not shown to {does[self.direction]} {doing}"
         if not self.learned:
             return "no task was learned by both methods"
         return ""

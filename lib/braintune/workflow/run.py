@@ -101,8 +101,8 @@ def become_snakemake(batch: Batch, todo: Mapping[str, list[Job]], current: bool,
     elif not forced:
         for study in studies.values():
             require_unaltered(study)
-        n = sum(len(all_jobs(study)) for study in studies.values())
-        print(f"nothing to do: all {n} jobs and the book of {batch.name!r} are up to date", flush=True)
+        notebooks = {executed_notebook(study, job) for study in studies.values() for job in all_jobs(study)}
+        print(f"nothing to do: all {len(notebooks)} jobs and the book of {batch.name!r} are up to date", flush=True)
         return
     if not forced and {"-n", "--dry-run", "--dryrun"} & set(options):  # Snakemake lists what the user forces
         print(

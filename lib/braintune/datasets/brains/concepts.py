@@ -1,4 +1,4 @@
-"""Reading word concepts: Experiment 1 of Pereira et al. (2018)."""
+"""Reading concept words: Experiment 1 of Pereira et al. (2018)."""
 
 import numpy as np
 from scipy.linalg import hadamard
@@ -75,5 +75,5 @@ SOURCE = BrainSource(
     citation="pereira2018",
     get="the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to create it",
     folder="pereira2018_exp1",
-    people="readers of word concepts",
+    people="readers of concept words",
 )

@@ -109,7 +109,8 @@ class Origins:
         """
         source, name = self.named(label)
         if reason := facts.get("nothing"):
-            return f"*Left out in this run, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
+            where = " in this run" if source == "run" else ""
+            return f"*Left out{where}, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
         same = f"answer-{name}"
         if same in labels and same != label and source == self.answering:
             return f"*In this run, {{ref}}`another figure <fig-{same}>` shows the same. {facts['alt']}*\n"
