@@ -67,7 +67,7 @@ class TestRun:
         stored = store.read_json(built.run.folder / "claims.json")
         assert set(stored["brains"]["simulated"]["claims"]) == set(claims.CLAIMS)
         assert len(stored["signatures"]) == len(checks.SIGNATURES)
-        assert "claims: simulated (simulated): C1 " in built.told and "failure signatures found" in built.told
+        assert "claims: simulated (simulated): C1 " in built.told and "checks found a sign of failure" in built.told
 
     def test_provenance_is_complete(self, built):
         facts = store.read_json(built.run.folder / "provenance.json")

@@ -30,7 +30,7 @@ def found(made):
 def test_a_good_run_shows_none():
     seen = signs(results())
     assert all(sign.found is False for sign in seen.values())
-    assert checks.summary(list(seen.values())) == "0 of 8 failure signatures found"
+    assert checks.summary(list(seen.values())) == "0 of 8 checks found a sign of failure"
 
 
 def test_everything_at_chance_and_not_above_controls():

@@ -124,22 +124,22 @@ class TestInWords:
         for direction in ("decoding", "encoding"):
             found = meta_analysis.overall(ledger, direction)
             numbers = f"is {found.estimate:+.1%} ({found.low:+.1%} to {found.high:+.1%})".replace("-", "−")
-            assert (
-                f"{direction.capitalize()}, 2 brain data sets combined: prompt-tuned minus fine-tuned {numbers}" in said
-            )
+            beginning = f"{direction.capitalize()}, 2 brain data sets combined: the difference, "
+            assert f"{beginning}prompt-tuned minus fine-tuned, {numbers}" in said
         further = f"expected to lie between {found.further[0]:+.1%} and {found.further[1]:+.1%}."
         assert further.replace("-", "−") in said
 
     def test_what_cannot_be_combined_is_said_plainly(self):
         study = Study.make({"brains": [READERS]})
         said = prose.combined_answer(claims.judge(made_up(brain=READERS, study=study)))
-        assert said.startswith("Decoding results cannot be combined: 1 of 1 brain data sets allow a conclusion")
+        assert said.startswith("Decoding results cannot be combined: this needs at least two brain data sets that")
+        assert "and 1 of 1 allow one" in said
         assert said.endswith("Encoding is not included in these results.")
 
     def test_tables_give_effects_in_percent_over_their_units(self, ledger):
-        table = meta_analysis.answer_summary(ledger).set_index(["measured", "brain data"])
+        table = meta_analysis.answer_summary(ledger).set_index(["analysis", "brain data"])
         row = table.loc[("encoding, best layer", "average over readers of 1,000 sentences")]
-        assert row["over"] == "20 groups of stimuli"
+        assert row["units"] == "20 groups of stimuli"
         assert re.fullmatch(r"−\d+\.\d% \(−\d+\.\d% to −\d+\.\d%\)", row["prompt-tuned minus fine-tuned"])
         closed = table.loc[("decoding, best layer", "8 listeners to a story")]
         assert pd.isna(closed["prompt-tuned minus fine-tuned"]) and "length" in closed["note"]

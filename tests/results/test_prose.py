@@ -77,7 +77,8 @@ def test_the_verdicts_name_a_simulated_brain():
 
 def test_a_verdict_has_its_power_its_readout_and_its_effect_in_its_own_unit():
     entries = dict(zip(claims.CLAIMS, prose.ledger_list(ledger_of(0.5)).data.split("<dt>")[1:], strict=True))
-    assert "probability that this rule gives supported: " in entries["C1"] and "% if no difference" in entries["C1"]
+    assert "probability of the verdict “supported” under this rule: " in entries["C1"]
+    assert "% if there is no difference, " in entries["C1"]
     assert re.search(r"effect \+\d+\.\d% \(\+\d+\.\d% to \+\d+\.\d%\), prompt-tuned minus", entries["C2"])
     assert "decoding at the best layer; decoding at the analysis layer: supported" in entries["C2"]
     assert re.search(r"effect [+−]0\.\d{3} \(", entries["C4"]) and "at the best layer" not in entries["C4"]
@@ -97,7 +98,8 @@ class TestBrief:
             assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
             unit = claims.UNITS.get(verdict.claim, claims.SIGNAL).form
             assert f"{verdict.finding.estimate:{unit}} (".replace("-", "−") in said[verdict.claim]
-            assert said[verdict.claim].endswith(" in 8 listeners to a story.")
+            about = "for the stimuli of" if verdict.claim == "C4" else "in"
+            assert said[verdict.claim].endswith(f" {about} 8 listeners to a story.")
 
     @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.5, 1, 1), (0.6, 1, 0)])
     def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self, gain, better, worse):
@@ -109,7 +111,9 @@ class TestBrief:
 
     def test_a_closed_gate_and_one_participant_are_named(self):
         closed = prose.brief(ledger_of(0.5, controls={"length": 1.0}))
-        assert closed["methods"].startswith("No conclusion about the tuning methods is possible, since in language")
+        assert closed["methods"].startswith(
+            "No conclusion about the tuning methods is possible, since in the region language"
+        )
         start = "Representations tuned on tasks about meaning cannot be compared with those tuned on tasks about form"
         assert closed["C3"] == f"{start}: 8 listeners to a story."
         alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
@@ -278,7 +282,7 @@ def test_a_name_that_is_missing_stops_the_build_with_page_and_name(tmp_path):
 @pytest.mark.parametrize(
     ("brains", "said"),
     [
-        (["simulated", "folder"], "The brain of this run is simulated"),
+        (["simulated", "folder"], "The brain data of this run are simulated"),
         (["alice2016"], "real fMRI data; the data sets are named above and described on the data page"),
         (
             ["alice2016", "table"],

@@ -424,6 +424,6 @@ def test_wrong_verdicts_are_in_one_row_a_truth_with_their_limit():
     table = prose.wrong_verdicts(rates)
     assert table["C1"].tolist() == ["0.020 ± 0.004 (≤ 0.05)", "0.400 ± 0.016"]
     assert table["C2"].tolist() == ["0.010 ± 0.003 (≤ 0.05)", ""]
-    assert "Of 2 error rates with a limit, 0 exceed it" in prose.calibration_answer(rates)
+    assert "Of the 2 error rates for which a limit is set, 0 exceed it" in prose.calibration_answer(rates)
     worse = prose.calibration_answer(rates.assign(rate=0.2))
     assert "2 exceed it" in worse and "C1 not supported under 'same': 0.200" in worse

@@ -182,7 +182,7 @@ class TestMixedModel:
 
     def test_one_region_needs_no_intercept(self):
         assert (
-            "random: participant, participant × method)"
+            "random effects: participant, participant × method)"
             in statistics.mixed_model(cells(regions=("language",)), 0.05).sentence
         )
 
@@ -193,12 +193,12 @@ class TestVarianceSplit:
         person, region, seed = (rng.normal(0, s, n) for s, n in ((3, 200), (1, 60), (2, 80)))
         table = person[:, None, None] + region[:, None] + seed + rng.normal(0, 1, (200, 60, 80))
         split = statistics.variance_split(table)
-        assert list(split) == ["participant", "region", "seed", "rest"]
+        assert list(split) == ["participant", "region", "seed", "residual"]
         assert list(split.values()) == pytest.approx([9 / 15, 1 / 15, 4 / 15, 1 / 15], abs=0.08)
 
     def test_one_seed_has_no_share(self):
         split = statistics.variance_split(np.random.default_rng(0).normal(size=(5, 3, 1)))
-        assert list(split) == ["participant", "region", "rest"] and sum(split.values()) == pytest.approx(1)
+        assert list(split) == ["participant", "region", "residual"] and sum(split.values()) == pytest.approx(1)
 
     @pytest.mark.parametrize("shape", [(3, 1, 1), (3, 2, 1)])
     def test_what_cannot_be_split_is_empty(self, shape):

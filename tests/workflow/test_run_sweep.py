@@ -50,11 +50,12 @@ def test_a_dry_run_names_jobs_and_missing_variants_and_leaves_nothing_behind(pat
     before = sorted(path.parent.rglob("*"))
     run_sweep(str(path), ["--cores", "1", "--dry-run"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "left out  gone: the weights are not there"
+    checked = ["checking  made-up", "checking  short", "checking  upper", "checking  gone"]
+    assert lines[:5] == [*checked, "left out  gone: the weights are not there"]
     tuning = [line for line in lines if "tuning" in line]
     assert [line.count("fine-tuned") for line in tuning] == [1, 0, 0]  # the model that all share, once
     assert [line.split()[2] for line in tuning[1:]] == ["short:", "upper:"]
-    assert sum("decoding" in line for line in lines) == 3 and not any("gone" in line for line in lines[1:])
+    assert sum("decoding" in line for line in lines) == 3 and not any("gone" in line for line in lines[5:])
     assert called == [] and sorted(path.parent.rglob("*")) == before
 
 

@@ -55,7 +55,7 @@ def summary(signs: Sequence[CheckResult]) -> str:
     """Say in one line which failure signatures were found."""
     found = [f"{sign.title}{f' ({sign.brain})' if sign.brain else ''}" for sign in signs if sign.found]
     unseen = sum(sign.found is None for sign in signs)
-    text = f"{len(found)} of {len(signs)} failure signatures found{': ' if found else ''}{'; '.join(found)}"
+    text = f"{len(found)} of {len(signs)} checks found a sign of failure{': ' if found else ''}{'; '.join(found)}"
     return text + (f" ({unseen} could not be checked)" if unseen else "")
 
 
@@ -95,7 +95,7 @@ def _edge(r: Results) -> tuple[bool | None, str]:
         return None, "no scores of single folds were recorded"
     rows = tables.judged(r.decoded)
     share, region = tables.alpha_at_edge(rows), rows["region"].iloc[0]
-    return share > EDGE_SHARE, f"{share:.0%} of the fits in {region} (a sign above {EDGE_SHARE:.0%})"
+    return share > EDGE_SHARE, f"{share:.0%} of the fits in {region} (more than {EDGE_SHARE:.0%} is a sign of failure)"
 
 
 def _not_learned(r: Results) -> tuple[bool | None, str]:
@@ -112,7 +112,10 @@ def _gap(r: Results) -> tuple[bool | None, str]:
     order = sorted(gaps, key=lambda task: -abs(gaps[task]))
     limit = LARGE_GAP * e.loss(e.region)
     alone = len(order) > 1 and abs(gaps[order[0]]) > limit and abs(gaps[order[1]]) < abs(gaps[order[0]]) / 2
-    return overall > limit or alone, f"overall {overall:.0%} of the signal, largest {order[0]} {gaps[order[0]]:+.0%}"
+    return (
+        overall > limit or alone,
+        f"overall {overall:.0%} of the signal; largest for the task {order[0]} ({gaps[order[0]]:+.0%})",
+    )
 
 
 def _moved_away(r: Results) -> tuple[bool | None, str]:
@@ -122,7 +125,7 @@ def _moved_away(r: Results) -> tuple[bool | None, str]:
     lowest = rows.loc[rows["spearman"].idxmin()]
     away = rows[rows["spearman"] < AWAY]
     named = ", ".join(f"{row.representation} {row.spearman:.2f}" for row in away.itertuples())
-    return bool(named), named or f"lowest {lowest['representation']} {lowest['spearman']:.2f}"
+    return bool(named), named or f"lowest: {lowest['spearman']:.2f} ({lowest['representation']})"
 
 
 def _leak(r: Results) -> tuple[bool | None, str]:

@@ -153,7 +153,7 @@ def no_task_worse(claim: str, e: Evidence) -> Verdict:
         "cells": len(cells), "tasks": len(main), "open": ", ".join(unsure),
         "worse": ", ".join(f"{row.task} in {row.region} ({row.difference:+.0%})" for row in worse.itertuples()),
     }  # fmt: skip
-    measure = f"prompt-tuned minus fine-tuned, lowest task ({lowest['task']})"
+    measure = f"prompt-tuned minus fine-tuned, in the task with the lowest value ({lowest['task']})"
     values = np.stack([e.difference(e.region, [task]).values.mean(1) for task in e.learned], 1)
     chances = power.no_worse(values, e.loss(e.region), e.study.fdr)
     return _verdict(claim, e, verdict, _row_finding(lowest, e), measure, words, chances)
@@ -169,14 +169,16 @@ def no_region_worse(claim: str, e: Evidence) -> Verdict:
     verdict = NOT_SUPPORTED if len(worse) else INCONCLUSIVE if unsure else SUPPORTED
     lowest = cells.loc[cells["difference"].idxmin()]
     silent = [r for r in e.cube.regions if r not in e.decoded]
+    apart = ", not counting unions of regions" if len(e.parts) < len(e.decoded) else ""
     words = {
-        "decoded": ", ".join(e.parts), "silent": ", ".join(silent) or "none", "open": ", ".join(unsure),
+        "decoded": ", ".join(e.parts), "open": ", ".join(unsure),
+        "silent": f" Not decoded: {', '.join(silent)}." if silent else "",
         "worse": ", ".join(f"{row.region} ({row.difference:+.0%})" for row in worse.itertuples()),
-        "count": "1 region is" if len(cells) == 1 else f"{len(cells)} regions are",
+        "count": f"{'1 region is' if len(cells) == 1 else f'{len(cells)} regions are'} decoded{apart}",
     }  # fmt: skip
     values = np.stack([e.difference(region).values.mean(1) for region in e.parts], 1)
     chances = power.no_worse(values, max(map(e.loss, e.parts)), e.study.fdr)
-    measure = f"prompt-tuned minus fine-tuned, lowest region ({lowest['region']})"
+    measure = f"prompt-tuned minus fine-tuned, in the region with the lowest value ({lowest['region']})"
     return _verdict(claim, e, verdict, _row_finding(lowest, e), measure, words, chances)
 
 
@@ -194,16 +196,16 @@ def meaning_over_form(claim: str, e: Evidence) -> Verdict:
     slope = np.linalg.pinv(design)[1]  # least squares is linear in the scores, so the trend is a contrast
     trend = e.effect(sum(weight * _mean_arm(e, [task]) for weight, task in zip(slope, tasks, strict=True)), e.region)
     concept = [task for task in CONCEPT if task in tasks]
-    paper = "the paper's own contrast needs more tasks"
+    paper = "cannot be computed, since too few tasks were learned"
     if concept and FORM in tasks:
         own = e.effect(_mean_arm(e, concept) - _mean_arm(e, [FORM]), e.region)
-        paper = f"{' and '.join(concept)} minus {FORM} {finding(own, e).sentence}"
+        paper = f"({' and '.join(concept)} minus {FORM}) is {finding(own, e).sentence}"
     verdict = _direction(trend, e.study)
     if verdict == INCONCLUSIVE and _below(trend, e.loss(e.region)) < e.study.fdr:
         verdict = NOT_SUPPORTED
     found = finding(trend, e)
     words = {"result": found.sentence, "paper": paper, "tasks": len(tasks)}
-    return _verdict(claim, e, verdict, found, "sentence meaning minus form, at equal task score", words)
+    return _verdict(claim, e, verdict, found, "sentence meaning minus form, with the task score controlled for", words)
 
 
 def closer_to_untuned(claim: str, e: Evidence) -> Verdict:
@@ -245,13 +247,15 @@ def _predicts(claim: str, e: Evidence, x: pd.DataFrame) -> Verdict:
     if found.p is None:
         return _cannot(claim, e, found.sentence)
     verdict = _by_sign(found, e.study.fdr)
-    return _verdict(claim, e, verdict, found, "rank correlation over tasks within methods", {"result": found.sentence})
+    return _verdict(
+        claim, e, verdict, found, "rank correlation across tasks within methods", {"result": found.sentence}
+    )
 
 
 def tuning_helps(claim: str, e: Evidence) -> Verdict:
     """Judge C7: tuned representations are decoded better than the untuned model."""
-    names = {method: e.cube.arm(method, e.learned) - e.cube.only("untuned") for method in ARMS}
-    return _both(claim, e, names, "tuned minus untuned")
+    untuned = e.cube.only("untuned")
+    return _both(claim, e, {f"{method} minus untuned": e.cube.arm(method, e.learned) - untuned for method in ARMS})
 
 
 def more_than_a_prefix(claim: str, e: Evidence) -> Verdict:
@@ -260,11 +264,11 @@ def more_than_a_prefix(claim: str, e: Evidence) -> Verdict:
     if not present:
         return _cannot(claim, e, f"the run decodes neither {' nor '.join(PREFIXES)}")
     prompt = e.cube.arm("prompt-tuned", e.learned)
-    return _both(claim, e, {name: prompt - e.cube.only(name) for name in present}, "prompt-tuned minus prefix")
+    return _both(claim, e, {f"prompt-tuned minus {name}": prompt - e.cube.only(name) for name in present})
 
 
-def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str) -> Verdict:
-    """Judge several contrasts at once: supported if all are above zero, not supported if one is shown not to be."""
+def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray]) -> Verdict:
+    """Judge several contrasts by name: supported if all are above zero, not supported if one is shown not to be."""
     if e.closed:
         return _closed(claim, e)
     effects = {name: e.effect(w, e.region) for name, w in weights.items()}
@@ -277,7 +281,7 @@ def _both(claim: str, e: Evidence, weights: dict[str, np.ndarray], measure: str)
     verdict = SUPPORTED if set(each.values()) == {SUPPORTED} else NOT_SUPPORTED if none else INCONCLUSIVE
     lowest = min(effects, key=lambda name: effects[name].estimate)
     words = {"result": "; ".join(f"{name} {finding(effect, e).sentence}" for name, effect in effects.items())}
-    return _verdict(claim, e, verdict, finding(effects[lowest], e), f"{measure}, lowest ({lowest})", words)
+    return _verdict(claim, e, verdict, finding(effects[lowest], e), lowest, words)
 
 
 CLAIMS: dict[str, Callable[[str, Evidence], Verdict]] = {
@@ -301,9 +305,10 @@ def finding(contrast: Contrast, e: Evidence) -> Finding:
     p = 2 * min(contrast.shown(), contrast.shown(-1))
     n, seeds = contrast.values.shape
     units = e.cube.kind + "s" * (n > 1) if e.cube.kind == "participant" else "groups of stimuli"
-    interval = "" if low is None else f"{1 - e.study.fdr:.0%} interval {low:+.1%} to {high:+.1%}; "
-    by = f"permuted {statistics.p_text(contrast.permuted)}" if len(contrast.null) else "not permuted"
-    sentence = f"{contrast.estimate:+.1%} ({interval}{n} {units}, {seeds} seed{'s' * (seeds > 1)}; labels {by})"
+    interval = "" if low is None else f"{1 - e.study.fdr:.0%} interval {low:+z.1%} to {high:+z.1%}; "
+    permuted = f"permutation of labels: {statistics.p_text(contrast.permuted)}"
+    by = permuted if len(contrast.null) else "labels not permuted"
+    sentence = f"{contrast.estimate:+z.1%} ({interval}{n} {units}, {seeds} seed{'s' * (seeds > 1)}; {by})"
     p_value = min(1.0, p) if np.isfinite(p) else None
     return Finding(estimate=contrast.estimate, low=low, high=high, p=p_value, n=n, sentence=sentence)
 
@@ -361,7 +366,12 @@ def _cannot(claim: str, e: Evidence, why: str, verdict: str = INCONCLUSIVE, read
 
 
 def _closed(claim: str, e: Evidence) -> Verdict:
-    return _cannot(claim, e, e.closed or "no region is decoded", NO_EVIDENCE)
+    return _cannot(claim, e, e.closed or _undecoded(e), NO_EVIDENCE)
+
+
+def _undecoded(e: Evidence) -> str:
+    unions = f", not counting {', '.join(e.decoded)}, a union of regions" if e.decoded else ""
+    return f"no region is decoded{unions}"
 
 
 # --- beside the verdicts -----------------------------------------------------------------------------------------
@@ -398,18 +408,25 @@ def background(e: Evidence) -> list[str]:
     if len(contrast) == len(regions) * len(seeds) > 0:
         cube = contrast.to_numpy().T.reshape(-1, len(regions), len(seeds))
         shares = ", ".join(f"{name} {share:.0%}" for name, share in statistics.variance_split(cube).items())
-        said.append(f"Variance of the difference: {shares or 'it cannot be split'}.")
+        said.append(
+            f"Variance of the difference: {shares}."
+            if shares
+            else "The variance of the difference cannot be partitioned."
+        )
     low, high = (tables.arms(e.closeness, bound) for bound in ("low", "high"))
     if set(ARMS) <= set(low) & set(high):
         prompt, fine = (int((low[one] > high[other]).sum()) for one, other in (ARMS[::-1], ARMS))
         said.append(
-            f"Closeness to the untuned model, bootstrapping passages (or stimuli): intervals do not overlap on "
-            f"{prompt + fine} of {len(low)} tasks, with prompt-tuning closer on {prompt} and fine-tuning on {fine}."
+            "Closeness to the untuned model (bootstrap over passages or stimuli): the intervals of the two methods do "
+            f"not overlap on {prompt + fine} of {len(low)} tasks; prompt-tuning is closer on {prompt} of these, and "
+            f"fine-tuning on {fine}."
         )
     if len(e.cube.seeds) == 1:
-        said.append("Every model was tuned with one seed, so a difference includes the luck of single training runs.")
+        said.append("Every model was tuned with one seed, so differences may partly be due to chance in its training.")
     if e.not_learned:
-        said.append(f"Not learned by both methods, and left out of every claim: {', '.join(e.not_learned)}.")
+        said.append(
+            f"Not learned by at least one method, and therefore left out of every claim: {', '.join(e.not_learned)}."
+        )
     return said
 
 

@@ -20,8 +20,12 @@ from braintune.results.contrasts import Contrast
 from braintune.results.statistics import Finding
 from braintune.results.tables import Results
 
-#: What inference is over → the same in the plural.
-_UNITS = {"participant": "participants", "group of stimuli": "groups of stimuli", "brain data set": "data sets"}
+#: What inference is over → the same, for one and for several.
+_UNITS = {
+    "participant": ("participant", "participants"),
+    "group of stimuli": ("group of stimuli", "groups of stimuli"),
+    "brain data set": ("data set", "data sets"),
+}
 #: Scores of decoding that are compared → their names on a page.
 SCORE_NAMES = {"pairwise": "pairwise accuracy", "margin": "matching margin"}
 _NUMBERS = ["difference", "low", "high", "lowest", "highest", "p"]
@@ -142,7 +146,7 @@ def answer_summary(ledger: Ledger) -> pd.DataFrame:
         "brain data": table["who"],
         "prompt-tuned minus fine-tuned": in_percent(table, "difference"),
         "permutation p": table["p"],
-        "over": table["n"].astype(str) + " " + table["over"].map(_UNITS),
+        "units": [f"{n} {_UNITS[over][n != 1]}" for n, over in zip(table["n"], table["over"], strict=True)],
         "note": table["closed"].mask(uncombined, "two data sets are needed").mask(further.notna(), expected),
     }
     return _conditions(table).assign(**words)
@@ -165,7 +169,7 @@ def by_score_summary(ledger: Ledger, results: Results) -> pd.DataFrame:
 
 
 def _conditions(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"measured": table["direction"] + ", " + table["readout"].map(tables.READOUT_NAMES)})
+    return pd.DataFrame({"analysis": table["direction"] + ", " + table["readout"].map(tables.READOUT_NAMES)})
 
 
 def in_percent(table: pd.DataFrame, value: str, end: str = "") -> list[str | None]:

@@ -238,18 +238,21 @@ def brief(ledger: Ledger) -> dict[str, str]:
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, SIGNAL).form)
+            about = "for the stimuli of" if claim == "C4" else "in"  # closeness needs no brain
+            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, SIGNAL).form, about)
     return sentences
 
 
-def one_sentence(parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%") -> str:
+def one_sentence(
+    parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%", about: str = "in"
+) -> str:
     """Join answers, each with its numbers, into one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, said, found in parts:
-        effect = f"{with_interval(found, unit)} in " if found and found.estimate is not None else ""
+        effect = f"{with_interval(found, unit)} {about} " if found and found.estimate is not None else ""
         by_answer.setdefault(said, []).append(effect + people(e))
-    sentence = "; and ".join(f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items())
-    sentence = f"{subject} {sentence}.".strip()
+    clauses = [f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items()]
+    sentence = f"{subject} {('; they ' if subject else '; ').join(clauses)}.".strip()
     return sentence[:1].upper() + sentence[1:]
 
 
@@ -293,10 +296,10 @@ def _entry(v: Verdict) -> str:
     effect = None if v.finding.estimate is None else with_interval(v.finding, UNITS.get(v.claim, SIGNAL).form)
     numbers = [] if effect is None else [f"effect {effect}, {v.measure}"]
     if v.power:
-        chances = ", ".join(f"{chance:.1%} if {truth}" for truth, chance in v.power.items())
-        numbers.append(f"probability that this rule gives supported: {chances}")
+        chances = ", ".join(f"{chance:.1%} if {SENTENCES['truths'][truth]}" for truth, chance in v.power.items())
+        numbers.append(f"probability of the verdict “supported” under this rule: {chances}")
     if v.readout:
-        numbers.append(f"decoding at the {tables.READOUT_NAMES[v.readout]}")
+        numbers.append(f"this verdict: decoding at the {tables.READOUT_NAMES[v.readout]}")
         numbers += [f"{_condition(where)}: {verdict}" for where, verdict in v.elsewhere.items()]
     mark = f"<span class='verdict {v.verdict.replace(' ', '-')}'>{v.verdict}</span>"
     claim = f"<dt>{v.claim}. {escape(WORDS[v.claim]['paper'])} {mark}</dt>"
@@ -311,7 +314,7 @@ def _condition(where: str) -> str:
 def rule_table() -> pd.DataFrame:
     """Return how each claim is tested and when it is supported."""
     rows = [(f"{name}. {words['paper']}", words["test"], words["rule"]) for name, words in WORDS.items()]
-    return pd.DataFrame(rows, columns=["the paper claims", "our test", "verdict"])
+    return pd.DataFrame(rows, columns=["claim", "test", "verdict"])
 
 
 def background_table(ledger: Ledger) -> pd.DataFrame:
@@ -325,17 +328,17 @@ def background_table(ledger: Ledger) -> pd.DataFrame:
         ("all" if everywhere and len(of) == len(ledger.evidence) else ", ".join(of), sentence)
         for sentence, of in brains.items()
     ]
-    return pd.DataFrame(rows, columns=["brain", "also"])
+    return pd.DataFrame(rows, columns=["brain", "result"])
 
 
 def sign_table(signs: Sequence[CheckResult]) -> pd.DataFrame:
-    """Return every failure signature, where it was checked, and what was observed."""
+    """Return every sign of failure, where it was checked, and what was observed."""
     words = {True: "found", False: "no", None: "could not be checked"}
     rows = [
         (s.title.replace("`", ""), s.brain or "tuning", words[s.found], s.seen, s.meaning.replace("`", ""))
         for s in signs
     ]
-    return pd.DataFrame(rows, columns=["sign", "where", "found", "seen", "what it may mean"])
+    return pd.DataFrame(rows, columns=["sign", "where", "found", "observed", "what it may mean"])
 
 
 # --- what is recorded --------------------------------------------------------------------------------------------

@@ -183,8 +183,8 @@ def association(x: np.ndarray, y: np.ndarray, alpha: float, seed: int) -> Findin
         drawn = _standard_ranks(x[tasks])[:, None] * _standard_ranks(y[people[:, :, None], tasks[:, None]])
         low, high = np.quantile(drawn.sum(-2).mean((-1, -2)), [alpha / 2, 1 - alpha / 2])
         bounds = {"low": float(low), "high": float(high)}
-        interval = f"{_percent(alpha)} interval {low:+.2f} to {high:+.2f}; "
-    sentence = f"{estimate:+.2f} over {n} tasks within methods ({interval}tasks permuted, {p_text(p)})."
+        interval = f"{_percent(alpha)} interval {low:+z.2f} to {high:+z.2f}; "
+    sentence = f"{estimate:+z.2f} across {n} tasks within methods ({interval}permutation of tasks: {p_text(p)})."
     return Finding(estimate=estimate, **bounds, p=p, n=n, sentence=sentence)
 
 
@@ -243,7 +243,7 @@ def mixed_model(table: pd.DataFrame, alpha: float) -> Finding:
     low, high, p = effect - half, effect + half, float(2 * stats.t.sf(abs(t), n - 1))
     sentence = (
         f"Mixed model: prompt-tuned minus fine-tuned {effect:+.3f} ({_percent(alpha)} interval {low:+.3f} to "
-        f"{high:+.3f}, {p_text(p)}; {len(table)} cells, random: {', '.join(parts)})."
+        f"{high:+.3f}, {p_text(p)}; {len(table)} cells, random effects: {', '.join(parts)})."
     )
     return Finding(estimate=effect, low=low, high=high, p=p, n=n, sentence=sentence)
 
@@ -315,10 +315,10 @@ def shrunken(values: np.ndarray) -> np.ndarray:
 
 
 def variance_split(values: np.ndarray) -> dict[str, float]:
-    """Return the shares of participant, region, seed and rest in the variance of a difference.
+    """Return the shares of participant, region, seed and residual in the variance of a difference.
 
     They come from mean squares (method of moments). A factor with one level has no share, and interactions count as
-    rest. Empty where fewer than two factors have several levels, or nothing varies.
+    residual. Empty where fewer than two factors have several levels, or nothing varies.
 
     Parameters
     ----------
@@ -336,7 +336,7 @@ def variance_split(values: np.ndarray) -> dict[str, float]:
         for axis, (square, _) in squares.items()
     }
     total = sum(parts.values()) + noise
-    return {name: part / total for name, part in parts.items()} | {"rest": noise / total}
+    return {name: part / total for name, part in parts.items()} | {"residual": noise / total}
 
 
 def _mean_squares(table: np.ndarray) -> dict[int, tuple[float, int]]:

@@ -52,6 +52,7 @@ def _check_all(sweep: Sweep) -> tuple[dict[str, list[Job]], dict[str, str]]:
         try:
             jobs = stale_jobs(study, fingerprints(study))
             if jobs:
+                print(f"checking  {name}", flush=True)
                 check(study)
             todo[name] = jobs
         except Unreachable as reason:

@@ -113,7 +113,7 @@ class Origins:
             return f"*Left out{where}, since {reason}: {facts['alt'][:1].lower()}{facts['alt'][1:]}*\n"
         same = f"answer-{name}"
         if same in labels and same != label and source == self.answering:
-            return f"*In this run, {{ref}}`another figure <fig-{same}>` shows the same. {facts['alt']}*\n"
+            return f"*{{ref}}`Another figure <fig-{same}>` shows the same results. {facts['alt']}*\n"
         _, maker = self.drawn_by[name]
         code = f"{{py:func}}`{maker} <braintune.results.{maker}>`" if self.has_reference else f"`{maker}`"
         words = f"Drawn by {code} in the [{_PAGES[source].split('/')[1]} notebook]({_PAGES[source]}.ipynb)"
