@@ -402,9 +402,12 @@ def test_permuted_labels_are_kept_as_means_over_seeds_and_no_contrast_changes():
 
 def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):
     kept, facts = tables_of("real", "scores"), recorded.facts_of("real")
-    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    for module in (recorded, record):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
     recorded.keep("real", kept, {"profile": facts["profile"]})
-    text = record.draw_picture().read_text(encoding="utf-8")
+    picture = record.draw_picture()
+    assert picture.is_relative_to(tmp_path)
+    text = picture.read_text(encoding="utf-8")
     answers = meta_analysis.answer_table(claims.judge(recorded.recorded()))
     assert text.count("<svg") == 1 and "within the margin" in text
     written = " ".join(re.findall(r">([^<>]+)<", text))  # long names are on two lines
