@@ -98,8 +98,8 @@ class TestBrief:
             assert said[verdict.claim].startswith(f"{words['about']} {words['brief'][verdict.verdict]}: ")
             unit = claims.UNITS.get(verdict.claim, claims.SIGNAL).form
             assert f"{verdict.finding.estimate:{unit}} (".replace("-", "−") in said[verdict.claim]
-            about = "for the stimuli of" if verdict.claim == "C4" else "in"
-            assert said[verdict.claim].endswith(f" {about} 8 listeners to a story.")
+            where = "for the stimuli of" if verdict.claim == "C4" else "in"  # closeness needs no brain
+            assert said[verdict.claim].endswith(f" {where} 8 listeners to a story.")
 
     @pytest.mark.parametrize(("gain", "better", "worse"), [(-0.5, 1, 1), (0.6, 1, 0)])
     def test_brains_with_the_same_answer_share_its_words_and_others_do_not(self, gain, better, worse):

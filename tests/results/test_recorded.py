@@ -96,13 +96,16 @@ class TestRecordedRealRun:
         assert change["pairwise"] > 0.05 and change["margin"] < 0
 
     def test_what_the_readme_says_of_each_data_set_and_direction(self, recorded):
-        answers = meta_analysis.answer_table(claims.judge(recorded))
+        ledger = claims.judge(recorded)
+        answers = meta_analysis.answer_table(ledger)
         best = answers[answers["readout"] == "best"].set_index(["direction", "brain"])
         decoding, encoding = best.loc["decoding"], best.loc["encoding"]
         closed = decoding.index[decoding["closed"] != ""]
         assert list(closed) == ["pereira2018-average"] and "length" in decoding.loc[closed[0], "closed"]
         assert (decoding.drop(closed)["low"] > 0).all()
         assert encoding.loc["all", "low"] < 0 < encoding.loc["all", "high"]
+        (story,) = (verdict for verdict in ledger.of("alice2016") if verdict.claim == "C2")
+        assert "no region is decoded, not counting language, a union of regions" in story.sentence
 
 
 class TestRecordedSecondRun:

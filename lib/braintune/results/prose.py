@@ -238,18 +238,18 @@ def brief(ledger: Ledger) -> dict[str, str]:
         if brief := words.get("brief"):
             of_claim = [v for v in ledger.verdicts if v.claim == claim]
             parts = [(ledger.evidence[v.brain], brief[v.verdict], v.finding) for v in of_claim]
-            about = "for the stimuli of" if claim == "C4" else "in"  # closeness needs no brain
-            sentences[claim] = one_sentence(parts, words["about"], UNITS.get(claim, SIGNAL).form, about)
+            form, where = UNITS.get(claim, SIGNAL).form, words.get("where", "in")
+            sentences[claim] = one_sentence(parts, words["about"], form, where)
     return sentences
 
 
 def one_sentence(
-    parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%", about: str = "in"
+    parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%", where: str = "in"
 ) -> str:
     """Join answers, each with its numbers, into one sentence; brains with the same answer share it."""
     by_answer: dict[str, list[str]] = {}
     for e, said, found in parts:
-        effect = f"{with_interval(found, unit)} {about} " if found and found.estimate is not None else ""
+        effect = f"{with_interval(found, unit)} {where} " if found and found.estimate is not None else ""
         by_answer.setdefault(said, []).append(effect + people(e))
     clauses = [f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items()]
     sentence = f"{subject} {('; they ' if subject else '; ').join(clauses)}.".strip()

@@ -318,7 +318,7 @@ def variance_split(values: np.ndarray) -> dict[str, float]:
     """Return the shares of participant, region, seed and residual in the variance of a difference.
 
     They come from mean squares (method of moments). A factor with one level has no share, and interactions count as
-    residual. Empty where fewer than two factors have several levels, or nothing varies.
+    residual variance. Empty where fewer than two factors have several levels, or nothing varies.
 
     Parameters
     ----------
