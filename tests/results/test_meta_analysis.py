@@ -13,7 +13,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from braintune.core.study import Study
 from braintune.results import claims, meta_analysis, prose, score_figures, statistics, style
 from braintune.results.tables import ALL
-from made_up_results import made_up, of_an_average, of_several
+from made_up_results import TASKS, made_up, of_an_average, of_several
 
 READERS, LISTENERS, AVERAGE = "pereira2018-exp1", "alice2016", "tuckute2024-average"
 
@@ -77,19 +77,25 @@ def test_the_units_of_an_average_are_groups_of_stimuli(ledger):
     assert row["low"] < row["difference"] < row["high"] < 0
 
 
-def test_each_data_set_and_each_seed_is_left_out(ledger):
-    table = rows(meta_analysis.sensitivity(ledger), direction="decoding", readout="best")
-    assert table["without"].tolist() == [f"seed {seed}" for seed in ledger.study.seeds], "two sets are needed"
-    known = list(meta_analysis.effects(ledger, "decoding", "best").values())
-    without = [replace(effect, values=effect.values[:, 1:]) for effect in known]
-    assert table["difference"].iloc[0] == pytest.approx(meta_analysis.combine(without, ledger.study).estimate)
+def test_each_data_set_task_and_seed_is_left_out(ledger):
+    table = rows(meta_analysis.sensitivity(ledger), direction="decoding", readout="best").set_index("without")
+    tasks = [f"task {task}" for task in ("ner", "wsd", "nli", "qa")]
+    assert list(table.index) == tasks + [f"seed {seed}" for seed in ledger.study.seeds], "two sets are needed"
+    open_ = [e for e in ledger.first("decoding") if not e.closed]
+    fewer = [e.difference(e.region, ["wsd", "nli", "qa"]) for e in open_]
+    assert table["difference"][tasks[0]] == meta_analysis.combine(fewer, ledger.study).estimate
+    whole = meta_analysis.overall(ledger).estimate
+    assert table["difference"][tasks].mean() == pytest.approx(whole, rel=0.05) and table["difference"].nunique() > 2
+    without = [replace(e.difference(e.region), values=e.difference(e.region).values[:, 1:]) for e in open_]
+    assert table["difference"]["seed 0"] == pytest.approx(meta_analysis.combine(without, ledger.study).estimate)
     third = of_several(
         *(made_up({(None, None): gain}, brain=brain, seed=seed) for seed, (brain, gain) in
           enumerate({READERS: 0.3, LISTENERS: 0.1, "pereira2018": 0.2}.items()))
     )  # fmt: skip
     left_out = rows(meta_analysis.sensitivity(claims.judge(third)), direction="decoding", readout="best")
-    assert left_out["without"].tolist() == [READERS, LISTENERS, "pereira2018"], "one seed is not left out"
-    assert left_out.set_index("without")["difference"].idxmin() == READERS
+    names = [READERS, LISTENERS, "pereira2018"]
+    assert left_out["without"].tolist() == names + [f"task {task}" for task in TASKS], "one seed is not left out"
+    assert left_out.set_index("without")["difference"][names].idxmin() == READERS
 
 
 def test_the_score_that_is_not_judged_is_shown_beside_the_one_that_is():
@@ -145,7 +151,7 @@ class TestInWords:
         assert pd.isna(closed["prompt-tuned minus fine-tuned"]) and "length" in closed["note"]
         combined = table.xs("2 data sets combined", level="brain data")["note"]
         assert combined.str.fullmatch(r"expected in a further data set: .\d+\.\d% to .\d+\.\d%").all() and len(combined)
-        assert meta_analysis.sensitivity_summary(ledger)["left out"].str.startswith("seed ").all()
+        assert meta_analysis.sensitivity_summary(ledger)["left out"].str.match("(task|seed) ").all()
 
 
 class TestForest:

@@ -101,18 +101,16 @@ class Ledger:
 
 def judge(results: Results) -> Ledger:
     """Judge every claim for every brain data set of a run."""
-    everything: list[Evidence] = []
-    verdicts = []
+    everything, verdicts = gather(results).everything, []
     for brain in results.study.brains:
-        first, *others = here = evidence(results.of(brain), brain)
-        everything += here
+        first, *others = [e for e in everything if e.brain == brain]
         for claim, rule in CLAIMS.items():
             verdict = rule(claim, first)
             if verdict.readout:
                 elsewhere = {f"{e.direction}, {e.readout}": rule(claim, e).verdict for e in others}
                 verdict = replace(verdict, elsewhere=elsewhere)
             verdicts.append(verdict)
-    return Ledger(tuple(verdicts), tuple(everything))
+    return Ledger(tuple(verdicts), everything)
 
 
 def gather(results: Results) -> Ledger:

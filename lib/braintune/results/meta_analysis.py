@@ -5,7 +5,7 @@ can be compared. The signal itself is treated as known. Sets are combined by a r
 (:func:`braintune.results.statistics.combined`), in each direction and at each readout.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -77,7 +77,7 @@ def answer_table(ledger: Ledger) -> pd.DataFrame:
 
 
 def sensitivity(ledger: Ledger) -> pd.DataFrame:
-    """Return the combined answer with each brain data set, and each tuning seed, left out in turn.
+    """Return the combined answer with each brain data set, each task, and each tuning seed left out in turn.
 
     Returns
     -------
@@ -86,20 +86,25 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
     """
     rows = []
     for direction, readout in product(tables.SCORE, tables.READOUTS):
-        known = effects(ledger, direction, readout)
-        cases = {brain: {name: effect for name, effect in known.items() if name != brain} for brain in known}
-        seeds = next(iter(known.values())).values.shape[1] if known else 0
-        for seed in range(seeds if seeds > 1 else 0):
-            cases[f"seed {ledger.study.seeds[seed]}"] = {name: _without(effect, seed) for name, effect in known.items()}
-        for without, remaining in cases.items():
-            found = combine(remaining.values(), ledger.study)
+        for without, remaining in _left_out(ledger, direction, readout):
+            found = combine(remaining, ledger.study)
             if found.estimate is not None:
                 rows.append((direction, readout, without, found.estimate, found.low, found.high))
     return pd.DataFrame(rows, columns=["direction", "readout", "without", "difference", "low", "high"])
 
 
-def _without(effect: Contrast, seed: int) -> Contrast:
-    return replace(effect, values=np.delete(effect.values, seed, 1))
+def _left_out(ledger: Ledger, direction: str, readout: str) -> Iterator[tuple[str, list[Contrast]]]:
+    """Yield what is left out of the answer, and the effects that remain."""
+    here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
+    whole = [e.difference(e.region) for e in here]
+    for k, left_out in enumerate(here):
+        yield left_out.brain, whole[:k] + whole[k + 1 :]
+    tasks = here[0].learned if here else []
+    for task in tasks if len(tasks) > 1 else []:
+        yield f"task {task}", [e.difference(e.region, [other for other in e.learned if other != task]) for e in here]
+    seeds = ledger.study.seeds[: whole[0].values.shape[1]] if whole else []
+    for k, seed in enumerate(seeds if len(seeds) > 1 else []):
+        yield f"seed {seed}", [replace(effect, values=np.delete(effect.values, k, 1)) for effect in whole]
 
 
 def by_score(ledger: Ledger, results: Results) -> pd.DataFrame:

@@ -353,14 +353,11 @@ def recorded_standing(real: Results) -> str:
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
-def repeat_run(study: Study, real: Study) -> str:
-    """Say how the recorded second run differs from the recorded real one."""
-    return SENTENCES["recorded repeat"].format(examples=study.train_examples, of=real.train_examples)
-
-
-def seeds_run(study: Study) -> str:
-    """Say what the recorded training runs are."""
-    return SENTENCES["recorded seeds"].format(**_learned(study), seeds=len(study.seeds))
+def seeds_run(study: Study, real: Study) -> str:
+    """Say how the recorded training runs differ from the recorded real run."""
+    counts = {"tasks": len(study.tasks), "seeds": len(study.seeds)}
+    examples = {"examples": study.train_examples, "of": real.train_examples}
+    return SENTENCES["recorded seeds"].format(**counts, **examples)
 
 
 def sequences_run(study: Study) -> str:

@@ -158,32 +158,23 @@ def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
     }
 
 
-def of_repeat(ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded second run: what was run, and its answer beside that of the first.
-
-    `ledger` is that of the recorded real run.
-    """
-    run = recorded.recorded("repeat")
-    repeated = claims.gather(run)
-    return {
-        "repeat_standing": prose.repeat_run(run.study, ledger.study),
-        "repeat_answer": training_runs.beside_in_words(ledger, repeated),
-        "repeat_combined": prose.with_interval(meta_analysis.overall(repeated)),
-    }
-
-
 def of_seeds(ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded training runs: what was run, the answer of each, and what varies.
+    """Return what the pages quote of the recorded training runs: what was run, and the answer of each.
 
-    `ledger` is that of the recorded real run, whose answer is widened by what varies.
+    `ledger` is that of the recorded real run, beside which they are shown.
     """
     run = recorded.recorded("seeds")
-    repeated = claims.gather(run)
+    repeated = claims.judge(run)
     decoding, encoding = (training_runs.signs(repeated, direction) for direction in tables.SCORE)
+    same, changed = training_runs.verdicts_in_words(repeated, ledger)
     return {
-        "seeds_standing": prose.seeds_run(run.study),
-        "seeds_each": training_runs.seeds_in_words(repeated),
-        "seeds_answer": training_runs.widened_in_words(repeated, ledger),
+        "seeds_standing": prose.seeds_run(run.study, ledger.study),
+        "seeds_each": training_runs.seeds_in_words(repeated, ledger),
+        "seeds_same_verdicts": same,
+        "seeds_verdicts": changed,
+        "seeds_by_score": meta_analysis.by_score_summary(repeated, run),
+        "seeds_sensitivity": meta_analysis.sensitivity_summary(repeated),
+        "seeds_combined": prose.with_interval(meta_analysis.overall(repeated)),
         "seeds_below": decoding["data sets"],
         "seeds_tasks_below": decoding["tasks"],
         "seeds_encoding_below": encoding["combined"],

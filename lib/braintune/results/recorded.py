@@ -1,10 +1,9 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `repeat` that of `real` (the same tasks, with
-fewer examples), `seeds` that of `seeds-real` (several seeds), `continual` the task sequences of the profile
-`continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
-verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
-:data:`MADE_BY` gives the command that regenerates each set.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `seeds` that of `seeds-real` (several seeds,
+fewer examples), `continual` the task sequences of the profile `continual-real`, `ablation` the variants of the sweep
+`ablation-real`; `calibration` holds the error rates of the verdicts where the truth is known. The tables hold numbers
+that this project computed, and no text of any data set. :data:`MADE_BY` gives the command that regenerates each set.
 """
 
 from collections.abc import Mapping
@@ -28,7 +27,6 @@ NULL_VALUES = (*NULL_SCORES, SCORE["encoding"])
 MADE_BY = {
     "real": "make reference",
     "seeds": "make reference-seeds",
-    "repeat": "make reference-repeat",
     "continual": "make reference-continual",
     "ablation": "make reference-ablation",
     "calibration": "make calibrate",
@@ -143,7 +141,7 @@ def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
 
 
 def recorded(name: str = "real", **changes: Any) -> Results:
-    """Read the recorded ``real`` run, ``seeds`` or ``repeat``, with an empty null where labels were not permuted.
+    """Read the recorded ``real`` run or ``seeds``, with an empty null where labels were not permuted.
 
     For the errors see :func:`read_tables`.
 

@@ -1,6 +1,6 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, its repetition, a run with several seeds, task sequences, and variants of a run
+The recorded sets are the real run, a run with several seeds, task sequences, and variants of a run
 (:mod:`braintune.results.recorded`).
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from braintune.core import store
-from braintune.core.base import BraintuneError
+from braintune.core.base import BraintuneError, lookup
 from braintune.core.study import SWEEPS, Study
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
@@ -22,21 +22,22 @@ from braintune.workflow.provenance import provenance
 
 #: Permutations that are recorded.
 PERMUTATIONS = 200
-#: Profile → the set that its run is recorded as; others are recorded as the real run.
-SETS = {"seeds-real": "seeds", "real": "repeat"}
+#: Profile → the set that its run is recorded as.
+SETS = {"reference": "real", "seeds-real": "seeds"}
 #: Scores that nothing reads of a recorded run.
 UNREAD = ["pairwise_strict", "mse", "rank"]
 
 
 def keep_run(study: Study) -> Path:
-    """Keep the small tables of a finished run, as the recorded real one or as the set of :data:`SETS`.
+    """Keep the small tables of a finished run as its set of :data:`SETS`.
 
     Raises
     ------
     BraintuneError
-        If a job of the run is missing or stale, or its brains are simulated.
+        If no set is that of the profile, a job of the run is missing or stale, or its brains are simulated.
     """
     _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
+    name = lookup(SETS, study.profile, "recorded profile")
     results = tables.read_results(study, tuning.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
@@ -48,7 +49,7 @@ def keep_run(study: Study) -> Path:
         "groups": small(results.groups),
         "tuned": results.tuned[metrics],
     }
-    return keep(SETS.get(study.profile, "real"), found, provenance(study))
+    return keep(name, found, provenance(study))
 
 
 def keep_sequences(study: Study) -> Path:
@@ -123,5 +124,5 @@ def main(words: list[str]) -> None:
         print(f"recorded: {keep_sequences(study)}")
     else:
         print(f"recorded: {keep_run(study)}")
-        if study.profile not in SETS:
+        if SETS[study.profile] == "real":
             print(f"drawn: {draw_picture()}")

@@ -38,7 +38,6 @@ current defaults:
 """
 #: Smaller recorded sets → the headings of their profiles.
 SMALL = {
-    "repeat": "The recorded second run",
     "seeds": "The recorded training runs",
     "continual": "The recorded task sequences",
     "ablation": "The recorded variants",
@@ -48,7 +47,6 @@ _MAKERS = {
     **dict.fromkeys(("matrix", "rules", "tuning_notebooks", "tuning_costs"), "quotes.of_run"),
     "calibration": "quotes.of_calibration",
     "seeds": "quotes.of_seeds",
-    "repeat": "quotes.of_repeat",
     "continual": "quotes.of_continual",
     "ablation": "quotes.of_ablation",
     "costs": "quotes.of_costs",
