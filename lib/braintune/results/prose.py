@@ -356,8 +356,9 @@ def recorded_standing(real: Results) -> str:
 def seeds_run(study: Study, real: Study) -> str:
     """Say how the recorded training runs differ from the recorded real run."""
     counts = {"tasks": len(study.tasks), "seeds": len(study.seeds)}
-    examples = {"examples": study.train_examples, "of": real.train_examples}
-    return SENTENCES["recorded seeds"].format(**counts, **examples)
+    here = {"examples": study.train_examples, "penalties": study.n_alphas, "permutations": study.permutations}
+    there = {"of": real.train_examples, "of_penalties": real.n_alphas, "of_permutations": real.permutations}
+    return SENTENCES["recorded seeds"].format(**counts, **here, **there)
 
 
 def sequences_run(study: Study) -> str:

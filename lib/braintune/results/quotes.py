@@ -25,8 +25,8 @@ from braintune.results import (
     recorded,
     stages,
     tables,
-    training_runs,
     variants,
+    variation,
 )
 from braintune.results.checks import CheckResult
 from braintune.results.claims import Evidence, Ledger
@@ -165,19 +165,19 @@ def of_seeds(ledger: Ledger) -> dict[str, Any]:
     """
     run = recorded.recorded("seeds")
     repeated = claims.judge(run)
-    decoding, encoding = (training_runs.signs(repeated, direction) for direction in tables.SCORE)
-    same, changed = training_runs.verdicts_in_words(repeated, ledger)
+    below, tasks_below = variation.signs(repeated)
+    same, changed = variation.verdicts_in_words(repeated, ledger)
     return {
         "seeds_standing": prose.seeds_run(run.study, ledger.study),
-        "seeds_each": training_runs.seeds_in_words(repeated, ledger),
+        "seeds_each": variation.seeds_in_words(repeated, ledger),
         "seeds_same_verdicts": same,
         "seeds_verdicts": changed,
         "seeds_by_score": meta_analysis.by_score_summary(repeated, run),
         "seeds_sensitivity": meta_analysis.sensitivity_summary(repeated),
         "seeds_combined": prose.with_interval(meta_analysis.overall(repeated)),
-        "seeds_below": decoding["data sets"],
-        "seeds_tasks_below": decoding["tasks"],
-        "seeds_encoding_below": encoding["combined"],
+        "seeds_below": below,
+        "seeds_tasks_below": tasks_below,
+        "over_tasks": variation.tasks_in_words(repeated, ledger),
     }
 
 

@@ -1,12 +1,14 @@
 """The answer of each training run."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from braintune.core.study import Study
-from braintune.results import claims, meta_analysis, prose, training_runs
+from braintune.results import claims, meta_analysis, prose, variation
 from braintune.results.tables import ALL
 from made_up_results import TASKS, made_up, of_several
 
@@ -34,28 +36,42 @@ def alone():
 
 
 def test_the_mean_over_runs_is_the_answer_of_each_data_set_and_of_all(repeated):
-    combined = meta_analysis.overall(repeated, "decoding")
-    found = training_runs.by_run(repeated, "decoding", combined.weights)
+    found = variation.by_run(repeated)
     assert list(found) == [*BRAINS, ALL] and {runs.shape for runs in found.values()} == {(len(TASKS), 8)}
     for brain, effect in meta_analysis.effects(repeated, "decoding", "best").items():
         assert found[brain].mean() == pytest.approx(effect.estimate)
-    assert found[ALL].mean() == pytest.approx(combined.estimate)
-    assert list(training_runs.by_run(repeated, "decoding", ())) == list(BRAINS), "nothing is combined"
+    assert found[ALL].mean() == pytest.approx(meta_analysis.overall(repeated).estimate)
+    assert variation.by_run(repeated, "encoding") == {}, "left out of this run"
 
 
 def test_the_answers_that_favour_fine_tuning_are_counted(repeated):
-    combined = meta_analysis.overall(repeated, "decoding")
-    runs = training_runs.by_run(repeated, "decoding", combined.weights)
-    counted = training_runs.signs(repeated, "decoding")
+    runs = variation.by_run(repeated)
+    sets, single = variation.signs(repeated)
     below = sum(int((runs[brain] < 0).sum()) for brain in BRAINS)
-    assert counted["tasks"] == f"{below} of {2 * 8 * len(TASKS)}" and below > 0
-    assert counted["combined"] == f"{int((runs[ALL].mean(0) < 0).sum())} of 8"
-    assert counted["data sets"].endswith(" of 16")
-    assert set(training_runs.signs(repeated, "encoding").values()) == {"0 of 0"}, "left out of this run"
+    assert single == f"{below} of {2 * 8 * len(TASKS)}" and below > 0
+    assert sets == f"{sum(int((runs[brain].mean(0) < 0).sum()) for brain in BRAINS)} of 16"
+
+
+def test_over_tasks_the_interval_is_that_of_a_t_test_and_p_of_all_signs(repeated):
+    table, runs = variation.over_tasks(repeated).set_index("brain"), variation.by_run(repeated)
+    assert list(table.index) == list(runs)
+    for brain, row in table.iterrows():
+        tasks = runs[brain].mean(1)
+        low, high = stats.ttest_1samp(tasks, 0).confidence_interval(0.95)
+        assert row[["difference", "low", "high"]].tolist() == pytest.approx([tasks.mean(), low, high])
+        flipped = np.array([np.dot(signs, tasks) for signs in product((-1, 1), repeat=len(tasks))])
+        assert row["p"] == pytest.approx(np.mean(abs(flipped) >= abs(tasks.sum()) - 1e-12))
+
+
+def test_a_single_task_is_no_sample_of_tasks():
+    study = Study.make({"brains": [BRAINS[0]], "tasks": ["ner"]})
+    alone = claims.gather(made_up({(None, None): 0.3}, brain=BRAINS[0], study=study, tasks=("ner",)))
+    (row,) = variation.over_tasks(alone).to_dict("records")
+    assert row["difference"] > 0 and np.isnan([row["low"], row["high"], row["p"]]).all()
 
 
 def test_the_table_says_the_answer_of_each_run_and_seed(repeated, alone):
-    shown = training_runs.seeds_in_words(repeated, alone)
+    shown = variation.seeds_in_words(repeated, alone)
     assert list(shown["direction"]) == ["decoding"] * 3
     assert list(shown["brain data"]) == ["8 readers of concept words", "8 listeners to a story", "combined"]
     for column, ledger in (("recorded run", alone), ("all seeds", repeated)):
@@ -71,7 +87,7 @@ def test_the_table_says_the_answer_of_each_run_and_seed(repeated, alone):
 
 def test_a_data_set_that_allows_no_conclusion_in_one_of_the_runs_is_in_the_table(alone):
     nothing_decoded = [made_up(seeds=2, brain=brain, signal=s) for brain, s in zip(BRAINS, (0.1, 0.0), strict=True)]
-    shown = training_runs.seeds_in_words(gathered(of_several(*nothing_decoded), 2), alone).set_index("brain data")
+    shown = variation.seeds_in_words(gathered(of_several(*nothing_decoded), 2), alone).set_index("brain data")
     story = shown.loc["8 listeners to a story"]
     assert story["all seeds"] == "no evidence possible" and story[["standard deviation", "seed 0"]].isna().all()
     assert story["recorded run"].startswith("+") and shown["seed 1"].notna().sum() == 1
@@ -80,10 +96,11 @@ def test_a_data_set_that_allows_no_conclusion_in_one_of_the_runs_is_in_the_table
 def test_the_verdicts_that_differ_between_two_runs_are_listed():
     known = [made_up({(None, None): 0.3}, seeds=2, brain=brain) for brain in BRAINS]
     first = claims.judge(of_several(*known))
-    assert training_runs.verdicts_in_words(first, first)[0] == f"{len(first.verdicts)} of {len(first.verdicts)}"
+    open_ = [v for v in first.verdicts if v.verdict != claims.NO_EVIDENCE]
+    assert variation.verdicts_in_words(first, first)[0] == f"{len(open_)} of {len(open_)}" and open_
     noise = made_up(seeds=2, brain=BRAINS[1], signal=0.0)
-    same, changed = training_runs.verdicts_in_words(claims.judge(of_several(known[0], noise)), first)
-    assert same == f"{len(first.verdicts) - len(changed)} of {len(first.verdicts)}"
+    same, changed = variation.verdicts_in_words(claims.judge(of_several(known[0], noise)), first)
+    assert same == f"{len(open_) - len(changed)} of {len(open_)}"
     assert set(changed["brain data"]) == {"8 listeners to a story"}
     row = changed.set_index("claim").loc["C2"]
     assert (row["recorded run"], row["second run"]) == ("supported", "no evidence possible")
