@@ -282,7 +282,7 @@ def study(tmp_path_factory, tiny_bert):
 
 
 def brain(stimuli, name="made", simulated=True):
-    return BrainData(name, ("S01",), ("language",), {"language": "language"}, stimuli, simulated, lambda who: {})
+    return BrainData(name, ("S01",), ("language",), stimuli, simulated, lambda who: {})
 
 
 def metadata(study, name, representation):

@@ -20,7 +20,7 @@ def make_stimuli(n, passage=None, topic=None, contiguous=False, sentences=None):
 def make_brain(responses, stimuli, name="small"):
     """A brain whose responses are a mapping participant -> region -> array."""
     regions = tuple(next(iter(responses.values())))
-    return BrainData(name, tuple(responses), regions, dict.fromkeys(regions, "all"), stimuli, True, responses.get)
+    return BrainData(name, tuple(responses), regions, stimuli, True, responses.get)
 
 
 def make_study(**values):

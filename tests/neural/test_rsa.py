@@ -154,9 +154,7 @@ def make_run(n=24, regions=("language", "visual"), participants=("P1", "P2", "P3
         responses[p] = dict(zip(regions, (voxels.astype(np.float32), noise.astype(np.float32)), strict=True))
     names = [f"s{i}" for i in range(n)]
     stimuli = Stimuli(names, names, np.arange(n), np.arange(n) // 3)
-    brain = BrainData(
-        "small", tuple(participants), regions, dict.fromkeys(regions, "all"), stimuli, True, responses.get
-    )
+    brain = BrainData("small", tuple(participants), regions, stimuli, True, responses.get)
     return Study.make({"profile": "t", "device": "cpu", "bootstrap": 30} | values), brain, embeddings
 
 

@@ -196,9 +196,7 @@ def story(number: int, signal: float, n: int = 72, people: int = 4, voxels: int 
         for i, kick in enumerate(rng.standard_normal((n, voxels))):
             noise[i] = 0.7 * noise[i - 1] + kick if i else kick
         responses[f"P{person}"] = {"language": (zscore(noise) + signal * code).astype(np.float32)}
-    return BrainData(
-        "simulated", tuple(responses), ("language",), {"language": "language"}, stimuli, True, responses.__getitem__
-    )
+    return BrainData("simulated", tuple(responses), ("language",), stimuli, True, responses.__getitem__)
 
 
 def codes(study: Study, stimuli: Stimuli) -> dict[str, np.ndarray]:

@@ -48,8 +48,6 @@ class TestFile:
         ("text", "message"),
         [
             ("executor: slurm\njobs: [1", "mine.yml is not valid YAML"),
-            ("executor: local\nset-resources:\n  tuning:\n", "set-resources: tuning: None .* remove `tuning:`"),
-            ("executor: local\nset-resources:\n", "set-resources: None .* remove `set-resources:`"),
             ("executor: flux\n", "executor: 'flux' needs snakemake-executor-plugin-flux, which is not installed"),
         ],
     )
@@ -57,7 +55,7 @@ class TestFile:
         path = tmp_path / "mine.yml"
         path.write_text(text, encoding="utf-8")
         with pytest.raises(BraintuneError, match=message):
-            cluster.read_engine(path)
+            cluster.options_for(str(path))
 
     def test_nodes_have_the_pinned_plugin(self):
         pins = (base.REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
@@ -74,7 +72,6 @@ class TestHandedToSnakemake:
         called = []
         monkeypatch.setattr(runner.os, "execv", lambda program, words: called.extend(words))
         monkeypatch.setattr(runner, "check", lambda study: None)
-        monkeypatch.setattr(cluster, "installed", lambda executor: True)
         runner.main([str(profile), "--engine", "slurm", "--notemp"])
         assert called[called.index("--profile") + 1] == str(SLURM)
         assert called[called.index("--executor") + 1] == "slurm"

@@ -15,6 +15,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.workflow import run as runner
 from braintune.workflow.execute import check
+from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import executed_notebook, make_job
 from braintune.workflow.run import run_chain
 from made_up import write_profile
@@ -181,8 +182,10 @@ class TestOneRunAtATime:
     ids=str,
 )
 def test_a_profile_is_checked_before_any_long_work(values, message):
+    study = Study.make({"passages": 24, "tasks": ["sentiment"]} | values)
     with pytest.raises(BraintuneError, match=message):
-        check(Study.make({"passages": 24, "tasks": ["sentiment"]} | values))
+        fingerprints(study)  # as a run does
+        check(study)
 
 
 @pytest.fixture

@@ -220,7 +220,7 @@ def region_image(data: BrainData, values: pd.Series) -> Any:
     """Return a NIfTI image in which every voxel has its region's value; a region overwrites its network."""
     import nibabel
 
-    coordinates = data.coordinates or {}
+    coordinates = data.coordinates() if data.coordinates else {}
     index, shape, affine = voxel_grid({region: coordinates[region] for region in values.index})
     image = np.zeros(shape, dtype=np.float32)
     for region in sorted(values.index, key=lambda r: len(index[r]), reverse=True):  # parts after their network

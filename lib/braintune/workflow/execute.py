@@ -58,12 +58,6 @@ def check(study: Study) -> None:
         tuning.recipes_of(study, method)
     for control in study.controls:
         lookup(controls.CONTROLS, control, "control")
-    for name, file in study.vectors.items():
-        if not (base.data_folder() / file).is_file():
-            raise BraintuneError(
-                f"vectors: {name}: no file {base.data_folder() / file}; correct the path (paths are relative to the "
-                "data folder)"
-            )
     if study.orders:
         sequences.sequences(study)
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from braintune.core import base, store
+from braintune.core.base import BraintuneError
 from braintune.core.plugins import plugin_checksums
 from braintune.core.settings import MachineSettings
 from braintune.core.study import GRID, Study
@@ -67,13 +68,22 @@ def data_of(study: Study, job: Job) -> dict[str, str]:
     if job.step == "tuning":
         return checkpoints.data_checksums(study, own["task"])
     if job.step == "embeddings":  # decoding and rsa come after it
-        vectors = {file: store.checksum(base.data_folder() / file) for file in study.vectors.values()}
+        vectors = {file: store.checksum(_vectors(name, file)) for name, file in study.vectors.items()}
         responses = data_checksums(study, own["brain"])
         return vectors | {f"{own['brain']}/{file}": sha for file, sha in responses.items()}
     if job.source:  # the pages show the recorded results beside the run's own
         files = [*_RECORDED.glob("*/*.parquet"), *_RECORDED.glob("*/provenance.json")]
         return {f"reference/{file.relative_to(_RECORDED)}": store.checksum(file) for file in files}
     return {}
+
+
+def _vectors(name: str, file: str) -> Path:
+    path = base.data_folder() / file
+    if not path.is_file():
+        raise BraintuneError(
+            f"vectors: {name}: no file {path}; correct the path (paths are relative to the data folder)"
+        )
+    return path
 
 
 def _parts(study: Study, job: Job, upstream: list[str]) -> list[Any]:

@@ -67,7 +67,6 @@ def test_a_language_is_a_brain_data_set(folder):
     data = load_brain(study(), "devarda-french")
     assert data.name == "devarda-french" and data.participants == ("7", "8")
     assert data.regions == ("language", *(roi[5] + roi[8:] for roi in ROIS))
-    assert set(data.networks.values()) == {"language"}
     assert data.stimuli.contiguous and len(data.stimuli.sentences) == SENTENCES
     assert data.stimuli.sentences[1] == "w1x0 w1x1 w1x2 w1x3."
     np.testing.assert_allclose(data.stimuli.duration, 6)

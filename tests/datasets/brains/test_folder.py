@@ -39,7 +39,7 @@ def table(folder, **columns):
 
 def write_images(folder, data, participant):
     """Write a participant's responses as NIfTI: one volume per stimulus, one mask per region."""
-    index, shape, affine = nifti.voxel_grid({region: data.coordinates[region] for region in data.regions})
+    index, shape, affine = nifti.voxel_grid({region: data.coordinates()[region] for region in data.regions})
     beta = np.zeros((*shape, len(data.stimuli.names)), dtype=np.float32)
     for region, responses in data.load(participant).items():
         mask = np.zeros(shape, dtype=np.uint8)
@@ -243,7 +243,7 @@ class TestImages:
             (folder / f"S01_mask-{region}.nii.gz").rename(folder / f"mask-{region}.nii.gz")
             (folder / f"S02_mask-{region}.nii.gz").unlink()
         data = load_brain(study(), "folder")
-        np.testing.assert_allclose(data.coordinates["IFG"], written.coordinates["IFG"])
+        np.testing.assert_allclose(data.coordinates()["IFG"], written.coordinates()["IFG"])
         np.testing.assert_array_equal(data.load("S02")["visual"], written.load("S02")["visual"])
         assert set(registry.data_checksums(study(participants=["S02"]), "folder")) == {
             "stimuli.csv",

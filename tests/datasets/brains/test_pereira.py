@@ -100,12 +100,10 @@ class TestData:
         for train, test, *_ in make_folds(stimuli, "grouped", study(n_folds=4)):
             assert not set(stimuli.passage[train]) & set(stimuli.passage[test])
 
-    def test_regions_and_networks_are_read_from_the_file(self, folder):
+    def test_regions_are_read_from_the_file(self, folder):
         fill(folder)
         data = load_brain(study(regions=None), "pereira2018")
         assert data.regions == ("language", "task-positive", "DMN", "visual", *PARTS)
-        assert data.networks["RMidPost"] == "language"
-        assert data.networks["DMN"] == "DMN"
         with pytest.raises(BraintuneError, match=r"regions: 'IFG' not in .*; it has language, .*, RMidPost"):
             load_brain(study(regions=["IFG"]), "pereira2018")
 

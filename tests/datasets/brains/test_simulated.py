@@ -55,7 +55,7 @@ def test_layout(data, world):
     sizes = dict.fromkeys(simulated.LANGUAGE_REGIONS, 30) | dict.fromkeys(simulated.NETWORKS, 60) | {"language": 240}
     assert {region: x.shape for region, x in loaded.items()} == {r: (180, sizes[r]) for r in sizes}
     assert {x.dtype for x in loaded.values()} == {np.dtype(np.float32)}
-    assert set(loaded) == set(data.regions) == set(data.networks)
+    assert set(loaded) == set(data.regions)
     parts = np.concatenate([loaded[region] for region in simulated.LANGUAGE_REGIONS], axis=1)
     np.testing.assert_array_equal(loaded["language"], parts)
 
@@ -164,9 +164,9 @@ class TestCoordinates:
     def test_voxels_do_not_overlap_and_lie_inside_the_brain(self, data):
         from nilearn.datasets import load_mni152_brain_mask
 
-        loaded = data.load("S01")
-        assert {r: len(xyz) for r, xyz in data.coordinates.items()} == {r: x.shape[1] for r, x in loaded.items()}
-        every = np.concatenate([data.coordinates[r] for r in data.regions if r != "language"])
+        loaded, coordinates = data.load("S01"), data.coordinates()
+        assert {r: len(xyz) for r, xyz in coordinates.items()} == {r: x.shape[1] for r, x in loaded.items()}
+        every = np.concatenate([coordinates[r] for r in data.regions if r != "language"])
         assert len(np.unique(every, axis=0)) == len(every)
         mask = load_mni152_brain_mask(resolution=4)
         index = np.rint((every - mask.affine[:3, 3]) / 4).astype(int)
@@ -174,9 +174,9 @@ class TestCoordinates:
 
     def test_language_regions_are_compact_and_left(self, data):
         for region, centre in simulated.LANGUAGE_REGIONS.items():
-            far = np.linalg.norm(data.coordinates[region] - np.array(centre), axis=1)
-            assert far.max() < 25
-            assert (data.coordinates[region][:, 0] < 0).all()
+            xyz = data.coordinates()[region]
+            assert np.linalg.norm(xyz - np.array(centre), axis=1).max() < 25
+            assert (xyz[:, 0] < 0).all()
 
     def test_many_voxels_lie_on_a_finer_grid(self):
         places = simulated.place_voxels(600)

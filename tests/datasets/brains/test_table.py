@@ -37,7 +37,6 @@ class TestWhatIsThere:
         path = write(own, records)
         data = load_brain(study(), "table")
         assert (data.participants, data.regions) == (("average",), ("IFG", "MFG"))
-        assert data.networks == {"IFG": "language", "MFG": "language"}
         assert data.stimuli.sentences[3] == "The 3th lamp, again."
         assert data.stimuli.groups is None and not data.stimuli.contiguous
         values = np.array([record[1:] for record in records])

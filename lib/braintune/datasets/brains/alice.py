@@ -42,10 +42,8 @@ def alice2016(study: Study) -> BrainData:
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate(list(each.values()), axis=1)} | each
 
-    networks = dict.fromkeys(("language", *parts), "language")
-    return BrainData(
-        SOURCE.name, tuple(files), tuple(networks), networks, story.stimuli, False, load, texts=texts, files=files
-    )
+    regions = "language", *parts
+    return BrainData(SOURCE.name, tuple(files), regions, story.stimuli, False, load, texts=texts, files=files)
 
 
 SOURCE = BrainSource(
@@ -54,7 +52,6 @@ SOURCE = BrainSource(
     make=alice2016,
     size="20 participants, 84 sentences, six language regions of 10 mm; 0.5 MB",
     licence="CC BY 4.0",
-    citation="brennan2016",
     get="in the folder `brain/alice2016` of the data folder; `data/README.md` says how to create it from the originals",
     folder="alice2016",
     people="listeners to a story",

@@ -4,7 +4,7 @@ Every reader of a data set builds on this module and defines a :class:`BrainSour
 :mod:`braintune.datasets.brains.registry` lists them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -58,22 +58,6 @@ class Stimuli:
         return self.topic if self.passage is None else self.passage
 
 
-class LazyCoordinates(Mapping):
-    """Voxel coordinates by region, computed when first needed: decoding never needs them."""
-
-    def __init__(self, make: Callable[[], dict[str, np.ndarray]]) -> None:
-        self._make = make
-
-    def __getitem__(self, region: str) -> np.ndarray:
-        return self._make()[region]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._make())
-
-    def __len__(self) -> int:
-        return len(self._make())
-
-
 @dataclass(frozen=True)
 class BrainData:
     """One brain data set; the responses of a participant are read on demand, and not kept.
@@ -85,14 +69,14 @@ class BrainData:
     participants : tuple of str
     regions : tuple of str
         Regions may overlap: a network and its parts.
-    networks : mapping of region to network
     stimuli : Stimuli
     simulated : bool
         Whether the responses were generated.
     load : callable
         ``load(participant)`` returns region -> float32 array of shape (n_stimuli, n_voxels).
-    coordinates : mapping of region to array of shape (n_voxels, 3), or None
-        Voxel centres in MNI space, mm, in the order of the columns; None if unknown.
+    coordinates : callable, or None
+        ``coordinates()`` returns region -> array of shape (n_voxels, 3): voxel centres in MNI space, mm, in the order
+        of the columns; None if unknown.
     texts : mapping of name to Path
         Files that are read for every participant.
     files : mapping of participant to mapping of name to Path
@@ -104,11 +88,10 @@ class BrainData:
     name: str
     participants: tuple[str, ...]
     regions: tuple[str, ...]
-    networks: Mapping[str, str]
     stimuli: Stimuli
     simulated: bool
     load: Callable[[str], dict[str, np.ndarray]]
-    coordinates: Mapping[str, np.ndarray] | None = None
+    coordinates: Callable[[], Mapping[str, np.ndarray]] | None = None
     texts: Mapping[str, Path] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -116,7 +99,7 @@ class BrainData:
 
 @dataclass(frozen=True)
 class BrainSource:
-    """Where a brain data set comes from, as the data page shows it.
+    """Where a brain data set comes from.
 
     Attributes
     ----------
@@ -135,7 +118,6 @@ class BrainSource:
     make: Callable[[Study], BrainData]
     size: str
     licence: str
-    citation: str
     get: str
     simulated: bool = False
     folder: str = ""

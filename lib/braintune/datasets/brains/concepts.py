@@ -39,8 +39,7 @@ def concepts(study: Study) -> BrainData:
         (path,) = files[participant].values()
         return {"whole-brain": spread_components(base.read_array(path, "responses"))}
 
-    network = {"whole-brain": "whole-brain"}
-    return BrainData(SOURCE.name, tuple(files), tuple(network), network, stimuli, False, load, texts=texts, files=files)
+    return BrainData(SOURCE.name, tuple(files), ("whole-brain",), stimuli, False, load, texts=texts, files=files)
 
 
 def spread_components(components: np.ndarray) -> np.ndarray:
@@ -72,7 +71,6 @@ SOURCE = BrainSource(
     make=concepts,
     size="10 participants, 180 stimuli, all 179 components of the whole brain; 1.5 MB",
     licence="none stated; the original is open at osf.io/crwz7",
-    citation="pereira2018",
     get="the folder `brain/pereira2018_exp1` of the data folder; `data/README.md` says how to create it",
     folder="pereira2018_exp1",
     people="readers of concept words",

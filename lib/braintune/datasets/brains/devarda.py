@@ -67,11 +67,9 @@ def listen(study: Study, language: str) -> BrainData:
         each = {part: np.ascontiguousarray(lagged[:, :, i]) for i, part in enumerate(parts)}
         return {"language": np.concatenate([each[part] for part in NETWORK], axis=1)} | each
 
-    networks = dict.fromkeys(("language", *parts), "language")
     texts = {path.name: path for path in (scans, words)}
-    return BrainData(
-        source.name, tuple(series), tuple(networks), networks, story.stimuli, False, load, texts=texts, remarks=remarks
-    )
+    regions = "language", *parts
+    return BrainData(source.name, tuple(series), regions, story.stimuli, False, load, texts=texts, remarks=remarks)
 
 
 # --- scans -------------------------------------------------------------------------------------------------------
@@ -192,7 +190,6 @@ def _source(language: str) -> BrainSource:
         make=make,
         size="2 participants per language, one passage of about 260 s; 2 MB for all languages",
         licence="none stated",
-        citation="malik2022",
         get="a clone of the authors' repository in the folder `brain/devarda` of the data folder",
         folder="devarda",
         people=f"listeners to a passage in {language.title()}",

@@ -10,7 +10,7 @@ import numpy as np
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.brains import base, nifti, story
-from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
+from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
 from braintune.datasets.brains.csv_file import read_csv
 from braintune.datasets.brains.stimulus_table import (
     GROUPS,
@@ -29,7 +29,7 @@ class Responses(NamedTuple):
     files: dict[str, dict[str, Path]]
     regions_of: Callable[[str], tuple[str, ...]]
     read: Callable[[str, Sequence[str]], dict[str, np.ndarray]]
-    coordinates: Mapping[str, np.ndarray] | None = None
+    coordinates: Callable[[], Mapping[str, np.ndarray]] | None = None
 
 
 def own_study(study: Study) -> BrainData:
@@ -67,7 +67,6 @@ def own_study(study: Study) -> BrainData:
         name=SOURCE.name,
         participants=tuple(responses.files),
         regions=regions,
-        networks={region: region for region in regions},
         stimuli=timed.stimuli if timed else stimuli_of(table),
         simulated=False,
         load=load,
@@ -210,7 +209,7 @@ def _images(folder: Path, betas: Mapping[str, Path], every: Mapping[str, Mapping
         read=lambda participant, regions: nifti.read_masked(
             betas[participant], {region: masks[participant][region] for region in regions}
         ),
-        coordinates=LazyCoordinates(cache(lambda: nifti.coordinates(masks[first]))) if shared else None,
+        coordinates=cache(lambda: nifti.coordinates(masks[first])) if shared else None,
     )
 
 
@@ -220,6 +219,5 @@ SOURCE = BrainSource(
     make=own_study,
     size="yours",
     licence="yours",
-    citation="",
     get="the folder `own_study` under `brain` of the data folder: a table of stimuli, and arrays or NIfTI images",
 )

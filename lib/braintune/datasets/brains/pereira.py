@@ -53,7 +53,6 @@ class _Session:
     sentences : tuple of str
     passage : int array of shape (n_sentences,), from 0
     topic : tuple of str, length n_sentences
-    networks : dict of region to network
     columns : dict of region to int array of shape (n_voxels_of_region,)
         Columns of its voxels: ascending, unique, counted from 0.
     coordinates : array of shape (n_voxels, 3), or None
@@ -66,7 +65,6 @@ class _Session:
     sentences: tuple[str, ...]
     passage: np.ndarray
     topic: tuple[str, ...]
-    networks: dict[str, str]
     columns: dict[str, np.ndarray]
     coordinates: np.ndarray | None
     responses: str
@@ -93,8 +91,8 @@ def sentences(study: Study) -> BrainData:
     first = next(iter(files.values()))
     sessions = [_kept_session(p, p.stat().st_size, p.stat().st_mtime_ns) for p in first.values()]
     wordings = {DEREFERENCED[e]: folder / DEREFERENCED[e] for e in study.experiments if study.wording == "dereferenced"}
-    networks = sessions[0].networks
-    wanted = [region for region in networks if study.regions is None or region in study.regions]
+    regions = tuple(sessions[0].columns)
+    wanted = [region for region in regions if study.regions is None or region in study.regions]
 
     def load(participant: str) -> dict[str, np.ndarray]:
         parts = []
@@ -113,8 +111,7 @@ def sentences(study: Study) -> BrainData:
     return BrainData(
         SOURCE.name,
         tuple(files),
-        tuple(networks),
-        networks,
+        regions,
         _stimuli(study, sessions, [read_text(path).splitlines() for path in wordings.values()]),
         False,
         load,
@@ -206,10 +203,10 @@ def _session(path: Path) -> _Session:
         raise BraintuneError(f"{path}: {len(passage)} passage labels for {len(texts)} sentences; {_GET}")
     topic_of = tuple(_text(topics[topic[p]]) for p in passage)
     meta = held["meta"]
-    networks, columns = _regions_of(path, meta, shape[1])
+    columns = _regions_of(path, meta, shape[1])
     coordinates = meta.get("colToCoord")
     known = coordinates is not None and np.shape(coordinates) == (shape[1], 3)
-    return _Session(path, texts, passage, topic_of, networks, columns, coordinates if known else None, responses)
+    return _Session(path, texts, passage, topic_of, columns, coordinates if known else None, responses)
 
 
 def _from_one(path: Path, what: str, labels: np.ndarray, most: int) -> np.ndarray:
@@ -236,8 +233,8 @@ def _text(value: Any) -> str:
 # --- regions and voxels ------------------------------------------------------------------------------------------
 
 
-def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Return region -> network, and region -> columns, for the networks and the parts of the language atlases.
+def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> dict[str, np.ndarray]:
+    """Return region -> columns for the networks and the parts of the language atlases.
 
     A part is looked up in its own atlas: the atlases of the two hemispheres have the same length, so confusing their
     columns would go unnoticed.
@@ -256,15 +253,13 @@ def _regions_of(path: Path, meta: Mapping[str, Any], voxels: int) -> tuple[dict[
             (name, _from_one(path, f"meta.roiColumns of {atlas}, {name},", columns, voxels))
             for name, columns in zip(names, sets, strict=True)
         ]
-    networks = {network: network for network in NETWORKS}
     voxels_of = {network: [columns for atlas in of for _, columns in parts[atlas]] for network, of in NETWORKS.items()}
     named = [(atlas, name, columns) for atlas in NETWORKS["language"] for name, columns in parts[atlas]]
     taken = [*NETWORKS, *(name for _, name, _ in named)]
     for atlas, name, columns in named:
         region = name if taken.count(name) == 1 else f"{atlas}-{name}"  # both hemispheres may use one name
-        networks[region] = "language"
         voxels_of.setdefault(region, []).append(columns)
-    return networks, {region: _union(columns) for region, columns in voxels_of.items()}
+    return {region: _union(columns) for region, columns in voxels_of.items()}
 
 
 def _union(sets: Iterable[np.ndarray]) -> np.ndarray:
@@ -320,7 +315,6 @@ SOURCE = BrainSource(
     make=sentences,
     size="5 participants who did both, 384 + 243 sentences, four networks and the language regions; several GB",
     licence="none stated; the original is open at osf.io/crwz7",
-    citation="pereira2018",
     get="the authors' MATLAB files, in `brain/pereira2018/<participant>` of the data folder; see `data/README.md`",
     folder="pereira2018",
     people="readers of passages",

@@ -70,7 +70,6 @@ def sentences(study: Study) -> BrainData:
         "pereira2018-hub",
         names,
         tuple(NETWORKS),
-        {network: network for network in NETWORKS},
         Stimuli(labels, texts, order, order // PASSAGE, None, order % PASSAGE),
         False,
         load,
@@ -115,7 +114,6 @@ SOURCE = BrainSource(
     make=sentences,
     size="8 participants, 384 sentences, four networks; 6.6 GB",
     licence="none stated",
-    citation="pereira2018",
     get="from huggingface.co (helena-balabin/pereira_fMRI_sentences), fetched when a run first needs it",
     people="readers of passages",
 )

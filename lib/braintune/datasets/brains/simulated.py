@@ -15,7 +15,7 @@ from braintune.core.base import BraintuneError
 from braintune.core.preprocess import zscore
 from braintune.core.settings import SimulationSettings, WorldSettings
 from braintune.core.study import Study
-from braintune.datasets.brains.base import BrainData, BrainSource, LazyCoordinates, Stimuli
+from braintune.datasets.brains.base import BrainData, BrainSource, Stimuli
 from braintune.datasets.microworld.passages import WorldStimuli, stimuli
 
 #: The eight language regions, left hemisphere, each by one point in MNI space (mm): the approximate middle of each
@@ -90,11 +90,10 @@ def simulate(study: Study) -> BrainData:
         name="simulated",
         participants=tuple(f"S{i:02d}" for i in range(1, study.simulated_participants + 1)),
         regions=REGIONS,
-        networks={region: NETWORK_OF.get(region, region) for region in REGIONS},
         stimuli=Stimuli(names, world.sentences, np.arange(n), world.passage, world.topic, world.position),
         simulated=True,
         load=partial(_participant, study, levels, world),
-        coordinates=LazyCoordinates(partial(place_voxels, study.voxels_per_region)),
+        coordinates=partial(place_voxels, study.voxels_per_region),
     )
 
 
@@ -184,7 +183,6 @@ SOURCE = BrainSource(
     make=simulate,
     size="generated: 4 networks and 8 language regions",
     licence="MIT, as this project",
-    citation="",
     get="generated from `simulation_seed`",
     simulated=True,
     people="simulated participants",

@@ -94,7 +94,6 @@ def _averages(
         name=source.name,
         participants=tuple(paths),
         regions=regions,
-        networks={region: region if region in OTHER_NETWORKS else NETWORK for region in regions},
         stimuli=make_stimuli(paths[first], table, table[_wording(study, table)]),
         simulated=False,
         load=load,
@@ -293,7 +292,6 @@ PEREIRA = BrainSource(
     make=pereira2018_average,
     size="an average over participants, 627 sentences, the left language network; 0.1 MB",
     licence="none stated",
-    citation="pereira2018",
     get="in the folder `brain/pereira2018_average` of the data folder; `data/README.md` says how to create it",
     folder="pereira2018_average",
     people="average over readers of 627 sentences in passages",
@@ -304,7 +302,6 @@ TUCKUTE = BrainSource(
     make=tuckute2024_average,
     size="an average over participants, 1,000 sentences, five left language regions and their network; 0.1 MB",
     licence="none stated",
-    citation="tuckute2024",
     get="in the folder `brain/tuckute2024_average` of the data folder; `data/README.md` says how to create it",
     folder="tuckute2024_average",
     people="average over readers of 1,000 sentences",
@@ -315,7 +312,6 @@ OWN = BrainSource(
     make=own_table,
     size="yours",
     licence="yours",
-    citation="",
     get="the folder `own_study` under `brain` of the data folder: a CSV file with one row per sentence and "
     "one column per region",
 )
