@@ -249,7 +249,7 @@ def shown(text):
         "example": prose.example(hostile_task(text)).data,
         "example of words": prose.example(words).data,
         "facts": prose.facts({text: text}).data,
-        "show": prose.show(pd.DataFrame({text: [text]}), caption=text).data,
+        "show": prose.show(pd.DataFrame({text: [text]})).data,
         "brain facts": prose.brain_facts(data).data,
     }
 

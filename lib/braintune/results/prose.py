@@ -51,8 +51,8 @@ def _value(value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
-    """Show a table with rounded numbers, a dash for missing values, and its caption above; text is escaped."""
+def show(table: pd.DataFrame, digits: int = 3) -> HTML:
+    """Show a table with rounded numbers and a dash for missing values; text is escaped."""
     whole = dict.fromkeys(table.select_dtypes("integer"), lambda x: x if x == "–" else f"{x:,}")
     gaps = {
         name: column.astype(object).where(column.notna(), "–")
@@ -65,8 +65,7 @@ def show(table: pd.DataFrame, digits: int = 3, caption: str = "") -> HTML:
     formats = whole | dict.fromkeys(p_values, lambda p: "–" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
     plain = f"{{:z.{digits}f}}".format  # z: what rounds to zero has no sign
     look = {"float_format": plain, "formatters": formats, "na_rep": "–", "classes": "results"}
-    html = table.assign(**gaps).to_html(index=False, escape=True, border=0, **look)
-    return HTML((f"<p class='caption'><strong>{escape(caption)}</strong></p>" if caption else "") + html)
+    return HTML(table.assign(**gaps).to_html(index=False, escape=True, border=0, **look))
 
 
 # --- one notebook ------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import SOURCES, Study
 from braintune.datasets.brains import registry
+from braintune.results import checks
 from braintune.workflow import processes
 from braintune.workflow.book import origins, reference_pages
 from braintune.workflow.book.origins import PROFILE_PAGE
@@ -241,8 +242,6 @@ def render(source: Path, folder: Path, builder: str = "html", lock: int | None =
 
 def main(words: list[str]) -> None:
     """Build the book of one profile; print the verdicts, failed checks, and the path of the book."""
-    from braintune.results import checks  # here, since Snakemake imports this module for every job
-
     processes.end_with_parent()
     study = Study.load(words[0])
     page = build(words[0])

@@ -10,6 +10,7 @@ import yaml
 from braintune.core.base import lookup
 from braintune.core.study import Study
 from braintune.datasets.brains import registry
+from braintune.results import recorded
 
 #: Place of the page that shows the profiles.
 PROFILE_PAGE = "book/profile"
@@ -170,7 +171,7 @@ def profile_page(study: Study) -> str:
     page = _PROFILE.format(name=study.profile, values=_values(study))
     for name, heading in {"real": "The recorded real run", **SMALL}.items():
         made, label = _recorded(name), "recorded-profile" if name == "real" else f"recorded-{name}"
-        command = _made_by(name)
+        command = recorded.MADE_BY[name]
         page += _RECORDED.format(
             label=label,
             heading=heading,
@@ -198,23 +199,13 @@ def _in_flow(value: Any) -> str:
 
 
 def _recorded(name: str) -> Study:
-    from braintune.results import recorded  # here, since Snakemake imports this package for every job
-
     return Study.make(recorded.facts_of(name)["profile"])
 
 
 def _made_by_code(name: str) -> str:
     """Say which code, libraries and machine made a recorded set."""
-    from braintune.results import recorded
-
     facts = recorded.facts_of(name)
     code, versions, machine = facts["code"], facts["versions"], facts["machine"]
     changed = " and changes that were not committed" if code["changed"] else ""
     libraries = ", ".join(f"{library} {versions[library]}" for library in ("torch", "transformers", "python"))
     return f"by commit `{(code['commit'] or 'unknown')[:12]}`{changed} ({libraries}; {machine['cores']} cores)"
-
-
-def _made_by(name: str) -> str:
-    from braintune.results import recorded
-
-    return recorded.MADE_BY[name]
