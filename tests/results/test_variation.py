@@ -63,6 +63,15 @@ def test_over_tasks_the_interval_is_that_of_a_t_test_and_p_of_all_signs(repeated
         assert row["p"] == pytest.approx(np.mean(abs(flipped) >= abs(tasks.sum()) - 1e-12))
 
 
+def test_both_runs_are_shown_with_intervals_over_tasks(repeated, alone):
+    shown = variation.tasks_in_words(repeated, alone).set_index("brain data")
+    assert list(shown.index) == ["8 readers of concept words", "8 listeners to a story", "combined"]
+    for name, of in (("recorded run", alone), ("second run", repeated)):
+        table = variation.over_tasks(of)
+        assert shown[f"{name}, p"].tolist() == table["p"].tolist()
+        assert shown[name].iloc[-1].startswith(f"{table['difference'].iloc[-1]:+.1%}".replace("-", "−"))
+
+
 def test_a_single_task_is_no_sample_of_tasks():
     study = Study.make({"brains": [BRAINS[0]], "tasks": ["ner"]})
     alone = claims.gather(made_up({(None, None): 0.3}, brain=BRAINS[0], study=study, tasks=("ner",)))

@@ -74,12 +74,12 @@ def seeds_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
     """
     answers = _answers(ledger).rename(columns={"answer": "recorded run"})
     answers = answers.join(_answers(repeated)["answer"].rename("all seeds")).reset_index()
+    runs = {direction: by_run(repeated, direction) for direction in tables.SCORE}
     rows = []
     for answer in answers.to_dict("records"):
         direction, brain = answer.pop("direction"), answer.pop("brain")
-        runs = by_run(repeated, direction).get(brain)
-        if runs is not None:
-            means = pd.Series(runs.mean(0), repeated.study.seeds)
+        if brain in runs[direction]:
+            means = pd.Series(runs[direction][brain].mean(0), repeated.study.seeds)
             answer["standard deviation"] = _percent(means.std())
             answer |= {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
         rows.append({"direction": direction} | answer)
