@@ -78,7 +78,8 @@ def at_equal(difference: np.ndarray, covariate: np.ndarray, alpha: float) -> Fin
         differ in how far they moved, so they are compared at equal score.
     alpha : float
     """
-    from statsmodels.api import OLS, add_constant
+    from statsmodels.regression.linear_model import OLS  # statsmodels.api would import everything
+    from statsmodels.tools import add_constant
 
     n = len(difference)
     if n < LEAST_TASKS or np.ptp(covariate) == 0 or np.ptp(difference) == 0:
