@@ -16,11 +16,11 @@ from braintune.core.study import Study
 from braintune.datasets.tasks import TASKS, load_task
 from braintune.models import tuning
 from braintune.models.backbones import load_backbone
-from braintune.models.checkpoints import model_folder
+from braintune.models.checkpoints import history, history_table, model_folder, tuning_table
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import collate, encode
 from braintune.models.training import LengthGroupedSampler
-from braintune.models.tuning import history, history_table, load_tuned, tune, tuning_table
+from braintune.models.tuning import load_tuned, tune
 from braintune.results.prose import tuning_facts
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
@@ -140,7 +140,7 @@ def test_tuning_writes_loads_and_leaves_what_it_must(make_study, tiny_bert):
     table, curves = tuning_table(study), history_table(study)
     assert table["method"].tolist() == list(RATES)
     assert curves.groupby("method")["epoch"].count().tolist() == [2, 2, 2]
-    wanted = {"task", "method", "seed", "level", "metric", "score", "baseline", "parameters", "seconds", "best_epoch"}
+    wanted = {"task", "method", "seed", "metric", "score", "baseline", "parameters", "seconds", "best_epoch"}
     assert wanted <= set(table)
 
 

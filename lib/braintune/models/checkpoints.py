@@ -6,12 +6,15 @@ and the executed notebook. A profile that changes nothing of what a model depend
 
 import hashlib
 import json
+from itertools import product
 from pathlib import Path
+
+import pandas as pd
 
 from braintune.core import base
 from braintune.core.plugins import plugin_checksums, plugin_of
 from braintune.core.settings import MachineSettings, TaskSettings, TuningSettings, WorldSettings
-from braintune.core.store import checksum
+from braintune.core.store import checksum, read_json, read_table
 from braintune.core.study import GRID, Study
 from braintune.core.versions import source_files
 from braintune.datasets import hub, hub_tasks
@@ -72,3 +75,28 @@ def data_checksums(study: Study, task: str) -> dict[str, str]:
     folder = base.REPOSITORY / Path(study.backbone).expanduser()
     files = (file for kind in ("json", "safetensors") for file in sorted(folder.glob(f"*.{kind}")))
     return sums | {f"backbone/{file.name}": checksum(file) for file in files}
+
+
+# --- what tuning measured ----------------------------------------------------------------------------------------
+
+
+def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
+    """Return the learning curve of one run: one row for each epoch, columns :data:`braintune.models.training.CURVE`."""
+    return read_table(model_folder(study, task, method, seed) / "history.parquet")
+
+
+def history_table(study: Study) -> pd.DataFrame:
+    """Return the learning curves of all tuning runs of a study, one row for each epoch."""
+    jobs = product(study.tasks, study.methods, study.seeds)
+    curves = [history(study, *job).assign(task=job[0], method=job[1], seed=job[2]) for job in jobs]
+    return pd.concat(curves, ignore_index=True)
+
+
+def tuning_table(study: Study) -> pd.DataFrame:
+    """Return the metrics of all tuning runs of a study, one row each, in the order of its grid."""
+    rows = []
+    for task, method, seed in product(study.tasks, study.methods, study.seeds):
+        metrics = read_json(model_folder(study, task, method, seed) / "metrics.json")
+        plain = {name: value for name, value in metrics.items() if not isinstance(value, dict | list)}
+        rows.append({"task": task, "method": method, "seed": seed, **plain})
+    return pd.DataFrame(rows)

@@ -24,10 +24,10 @@ from transformers import Trainer
 
 from braintune.core.base import BraintuneError, lookup
 from braintune.core.device import pick_device
-from braintune.core.store import read_json, read_table, read_tensors, write_arrays, write_json, write_table
+from braintune.core.store import read_json, read_tensors, write_arrays, write_json, write_table
 from braintune.core.study import Study
 from braintune.datasets.metrics import score
-from braintune.datasets.tasks import TASKS, Row, TaskData, load_task
+from braintune.datasets.tasks import Row, TaskData, load_task
 from braintune.models.backbones import Backbone, load_backbone
 from braintune.models.baselines import bag_of_words_answers, trivial_answers
 from braintune.models.checkpoints import is_tuned, model_folder
@@ -334,25 +334,3 @@ def load_weights(study: Study, method: str, seed: int, file: Path, label: str) -
     restore(backbone.model, state)
     backbone.model.requires_grad_(False).to(device).eval()
     return replace(backbone, name=f"{study.backbone}, {label}")
-
-
-def history(study: Study, task: str, method: str, seed: int) -> pd.DataFrame:
-    """Return the learning curve of one run: one row for each epoch, columns :data:`braintune.models.training.CURVE`."""
-    return read_table(model_folder(study, task, method, seed) / "history.parquet")
-
-
-def tuning_table(study: Study) -> pd.DataFrame:
-    """Return the metrics of all tuning runs of a study, one row each, in the order of its grid."""
-    rows = []
-    for task, method, seed in product(study.tasks, study.methods, study.seeds):
-        metrics = read_json(model_folder(study, task, method, seed) / "metrics.json")
-        plain = {name: value for name, value in metrics.items() if not isinstance(value, dict | list)}
-        rows.append({"task": task, "method": method, "seed": seed, "level": TASKS[task].level, **plain})
-    return pd.DataFrame(rows)
-
-
-def history_table(study: Study) -> pd.DataFrame:
-    """Return the learning curves of all tuning runs of a study, one row for each epoch."""
-    jobs = product(study.tasks, study.methods, study.seeds)
-    curves = [history(study, *job).assign(task=job[0], method=job[1], seed=job[2]) for job in jobs]
-    return pd.concat(curves, ignore_index=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,11 +14,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
-from transformers import PreTrainedTokenizerBase
 
-from braintune.models.inputs import Feature
 from braintune.neural.folds import Fold
 from braintune.results.style import COLOURS, MARKERS, nothing, panels, with_legend
+
+if TYPE_CHECKING:  # importing transformers takes seconds, and most notebooks do without
+    from transformers import PreTrainedTokenizerBase
+
+    from braintune.models.inputs import Feature
 
 #: What a stimulus is in a fold, and its colour.
 _PARTS = {"left out": "#ffffff", "train": "#c9d3de", "test": "#0072b2"}
@@ -40,7 +43,7 @@ def show_tokens(tokens: Sequence[str], notes: Sequence[str]) -> HTML:
     return HTML(f"<p class='tokens'>{' '.join(parts)}</p>")
 
 
-def model_input(feature: Feature, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> HTML:
+def model_input(feature: "Feature", tokenizer: "PreTrainedTokenizerBase", labels: Sequence[str]) -> HTML:
     """Show one input as the model reads it, from :func:`braintune.models.inputs.encode`.
 
     The tokens of the spans that the head reads show the number of their span, the first token of a word shows its tag,

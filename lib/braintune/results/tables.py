@@ -38,7 +38,7 @@ class Results:
     scores: pd.DataFrame  #: Scores of both directions at both readouts, from :func:`scores`.
     null: pd.DataFrame  #: The same with permuted labels, from :func:`null_means`.
     closeness: pd.DataFrame  #: Rows of the RSA table ``untuned`` at the analysis layer.
-    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.tuning.tuning_table`.
+    tuned: pd.DataFrame  #: Metrics of the tuning runs, from :func:`braintune.models.checkpoints.tuning_table`.
     groups: pd.DataFrame = field(default_factory=pd.DataFrame)  #: Of single participants, what groups of stimuli add.
     #: Scores of every fold and layer, which are not recorded: of decoding, and of encoding.
     decoded: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -59,7 +59,7 @@ class Results:
 
 
 def read_results(study: Study, tuned: pd.DataFrame) -> Results:
-    """Read the tables of a run: `tuned` is that of :func:`braintune.models.tuning.tuning_table`."""
+    """Read the tables of a run: `tuned` is that of :func:`braintune.models.checkpoints.tuning_table`."""
     layers = {"decoded": collect(study, "decoding"), "encoded": collect_encoding(study, "scores")}
     layers["untuned"] = collect(study, "untuned")
     parts = {"scores": [scores(layers["decoded"], study)], "null": [collect_null(study)]}

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from braintune.core.base import BraintuneError
 from braintune.core.sweep import Sweep
-from braintune.models import tuning
+from braintune.models import checkpoints
 from braintune.results import claims, meta_analysis, style, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
@@ -41,7 +41,7 @@ def read(sweep: Sweep) -> dict[str, Results]:
             f"{sweep.base!r}, the base of {sweep.name!r}, is not finished, and the variants are compared with it; "
             f"`make sweep SWEEP={sweep.name}` runs them"
         )
-    return {name: tables.read_results(study, tuning.tuning_table(study)) for name, study in done.items()}
+    return {name: tables.read_results(study, checkpoints.tuning_table(study)) for name, study in done.items()}
 
 
 def overview(sweep: Sweep, results: Mapping[str, Results]) -> pd.DataFrame:

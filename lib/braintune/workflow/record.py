@@ -13,7 +13,7 @@ from braintune.core.base import BraintuneError, lookup
 from braintune.core.study import SWEEPS, Study
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
-from braintune.models import tuning
+from braintune.models import checkpoints
 from braintune.results import claims, meta_analysis, score_figures, tables
 from braintune.results.recorded import FOLDER, keep, mean_over_seeds, recorded
 from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints
@@ -38,7 +38,7 @@ def keep_run(study: Study) -> Path:
     """
     _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
     name = lookup(SETS, study.profile, "recorded profile")
-    results = tables.read_results(study, tuning.tuning_table(study))
+    results = tables.read_results(study, checkpoints.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
     null = results.null[results.null["permutation"] < PERMUTATIONS]
