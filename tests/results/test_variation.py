@@ -1,4 +1,4 @@
-"""The answer of each training run."""
+"""The answer of each training run, and with tasks as a sample."""
 
 from dataclasses import replace
 from itertools import product
@@ -86,6 +86,7 @@ def test_the_table_says_the_answer_of_each_run_and_seed(repeated, alone):
     for column, ledger in (("recorded run", alone), ("all seeds", repeated)):
         words = prose.with_interval(meta_analysis.overall(ledger))
         assert shown[column].iloc[-1] == words and shown[column].nunique() == 3
+    assert shown["all seeds, p"].iloc[:2].between(0, 1).all() and np.isnan(shown["all seeds, p"].iloc[2])
     seeds = [name for name in shown if name.startswith("seed ")]
     assert seeds == [f"seed {k}" for k in range(8)]
     values = shown[seeds].map(lambda cell: float(cell.replace("−", "-").rstrip("%")))

@@ -17,6 +17,7 @@ from braintune.core.study import Study
 from braintune.results import claims, statistics, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
+from braintune.results.evidence import Evidence
 from braintune.results.statistics import Finding
 from braintune.results.tables import Results
 
@@ -39,8 +40,11 @@ def combine(effects: Iterable[Contrast], study: Study) -> Finding:
 
 def effects(ledger: Ledger, direction: str, readout: str) -> dict[str, Contrast]:
     """Return prompt-tuned minus fine-tuned (mean over learned tasks) by brain, where a conclusion is possible."""
-    here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
-    return {e.brain: e.difference(e.region) for e in here}
+    return {e.brain: e.difference(e.region) for e in _judged(ledger, direction, readout)}
+
+
+def _judged(ledger: Ledger, direction: str, readout: str) -> list[Evidence]:
+    return [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
 
 
 def answer_table(ledger: Ledger) -> pd.DataFrame:
@@ -95,7 +99,7 @@ def sensitivity(ledger: Ledger) -> pd.DataFrame:
 
 def _left_out(ledger: Ledger, direction: str, readout: str) -> Iterator[tuple[str, list[Contrast]]]:
     """Yield what is left out of the answer, and the effects that remain."""
-    here = [e for e in ledger.everything if (e.direction, e.readout) == (direction, readout) and not e.closed]
+    here = _judged(ledger, direction, readout)
     whole = [e.difference(e.region) for e in here]
     for k, left_out in enumerate(here):
         yield left_out.brain, whole[:k] + whole[k + 1 :]

@@ -70,10 +70,12 @@ def over_tasks(ledger: Ledger) -> pd.DataFrame:
 def seeds_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
     """Return the answer of each brain data set in a run with one seed and in one with several, and that of each seed.
 
-    The interval of all seeds is over participants (or groups of stimuli) and seeds, the combined one over data sets.
+    The interval of all seeds is over participants (or groups of stimuli) and seeds, the combined one over data sets;
+    `p` is that of permuted labels.
     """
     answers = _answers(ledger).rename(columns={"answer": "recorded run"})
-    answers = answers.join(_answers(repeated)["answer"].rename("all seeds")).reset_index()
+    second = _answers(repeated)[["answer", "p"]].set_axis(["all seeds", "all seeds, p"], axis=1)
+    answers = answers[["brain data", "recorded run"]].join(second).reset_index()
     runs = {direction: by_run(repeated, direction) for direction in tables.SCORE}
     rows = []
     for answer in answers.to_dict("records"):
@@ -112,12 +114,12 @@ def verdicts_in_words(repeated: Ledger, ledger: Ledger) -> tuple[str, pd.DataFra
 
 
 def _answers(ledger: Ledger) -> pd.DataFrame:
-    """Return (direction, brain) → whose data, and the answer at the first available readout, in words."""
+    """Return (direction, brain) → whose data, the answer at the first available readout in words, and its p-value."""
     table = tables.first_readout(meta_analysis.answer_table(ledger))
     effect = pd.Series(meta_analysis.in_percent(table, "difference"), table.index)
     table["answer"] = effect.fillna("no evidence possible").mask(table["brain"] == ALL, effect)
     table["brain data"] = table["who"].mask(table["brain"] == ALL, "combined")
-    return table.set_index(["direction", "brain"])[["brain data", "answer"]]
+    return table.set_index(["direction", "brain"])[["brain data", "answer", "p"]]
 
 
 def _percent(value: float, sign: str = "") -> str:

@@ -24,8 +24,6 @@ from braintune.workflow.provenance import provenance
 PERMUTATIONS = 200
 #: Profile → the set that its run is recorded as.
 SETS = {"reference": "real", "seeds-real": "seeds"}
-#: Scores that nothing reads of a recorded run.
-UNREAD = ["pairwise_strict", "mse", "rank"]
 
 
 def keep_run(study: Study) -> Path:
@@ -36,14 +34,14 @@ def keep_run(study: Study) -> Path:
     BraintuneError
         If no set is that of the profile, a job of the run is missing or stale, or its brains are simulated.
     """
-    _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
     name = lookup(SETS, study.profile, "recorded profile")
+    _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
     results = tables.read_results(study, checkpoints.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
     null = results.null[results.null["permutation"] < PERMUTATIONS]
     found = {
-        "scores": small(results.scores.drop(columns=UNREAD)),
+        "scores": small(results.scores),
         "null": small(mean_over_seeds(null, results.scores)),
         "closeness": results.closeness,
         "groups": small(results.groups),
