@@ -17,10 +17,11 @@ from braintune.datasets.metrics import score
 from braintune.datasets.tasks import TASKS, Task, TaskData, load_task
 from braintune.models.backbones import adapt_tokenizer, load_backbone
 from braintune.models.baselines import bag_of_words_answers, trivial_answers
+from braintune.models.checkpoints import history
 from braintune.models.embeddings import embed
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import IGNORED, collate, encode, read_answers
-from braintune.models.tuning import history, load_tuned, tune
+from braintune.models.tuning import load_tuned, tune
 from braintune.workflow import execute
 from tiny_models import TOKENIZERS, save_tiny_bert, tiny_encoder
 
