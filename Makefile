@@ -15,7 +15,7 @@ PORT    ?= 8000
 CORES   ?= $(shell getconf _NPROCESSORS_ONLN)
 
 # Snakemake's chatter; what remains are the lines of progress, and every error.
-CHATTER := ^(Select jobs|Execute [0-9]+ jobs|Building DAG|Using shell|host: |Assuming unrestricted|Complete log|Elapsed time)
+CHATTER := ^(Select jobs|Execute [0-9]+ jobs|Building DAG|Using shell|host: |Assuming unrestricted|Complete log|Elapsed time|Provided cores|Rules claiming|\[[A-Z][a-z]{2} |Finished jobid)
 SHELL   := bash
 .SHELLFLAGS := -o pipefail -c
 
@@ -24,9 +24,10 @@ PIP  := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrai
 # A text, and the value of a variable (1), as one word of the shell whatever signs are in it.
 shell_word = '$(subst ','\'',$(1))'
 quote = $(call shell_word,$(value $(1)))
-# On an engine, its file says how many jobs run at a time, and progress is printed.
+# On an engine, its file says how many jobs run at a time.
 WHERE = $(if $(value ENGINE),--engine $(call quote,ENGINE),--cores $(call shell_word,$(CORES)))
-QUIET := rules reason host $(if $(value ENGINE),,progress)
+# Jobs of a run count themselves; those of several runs, or on an engine, are counted by Snakemake (1: as in run_chain).
+QUIET = rules reason host $(if $(value ENGINE)$(filter sweep,$(1)),,progress)
 # The script that gets a brain data set: pereira2018-exp1 is data/get/pereira2018_exp1.py.
 GET    = data/get/$(subst -,_,$(value SET)).py
 

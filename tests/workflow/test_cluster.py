@@ -71,7 +71,7 @@ class TestHandedToSnakemake:
         monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
         called = []
         monkeypatch.setattr(runner.os, "execv", lambda program, words: called.extend(words))
-        monkeypatch.setattr(runner, "check", lambda study: None)
+        monkeypatch.setattr(runner, "check", lambda study: [])
         runner.main([str(profile), "--engine", "slurm", "--notemp"])
         assert called[called.index("--profile") + 1] == str(SLURM)
         assert called[called.index("--executor") + 1] == "slurm"

@@ -29,7 +29,7 @@ def called(monkeypatch):
     monkeypatch.setenv("BRAINTUNE_CHECKSUMS", "")
     words = []
     monkeypatch.setattr(runner.os, "execv", lambda program, command: words.append(command))
-    monkeypatch.setattr(runner, "check", lambda study: None)  # tested below
+    monkeypatch.setattr(runner, "check", lambda study: [])  # tested below
     return words
 
 
@@ -157,7 +157,7 @@ class TestOneRunAtATime:
         profile = write_profile(tmp_path)
         lock = Study.load(profile).folder / ".lock"
         code = (
-            "import os, sys; from braintune.workflow import run; run.check = print;"
+            "import os, sys; from braintune.workflow import run; run.check = lambda study: [];"
             "os.execv = lambda *_: (print(open(sys.argv[2]).read()), os.kill(os.getpid(), 9));"
             "run.run_chain(sys.argv[1])"
         )
@@ -216,11 +216,10 @@ def test_several_recipes_without_a_validation_part_are_refused_by_the_check(sent
         check(sentiment(20, "ab", "ab", validation_fraction=0, epochs=[1, 2]))
 
 
-def test_the_check_prints_what_is_unknown_in_training(sentiment, capsys):
-    check(sentiment(10, "ab", "aB"))
-    assert capsys.readouterr().out == (
-        "sentiment: 5 of 10 test labels never occur in training and count as errors: 'B' (5).\n"
-    )
+def test_the_check_says_what_is_unknown_in_training(sentiment):
+    assert check(sentiment(10, "ab", "aB")) == [
+        "sentiment: 5 of 10 test labels never occur in training and count as errors: 'B' (5)."
+    ]
 
 
 def own_study(tmp_path, **arrays):
@@ -270,12 +269,12 @@ def test_all_data_of_a_run_are_read_before_any_long_work(tmp_path, monkeypatch, 
         check(run)
 
 
-def test_the_check_prints_what_is_not_used_of_a_table(tmp_path, monkeypatch, capsys):
+def test_the_check_says_what_is_not_used_of_a_table(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINTUNE_DATA", str(tmp_path))
     table = own_study(tmp_path, P01=RESPONSES) / "stimuli.csv"
     table.write_text(table.read_text(encoding="utf-8").replace(",passage", ",run"), encoding="utf-8")
-    check(Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3}))
-    assert "folder: unused columns of the table of stimuli: 'run'\n" in capsys.readouterr().out
+    remarks = check(Study.make({"brains": ["folder"], "tasks": ["sentiment"], "n_folds": 4, "inner_folds": 3}))
+    assert "folder: unused columns of the table of stimuli: 'run'" in remarks
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ def path(tmp_path, monkeypatch):
     def check(study):
         if study.backbone == "nobody/nothing":
             raise Unreachable("the weights are not there")
+        return ["sentiment: some remark"]
 
     monkeypatch.setattr(sweeps, "check", check)
     write_profile(tmp_path, runs=str(tmp_path / "runs"))
@@ -50,12 +51,13 @@ def test_a_dry_run_names_jobs_and_missing_variants_and_leaves_nothing_behind(pat
     before = sorted(path.parent.rglob("*"))
     run_sweep(str(path), ["--cores", "1", "--dry-run"])
     lines = capsys.readouterr().out.splitlines()
-    checked = ["checking  made-up", "checking  short", "checking  upper", "checking  gone"]
-    assert lines[:5] == [*checked, "left out  gone: the weights are not there"]
+    remark = "sentiment: some remark"  # of every run, but printed once
+    checked = ["checking  made-up", remark, "checking  short", "checking  upper", "checking  gone"]
+    assert lines[:6] == [*checked, "left out  gone: the weights are not there"]
     tuning = [line for line in lines if "tuning" in line]
     assert [line.count("fine-tuned") for line in tuning] == [1, 0, 0]  # the model that all share, once
     assert [line.split()[2] for line in tuning[1:]] == ["short:", "upper:"]
-    assert sum("decoding" in line for line in lines) == 3 and not any("gone" in line for line in lines[5:])
+    assert sum("decoding" in line for line in lines) == 3 and not any("gone" in line for line in lines[6:])
     assert called == [] and sorted(path.parent.rglob("*")) == before
 
 
@@ -79,6 +81,7 @@ def test_a_fault_names_the_variant_and_nothing_starts(path, called, monkeypatch)
     def refuse(study):
         if study.prefix_length == 5:
             raise BraintuneError("no such thing")
+        return []
 
     monkeypatch.setattr(sweeps, "check", refuse)
     before = sorted(path.parent.rglob("*"))

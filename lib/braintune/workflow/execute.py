@@ -37,8 +37,13 @@ SLOW = 5.0
 # --- before any long work ----------------------------------------------------------------------------------------
 
 
-def check(study: Study) -> None:
+def check(study: Study) -> list[str]:
     """Check a profile against the registries and the data, before any long work starts.
+
+    Returns
+    -------
+    list of str
+        Remarks on the data, which are no faults.
 
     Raises
     ------
@@ -64,19 +69,19 @@ def check(study: Study) -> None:
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)
     brains = [registry.load_brain(study, name) for name in study.brains]
+    remarks = []
     for name in study.tasks:
         examples = tasks.load_task(study, name)
         inputs.require_mask(examples.task, backbone.tokenizer)
-        for remark in examples.remarks:
-            print(f"{name}: {remark}", flush=True)
+        remarks += [f"{name}: {remark}" for remark in examples.remarks]
         if examples.task.kind == "language":
             _check_text(examples, brains)
     for data in brains:
-        for remark in data.remarks:
-            print(f"{data.name}: {remark}", flush=True)
+        remarks += [f"{data.name}: {remark}" for remark in data.remarks]
         _check_brain(study, data)
     for name, file in study.vectors.items():
         _check_vectors(name, file, brains)
+    return remarks
 
 
 def _check_text(examples: "TaskData", brains: Sequence[BrainData]) -> None:

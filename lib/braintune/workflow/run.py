@@ -75,7 +75,8 @@ def run_chain(profile: str, options: Iterable[str] = (), engine: str = "") -> No
     with locked(study.folder, study.profile):
         todo = {"": stale_jobs(study, fingerprints(study))}
         if todo[""]:
-            check(study)
+            for remark in check(study):
+                print(remark, flush=True)
         become_snakemake(batch, todo, book_is_current(study), options)
 
 

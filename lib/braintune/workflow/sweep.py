@@ -48,12 +48,16 @@ def _check_all(sweep: Sweep) -> tuple[dict[str, list[Job]], dict[str, str]]:
     """Return run → its stale jobs, and of those that are left out, run → why."""
     todo: dict[str, list[Job]] = {}
     missing: dict[str, str] = {}
+    said: set[str] = set()  # runs of a sweep often share their data
     for name, study in sweep.studies.items():
         try:
             jobs = stale_jobs(study, fingerprints(study))
             if jobs:
                 print(f"checking  {name}", flush=True)
-                check(study)
+                for remark in check(study):
+                    if remark not in said:
+                        print(remark, flush=True)
+                    said.add(remark)
             todo[name] = jobs
         except Unreachable as reason:
             if name == sweep.base:
