@@ -237,7 +237,8 @@ def half_precision(study: Study, device: torch.device) -> bool:
     if device.type == "cuda":
         can = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        can = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        can = any(features.get(name) for name in ("amx_bf16", "avx512_bf16"))  # others are slower with it
     if study.precision == "bfloat16" and not can and device.type != "cpu":
         raise BraintuneError(f"precision: {device.type} has no bfloat16 here; set float32 or auto")
     return study.precision == "bfloat16" or (study.precision == "auto" and can)
