@@ -277,7 +277,7 @@ class AnalysisSettings(Settings):
     fdr: float = _parameter(0.05, "false-discovery rate within a family of tests", gt=0, lt=1)
     margin: float = _parameter(
         0.1,
-        "non-inferiority margin: the largest loss that still counts as no worse, as a fraction of the untuned model's "
+        "non-inferiority margin: the largest loss considered too small to matter, as a fraction of the untuned model's "
         "signal in that region",
         ge=0,
         le=1,

@@ -111,7 +111,7 @@ class Evidence:
         return self.cube.contrast(self.cube.only("untuned"), region).estimate
 
     def loss(self, region: str) -> float:
-        """Return the largest loss that counts as no worse, as a fraction of the signal."""
+        """Return the largest loss considered too small to matter, as a fraction of the signal."""
         absolute = self.study.absolute_margin
         return self.study.margin if absolute is None else absolute / self.signal(region)
 
