@@ -149,10 +149,23 @@ def test_a_variant_with_the_same_models_but_other_results_is_kept_and_named(on_b
     assert names == {"fine-tuned, layer-3", "prompt-tuned, layer-3"}, "the base, in which nothing is decoded, has none"
 
 
-def test_with_one_brain_no_way_of_tuning_can_be_combined(ledgers):
-    found = variants.method_effects({"base": ledgers["base"]})
+def test_with_one_brain_the_effects_are_those_of_its_participants(ledgers):
+    table = variants.method_effects(ledgers)
+    found = table[table["direction"] == "decoding"].set_index(["variant", "method", "reference"])
+    (e,) = ledgers["better"].first("decoding")
+    alone = e.against("prompt-tuned", "fine-tuned", e.region, e.learned)
+    row = found.loc["better", "prompt-tuned", "fine-tuned"]
+    assert row["estimate"] == alone.estimate and row["n"] == len(e.cube.units)
+    assert (row["low"], row["high"]) == alone.interval(0.05)
+    same = found.loc["better", "fine-tuned", variants.BASE]
+    assert np.isnan(same["estimate"]), "fine-tuning is that of the base"
+    assert not style.why_nothing(variants.method_forest(table, 0.1))
+
+
+def test_where_a_single_brain_allows_no_conclusion_nothing_is_compared(ledgers):
+    found = variants.method_effects({"nothing": ledgers["nothing"]})
     assert found["estimate"].isna().all()
-    assert "fewer than two brain data sets" in style.why_nothing(variants.method_forest(found, 0.1))
+    assert "no brain data set, or only one of several" in style.why_nothing(variants.method_forest(found, 0.1))
 
 
 def test_unfinished_variants_are_listed_with_the_reason(tmp_path, monkeypatch):

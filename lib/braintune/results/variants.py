@@ -84,16 +84,18 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
 def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """Return the effect of every tuning method on decoding and encoding, combined over brain data sets.
 
-    Each is compared with :data:`REFERENCES`, over the tasks that were learned, in the main regions in which the untuned
-    model is decoded better than its controls. The first ledger is that of the base, with which a variant is paired by
-    participant or group of stimuli. A result that a variant shares with an earlier one is listed once.
+    In a sweep with one brain data set, the effects are those of this set. Each is compared with :data:`REFERENCES`,
+    over the tasks that were learned, in the main regions in which the untuned model is decoded better than its
+    controls. The first ledger is that of the base, with which a variant is paired by participant or group of stimuli. A
+    result that a variant shares with an earlier one is listed once.
 
     Returns
     -------
     DataFrame
         variant, method, direction, reference, the difference as a fraction of the untuned signal (`estimate`) with its
-        interval `low` … `high`, `n` brain data sets and `tasks`. NaN where fewer than two data sets can be combined,
-        and for a method that does not change the representation.
+        interval `low` … `high`, `n` brain data sets (of a single one: participants or groups of stimuli) and `tasks`.
+        NaN where a single data set allows no conclusion, or fewer than two of several do, and for a method that does
+        not change the representation.
     """
     base = next(iter(ledgers.values()))
     rows = [
@@ -128,8 +130,11 @@ def _against(ledger: Ledger, base: Ledger, method: str, direction: str, referenc
         contrasts = [_minus_base(e, other, method, tasks) for e, other in pairs if tasks]
     else:
         contrasts = [e.against(method, reference, e.region, tasks) for e in here if tasks]
-    found = meta_analysis.combine(contrasts, ledger.study)
     what = {"direction": direction, "reference": reference, "tasks": ", ".join(tasks)}
+    if len(ledger.study.brains) == 1 and contrasts and contrasts[0].error[0] > 0:
+        low, high = contrasts[0].interval(ledger.study.fdr)
+        return what | {"estimate": contrasts[0].estimate, "low": low, "high": high, "n": len(contrasts[0].values)}
+    found = meta_analysis.combine(contrasts, ledger.study)
     return what | {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
 
 
@@ -257,7 +262,7 @@ def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
     """
     known = _labelled(effects)[effects["estimate"].notna()]
     if known.empty:
-        return style.nothing("fewer than two brain data sets can be combined")
+        return style.nothing("no brain data set, or only one of several, allows a conclusion")
     names = list(dict.fromkeys(known["way"]))
     parts = dict(list(known.groupby("compared", sort=False)))
     columns, width = (2, 3.6) if known["direction"].nunique() > 1 else (len(REFERENCES), 2.4)
