@@ -451,7 +451,7 @@ class TestKeeping:
             recorded.keep("real", {"t": pd.DataFrame({"a": range(1000)})}, {})
 
     def test_a_simulated_run_is_refused(self):
-        with pytest.raises(BraintuneError, match="'simulated', which is simulated; only a run on real brains"):
+        with pytest.raises(BraintuneError, match="'simulated', which is simulated; only a run on real brain data"):
             record.keep_run(Study.make({"profile": "reference"}))
 
     def test_a_run_of_another_profile_is_refused(self):

@@ -118,7 +118,7 @@ class Origins:
         words = f"Drawn by {code} in the [{_PAGES[source].split('/')[1]} notebook]({_PAGES[source]}.ipynb)"
         if profile := self._profile(source, name):
             words += f" with the profile [{profile[0]}]({profile[1]})"
-        which = "From the recorded run on real brains. " if source == "recorded" else ""
+        which = "From the recorded run on real brain data. " if source == "recorded" else ""
         head = f"```{{figure}} results/figures/{label}.svg\n:name: fig-{label}\n:alt: {which}{facts['alt']}"
         return f"{head}\n\n{which}{facts['caption']} {words}.\n```\n"
 
@@ -169,7 +169,7 @@ def origins(study: Study, notebooks: Mapping[str, Mapping[str, Any]], has_refere
 def profile_page(study: Study) -> str:
     """Return the page that shows the profile of a run, and those of the recorded ones."""
     page = _PROFILE.format(name=study.profile, values=_values(study))
-    for name, heading in {"real": "The recorded run on real brains", **SMALL}.items():
+    for name, heading in {"real": "The recorded run on real brain data", **SMALL}.items():
         made, label = _recorded(name), "recorded-profile" if name == "real" else f"recorded-{name}"
         command = recorded.MADE_BY[name]
         page += _RECORDED.format(
