@@ -19,7 +19,7 @@ from braintune.models.backbones import load_backbone
 from braintune.models.checkpoints import history, history_table, model_folder, tuning_table
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import collate, encode
-from braintune.models.training import LengthGroupedSampler
+from braintune.models.training import LengthGroupedSampler, half_precision
 from braintune.models.tuning import load_tuned, tune
 from braintune.results.prose import tuning_facts
 
@@ -339,6 +339,22 @@ def test_bfloat16_is_close_to_float32(make_study):
     for name, value in found["float32"].items():
         assert value.dtype == found["bfloat16"][name].dtype == torch.float32
         torch.testing.assert_close(found["bfloat16"][name], value, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("feature", ["avx512_bf16", "amx_bf16", ""])
+def test_a_processor_trains_in_bfloat16_where_it_multiplies_it(monkeypatch, feature):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, **({feature: True} if feature else {})})
+    for precision, half in {"auto": bool(feature), "float32": False, "bfloat16": True}.items():
+        assert half_precision(Study.make({"precision": precision}), torch.device("cpu")) is half
+
+
+def test_bfloat16_gives_the_same_bits_again(make_study, tmp_path):
+    found = []
+    for name in ("first", "second"):
+        study = make_study(precision="bfloat16", runs=str(tmp_path / name))
+        tune(study, "sentiment", "prompt-tuned", 0)
+        found.append(saved(study, "sentiment", "prompt-tuned")[0])
+    assert found[0].keys() == found[1].keys() and all(torch.equal(found[1][key], of) for key, of in found[0].items())
 
 
 # --- going on after a kill ---------------------------------------------------------------------------------------
