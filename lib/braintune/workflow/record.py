@@ -79,8 +79,8 @@ def keep_sweep(sweep: Sweep) -> Path:
 def _require_real(study: Study) -> None:
     if simulated := [name for name in study.brains if is_simulated(name)]:
         raise BraintuneError(
-            f"profile {study.profile!r} decodes {simulated[0]!r}, which is simulated; only a run on real brain data can be "
-            "recorded: choose another profile"
+            f"profile {study.profile!r} decodes {simulated[0]!r}, which is simulated; only a run on real brain data "
+            "can be recorded: choose another profile"
         )
 
 
