@@ -22,6 +22,8 @@ from braintune.models.inputs import collate, encode
 from braintune.models.training import LengthGroupedSampler, half_precision
 from braintune.models.tuning import load_tuned, tune
 from braintune.results.prose import tuning_facts
+from braintune.workflow.execute import check
+from tiny_models import save_tiny_encoder
 
 RATES = {"fine-tuned": [3e-3], "prompt-tuned": [3e-2], "head-only": [1e-2]}
 SENTENCES = ["the play is good", "she is sad", "a river"]
@@ -342,10 +344,26 @@ def test_bfloat16_is_close_to_float32(make_study):
 
 
 @pytest.mark.parametrize("feature", ["avx512_bf16", "amx_bf16", ""])
-def test_a_processor_trains_in_bfloat16_where_it_multiplies_it(monkeypatch, feature):
+def test_a_processor_trains_in_bfloat16_where_it_multiplies_it(monkeypatch, tiny_bert, feature):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, **({feature: True} if feature else {})})
+    model = load_backbone(tiny_bert).model
     for precision, half in {"auto": bool(feature), "float32": False, "bfloat16": True}.items():
-        assert half_precision(Study.make({"precision": precision}), torch.device("cpu")) is half
+        assert half_precision(Study.make({"precision": precision}), torch.device("cpu"), model) is half
+
+
+def test_a_model_that_does_not_run_in_bfloat16_is_trained_in_float32(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    model = load_backbone(save_tiny_encoder(tmp_path / "deberta", "deberta")).model
+    model.train()
+    assert half_precision(Study.make({}), torch.device("cpu"), model) is False and model.training
+    asked = {
+        "precision": "bfloat16",
+        "backbone": str(tmp_path / "deberta"),
+        "methods": ["fine-tuned"],
+        "tasks": ["nli"],
+    }
+    with pytest.raises(BraintuneError, match="models of type 'deberta' do not run in bfloat16; set float32 or auto"):
+        check(Study.make(asked | {"controls": ["length"]}))
 
 
 def test_bfloat16_gives_the_same_bits_again(make_study, tmp_path):

@@ -118,6 +118,20 @@ def tiny_input(model: PreTrainedModel) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
+def runs_in_bfloat16(model: PreTrainedModel) -> bool:
+    """Return whether a model computes its output where torch multiplies in bfloat16; DeBERTa does not."""
+    mode = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+            model(**tiny_input(model))
+    except RuntimeError:
+        return False
+    finally:
+        model.train(mode)
+    return True
+
+
 def gradients(model: PreTrainedModel, parameters: Sequence[Tensor]) -> list[Tensor | None]:
     """Return the gradients of a model's output for a tiny input; None for what the output does not depend on.
 

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
+    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -36,6 +37,7 @@ from transformers import (
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.datasets.metrics import score
+from braintune.models.families import runs_in_bfloat16
 from braintune.models.heads import TunedModel
 from braintune.models.inputs import IGNORED, Encoded, best_tags, collate, read_answers
 from braintune.models.methods import trained_state
@@ -209,7 +211,7 @@ def make_trainer(
 
     trainer = _Tuner(
         model,
-        _arguments(conditions, recipe, folder),
+        _arguments(conditions, recipe, folder, half_precision(conditions.study, conditions.device, model.backbone)),
         data_collator=partial(collate, fill=model.config.pad_token_id or 0),
         train_dataset=examples.features,
         eval_dataset=validation.features,
@@ -226,14 +228,16 @@ def predict(trainer: Trainer, encoded: Encoded) -> list[Any]:
     return read_answers(encoded, trainer.predict(encoded.features).predictions)
 
 
-def half_precision(study: Study, device: torch.device) -> bool:
-    """Return whether training multiplies in bfloat16 (the weights stay float32).
+def half_precision(study: Study, device: torch.device, model: PreTrainedModel) -> bool:
+    """Return whether training a model multiplies in bfloat16 (the weights stay float32).
 
     Raises
     ------
     BraintuneError
-        If the profile asks for it on a device that cannot do it.
+        If the profile asks for it, and the device or the model cannot do it.
     """
+    if study.precision == "float32":
+        return False
     if device.type == "cuda":
         can = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -241,7 +245,11 @@ def half_precision(study: Study, device: torch.device) -> bool:
         can = any(features.get(name) for name in ("amx_bf16", "avx512_bf16"))  # others are slower with it
     if study.precision == "bfloat16" and not can and device.type != "cpu":
         raise BraintuneError(f"precision: {device.type} has no bfloat16 here; set float32 or auto")
-    return study.precision == "bfloat16" or (study.precision == "auto" and can)
+    runs = runs_in_bfloat16(model)
+    if study.precision == "bfloat16" and not runs:
+        kind = model.config.model_type
+        raise BraintuneError(f"precision: models of type {kind!r} do not run in bfloat16; set float32 or auto")
+    return runs and (can or study.precision == "bfloat16")
 
 
 @contextmanager
@@ -261,7 +269,7 @@ def reproducible(study: Study, seed: int, device: torch.device) -> Iterator[None
         deterministic.fill_uninitialized_memory = fills
 
 
-def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> TrainingArguments:
+def _arguments(conditions: Conditions, recipe: Recipe, folder: Path, half: bool) -> TrainingArguments:
     study, validated = conditions.study, bool(conditions.validation.rows)
     return TrainingArguments(
         output_dir=str(folder),
@@ -289,7 +297,7 @@ def _arguments(conditions: Conditions, recipe: Recipe, folder: Path) -> Training
         remove_unused_columns=False,
         dataloader_pin_memory=conditions.device.type == "cuda",
         use_cpu=conditions.device.type == "cpu",
-        bf16=half_precision(study, conditions.device),
+        bf16=half,
         seed=conditions.seed,
     )
 

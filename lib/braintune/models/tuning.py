@@ -91,6 +91,7 @@ def tune(study: Study, task: str, method: str, seed: int) -> dict[str, Any]:
             **_data_facts(data, parts),
             **_scores(data, predict(trainer, parts["test"])),
             **_training_facts(conditions, recipe, trials, curve, len(data.train)),
+            "precision": "bfloat16" if trainer.args.bf16 else "float32",
             "method": method,
             "seed": seed,
             "backbone": study.backbone,
@@ -206,7 +207,8 @@ def _winner(trials: list[dict[str, Any]], n_validation: int, guessing: float) ->
 
 def scratch_key(study: Study, backbone: Backbone, device: torch.device, data: TaskData) -> list[Any]:
     """Return what a training depends on that the fingerprint in its folder's path leaves out."""
-    return [backbone.fingerprint, device.type, half_precision(study, device), torch.__version__, data.checksums]
+    half = half_precision(study, device, backbone.model)
+    return [backbone.fingerprint, device.type, half, torch.__version__, data.checksums]
 
 
 @contextmanager
@@ -268,7 +270,6 @@ def _training_facts(
         "examples_per_s": n_train * len(curve) / curve["seconds"].iloc[-1],
         "peak_memory_mb": _peak_memory(device),
         "device": str(device.type),
-        "precision": "bfloat16" if half_precision(conditions.study, device) else "float32",
         "best_epoch": best_epoch(curve),
         "epochs_run": len(curve),
         **asdict(recipe),

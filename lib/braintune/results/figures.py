@@ -5,6 +5,7 @@ figure, also those of :mod:`braintune.results.score_figures` and :mod:`braintune
 with its caption from `captions.yml`.
 """
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,8 @@ def closeness(table: pd.DataFrame) -> Figure:
     """
     rows = table[table["method"].isin(ARMS)]
     tasks = list(rows["task"].unique())
-    brains = {f"stimuli of {style.who(brain, of)}": of for brain, of in rows.groupby("brain", sort=False)}
+    stimuli = ((f"stimuli of {style.who(brain, of)}", of) for brain, of in rows.groupby("brain", sort=False))
+    brains = {textwrap.fill(title, 40): of for title, of in stimuli}
     if not tasks:
         return nothing("no model was tuned")
     figure, parts = panels(brains, columns=2, size=(3.7, 0.34 * len(tasks) + 0.7), sharex=True)

@@ -48,13 +48,14 @@ def check(study: Study) -> list[str]:
     Raises
     ------
     BraintuneError
-        For an unknown task, method, control, backbone or brain data set, for a backbone that its tokenizer does not fit
-        or that a method does not serve; for data that are not there, or not as they should be: every participant is
-        read; for task data that cannot be cut into training, validation and test examples; for training sentences of
-        kind "language" that are stimuli; and for too few stimuli or groups for the folds.
+        For an unknown task, method, control, backbone or brain data set, for a backbone that its tokenizer does not
+        fit, that a method does not serve or that does not run in the precision asked for; for data that are not there,
+        or not as they should be: every participant is read; for task data that cannot be cut into training, validation
+        and test examples; for training sentences of kind "language" that are stimuli; and for too few stimuli or groups
+        for the folds.
     """
     from braintune.datasets import tasks
-    from braintune.models import backbones, controls, inputs, sequences, tuning
+    from braintune.models import backbones, controls, inputs, sequences, training, tuning
     from braintune.models.methods import METHODS, check_methods
     from braintune.neural.representations import analysis_layer
 
@@ -68,6 +69,7 @@ def check(study: Study) -> list[str]:
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)
+    training.half_precision(study, backbone.model.device, backbone.model)
     brains = [registry.load_brain(study, name) for name in study.brains]
     remarks = []
     for name in study.tasks:
