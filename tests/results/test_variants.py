@@ -49,7 +49,7 @@ def test_methods_are_compared_with_the_untuned_model(results):
     assert len(table) == 9
     base = table[table["variant"] == "base"].set_index("method")
     assert base.loc["fine-tuned", ["trained parameters", "seconds of tuning"]].tolist() == [10, 2]
-    assert base.loc["untuned", "minus untuned"] == 0 and np.isnan(base.loc["untuned", "task score"])
+    assert np.isnan(base.loc["untuned", "task score"])
     own = results["base"].primary
     own = own[(own["region"] == "language") & (own["method"] == "fine-tuned")]
     assert base.loc["fine-tuned", "decoding accuracy"] == pytest.approx(own["pairwise"].mean())
@@ -128,6 +128,8 @@ def test_each_way_of_tuning_is_one_row_in_words_with_a_column_a_reference(on_bra
     assert cell == f"{row['estimate']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})".replace("-", "−")
     assert pd.isna(table.loc[("base", "prompt-tuned", "decoding"), "minus the base"])
     assert set(table["tasks learned"]) == {against["tasks"].str.split(", ").map(len).max()}
+    tested = variants.in_words(against.assign(permutation=0.2), methods)
+    assert tested["minus untuned"].dropna().str.endswith("), p = 0.200").all()
     nothing = variants.in_words(against.assign(estimate=np.nan), methods)
     assert nothing.empty
 
@@ -156,7 +158,8 @@ def test_with_one_brain_the_effects_are_those_of_its_participants(ledgers):
     alone = e.against("prompt-tuned", "fine-tuned", e.region, e.learned)
     row = found.loc["better", "prompt-tuned", "fine-tuned"]
     assert row["estimate"] == alone.estimate and row["n"] == len(e.cube.units)
-    assert (row["low"], row["high"]) == alone.interval(0.05)
+    assert (row["low"], row["high"]) == alone.interval(0.05) and row["permutation"] == alone.permuted
+    assert 0 < found.loc["better", "prompt-tuned", variants.BASE]["permutation"] <= 1
     same = found.loc["better", "fine-tuned", variants.BASE]
     assert np.isnan(same["estimate"]), "fine-tuning is that of the base"
     assert not style.why_nothing(variants.method_forest(table, 0.1))
@@ -172,8 +175,11 @@ def test_unfinished_variants_are_listed_with_the_reason(tmp_path, monkeypatch):
     sweep = Sweep.load("ablation")
     monkeypatch.setattr(Sweep, "missing", {"length-1": "not there"})
     table = variants.overview(sweep, {"quick": None}).set_index("variant")
-    assert table.loc["quick", "state"] == "finished" and table.loc["length-5", "what differs"] == "prefix_length: 5"
-    assert table.loc["trained", "what differs"].startswith("methods: fine-tuned, upper-half, ")
+    assert table.loc["quick", "state"] == "finished" and table.loc["length-5", "parameters"] == "prefix_length: 5"
+    assert table.loc["trained", "parameters"].startswith("methods: fine-tuned, upper-half, ")
+    assert table.loc["quick", "parameters"] == (
+        "the base: prefix_length: 20; prefix_init: normal; prompt_layers: all; methods: fine-tuned, prompt-tuned"
+    )
     assert table.loc["length-1", "state"] == "left out: not there"
     assert table.loc["length-5", "state"] == "left out: not finished"
     monkeypatch.setattr(claims, "ledger_file", lambda study: tmp_path / "none")

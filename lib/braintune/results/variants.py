@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from braintune.core.base import BraintuneError
 from braintune.core.sweep import Sweep
 from braintune.models import checkpoints
-from braintune.results import claims, meta_analysis, style, tables
+from braintune.results import claims, meta_analysis, statistics, style, tables
 from braintune.results.claims import Ledger
 from braintune.results.contrasts import Contrast
 from braintune.results.evidence import Evidence
@@ -22,6 +22,8 @@ from braintune.results.tables import ALL, Results
 _ANSWER = "prompt-tuned minus fine-tuned, mean over tasks"
 #: The same method with the parameters of the base.
 BASE = "the base"
+#: Level above which a permutation test is drawn as not significant.
+LEVEL = 0.05
 #: What every tuning method is compared with.
 REFERENCES = ("untuned", "fine-tuned", BASE)
 
@@ -45,14 +47,15 @@ def read(sweep: Sweep) -> dict[str, Results]:
 
 
 def overview(sweep: Sweep, results: Mapping[str, Results]) -> pd.DataFrame:
-    """Return what differs in each variant, and whether it was finished or why it was left out."""
+    """Return which parameters differ in each variant, their values in the base, and what was left out and why."""
     rows = []
+    varied = {key: getattr(sweep.studies[sweep.base], key) for keys in sweep.differing.values() for key in keys}
     for name in sweep.studies:
-        changes = sweep.differing.get(name, {}).items()
+        changes = sweep.differing.get(name, varied).items()
         state = "finished" if name in results else f"left out: {sweep.missing.get(name, 'not finished')}"
         words = (f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in changes)
-        rows.append((name, "; ".join(words) or "the base", state))
-    return pd.DataFrame(rows, columns=["variant", "what differs", "state"])
+        rows.append((name, ("the base: " if name == sweep.base else "") + "; ".join(words), state))
+    return pd.DataFrame(rows, columns=["variant", "parameters", "state"])
 
 
 def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
@@ -62,23 +65,37 @@ def effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     -------
     DataFrame
         variant, brain, `claim` (or `answer, <direction>`: over all brain data sets where they can be combined),
-        verdict, measure, estimate with its interval `low` … `high` (NaN where there is none), and n.
+        verdict, measure, estimate with its interval `low` … `high` (NaN where there is none), n, `permutation` (p-value
+        of the answer in a single brain data set, else NaN) and `tasks`, the number of those that both methods learned.
     """
     rows: list[dict[str, Any]] = []
     for name, ledger in ledgers.items():
-        answer = meta_analysis.answer_table(ledger).rename(columns={"difference": "estimate"})
+        counted = {"variant": name, "tasks": len(ledger.everything[0].learned) if ledger.everything else 0}
+        answer = meta_analysis.answer_table(ledger).rename(columns={"difference": "estimate", "p": "permutation"})
         for direction, of in answer.groupby("direction", sort=False):
             shown = tables.first_readout(of)
             whole = shown["brain"] == ALL
             shown = shown[whole if shown.loc[whole, "estimate"].notna().any() else ~whole]
-            what = {"variant": name, "claim": f"answer, {direction}", "verdict": "", "measure": _ANSWER}
-            rows += shown[["brain", "estimate", "low", "high", "n"]].assign(**what).to_dict("records")
+            what = counted | {"claim": f"answer, {direction}", "verdict": "", "measure": _ANSWER}
+            rows += shown[["brain", "estimate", "low", "high", "n", "permutation"]].assign(**what).to_dict("records")
         for v in ledger.verdicts:
             found = {"estimate": v.finding.estimate, "low": v.finding.low, "high": v.finding.high, "n": v.finding.n}
-            what = {"variant": name, "brain": v.brain, "claim": v.claim, "verdict": v.verdict, "measure": v.measure}
+            what = counted | {"brain": v.brain, "claim": v.claim, "verdict": v.verdict, "measure": v.measure}
             rows.append(what | found)
-    columns = ["claim", "brain", "variant", "verdict", "measure", "estimate", "low", "high", "n"]
-    return pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+    columns = [
+        "claim",
+        "brain",
+        "variant",
+        "verdict",
+        "measure",
+        "estimate",
+        "low",
+        "high",
+        "n",
+        "permutation",
+        "tasks",
+    ]
+    return pd.DataFrame(rows)[columns].astype(dict.fromkeys(["estimate", "low", "high", "permutation"], float))
 
 
 def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
@@ -93,9 +110,9 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     -------
     DataFrame
         variant, method, direction, reference, the difference as a fraction of the untuned signal (`estimate`) with its
-        interval `low` … `high`, `n` brain data sets (of a single one: participants or groups of stimuli) and `tasks`.
-        NaN where a single data set allows no conclusion, or fewer than two of several do, and for a method that does
-        not change the representation.
+        interval `low` … `high`, `n` brain data sets (of a single one: participants or groups of stimuli), `permutation`
+        (the p-value with permuted labels in a single data set, else NaN) and `tasks`. NaN where a single data set
+        allows no conclusion, or fewer than two of several do, and for a method that does not change the representation.
     """
     base = next(iter(ledgers.values()))
     rows = [
@@ -104,8 +121,9 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
         for method, direction, reference in product(ledger.study.methods, tables.SCORE, REFERENCES)
         if method != reference and not (reference == BASE and ledger is base)
     ]
-    columns = ["variant", "method", "direction", "reference", "estimate", "low", "high", "n", "tasks"]
-    table = pd.DataFrame(rows)[columns].astype({"estimate": float, "low": float, "high": float})
+    columns = ["variant", "method", "direction", "reference", "estimate", "low", "high", "n", "permutation", "tasks"]
+    table = pd.DataFrame(rows).reindex(columns=columns)
+    table = table.astype(dict.fromkeys(["estimate", "low", "high", "permutation"], float))
     return table.drop_duplicates(columns[1:], ignore_index=True)
 
 
@@ -132,8 +150,10 @@ def _against(ledger: Ledger, base: Ledger, method: str, direction: str, referenc
         contrasts = [e.against(method, reference, e.region, tasks) for e in here if tasks]
     what = {"direction": direction, "reference": reference, "tasks": ", ".join(tasks)}
     if len(ledger.study.brains) == 1 and contrasts and contrasts[0].error[0] > 0:
-        low, high = contrasts[0].interval(ledger.study.fdr)
-        return what | {"estimate": contrasts[0].estimate, "low": low, "high": high, "n": len(contrasts[0].values)}
+        only = contrasts[0]
+        low, high = only.interval(ledger.study.fdr)
+        numbers = {"estimate": only.estimate, "low": low, "high": high, "n": len(only.values)}
+        return what | numbers | {"permutation": only.permuted}
     found = meta_analysis.combine(contrasts, ledger.study)
     return what | {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
 
@@ -147,7 +167,9 @@ def _is_paired(e: Evidence, other: Evidence) -> bool:
 def _minus_base(e: Evidence, other: Evidence, method: str, tasks: Sequence[str]) -> Contrast:
     """Return a method minus the same one in the base, mean over tasks, as a fraction of the base's signal."""
     own, of_base = (one.cube.contrast(one.cube.arm(method, tasks), e.region) for one in (e, other))
-    return Contrast(values=(own.values - of_base.values) / other.signal(e.region), null=np.empty(0))
+    null = own.null - of_base.null if own.null.shape == of_base.null.shape else np.empty(0)
+    signal = other.signal(e.region)
+    return Contrast(values=(own.values - of_base.values) / signal, null=null / signal)
 
 
 def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
@@ -161,8 +183,11 @@ def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
         From :func:`methods`; task score and closeness are means over brain data sets.
     """
     keys, known = ["variant", "method", "direction"], against[against["estimate"].notna()]
+    effect = pd.Series(meta_analysis.in_percent(known, "estimate"), known.index)
+    tested = _permutation(known).notna()
+    effect[tested] += ", " + known.loc[tested, "permutation"].map(statistics.p_text) if tested.any() else ""
     cells = known.assign(
-        effect=meta_analysis.in_percent(known, "estimate"),
+        effect=effect,
         reference="minus " + known["reference"],
         learned=known["tasks"].str.count(",") + 1,
     )
@@ -174,11 +199,16 @@ def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
     return shown.rename(columns={"learned": "tasks learned"}).reset_index()
 
 
+def _permutation(effects: pd.DataFrame) -> pd.Series:
+    """Return the permutation p-values; recorded effects are combined over data sets, and have none."""
+    return effects.get("permutation", pd.Series(np.nan, effects.index))
+
+
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the verdicts, one row per variant and brain data set, one column per claim."""
-    judged = effects[effects["verdict"] != ""]
+    judged = effects[effects["verdict"] != ""].rename(columns={"tasks": "tasks learned"})
     wide = judged.pivot_table(
-        index=["variant", "brain"], columns="claim", values="verdict", aggfunc="first", sort=False
+        index=["variant", "brain", "tasks learned"], columns="claim", values="verdict", aggfunc="first", sort=False
     )
     return wide.reset_index().rename_axis(columns=None)
 
@@ -190,8 +220,7 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
     -------
     DataFrame
         variant, brain, method; `task score` from the trivial baseline (0) to perfect (1); `closeness`, the Spearman RSA
-        to the untuned model; `decoding accuracy` in the main region, also minus that of the untuned model; trained
-        parameters; seconds of tuning.
+        to the untuned model; `decoding accuracy` in the main region; trained parameters; seconds of tuning.
     """
     found = []
     for name, of in results.items():
@@ -201,8 +230,6 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
         accuracy = rows.groupby(["brain", "method"], sort=False)["pairwise"].mean()
         close = tables.labelled(of.closeness).groupby(["brain", "method"])["spearman"].mean()
         table = pd.DataFrame({"closeness": close, "decoding accuracy": accuracy}).reindex(accuracy.index)
-        untuned = accuracy.xs("untuned", level="method")
-        table["minus untuned"] = accuracy - accuracy.index.get_level_values("brain").map(untuned)
         scored = pd.MultiIndex.from_product([of.study.brains, tuned.index], names=["brain", "method"])
         table = table.reindex(accuracy.index.union(scored, sort=False)).join(tuned, on="method")
         found.append(table.reset_index().assign(variant=name))
@@ -214,7 +241,6 @@ def methods(results: Mapping[str, Results]) -> pd.DataFrame:
         "gain",
         "closeness",
         "decoding accuracy",
-        "minus untuned",
         *list(names)[1:],
     ]
     table = pd.concat(found, ignore_index=True)[columns]
@@ -247,7 +273,8 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
         places = [names.index(name) for name in rows["variant"]]
         axes.errorbar(rows["estimate"], places, xerr=np.nan_to_num(spread), fmt="s", color="black", capsize=2)
         for place, row in zip(places, rows.itertuples(), strict=True):
-            text = row.verdict or ("" if np.isfinite(row.estimate) else "no evidence possible")
+            tested = f"permutation: {statistics.p_text(row.permutation)}" if row.permutation >= 0 else ""
+            text = row.verdict or (tested if np.isfinite(row.estimate) else "no evidence possible")
             axes.text(1.03, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         style.name_rows(axes, names)
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -256,11 +283,12 @@ def forest(effects: pd.DataFrame, margin: float) -> Figure:
 
 
 def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
-    """Draw the effects of every tuning method, compared with each of :data:`REFERENCES`, in each direction.
+    """Draw the effects of every tuning method, compared with each reference, in each direction.
 
-    For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band.
+    For `effects` see :func:`method_effects`; the margin, a fraction of the signal, is drawn as a band. Symbols are open
+    where the test with permuted labels is not significant.
     """
-    known = _labelled(effects)[effects["estimate"].notna()]
+    known = _labelled(effects.assign(permutation=_permutation(effects)))[effects["estimate"].notna()]
     if known.empty:
         return style.nothing("no brain data set, or only one of several, allows a conclusion")
     names = list(dict.fromkeys(known["way"]))
@@ -275,6 +303,7 @@ def method_forest(effects: pd.DataFrame, margin: float) -> Figure:
         axes.axvline(0, color="black", linewidth=1)
         for row in rows.itertuples():
             look = {"fmt": style.MARKERS[row.method], "color": style.COLOURS[row.method], "capsize": 2}
+            look |= {"markerfacecolor": "white"} if row.permutation > LEVEL else {}
             spread = np.nan_to_num([[row.estimate - row.low], [row.high - row.estimate]])
             axes.errorbar([row.estimate], [names.index(row.way)], xerr=spread, **look)
         style.name_rows(axes, names)
