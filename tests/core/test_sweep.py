@@ -63,10 +63,11 @@ SHORT = {"prefix_length": 5}
         ({"short": {}}, r"lengths\.yml: short: \{\} must hold the parameters that differ"),
         ({"short": SHORT | {"runs": "elsewhere"}}, "must hold the parameters .* without profile, runs"),
         ({"short": {5: 5}}, "must hold the parameters that differ"),
-        ({"a/b": SHORT}, "variant 'a/b' must be a name of letters"),
+        ({"a/b": SHORT}, "variant 'a/b' must be a name of at most 100 letters"),
         ({5: SHORT}, "variant 5 must be a name"),
         ({"small": SHORT}, "variant 'small' must be a name .*, other than book and small"),
         ({"book": SHORT}, "variant 'book' must be"),
+        ("base: small\nvariants: {}\n", r"it holds base: 'small', variants: \{\}"),
         ({}, r"must hold two keys, .* `variants:` with lines `short: \{prefix_length: 5\}`"),
         ("variants: {short: {prefix_length: 5}}\n", "must hold two keys, `base: quick` .* it holds variants"),
         ("base: quik\nvariants: {short: {prefix_length: 5}}\n", "no profile 'quik'; known: quick"),
@@ -81,6 +82,10 @@ def test_a_faulty_sweep_is_refused_before_anything_runs(write, variants, message
 def test_unknown_names_list_the_known_ones(write):
     with pytest.raises(BraintuneError, match=r"no sweep 'ablations'; known: ablation, .*or give the path"):
         Sweep.load("ablations")
+    with pytest.raises(BraintuneError, match="or run the profile of this name with `make book PROFILE=quick`"):
+        Sweep.load("quick")
+    with pytest.raises(BraintuneError, match="with `make sweep SWEEP=ablation`; a variant is ablation/<variant>"):
+        Study.load("ablation")
     path = write({"short": SHORT})
     with pytest.raises(BraintuneError, match=r"unknown variant of lengths\.yml 'shrt'; known: short"):
         Study.load(f"{path}/shrt")

@@ -468,10 +468,11 @@ class TestKeeping:
 
     def test_a_sweep_is_recorded_whole_and_as_it_is_now(self, monkeypatch, tmp_path):
         monkeypatch.setattr(Sweep, "folder", tmp_path / "made")
-        monkeypatch.setattr(record, "comparison_fingerprint", lambda sweep, missing: "now")
-        with pytest.raises(BraintuneError, match="missing or stale; `make sweep SWEEP=ablation-real` makes it"):
+        with pytest.raises(
+            BraintuneError, match="missing, stale or altered; `make sweep SWEEP=ablation-real` makes it"
+        ):
             record.main(["ablation-real"])
-        monkeypatch.setattr(record, "stamp_of", lambda notebook: "now")
+        monkeypatch.setattr(record, "comparison_is_current", lambda sweep, missing: True)
         monkeypatch.setattr(record, "provenance", lambda study: {"profile": study.model_dump(mode="json")})
         store.write_table(tmp_path / "made" / "effects.parquet", pd.DataFrame({"estimate": [0.123456]}))
         record.main(["ablation-real"])

@@ -153,3 +153,13 @@ class TestCommand:
             verify.main([profile])
         with pytest.raises(BraintuneError, match="which run"):
             verify.main([])
+
+
+def test_a_run_without_a_book_is_no_fault_as_the_runs_of_a_sweep_have_none(tmp_path):
+    study = Study.make({"runs": str(tmp_path)})
+    found = verify._book(study, {})
+    assert found.state == "not built" and found.state not in verify.FAULTS
+    assert found.why == f"`make book PROFILE={study.profile}` builds it"
+    study.book_page.parent.mkdir(parents=True)
+    study.book_page.write_text("half")
+    assert verify._book(study, {}).state == "missing"

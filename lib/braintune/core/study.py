@@ -72,8 +72,8 @@ class Study(
         rates = self.learning_rates
         if missing := [m for m in self.methods if m not in rates]:
             raise ValueError(
-                f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}; add rates for it, or "
-                "remove it from `methods`"
+                f"learning_rates: none for method {missing[0]!r}; given for {', '.join(rates)}; add rates for it, "
+                "correct its name, or remove it from `methods`"
             )
         if len({len(rates[m]) for m in self.methods}) > 1:
             numbers = ", ".join(f"{m} {len(rates[m])}" for m in self.methods)
@@ -241,7 +241,10 @@ def profile_path(profile: str | Path) -> Path:
     if not path.is_file() and sweep and (file := _find(sweep, SWEEPS)).is_file():
         return file.parent.resolve() / file.name / variant
     if not path.is_file():
-        raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or give the path of a .yml file")
+        remedy = "give the path of a .yml file"
+        if _find(profile, SWEEPS).is_file():
+            remedy = f"run the sweep of this name with `make sweep SWEEP={profile}`; a variant is {profile}/<variant>"
+        raise BraintuneError(f"no profile {str(profile)!r}; known: {known}, or {remedy}")
     if is_engine(path):
         raise BraintuneError(
             f"{str(profile)!r} is an engine file: it says where jobs run, not what is computed. Also name a "
@@ -261,7 +264,10 @@ def sweep_path(sweep: str | Path) -> Path:
     path = _find(sweep, SWEEPS)
     if not path.is_file():
         known = ", ".join(nearest_first(str(sweep), sorted(p.stem for p in SWEEPS.glob("*.yml"))))
-        raise BraintuneError(f"no sweep {str(sweep)!r}; known: {known}, or give the path of a .yml file")
+        remedy = "give the path of a .yml file"
+        if _find(sweep, PROFILES).is_file():
+            remedy = f"run the profile of this name with `make book PROFILE={sweep}`"
+        raise BraintuneError(f"no sweep {str(sweep)!r}; known: {known}, or {remedy}")
     return path.parent.resolve() / path.name
 
 
@@ -281,23 +287,19 @@ def read_sweep(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
     """
     values = read_settings(path)
     name, variants = values.get("base"), values.get("variants")
-    if (
-        set(values) != {"base", "variants"}
-        or not isinstance(name, str)
-        or not isinstance(variants, dict)
-        or not variants
-    ):
+    if set(values) != {"base", "variants"} or not (isinstance(name, str) and isinstance(variants, dict) and variants):
+        held = [f"{key}: {values[key]!r}" if key in ("base", "variants") else str(key) for key in list(values)[:5]]
         raise BraintuneError(
             f"{path.name} must hold two keys, `base: quick` (a profile) and `variants:` with lines `short: "
-            f"{{prefix_length: 5}}`; it holds {', '.join(values) or 'none'}"
+            f"{{prefix_length: 5}}`; it holds {', '.join(held) or 'none'}{' …' if len(values) > 5 else ''}"
         )
     file = profile_path(path.parent / name if name.endswith((".yml", ".yaml")) else name)
     taken = {"book", file.stem}
     for variant, differing in variants.items():
-        if not isinstance(variant, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", variant) or variant in taken:
+        if not isinstance(variant, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", variant) or variant in taken:
             raise BraintuneError(
-                f"{path.name}: variant {variant!r} must be a name of letters, digits, _ and -, other than "
-                f"{' and '.join(sorted(taken))}"
+                f"{path.name}: variant {variant!r} must be a name of at most 100 letters, digits, _ "
+                f"and - (a number in quotes), other than {' and '.join(sorted(taken))}"
             )
         if not isinstance(differing, dict) or not differing or not all(map(_is_free, differing)):
             raise BraintuneError(

@@ -205,12 +205,13 @@ def _permutation(effects: pd.DataFrame) -> pd.Series:
 
 
 def verdict_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the verdicts, one row per variant and brain data set, one column per claim."""
+    """Return the verdicts: a row per variant and brain data set (not named if there is one), a column per claim."""
     judged = effects[effects["verdict"] != ""].rename(columns={"tasks": "tasks learned"})
     wide = judged.pivot_table(
         index=["variant", "brain", "tasks learned"], columns="claim", values="verdict", aggfunc="first", sort=False
     )
-    return wide.reset_index().rename_axis(columns=None)
+    table = wide.reset_index().rename_axis(columns=None)
+    return table if table["brain"].nunique() > 1 else table.drop(columns="brain")
 
 
 def methods(results: Mapping[str, Results]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from braintune.workflow.jobs import (
     all_jobs,
     artefacts,
     executed_notebook,
+    note_of,
     participants,
     stamp_of,
 )
@@ -148,6 +149,19 @@ def comparison_fingerprint(sweep: Sweep, missing: Mapping[str, str]) -> str:
     studies = {name: study for name, study in sweep.studies.items() if name not in missing}
     stamps = {name: {job.label: stamp for job, stamp in fingerprints(study).items()} for name, study in studies.items()}
     return _digest([files, sweep.differing, sorted(missing), stamps])
+
+
+def comparison_files(sweep: Sweep) -> dict[str, str]:
+    """Return the tables of a comparison and its page, relative to its folder → SHA-256."""
+    files = [*sorted(sweep.folder.glob("*.parquet")), *filter(Path.is_file, [sweep.page])]
+    return {file.relative_to(sweep.folder).as_posix(): store.checksum(file) for file in files}
+
+
+def comparison_is_current(sweep: Sweep, missing: Mapping[str, str]) -> bool:
+    """Return whether a comparison is up to date, and its tables and its page are as they were made."""
+    note = note_of(sweep.notebook)
+    same = note.get("outputs") == comparison_files(sweep)
+    return sweep.page.is_file() and same and note.get("fingerprint") == comparison_fingerprint(sweep, missing)
 
 
 def _digest(parts: Any) -> str:

@@ -16,7 +16,7 @@ from braintune.datasets.brains.registry import is_simulated
 from braintune.models import checkpoints
 from braintune.results import claims, meta_analysis, score_figures, tables
 from braintune.results.recorded import FOLDER, keep, mean_over_seeds, recorded
-from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints
+from braintune.workflow.fingerprints import comparison_is_current, fingerprints
 from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
@@ -70,8 +70,8 @@ def keep_sweep(sweep: Sweep) -> Path:
     _require_real(base)
     if sweep.missing:
         raise BraintuneError(f"{sweep.name}: left out: {', '.join(sweep.missing)}; a sweep is recorded as a whole")
-    if stamp_of(sweep.notebook) != comparison_fingerprint(sweep, {}):
-        raise BraintuneError(f"{sweep.name} is missing or stale; `make sweep SWEEP={sweep.name}` makes it")
+    if not comparison_is_current(sweep, {}):
+        raise BraintuneError(f"{sweep.name} is missing, stale or altered; `make sweep SWEEP={sweep.name}` makes it")
     found = {file.stem: small(store.read_table(file)) for file in sorted(sweep.folder.glob("*.parquet"))}
     return keep("ablation", found, provenance(base) | {"variants": sweep.differing})
 

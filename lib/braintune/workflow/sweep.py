@@ -8,8 +8,8 @@ from braintune.core.base import BraintuneError
 from braintune.core.sweep import Sweep
 from braintune.datasets.hub import Unreachable
 from braintune.workflow.execute import check
-from braintune.workflow.fingerprints import comparison_fingerprint, fingerprints, stale_jobs
-from braintune.workflow.jobs import Job, stamp_of
+from braintune.workflow.fingerprints import comparison_is_current, fingerprints, stale_jobs
+from braintune.workflow.jobs import Job
 from braintune.workflow.run import Batch, all_options, become_snakemake, locked, read_words
 
 
@@ -38,7 +38,7 @@ def run_sweep(name: str, options: Iterable[str] = (), engine: str = "") -> None:
         for study in sweep.studies.values():
             locks.enter_context(locked(study.folder, study.profile))
         todo, missing = _check_all(sweep)
-        current = sweep.page.is_file() and stamp_of(sweep.notebook) == comparison_fingerprint(sweep, missing)
+        current = comparison_is_current(sweep, missing)
         if not {"-n", "--dry-run", "--dryrun"} & set(options):
             store.write_json(sweep.folder / "missing.json", missing)
         become_snakemake(batch, todo, current, options)

@@ -13,9 +13,9 @@ from braintune.core.study import Study
 from braintune.workflow.fingerprints import fingerprints
 from braintune.workflow.jobs import Job, all_jobs, executed_notebook, outputs, page_checksum, read_notebook
 
-#: States of a file; with any of the last three a run cannot be trusted.
-STATES = ("as made", "not recorded", "stale", "altered", "missing")
-FAULTS = STATES[2:]
+#: States of a file; with any of the last three a run cannot be trusted. A sweep builds no book of its runs.
+STATES = ("as made", "not recorded", "not built", "stale", "altered", "missing")
+FAULTS = STATES[3:]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def _job(study: Study, job: Job, stamp: str) -> Iterator[Finding]:
 def _book(study: Study, stamps: dict[Job, str]) -> Finding:
     """Return the state of the built book: whether it exists and shows the present state of every job."""
     name, facts = study.book_page.relative_to(study.root).as_posix(), study.folder / "provenance.json"
+    if not study.book_page.is_file() and not facts.is_file():
+        return Finding("not built", "book", name, f"`make book PROFILE={study.profile}` builds it")
     if not study.book_page.is_file() or not facts.is_file():
         return Finding("missing", "book", facts.name if study.book_page.is_file() else name)
     try:

@@ -13,7 +13,7 @@ from braintune.datasets.brains import registry
 from braintune.workflow import processes
 from braintune.workflow.book.build import as_page, publish, write_pages
 from braintune.workflow.execute import run_notebook, write_notebook
-from braintune.workflow.fingerprints import comparison_fingerprint
+from braintune.workflow.fingerprints import comparison_files, comparison_fingerprint
 from braintune.workflow.jobs import NOTEBOOKS, Job
 
 
@@ -32,10 +32,12 @@ def compare(name: str) -> Sweep:
         threads = next(iter(sweep.studies.values())).threads
         named = sweep.name if sweep.path.parent == SWEEPS else os.path.relpath(sweep.path, base.REPOSITORY)
         given = {"sweep": named, "save": True}
+        for file in sweep.folder.glob("*.parquet"):  # of another version, which might not make it
+            file.unlink()
         notebook = run_notebook(NOTEBOOKS / "sweep.ipynb", given, threads, failed, job.label)
         _stage(sweep, as_page(job, notebook))
         publish(sweep.folder / "book", lock)
-        write_notebook(sweep.notebook, notebook, {"fingerprint": stamp})
+        write_notebook(sweep.notebook, notebook, {"fingerprint": stamp, "outputs": comparison_files(sweep)})
         failed.unlink()
     return sweep
 
