@@ -37,11 +37,13 @@ def test_variants_are_run_and_compared_and_what_is_done_is_kept(built):
     tuned = methods[(methods["variant"] == "upper") & (methods["method"] != "untuned")]
     assert len(tuned) == 2 and tuned[["closeness", "decoding accuracy", "task score"]].notna().all(axis=1).sum() == 2
     assert all(found.state == "as made" for found in verify.verify(sweep.studies["upper"])[:-1])
+    (sweep.folder / "old.parquet").write_bytes(b"of another version")
     (sweep.folder / "effects.parquet").write_bytes(b"altered")  # the comparison is made again, and nothing else is
     mended = run_sweep(path, "--quiet", "all")
     assert mended.returncode == 0 and "tuning" not in mended.stdout and "decoding" not in mended.stdout
     assert f"the comparison is built: {sweep.page}" in mended.stdout
     assert store.read_table(sweep.folder / "effects.parquet").equals(effects)
+    assert not (sweep.folder / "old.parquet").exists()
     again = run_sweep(path)
     assert (
         again.returncode == 0 and "nothing to do: all 20 jobs and the book of 'prompts' are up to date" in again.stdout

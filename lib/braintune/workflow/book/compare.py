@@ -32,9 +32,11 @@ def compare(name: str) -> Sweep:
         threads = next(iter(sweep.studies.values())).threads
         named = sweep.name if sweep.path.parent == SWEEPS else os.path.relpath(sweep.path, base.REPOSITORY)
         given = {"sweep": named, "save": True}
-        for file in sweep.folder.glob("*.parquet"):  # of another version, which might not make it
-            file.unlink()
+        before = {file: file.stat().st_mtime_ns for file in sweep.folder.glob("*.parquet")}
         notebook = run_notebook(NOTEBOOKS / "sweep.ipynb", given, threads, failed, job.label)
+        for file, made in before.items():
+            if file.stat().st_mtime_ns == made:  # of another version, and not made again
+                file.unlink()
         _stage(sweep, as_page(job, notebook))
         publish(sweep.folder / "book", lock)
         write_notebook(sweep.notebook, notebook, {"fingerprint": stamp, "outputs": comparison_files(sweep)})
