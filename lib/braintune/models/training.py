@@ -245,11 +245,13 @@ def half_precision(study: Study, device: torch.device, model: PreTrainedModel) -
         can = any(features.get(name) for name in ("amx_bf16", "avx512_bf16"))  # others are slower with it
     if study.precision == "bfloat16" and not can and device.type != "cpu":
         raise BraintuneError(f"precision: {device.type} has no bfloat16 here; set float32 or auto")
+    if study.precision == "auto" and not can:
+        return False
     runs = runs_in_bfloat16(model)
     if study.precision == "bfloat16" and not runs:
         kind = model.config.model_type
         raise BraintuneError(f"precision: models of type {kind!r} do not run in bfloat16; set float32 or auto")
-    return runs and (can or study.precision == "bfloat16")
+    return runs
 
 
 @contextmanager

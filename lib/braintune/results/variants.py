@@ -167,7 +167,8 @@ def _is_paired(e: Evidence, other: Evidence) -> bool:
 def _minus_base(e: Evidence, other: Evidence, method: str, tasks: Sequence[str]) -> Contrast:
     """Return a method minus the same one in the base, mean over tasks, as a fraction of the base's signal."""
     own, of_base = (one.cube.contrast(one.cube.arm(method, tasks), e.region) for one in (e, other))
-    null = own.null - of_base.null if own.null.shape == of_base.null.shape else np.empty(0)
+    same = own.null.shape == of_base.null.shape and e.study.fold_seed == other.study.fold_seed  # the permuted labels
+    null = own.null - of_base.null if same else np.empty(0)
     signal = other.signal(e.region)
     return Contrast(values=(own.values - of_base.values) / signal, null=null / signal)
 
@@ -183,11 +184,9 @@ def in_words(against: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
         From :func:`methods`; task score and closeness are means over brain data sets.
     """
     keys, known = ["variant", "method", "direction"], against[against["estimate"].notna()]
-    effect = pd.Series(meta_analysis.in_percent(known, "estimate"), known.index)
-    tested = _permutation(known).notna()
-    effect[tested] += ", " + known.loc[tested, "permutation"].map(statistics.p_text) if tested.any() else ""
+    tested = [f", {statistics.p_text(p)}" if p >= 0 else "" for p in _permutation(known)]
     cells = known.assign(
-        effect=effect,
+        effect=[f"{effect}{p}" for effect, p in zip(meta_analysis.in_percent(known, "estimate"), tested, strict=True)],
         reference="minus " + known["reference"],
         learned=known["tasks"].str.count(",") + 1,
     )

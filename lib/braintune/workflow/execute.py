@@ -69,7 +69,7 @@ def check(study: Study) -> list[str]:
     backbone = backbones.load_backbone(study.backbone)  # also checks that its tokenizer fits
     analysis_layer(backbone.layers + 1, study.layer)
     check_methods(backbone.model, study)
-    training.half_precision(study, backbone.model.device, backbone.model)
+    training.half_precision(study, backbone.model.device, backbone.model)  # refuses what the model does not run in
     brains = [registry.load_brain(study, name) for name in study.brains]
     remarks = []
     for name in study.tasks:
