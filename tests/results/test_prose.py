@@ -112,10 +112,10 @@ class TestBrief:
     def test_a_closed_gate_and_one_participant_are_named(self):
         closed = prose.brief(ledger_of(0.5, controls={"length": 1.0}))
         assert closed["methods"].startswith(
-            "No conclusion about the tuning methods is possible, since in the region language"
+            "In 8 listeners to a story, no conclusion about the tuning methods is possible, since in the region language"
         )
-        start = "Representations tuned on tasks about meaning cannot be compared with those tuned on tasks about form"
-        assert closed["C3"] == f"{start}: 8 listeners to a story."
+        said = "representations tuned on tasks about meaning cannot be compared with those tuned on tasks about form"
+        assert closed["C3"] == f"In 8 listeners to a story, {said}."
         alone = prose.brief(ledger_of(0.0, participants=1, signal=0.5))["methods"]
         assert "not shown to be decoded better than permuted labels" in alone and "nan" not in alone
 
@@ -132,7 +132,7 @@ class TestBrief:
         (-0.5, 0.05, "prompt-tuned representations are decoded worse"),
         (0.0, 0.02, "decoded equally well, to within 10% of the signal"),
         (0.07, 0.01, "decoded better than fine-tuned ones, but by less than 10% of the signal"),
-        (0.0, 0.6, "neither to differ nor to be equivalent"),
+        (0.0, 0.6, "neither a difference nor equivalence between"),
     ],
 )
 def test_the_headline_says_what_was_planted(gain, noise, words):
@@ -140,7 +140,7 @@ def test_the_headline_says_what_was_planted(gain, noise, words):
     said = prose.headline(found.primary, claims.judge(found).evidence["simulated"])
     means = tables.in_main_region(found.primary).groupby("method")["pairwise"].mean()
     assert words in said and "8 simulated participants, region language, grouped folds" in said
-    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said and "fraction of the untuned signal" in said
+    assert f"prompt-tuned {means['prompt-tuned']:.3f}" in said and "fraction of the untuned model's signal" in said
 
 
 # --- what the pages quote ----------------------------------------------------------------------------------------

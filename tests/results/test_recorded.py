@@ -83,7 +83,7 @@ class TestRecordedRealRun:
             (brain, claim) for brain in recorded.study.brains for claim in claims.CLAIMS
         }
         said = prose.recorded_standing(recorded)
-        assert "20 listeners to a story (alice2016), an average over" in said and "1 seeds" not in said
+        assert "20 listeners to a story (alice2016), the average over" in said and "1 seeds" not in said
 
     def test_the_two_scores_differ_as_the_pages_say(self, recorded):
         table = meta_analysis.by_score(claims.judge(recorded), recorded)

@@ -134,7 +134,7 @@ def test_what_the_sequences_leave_is_shown_by_brain_and_measure_with_the_paired_
 def test_the_answer_says_what_is_settled_and_what_it_cannot_say(scored):
     study, *_ = scored
     said = " ".join(stages.about_tasks(stages.gains(stage_table(study, noise=0.01))))
-    assert re.search(r"trained further forgets less than fine-tuning, by −0\.1[456] \(−", said)
+    assert re.search(r"prefix further leads to less forgetting than fine-tuning, by −0\.1[456] \(−", said)
     assert re.search(r"one prefix 0\.5\d \(0\.5\d to 0\.5\d\)", said), "an average has no sign"
     assert "Starting from the prefix left by the previous task hurts" in said
     limits = stages.limits(study)

@@ -304,7 +304,7 @@ def finding(contrast: Contrast, e: Evidence) -> Finding:
     n, seeds = contrast.values.shape
     units = e.cube.kind + "s" * (n > 1) if e.cube.kind == "participant" else "groups of stimuli"
     interval = "" if low is None else f"{1 - e.study.fdr:.0%} interval {low:+z.1%} to {high:+z.1%}; "
-    permuted = f"permutation of labels: {statistics.p_text(contrast.permuted)}"
+    permuted = f"permutation test: {statistics.p_text(contrast.permuted)}"
     by = permuted if len(contrast.null) else "labels not permuted"
     sentence = f"{contrast.estimate:+z.1%} ({interval}{n} {units}, {seeds} seed{'s' * (seeds > 1)}; {by})"
     p_value = min(1.0, p) if np.isfinite(p) else None

@@ -197,12 +197,12 @@ def compare_methods(e: Evidence) -> tuple[str, Finding | None]:
 
 
 def people(e: Evidence) -> str:
-    """Say who took part, as in "ten readers" or "an average over ten readers"."""
+    """Say who took part, as in "ten readers" or "the average over readers"."""
     return _with_article(e.people)
 
 
 def _with_article(who: str) -> str:
-    return f"an {who}" if who.startswith("average") else who
+    return f"the {who}" if who.startswith("average") else who
 
 
 def listed(words: Sequence[str]) -> str:
@@ -246,13 +246,18 @@ def one_sentence(
     parts: Sequence[tuple[Evidence, str, Finding | None]], subject: str = "", unit: str = "+z.1%", where: str = "in"
 ) -> str:
     """Join answers, each with its numbers, into one sentence; brains with the same answer share it."""
-    by_answer: dict[str, list[str]] = {}
+    by_answer: dict[str, list[tuple[str, str]]] = {}
     for e, said, found in parts:
-        effect = f"{with_interval(found, unit)} {where} " if found and found.estimate is not None else ""
-        by_answer.setdefault(said, []).append(effect + people(e))
-    clauses = [f"{said}: {', '.join(numbers)}" for said, numbers in by_answer.items()]
-    sentence = f"{subject} {('; they ' if subject else '; ').join(clauses)}.".strip()
-    return sentence[:1].upper() + sentence[1:]
+        effect = "" if found is None or found.estimate is None else f"{with_interval(found, unit)} {where} {people(e)}"
+        by_answer.setdefault(said, []).append((effect, people(e)))
+    clauses: list[str] = []
+    for said, of in by_answer.items():
+        who = ("they " if clauses else f"{subject[:1].lower()}{subject[1:]} ") if subject else ""
+        effects = ", ".join(effect for effect, _ in of if effect)
+        without = f"{where} {listed([name for _, name in of])}, {who}{said}"
+        clauses.append(f"{who}{said}: {effects}" if effects else without)
+    sentence = "; ".join(clauses)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def with_interval(found: Finding, unit: str = "+z.1%") -> str:

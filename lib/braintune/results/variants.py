@@ -109,10 +109,11 @@ def method_effects(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        variant, method, direction, reference, the difference as a fraction of the untuned signal (`estimate`) with its
-        interval `low` … `high`, `n` brain data sets (of a single one: participants or groups of stimuli), `permutation`
-        (the p-value with permuted labels in a single data set, else NaN) and `tasks`. NaN where a single data set
-        allows no conclusion, or fewer than two of several do, and for a method that does not change the representation.
+        variant, method, direction, reference, `estimate` of the difference as a fraction of the untuned model's signal,
+        its interval `low` … `high`, `n` brain data sets (of a single one: participants or groups of stimuli),
+        `permutation` (the p-value with permuted labels in a single data set, else NaN) and `tasks`. NaN where a single
+        data set allows no conclusion, or fewer than two of several do, and for a method that does not change the
+        representation.
     """
     base = next(iter(ledgers.values()))
     rows = [
