@@ -41,7 +41,7 @@ $(BIN)/python -m braintune $(1) $(WHERE) $(2) --quiet $(QUIET) 2>&1 \
 endef
 
 .PHONY: help setup data book sweep pdf verify test test-fast serve lab lint audit bench-tuning bench-decoding calibrate clean
-.PHONY: reference reference-seeds reference-continual reference-ablation
+.PHONY: reference reference-continual reference-ablation
 .DELETE_ON_ERROR:
 
 help:
@@ -61,8 +61,7 @@ help:
 	@echo "make bench-tuning            measure speed and memory of tuning and embedding (about 5 minutes)"
 	@echo "make bench-decoding          compare the decoder with scikit-learn, himalaya and fracridge (about 20 minutes)"
 	@echo "make calibrate               how often the verdicts are wrong on known truths (about 15 minutes)"
-	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 7 hours)"
-	@echo "make reference-seeds         run the tasks that are learned with three seeds, and record the tables (about three hours)"
+	@echo "make reference               run real tasks and brains with three seeds, and record the tables (about 2 hours)"
 	@echo "make reference-continual     learn real tasks one after another, and record what is left of them"
 	@echo "make reference-ablation      vary the prompts on real tasks and brains, and record the comparison"
 	@echo "make clean                   remove runs and caches (keeps .venv and data/raw)"
@@ -121,10 +120,6 @@ calibrate: setup
 reference: setup
 	@$(call run_chain,run reference,$(OPTIONS) --until decoding encoding rsa)
 	@$(BIN)/python -m braintune record reference
-
-reference-seeds: setup
-	@$(call run_chain,run seeds-real,$(OPTIONS) --until decoding encoding rsa)
-	@$(BIN)/python -m braintune record seeds-real
 
 reference-continual: setup
 	@$(call run_chain,run continual-real,$(OPTIONS) --until continual)

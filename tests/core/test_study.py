@@ -118,7 +118,7 @@ class TestLoad:
         [
             (
                 "slow",
-                "no profile 'slow'; known: compact, continual, continual-real, paper, quick, real, reference, seeds-real, or give the path of a .yml file",
+                "no profile 'slow'; known: compact, continual, continual-real, paper, quick, real, reference, or give the path of a .yml file",
             ),
             ("refrence", "no profile 'refrence'; known: reference, compact"),
             (

@@ -173,7 +173,7 @@ def collected():
     found = {
         "run": quotes.of_results(run, own, checks.check(run)) | quotes.of_run(run, own, other) | quotes.of_costs(costs),
         "recorded": quotes.of_results(real, other, checks.check(real)) | quotes.of_recorded(real),
-        "supplement": quotes.of_seeds(other) | quotes.of_continual() | quotes.of_ablation() | quotes.of_calibration(),
+        "supplement": quotes.of_continual() | quotes.of_ablation() | quotes.of_calibration(),
     }
     assert not set(found["run"]) & set(found["supplement"])
     profiles = {"real": "reference"} | {name: name for name in origins.SMALL}

@@ -51,9 +51,8 @@ class TestRecordedRealRun:
     def test_it_is_the_reference_profile_on_real_brains(self, recorded):
         assert recorded.study.profile == "reference" and not any(map(is_simulated, recorded.study.brains))
         assert recorded.study.task_source == "folder"
-        kept, wanted = recorded.study.model_dump(exclude={"runs"}), Study.load("reference").model_dump(exclude={"runs"})
-        assert {name for name in wanted if kept[name] != wanted[name]} <= {"seeds"}
-        assert set(recorded.study.seeds) <= set(Study.load("reference").seeds), "those that were tuned so far"
+        assert recorded.study.model_dump(exclude={"runs"}) == Study.load("reference").model_dump(exclude={"runs"})
+        assert len(recorded.study.seeds) == 3
 
     def test_every_cell_is_there(self, recorded):
         rows = recorded.scores[recorded.scores["method"].isin(ARMS)]
@@ -71,7 +70,7 @@ class TestRecordedRealRun:
 
     def test_its_provenance_names_code_and_data(self):
         facts = recorded.facts_of("real")
-        assert len(facts["code"]["commit"]) == 40
+        assert len(facts["code"]["commit"]) == 40 and facts["code"]["changed"] is False
         assert {"torch", "transformers", "numpy"} <= set(facts["versions"])
         assert any(name.startswith("alice2016/") for name in facts["data"])
         assert any(name.startswith("nlu/wsd/") for name in facts["data"])
@@ -89,7 +88,7 @@ class TestRecordedRealRun:
         table = meta_analysis.by_score(claims.judge(recorded), recorded)
         combined = table[table["who"].str.contains("combined")].set_index("score")
         accuracy, margin = (combined.loc[name] for name in meta_analysis.SCORE_NAMES.values())
-        assert accuracy["low"] > 0 > margin["low"] and margin["high"] > 0
+        assert accuracy["low"] > 0 > margin["high"]
         rows = recorded.primary[recorded.primary["task"] == "chunking"]
         means = rows[rows["brain"] == "pereira2018-exp1"].groupby("method")[["pairwise", "margin"]].mean()
         change = means.loc["prompt-tuned"] - means.loc["fine-tuned"]
@@ -109,19 +108,17 @@ class TestRecordedRealRun:
 
 
 class TestRecordedTrainingRuns:
+    """What the pages say of the seeds, tasks and scores of the recorded run."""
+
     SETS = ("pereira2018-exp1", "alice2016", "tuckute2024-average")
 
     @pytest.fixture(scope="class")
     def run(self):
-        return recorded.recorded("seeds")
+        return recorded.recorded()
 
     @pytest.fixture(scope="class")
     def ledger(self, run):
         return claims.judge(run)
-
-    @pytest.fixture(scope="class")
-    def real(self):
-        return claims.judge(recorded.recorded())
 
     @pytest.fixture(scope="class")
     def runs(self, ledger):
@@ -131,128 +128,78 @@ class TestRecordedTrainingRuns:
     def judged(self, ledger):
         return {e.brain: e for e in ledger.first("decoding") if not e.closed}
 
-    def test_they_are_those_of_the_profile_on_real_brains(self, run):
-        wanted = Study.load("seeds-real")
-        assert run.study.model_dump(exclude={"runs"}) == wanted.model_dump(exclude={"runs"})
-        assert not any(map(is_simulated, run.study.brains)) and len(run.study.seeds) == 3
-        real = recorded.recorded()
-        assert tables.learned(run.tuned, ARMS) == run.study.tasks == tables.learned(real.tuned, ARMS)
-        assert len(run.study.tasks) == 7 and recorded.facts_of("seeds")["code"]["changed"] is False
+    @pytest.fixture(scope="class")
+    def learned(self, run):
+        return tables.learned(run.tuned, ARMS)
 
     def test_every_seed_favours_prompt_tuning_in_decoding(self, ledger, runs):
         assert list(runs) == [*self.SETS, tables.ALL] and all((of.mean(0) > 0).all() for of in runs.values())
         answers = meta_analysis.answer_table(ledger).query("readout == 'best'").set_index(["direction", "brain"])
         here = answers.loc["decoding"].loc[list(self.SETS)]
-        assert (here["low"] > 0).all() and ledger.study.permutations == 60
-        assert here["p"].round(3).tolist() == [0.033, 0.066, 0.066] and here["p"].min() == pytest.approx(2 / 61)
+        assert (here["low"] > 0).all() and (here["p"] < 0.05).all()
         assert answers.loc[("decoding", tables.ALL), "low"] > 0
 
-    def test_the_recorded_run_passes_both_tests_in_three_data_sets(self, real):
-        answers = meta_analysis.answer_table(real).query("direction == 'decoding' and readout == 'best'")
-        here = answers.set_index("brain").loc[list(self.SETS)]
-        assert (here["low"] > 0).all() and (here["p"] < 0.05).all()
-
-    def test_fine_tuning_loses_less_than_in_the_recorded_run_at_the_same_rates(self, run, ledger, real):
-        lost = [
-            meta_analysis.combine(
-                [e.against("fine-tuned", "untuned", e.region, e.learned) for e in of.first("decoding") if not e.closed],
-                of.study,
-            ).estimate
-            for of in (real, ledger)
-        ]
-        assert [f"{value:.0%}" for value in lost] == ["-16%", "-12%"]
-        rates = [
-            of.tuned.query("method == 'fine-tuned'").set_index("task")["learning_rate"].loc[run.study.tasks]
-            for of in (recorded.recorded(), run)
-        ]
-        assert all((of == 1e-4).all() for of in rates)
-
-    def test_the_recorded_run_lies_within_the_prediction_intervals_of_the_seeds(self, real, judged, runs):
-        there = {e.brain: e.difference(e.region).estimate for e in real.first("decoding") if not e.closed}
-        for brain in judged:
-            seeds = runs[brain].mean(0)
-            half = stats.t.ppf(0.975, len(seeds) - 1) * seeds.std(ddof=1) * (1 + 1 / len(seeds)) ** 0.5
-            assert seeds.mean() < there[brain] < seeds.mean() + half
-
-    def test_half_of_the_answer_comes_from_one_task(self, run, ledger, judged, runs):
+    def test_a_third_of_the_answer_comes_from_one_task(self, learned, judged, runs):
         of_tasks = runs[tables.ALL].mean(1)
-        share = of_tasks[run.study.tasks.index("chunking")] / of_tasks.sum()
-        assert 0.45 < share < 0.55 and share == of_tasks.max() / of_tasks.sum()
-        others = [task for task in run.study.tasks if task != "chunking"]
-        low = {brain: e.difference(e.region, others).interval(0.05)[0] for brain, e in judged.items()}
-        assert [brain for brain in low if low[brain] > 0] == ["pereira2018-exp1"]
-        scores = run.tuned.query("task == 'chunking'").groupby("method")["score"].mean().round(2).to_dict()
-        assert scores == {"fine-tuned": 0.92, "prompt-tuned": 0.85}
-        assert run.tuned.query("task == 'chunking'")["bag_of_words"].mean().round(2) == 0.84
+        share = of_tasks[learned.index("chunking")] / of_tasks.sum()
+        assert 1 / 3 < share < 0.4 and share == of_tasks.max() / of_tasks.sum()
+        others = [task for task in learned if task != "chunking"]
+        without = {brain: e.difference(e.region, others) for brain, e in judged.items()}
+        assert all(effect.interval(0.05)[0] > 0 for effect in without.values())
+        assert [brain for brain, effect in without.items() if effect.permuted > 0.05] == ["alice2016"]
+
+    def test_eight_tasks_are_learned_two_of_them_barely(self, run, ledger, judged, learned):
+        of = run.tuned.query("method == 'prompt-tuned'").groupby("task")[["score", "bag_of_words"]].mean().loc[learned]
+        barely = of.index[of["score"] - of["bag_of_words"] < 0.01]
+        assert len(learned) == 8 and set(barely) == {"wsd", "paraphrase"}
+        others = [task for task in learned if task not in barely]
+        fewer = meta_analysis.combine([e.difference(e.region, others) for e in judged.values()], ledger.study)
+        assert fewer.low > 0 and fewer.estimate > meta_analysis.overall(ledger).estimate
+
+    def test_encoding_shows_no_difference_and_its_sign_depends_on_the_seed(self, ledger):
+        whole, found = meta_analysis.overall(ledger, "encoding"), variation.by_run(ledger, "encoding")
+        assert whole.low < 0 < whole.high and set(found) == {"pereira2018-exp1", "alice2016", tables.ALL}
+        assert len(set(np.sign(found["alice2016"].mean(0)))) == 2
 
     def test_what_is_left_out_of_the_answer(self, ledger):
         left_out = meta_analysis.sensitivity(ledger).query("direction == 'decoding' and readout == 'best'")
         low = left_out.set_index("without")["low"]
         assert low["task chunking"] > 0 and (low[list(self.SETS)] < 0).all() and low.drop(list(self.SETS)).min() > 0
         whole, seeds = meta_analysis.overall(ledger), left_out[left_out["without"].str.startswith("seed")]
-        assert len(seeds) == 3 and (abs(seeds["difference"] - whole.estimate) < 0.003).all()
-        assert whole.weights[0] == pytest.approx(0.8, abs=0.03)
+        assert len(seeds) == 3 and (abs(seeds["difference"] - whole.estimate) < 0.01).all()
+        assert whole.weights[0] > 0.5
 
-    def test_other_data_sets_pass_the_gate_in_encoding_by_a_hair(self, ledger, real):
-        sentences = ["pereira2018-average", "tuckute2024-average"]
-        here, there = ({e.brain: e for e in of.first("encoding")} for of in (ledger, real))
-        assert [brain for brain in here if bool(here[brain].closed) != bool(there[brain].closed)] == sentences
-        assert [brain for brain in here if not here[brain].closed and not there[brain].closed] == ["pereira2018-exp1"]
-        for brain in sentences:
-            for e in (here[brain], there[brain]):
-                rows = e.gates[e.gates["region"] == e.region]
-                assert 0.02 < rows["p"].max() < 0.1, "close to the limit"
-        for brain in here:
-            signs = {np.sign(of[brain].difference(of[brain].region).estimate) for of in (here, there)}
-            assert len(signs) == 1
-        for of in (ledger, real):
-            whole = meta_analysis.overall(of, "encoding")
-            assert whole.low < 0 < whole.high
-
-    def test_no_verdict_is_reversed(self, ledger, real):
-        same, changed = variation.verdicts_in_words(ledger, real)
-        assert same == "21 of 24" and len(changed) == 3
-        ends = {"supported", "not supported"}
-        assert not any({row["recorded run"], row["second run"]} == ends for row in changed.to_dict("records"))
-
-    def test_shared_models_do_not_make_the_seeds_vary_together(self, ledger, runs):
+    def test_shared_models_make_the_seeds_vary_together_only_slightly(self, ledger, runs):
         weights, each = meta_analysis.overall(ledger).weights, [runs[brain].mean(0).var(ddof=1) for brain in self.SETS]
-        assert f"{runs[tables.ALL].mean(0).std(ddof=1):.1%}" == "0.4%"
-        assert f"{np.dot(np.square(weights), each) ** 0.5:.1%}" == "0.6%"
+        assert 1 < runs[tables.ALL].mean(0).std(ddof=1) / np.dot(np.square(weights), each) ** 0.5 < 1.2
 
     def test_single_tasks_vary_less_than_in_the_simulated_studies(self, runs):
         deviations = [runs[brain].var(axis=1, ddof=1).mean() ** 0.5 for brain in self.SETS]
-        assert [round(100 * value) for value in (min(deviations), max(deviations))] == [2, 8]
-        assert round(100 * 0.1 * 2**0.5) == 14
+        assert max(deviations) < 0.1 * 2**0.5
 
-    def test_the_answer_is_not_shown_to_hold_for_other_tasks(self, ledger, real, runs, run):
-        first, second = (variation.over_tasks(of).set_index("brain") for of in (real, ledger))
-        assert (second["low"] < 0).all() and (first["low"] > 0).all() and first.loc[tables.ALL, "p"] > 0.05
-        for of, table in ((real, first), (ledger, second)):
-            whole, row = meta_analysis.overall(of), table.loc[tables.ALL]
-            assert row["high"] - row["low"] > 2 * (whole.high - whole.low)
-        below = {task: sum(int((runs[b][k] < 0).sum()) for b in self.SETS) for k, task in enumerate(run.study.tasks)}
-        assert below["coreference"] + below["wsd"] == 14
-        learned = run.tuned.query("task == 'coreference'")
-        assert (learned["score"] - learned["bag_of_words"]).min() > 0.1
+    def test_the_answer_holds_only_just_if_tasks_are_a_sample(self, ledger, runs, run, learned):
+        table = variation.over_tasks(ledger).set_index("brain")
+        assert (table["low"] > 0).all() and (table["low"] < 0.02).all() and table["p"].between(0.03, 0.05).all()
+        whole, row = meta_analysis.overall(ledger), table.loc[tables.ALL]
+        assert 1.8 < (row["high"] - row["low"]) / (whole.high - whole.low) < 2
+        below = {task: sum(int((runs[b][k] < 0).sum()) for b in self.SETS) for k, task in enumerate(learned)}
+        assert below["coreference"] + below["wsd"] == sum(below.values()) > 0
+        of = run.tuned.query("task == 'coreference'")
+        assert (of["score"] - of["bag_of_words"]).min() > 0.1
 
-    def test_by_the_margin_the_readers_of_words_favour_fine_tuning(self, run, ledger, real):
+    def test_by_the_margin_the_readers_of_words_favour_fine_tuning(self, run, ledger, judged):
         found = {}
-        for name, results, of in (("first", recorded.recorded(), real), ("second", run, ledger)):
-            for e in (e for e in of.first("decoding") if not e.closed):
-                here = claims.evidence(results.of(e.brain), e.brain, {"decoding": "margin"})
-                effect = next(one for one in here if one.readout == e.readout).difference(e.region)
-                found[name, e.brain] = effect.interval(0.05)[1] < 0, effect.permuted < 0.05
-            whole = meta_analysis.by_score(of, results).query("score == 'matching margin'").iloc[-1]
-            assert whole["low"] < 0 < whole["high"]
-        assert [key for key, both in found.items() if all(both)] == [
-            ("first", "pereira2018-exp1"),
-            ("second", "pereira2018-exp1"),
-        ]
-        assert [key for key, both in found.items() if both == (True, False)] == [("second", "tuckute2024-average")]
+        for brain, e in judged.items():
+            here = claims.evidence(run.of(brain), brain, {"decoding": "margin"})
+            effect = next(one for one in here if one.readout == e.readout).difference(e.region)
+            found[brain] = effect.interval(0.05)[1] < 0, effect.permuted < 0.05
+        assert [brain for brain, both in found.items() if all(both)] == ["pereira2018-exp1"]
+        assert found["tuckute2024-average"] == (True, False) and not any(found["alice2016"])
+        whole = meta_analysis.by_score(ledger, run).query("score == 'matching margin'").iloc[-1]
+        assert whole["high"] < 0
 
-    def test_scores_that_only_compare_favour_prompt_tuning_and_the_squared_error_does_not(self, real):
-        for e in (e for e in real.first("decoding") if not e.closed):
+    def test_scores_that_only_compare_favour_prompt_tuning_and_the_squared_error_does_not(self, judged):
+        for e in judged.values():
             rows = e.scores[(e.scores["region"] == e.region) & e.scores["task"].isin(e.learned)]
             by = (
                 rows.groupby(["participant", "method"])[["pairwise", "pairwise_strict", "rank", "mse"]].mean().unstack()
@@ -455,7 +402,9 @@ class TestKeeping:
             record.keep_run(Study.make({"profile": "reference"}))
 
     def test_a_run_of_another_profile_is_refused(self):
-        with pytest.raises(BraintuneError, match="unknown recorded profile 'real'; known: reference, seeds-real"):
+        with pytest.raises(
+            BraintuneError, match="profile 'real' is not recorded; recorded are reference, profiles with"
+        ):
             record.main(["real"])
 
     def test_simulated_sequences_are_refused(self):

@@ -28,13 +28,6 @@ def repeated():
     return gathered(of_several(*each), 8)
 
 
-@pytest.fixture(scope="module")
-def alone():
-    """Other participants, with the models of one seed."""
-    each = [made_up({(None, None): 0.3}, brain=brain, seed=k) for k, brain in enumerate(BRAINS)]
-    return gathered(of_several(*each), 1)
-
-
 def test_the_mean_over_runs_is_the_answer_of_each_data_set_and_of_all(repeated):
     found = variation.by_run(repeated)
     assert list(found) == [*BRAINS, ALL] and {runs.shape for runs in found.values()} == {(len(TASKS), 8)}
@@ -63,13 +56,12 @@ def test_over_tasks_the_interval_is_that_of_a_t_test_and_p_of_all_signs(repeated
         assert row["p"] == pytest.approx(np.mean(abs(flipped) >= abs(tasks.sum()) - 1e-12))
 
 
-def test_both_runs_are_shown_with_intervals_over_tasks(repeated, alone):
-    shown = variation.tasks_in_words(repeated, alone).set_index("brain data")
-    assert list(shown.index) == ["8 readers of concept words", "8 listeners to a story", "combined"]
-    for name, of in (("recorded run", alone), ("second run", repeated)):
-        table = variation.over_tasks(of)
-        assert shown[f"{name}, p"].tolist() == table["p"].tolist()
-        assert shown[name].iloc[-1].startswith(f"{table['difference'].iloc[-1]:+.1%}".replace("-", "−"))
+def test_the_answers_over_tasks_are_shown_with_their_intervals(repeated):
+    shown, table = variation.tasks_in_words(repeated), variation.over_tasks(repeated)
+    assert list(shown["brain data"]) == ["6 readers of concept words", "9 listeners to a story", "combined"]
+    assert shown["p"].tolist() == table["p"].tolist()
+    start = f"{table['difference'].iloc[-1]:+.1%} (".replace("-", "−")
+    assert shown["prompt-tuned minus fine-tuned"].iloc[-1].startswith(start)
 
 
 def test_a_single_task_is_no_sample_of_tasks():
@@ -79,38 +71,30 @@ def test_a_single_task_is_no_sample_of_tasks():
     assert row["difference"] > 0 and np.isnan([row["low"], row["high"], row["p"]]).all()
 
 
-def test_the_table_says_the_answer_of_each_run_and_seed(repeated, alone):
-    shown = variation.seeds_in_words(repeated, alone)
+def test_the_table_says_the_answer_of_all_seeds_and_of_each(repeated):
+    shown = variation.seeds_in_words(repeated)
     assert list(shown["direction"]) == ["decoding"] * 3
-    assert list(shown["brain data"]) == ["8 readers of concept words", "8 listeners to a story", "combined"]
-    for column, ledger in (("recorded run", alone), ("all seeds", repeated)):
-        words = prose.with_interval(meta_analysis.overall(ledger))
-        assert shown[column].iloc[-1] == words and shown[column].nunique() == 3
-    assert shown["all seeds, p"].iloc[:2].between(0, 1).all() and np.isnan(shown["all seeds, p"].iloc[2])
+    assert list(shown["brain data"]) == ["6 readers of concept words", "9 listeners to a story", "combined"]
+    assert shown["all seeds"].iloc[-1] == prose.with_interval(meta_analysis.overall(repeated))
+    assert shown["all seeds"].nunique() == 3 and shown["all seeds"].str.match(r"[+−]\d+\.\d% \(").all()
+    assert shown["p"].iloc[:2].between(0, 1).all() and np.isnan(shown["p"].iloc[2])
     seeds = [name for name in shown if name.startswith("seed ")]
     assert seeds == [f"seed {k}" for k in range(8)]
     values = shown[seeds].map(lambda cell: float(cell.replace("−", "-").rstrip("%")))
     spread = shown["standard deviation"].str.rstrip("%").astype(float)
     np.testing.assert_allclose(values.std(axis=1), spread, atol=0.1)
-    assert shown["all seeds"].str.match(r"[+−]\d+\.\d% \(").all()
 
 
-def test_a_data_set_that_allows_no_conclusion_in_one_of_the_runs_is_in_the_table(alone):
+def test_one_seed_has_no_standard_deviation():
+    alone = gathered(of_several(*[made_up({(None, None): 0.3}, brain=brain) for brain in BRAINS]), 1)
+    shown = variation.seeds_in_words(alone)
+    assert list(shown) == ["direction", "brain data", "all seeds", "p", "seed 0"]
+    assert len(shown) == 3 and shown["all seeds"].str.startswith("+").all()
+
+
+def test_a_data_set_that_allows_no_conclusion_is_in_the_table():
     nothing_decoded = [made_up(seeds=2, brain=brain, signal=s) for brain, s in zip(BRAINS, (0.1, 0.0), strict=True)]
-    shown = variation.seeds_in_words(gathered(of_several(*nothing_decoded), 2), alone).set_index("brain data")
+    shown = variation.seeds_in_words(gathered(of_several(*nothing_decoded), 2)).set_index("brain data")
     story = shown.loc["8 listeners to a story"]
     assert story["all seeds"] == "no evidence possible" and story[["standard deviation", "seed 0"]].isna().all()
-    assert story["recorded run"].startswith("+") and shown["seed 1"].notna().sum() == 1
-
-
-def test_the_verdicts_that_differ_between_two_runs_are_listed():
-    known = [made_up({(None, None): 0.3}, seeds=2, brain=brain) for brain in BRAINS]
-    first = claims.judge(of_several(*known))
-    open_ = [v for v in first.verdicts if v.verdict != claims.NO_EVIDENCE]
-    assert variation.verdicts_in_words(first, first)[0] == f"{len(open_)} of {len(open_)}" and open_
-    noise = made_up(seeds=2, brain=BRAINS[1], signal=0.0)
-    same, changed = variation.verdicts_in_words(claims.judge(of_several(known[0], noise)), first)
-    assert same == f"{len(open_) - len(changed)} of {len(open_)}"
-    assert set(changed["brain data"]) == {"8 listeners to a story"}
-    row = changed.set_index("claim").loc["C2"]
-    assert (row["recorded run"], row["second run"]) == ("supported", "no evidence possible")
+    assert shown["seed 1"].notna().sum() == 1

@@ -131,7 +131,7 @@ class TestOrigins:
             ("run", "null", "of_results", "#run-profile'>mine"),
             ("run", "tuning_costs", "of_run", "#run-profile'>mine"),
             ("recorded", "tuning", "of_results", "#recorded-profile'>reference"),
-            ("supplement", "seeds_each", "of_seeds", "#recorded-seeds'>seeds-real"),
+            ("recorded", "seeds", "of_results", "#recorded-profile'>reference"),
             ("supplement", "calibration_rates", "of_calibration", ""),
         ],
     )

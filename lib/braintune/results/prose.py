@@ -357,14 +357,6 @@ def recorded_standing(real: Results) -> str:
     return SENTENCES["recorded"].format(backbone=real.study.backbone, tasks=tasks, seeds=seeds, brains=brains)
 
 
-def seeds_run(study: Study, real: Study) -> str:
-    """Say how the recorded training runs differ from the recorded real run."""
-    counts = {"tasks": len(study.tasks), "seeds": len(study.seeds)}
-    here = {"examples": study.train_examples, "penalties": study.n_alphas, "permutations": study.permutations}
-    there = {"of": real.train_examples, "of_penalties": real.n_alphas, "of_permutations": real.permutations}
-    return SENTENCES["recorded seeds"].format(**counts, **here, **there)
-
-
 def sequences_run(study: Study) -> str:
     """Say what the recorded task sequences are."""
     return SENTENCES["recorded sequences"].format(**_learned(study), orders=study.orders, seeds=len(study.seeds))

@@ -146,6 +146,7 @@ def _correlations(scores: pd.DataFrame, here: Sequence[Evidence]) -> pd.DataFram
 
 def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
     left_out = meta_analysis.sensitivity_summary(ledger)
+    below, tasks_below = variation.signs(ledger)
     return {
         "verdicts": prose.verdicts(ledger),
         "ledger": prose.ledger_list(ledger),
@@ -155,29 +156,10 @@ def _of_ledger(ledger: Ledger, results: Results) -> dict[str, Any]:
         "effects": meta_analysis.answer_summary(ledger),
         "by_score": meta_analysis.by_score_summary(ledger, results),
         "sensitivity": left_out if len(left_out) else prose.SENTENCES["not sensitive"],
-    }
-
-
-def of_seeds(ledger: Ledger) -> dict[str, Any]:
-    """Return what the pages quote of the recorded training runs: what was run, and the answer of each.
-
-    `ledger` is that of the recorded real run, beside which they are shown.
-    """
-    run = recorded.recorded("seeds")
-    repeated = claims.judge(run)
-    below, tasks_below = variation.signs(repeated)
-    same, changed = variation.verdicts_in_words(repeated, ledger)
-    return {
-        "seeds_standing": prose.seeds_run(run.study, ledger.study),
-        "seeds_each": variation.seeds_in_words(repeated, ledger),
-        "seeds_same_verdicts": same,
-        "seeds_verdicts": changed,
-        "seeds_by_score": meta_analysis.by_score_summary(repeated, run),
-        "seeds_sensitivity": meta_analysis.sensitivity_summary(repeated),
-        "seeds_combined": prose.with_interval(meta_analysis.overall(repeated)),
+        "seeds": variation.seeds_in_words(ledger),
         "seeds_below": below,
-        "seeds_tasks_below": tasks_below,
-        "over_tasks": variation.tasks_in_words(repeated, ledger),
+        "tasks_below": tasks_below,
+        "over_tasks": variation.tasks_in_words(ledger),
     }
 
 

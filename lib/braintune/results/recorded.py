@@ -1,9 +1,9 @@
 """Recorded results: small tables of long runs that come with the repository, each set with its provenance.
 
-`real` is the run of the profile `reference` on real tasks and real fMRI, `seeds` that of `seeds-real` (several seeds,
-fewer examples), `continual` the task sequences of the profile `continual-real`, `ablation` the variants of the sweep
-`ablation-real`; `calibration` holds the error rates of the verdicts where the truth is known. The tables hold numbers
-that this project computed, and no text of any data set. :data:`MADE_BY` gives the command that regenerates each set.
+`real` is the run of the profile `reference` on real tasks and real fMRI, `continual` the task sequences of the profile
+`continual-real`, `ablation` the variants of the sweep `ablation-real`; `calibration` holds the error rates of the
+verdicts where the truth is known. The tables hold numbers that this project computed, and no text of any data set.
+:data:`MADE_BY` gives the command that regenerates each set.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from braintune.core import base, store
 from braintune.core.base import BraintuneError
 from braintune.core.study import Study
 from braintune.neural.decoding import NULL_SCORES
-from braintune.results.tables import REPRESENTATION, SCORE, Results, null_means
+from braintune.results.tables import REPRESENTATION, SCORE, Results
 
 FOLDER = base.REPOSITORY / "data" / "reference"
 #: Largest size of a recorded set.
@@ -26,7 +26,6 @@ NULL_VALUES = (*NULL_SCORES, SCORE["encoding"])
 #: Which command makes which set.
 MADE_BY = {
     "real": "make reference",
-    "seeds": "make reference-seeds",
     "continual": "make reference-continual",
     "ablation": "make reference-ablation",
     "calibration": "make calibrate",
@@ -140,19 +139,16 @@ def _first_seeds(representations: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def recorded(name: str = "real", **changes: Any) -> Results:
-    """Read the recorded ``real`` run or ``seeds``, with an empty null where labels were not permuted.
-
-    For the errors see :func:`read_tables`.
+def recorded(**changes: Any) -> Results:
+    """Read the recorded ``real`` run; for the errors see :func:`read_tables`.
 
     Parameters
     ----------
-    name : str
     **changes
         Parameters of the profile, such as `margin`, with which the results are judged; None keeps the value recorded.
     """
-    found = read_tables(name)
-    null = for_every_seed(found["null"], found["scores"]) if "null" in found else null_means([])
+    found = read_tables("real")
+    null = for_every_seed(found["null"], found["scores"])
     given = {parameter: value for parameter, value in changes.items() if value is not None}
-    study, groups = Study.make(facts_of(name)["profile"] | given), found.get("groups", pd.DataFrame())
-    return Results(study, found["scores"], null, found["closeness"], found["tuned"], groups)
+    study = Study.make(facts_of("real")["profile"] | given)
+    return Results(study, found["scores"], null, found["closeness"], found["tuned"], found["groups"])

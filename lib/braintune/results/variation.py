@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from braintune.results import meta_analysis, statistics, tables
-from braintune.results.claims import NO_EVIDENCE, Ledger
+from braintune.results.claims import Ledger
 from braintune.results.tables import ALL
 
 
@@ -67,59 +67,35 @@ def over_tasks(ledger: Ledger) -> pd.DataFrame:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def seeds_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
-    """Return the answer of each brain data set in a run with one seed and in one with several, and that of each seed.
+def seeds_in_words(ledger: Ledger) -> pd.DataFrame:
+    """Return the answer of each brain data set at the first available readout: of all seeds, and of each.
 
-    The interval of all seeds is over participants (or groups of stimuli) and seeds, the combined one over data sets;
-    `p` is that of permuted labels.
+    The interval is over participants (or groups of stimuli) and seeds, the combined one over data sets; `p` is that of
+    permuted labels.
     """
-    answers = _answers(ledger).rename(columns={"answer": "recorded run"})
-    second = _answers(repeated)[["answer", "p"]].set_axis(["all seeds", "all seeds, p"], axis=1)
-    answers = answers[["brain data", "recorded run"]].join(second).reset_index()
-    runs = {direction: by_run(repeated, direction) for direction in tables.SCORE}
+    table = tables.first_readout(meta_analysis.answer_table(ledger))
+    runs = {direction: by_run(ledger, direction) for direction in tables.SCORE}
+    effects = meta_analysis.in_percent(table, "difference")
     rows = []
-    for answer in answers.to_dict("records"):
-        direction, brain = answer.pop("direction"), answer.pop("brain")
+    for answer, effect in zip(table.to_dict("records"), effects, strict=True):
+        direction, brain = answer["direction"], answer["brain"]
+        row = {"direction": direction, "brain data": "combined" if brain == ALL else answer["who"]}
+        row |= {"all seeds": effect or ("no evidence possible" if brain != ALL else None), "p": answer["p"]}
         if brain in runs[direction]:
-            means = pd.Series(runs[direction][brain].mean(0), repeated.study.seeds)
-            answer["standard deviation"] = _percent(means.std())
-            answer |= {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
-        rows.append({"direction": direction} | answer)
+            means = pd.Series(runs[direction][brain].mean(0), ledger.study.seeds)
+            if len(means) > 1:
+                row["standard deviation"] = _percent(means.std())
+            row |= {f"seed {seed}": _percent(value, "+") for seed, value in means.items()}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def tasks_in_words(repeated: Ledger, ledger: Ledger) -> pd.DataFrame:
-    """Return :func:`over_tasks` in words, for a run and its repetition."""
-    words: dict[str, pd.Series] = {}
-    for name, of in (("recorded run", ledger), ("second run", repeated)):
-        table = over_tasks(of)
-        effect = pd.Series(meta_analysis.in_percent(table, "difference"), table["brain"])
-        words |= {name: effect, f"{name}, p": table.set_index("brain")["p"]}
+def tasks_in_words(ledger: Ledger) -> pd.DataFrame:
+    """Return :func:`over_tasks` in words."""
+    table = over_tasks(ledger)
     who = {e.brain: e.people for e in ledger.everything} | {ALL: "combined"}
-    return pd.DataFrame(words).rename(who).rename_axis("brain data").reset_index()
-
-
-def verdicts_in_words(repeated: Ledger, ledger: Ledger) -> tuple[str, pd.DataFrame]:
-    """Return how many verdicts are the same in two judged runs, and those that are not, one row per claim and data.
-
-    Where no evidence is possible in either run, nothing is compared.
-    """
-    second = {(v.claim, v.brain): v.verdict for v in repeated.verdicts}
-    who = {e.brain: e.people for e in ledger.everything}
-    rows = [(v.claim, who[v.brain], v.verdict, second[v.claim, v.brain]) for v in ledger.verdicts]
-    table = pd.DataFrame(rows, columns=["claim", "brain data", "recorded run", "second run"])
-    table = table[~(table[["recorded run", "second run"]] == NO_EVIDENCE).all(axis=1)]
-    changed = table[table["recorded run"] != table["second run"]]
-    return f"{len(table) - len(changed)} of {len(table)}", changed.reset_index(drop=True)
-
-
-def _answers(ledger: Ledger) -> pd.DataFrame:
-    """Return (direction, brain) → whose data, the answer at the first available readout in words, and its p-value."""
-    table = tables.first_readout(meta_analysis.answer_table(ledger))
-    effect = pd.Series(meta_analysis.in_percent(table, "difference"), table.index)
-    table["answer"] = effect.fillna("no evidence possible").mask(table["brain"] == ALL, effect)
-    table["brain data"] = table["who"].mask(table["brain"] == ALL, "combined")
-    return table.set_index(["direction", "brain"])[["brain data", "answer", "p"]]
+    words = {"brain data": table["brain"].replace(who), "prompt-tuned minus fine-tuned": None, "p": table["p"]}
+    return pd.DataFrame(words | {"prompt-tuned minus fine-tuned": meta_analysis.in_percent(table, "difference")})
 
 
 def _percent(value: float, sign: str = "") -> str:

@@ -1,7 +1,6 @@
 """Record the tables of finished runs on real brains under `data/reference`, and draw the picture for the README.
 
-The recorded sets are the real run, a run with several seeds, task sequences, and variants of a run
-(:mod:`braintune.results.recorded`).
+The recorded sets are the real run, task sequences, and variants of a run (:mod:`braintune.results.recorded`).
 """
 
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from braintune.core import store
-from braintune.core.base import BraintuneError, lookup
+from braintune.core.base import BraintuneError
 from braintune.core.study import SWEEPS, Study
 from braintune.core.sweep import Sweep
 from braintune.datasets.brains.registry import is_simulated
@@ -22,19 +21,22 @@ from braintune.workflow.provenance import provenance
 
 #: Permutations that are recorded.
 PERMUTATIONS = 200
-#: Profile → the set that its run is recorded as.
-SETS = {"reference": "real", "seeds-real": "seeds"}
+#: The profile whose run is recorded.
+PROFILE = "reference"
 
 
 def keep_run(study: Study) -> Path:
-    """Keep the small tables of a finished run as its set of :data:`SETS`.
+    """Keep the small tables of a finished run of :data:`PROFILE`.
 
     Raises
     ------
     BraintuneError
-        If no set is that of the profile, a job of the run is missing or stale, or its brains are simulated.
+        If it is the run of another profile, one of its jobs is missing or stale, or its brains are simulated.
     """
-    name = lookup(SETS, study.profile, "recorded profile")
+    if study.profile != PROFILE:
+        raise BraintuneError(
+            f"profile {study.profile!r} is not recorded; recorded are {PROFILE}, profiles with `orders`, and sweeps"
+        )
     _require_finished(study, {"tuning", "embeddings", "decoding", "encoding", "rsa"})
     results = tables.read_results(study, checkpoints.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
@@ -47,7 +49,7 @@ def keep_run(study: Study) -> Path:
         "groups": small(results.groups),
         "tuned": results.tuned[metrics],
     }
-    return keep(name, found, provenance(study))
+    return keep("real", found, provenance(study))
 
 
 def keep_sequences(study: Study) -> Path:
@@ -110,10 +112,7 @@ def draw_picture() -> Path:
 
 
 def main(words: list[str]) -> None:
-    """Record a run: the comparison of a sweep, the task sequences of a profile with `orders`, or scores.
-
-    With those of the real run, its picture is drawn.
-    """
+    """Record a run: the comparison of a sweep, the sequences of a profile with `orders`, or scores with a picture."""
     if len(words) != 1:
         raise BraintuneError("which run? give one profile or sweep: python -m braintune record reference")
     if (SWEEPS / f"{words[0]}.yml").is_file():
@@ -122,5 +121,4 @@ def main(words: list[str]) -> None:
         print(f"recorded: {keep_sequences(study)}")
     else:
         print(f"recorded: {keep_run(study)}")
-        if SETS[study.profile] == "real":
-            print(f"drawn: {draw_picture()}")
+        print(f"drawn: {draw_picture()}")

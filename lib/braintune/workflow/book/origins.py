@@ -39,7 +39,6 @@ current defaults:
 """
 #: Smaller recorded sets → the headings of their profiles.
 SMALL = {
-    "seeds": "The recorded training runs",
     "continual": "The recorded task sequences",
     "ablation": "The recorded variants",
 }
@@ -47,7 +46,6 @@ SMALL = {
 _MAKERS = {
     **dict.fromkeys(("matrix", "rules", "tuning_notebooks", "tuning_costs"), "quotes.of_run"),
     "calibration": "quotes.of_calibration",
-    "seeds": "quotes.of_seeds",
     "continual": "quotes.of_continual",
     "ablation": "quotes.of_ablation",
     "costs": "quotes.of_costs",
