@@ -32,20 +32,9 @@ from braintune.workflow import record
 from made_up_results import made_up
 
 
-def tables_of(name, wanted):
-    """The tables of a recorded set; tests are skipped where it is that of an older method."""
-    found = recorded.read_tables(name)
-    if wanted not in found:
-        pytest.skip(
-            f"{name} was recorded before there was a table `{wanted}`; `{recorded.MADE_BY[name]}` makes it again"
-        )
-    return found
-
-
 class TestRecordedRealRun:
     @pytest.fixture(scope="class")
     def recorded(self):
-        tables_of("real", "scores")
         return recorded.recorded()
 
     def test_it_is_the_reference_profile_on_real_brains(self, recorded):
@@ -108,6 +97,10 @@ class TestRecordedRealRun:
         assert last[["direction", "brain"]].to_numpy().tolist() == [["decoding", "pereira2018-exp1"]]
         verdicts = {verdict.verdict for verdict in ledger.verdicts if verdict.claim == "C7"}
         assert verdicts == {"not supported", "no evidence possible"}
+        for e in (e for e in ledger.first("decoding") if not e.closed):
+            gains = {arm: e.against(arm, "untuned", e.region, e.learned) for arm in ARMS}
+            assert all(gain.interval(0.05)[0] < 0 for gain in gains.values()), "neither is shown to be better"
+            assert gains["fine-tuned"].estimate < gains["prompt-tuned"].estimate < 0, "prompt-tuning loses less"
         (story,) = (verdict for verdict in ledger.of("alice2016") if verdict.claim == "C2")
         assert "no region is decoded, not counting language, a union of regions" in story.sentence
 
@@ -466,7 +459,7 @@ def test_permuted_labels_are_kept_as_means_over_seeds_and_no_contrast_changes():
 
 
 def test_the_picture_of_the_readme_is_drawn_from_what_is_recorded(monkeypatch, tmp_path):
-    kept, facts = tables_of("real", "scores"), recorded.facts_of("real")
+    kept, facts = recorded.read_tables("real"), recorded.facts_of("real")
     for module in (recorded, record):
         monkeypatch.setattr(module, "FOLDER", tmp_path)
     recorded.keep("real", kept, {"profile": facts["profile"]})

@@ -94,8 +94,9 @@ def tasks_in_words(ledger: Ledger) -> pd.DataFrame:
     """Return :func:`over_tasks` in words."""
     table = over_tasks(ledger)
     who = {e.brain: e.people for e in ledger.everything} | {ALL: "combined"}
-    words = {"brain data": table["brain"].replace(who), "prompt-tuned minus fine-tuned": None, "p": table["p"]}
-    return pd.DataFrame(words | {"prompt-tuned minus fine-tuned": meta_analysis.in_percent(table, "difference")})
+    effect = meta_analysis.in_percent(table, "difference")
+    words = {"brain data": table["brain"].replace(who), "prompt-tuned minus fine-tuned": effect, "p": table["p"]}
+    return pd.DataFrame(words)
 
 
 def _percent(value: float, sign: str = "") -> str:

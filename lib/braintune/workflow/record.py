@@ -19,8 +19,6 @@ from braintune.workflow.fingerprints import comparison_is_current, fingerprints
 from braintune.workflow.jobs import CONTINUAL, artefacts, executed_notebook, make_job, stamp_of
 from braintune.workflow.provenance import provenance
 
-#: Permutations that are recorded.
-PERMUTATIONS = 200
 #: The profile whose run is recorded.
 PROFILE = "reference"
 
@@ -41,10 +39,9 @@ def keep_run(study: Study) -> Path:
     results = tables.read_results(study, checkpoints.tuning_table(study))
     metrics = ["task", "method", "seed", "metric", "score", "baseline", "bag_of_words", "parameters", "n_train"]
     metrics += ["n_test", "learning_rate", "epochs", "seconds"]
-    null = results.null[results.null["permutation"] < PERMUTATIONS]
     found = {
         "scores": small(results.scores),
-        "null": small(mean_over_seeds(null, results.scores)),
+        "null": small(mean_over_seeds(results.null, results.scores)),
         "closeness": results.closeness,
         "groups": small(results.groups),
         "tuned": results.tuned[metrics],
